@@ -1,0 +1,84 @@
+"""Every error leadscore raises on purpose, one leaf per action.
+
+    LeadscoreError
+    ├── InputError            exit 2 with the message: a file, an option or a variable is wrong
+    │   ├── ConfigError         an environment variable or a command-line option
+    │   ├── ModelError          a model file
+    │   └── EventsFileError     a line of an events file
+    ├── DeadLetter            dead letter: this record can never be decoded
+    ├── Unavailable           pause, back off, reconcile: a service does not answer now
+    ├── PartitionStopped      stop this partition and say why, go on with the others
+    └── WorkerStopped         stop the worker with the message, without a commit
+
+Anything else is a bug: the worker ends with a traceback and without a commit.
+"""
+
+from enum import StrEnum
+
+
+class LeadscoreError(Exception):
+    """The root; never raised itself."""
+
+
+class InputError(LeadscoreError):
+    """What a person wrote is wrong; the message names the place, the value and what was wanted."""
+
+
+class ConfigError(InputError):
+    """A configuration variable or a command-line option is wrong or unknown."""
+
+
+class ModelError(InputError):
+    """A model file is wrong: every problem found, one per line, as ``file:path: problem``."""
+
+
+class EventsFileError(InputError):
+    """A line of an events file is wrong: ``file:line: field: value: what was wanted``."""
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record can never be decoded; the label of the metric and the header of the dead letter."""
+
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+    UNKNOWN_FORMAT = "unknown_format"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    MALFORMED = "malformed"
+    TRAILING_BYTES = "trailing_bytes"
+    MISSING_FIELD = "missing_field"
+    INVALID_FIELD = "invalid_field"
+    FUTURE = "future"
+    INVALID_COMMAND = "invalid_command"
+
+
+class DeadLetter(LeadscoreError):
+    """The record can never be decoded; it goes to the dead-letter topic untouched.
+
+    ``detail`` names the field and what was wanted, never a field's value: values may be personal.
+    """
+
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Unavailable(LeadscoreError):
+    """A service does not answer now; the same call may succeed later. Never a dead letter.
+
+    ``service`` is ``redis``, ``kafka`` or ``schema_registry``; ``kind`` is a short closed label for the metric.
+    """
+
+    def __init__(self, service: str, kind: str, detail: str) -> None:
+        super().__init__(f"{service} is unavailable ({kind}): {detail}")
+        self.service = service
+        self.kind = kind
+        self.detail = detail
+
+
+class PartitionStopped(LeadscoreError):
+    """A log partition cannot go on without an operator's decision; the message says what to do."""
+
+
+class WorkerStopped(LeadscoreError):
+    """The worker cannot go on; the process ends without committing."""

@@ -1,0 +1,29 @@
+"""What one input record says, whatever its schema and encoding were. Pure values."""
+
+import msgspec
+
+FieldValue = str | int | float | bool | None
+"""What rules can test: scalars. Nested values are flattened to dotted names (``context.page.path``) or dropped."""
+
+COMMAND_PREFIX = "command."
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One observed act of a lead, or (type ``command.*``) an order about a lead.
+
+    ``occurred_at_ms`` is UTC, milliseconds since 1970. ``fields`` holds everything else a rule may test, ``campaign``
+    among it; for commands it holds their arguments (``points``, ``reason``, ``target``). ``attributes`` is ``None`` when
+    the event carries none; a ``None`` value in it removes that attribute.
+    """
+
+    type: str
+    event_id: str
+    lead_id: str
+    occurred_at_ms: int
+    fields: dict[str, FieldValue]
+    attributes: dict[str, FieldValue] | None = None
+
+    @property
+    def is_command(self) -> bool:
+        """Whether this is an order about the lead, not an act of the lead."""
+        return self.type.startswith(COMMAND_PREFIX)

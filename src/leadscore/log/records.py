@@ -1,0 +1,124 @@
+"""What the award log carries: frames of awards, and ticks (design 2.2, 2.3, 2.5). Bytes in, values out; pure.
+
+A record's value is one format byte and MessagePack. Fields are positional; new ones are only ever appended, with a
+default, so that old records stay readable.
+"""
+
+import zlib
+
+import msgspec
+
+from leadscore.errors import LeadscoreError
+
+FORMAT = 1
+MAX_FRAME_AWARDS = 1_000
+MAX_FRAME_BYTES = 256 * 1024
+
+ADJUST = "command.adjust"
+RETRACT = "command.retract"
+RESET = "command.reset"
+SUSPEND = "command.suspend"
+RESUME = "command.resume"
+REQUALIFY = "command.requalify"
+ERASE = "command.erase"
+COMMANDS = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE})
+
+
+def stable_id(name: str) -> int:
+    """The number under which a rule, condition, attribute, threshold or test lives in the log and the state: CRC32 of its name."""
+    return zlib.crc32(name.encode())
+
+
+ADJUST_RULE_ID = stable_id("command.adjust")
+
+
+class Source(msgspec.Struct, array_like=True, frozen=True):
+    """A source partition. ``topic_id`` tells a recreated topic from a replay; empty where the broker has no ids."""
+
+    topic: str
+    topic_id: str
+    partition: int
+
+
+class RuleAward(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Points one rule gives for the event; ``value_hash`` is the hash of the rule's ``once_per`` field."""
+
+    rule_id: int
+    points: int | float
+    value_hash: bytes | None = None
+
+
+class AttributeAward(msgspec.Struct, array_like=True, frozen=True):
+    """What an attribute's new value earned: points of its band, and the ids of the model's attribute tests it passes.
+
+    ``points`` is ``None`` where the event removed the attribute. The value itself is nowhere in the log.
+    """
+
+    attribute_id: int
+    points: int | float | None
+    passed: list[int]
+
+
+class Award(msgspec.Struct, array_like=True, frozen=True):
+    """What one event earned, or one command (``type`` ``command.*``; ``adjust`` is an award of its own rule).
+
+    ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names.
+    """
+
+    source: int
+    offset: int
+    lead_id: str
+    event_id: str
+    type: str
+    occurred_at_ms: int
+    campaign: str | None = None
+    rules: list[RuleAward] = []
+    attributes: list[AttributeAward] = []
+    target: str | None = None
+
+
+class Frame(msgspec.Struct, array_like=True, frozen=True, tag="frame"):
+    """Awards of one batch for one log partition, matched under one model version."""
+
+    model_version: int
+    sources: list[Source]
+    awards: list[Award]
+
+
+class Tick(msgspec.Struct, array_like=True, frozen=True, tag="tick"):
+    """It is (at least) this time for these leads."""
+
+    time_ms: int
+    lead_ids: list[str]
+
+
+LogRecord = Frame | Tick
+
+
+class LogFormatError(LeadscoreError):
+    """A record of the log is not one of ours, or newer than this program."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LogRecord)
+_PREFIX = bytes([FORMAT])
+
+
+def encode(record: LogRecord) -> bytes:
+    """The record's value in the log."""
+    return _PREFIX + _encoder.encode(record)
+
+
+def decode(value: bytes) -> LogRecord:
+    """The record behind a value of the log; ``LogFormatError`` where it is not one of ours."""
+    if value[:1] != _PREFIX:
+        raise LogFormatError(f"log record of format {value[:1].hex() or 'none'}, wanted {FORMAT:02x}")
+    try:
+        return _decoder.decode(memoryview(value)[1:])
+    except msgspec.MsgspecError as error:
+        raise LogFormatError(f"log record cannot be read: {error}") from error
+
+
+def partition_of(lead_id: str, partitions: int) -> int:
+    """The log partition of a lead: CRC32 of its id, as librdkafka's ``consistent`` partitioner."""
+    return zlib.crc32(lead_id.encode()) % partitions

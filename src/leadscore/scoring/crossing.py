@@ -1,0 +1,92 @@
+"""The output: a lead entering or leaving a threshold (design 1.7). A value; ids are computed, never drawn."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import msgspec
+
+CROSSING_NAMESPACE = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
+
+
+class Direction(StrEnum):
+    """Which way the lead went."""
+
+    ENTER = "ENTER"
+    LEAVE = "LEAVE"
+
+
+class Cause(StrEnum):
+    """Why the crossing happened."""
+
+    EVENT = "EVENT"
+    COMMAND = "COMMAND"
+    INSTANT = "INSTANT"
+    TIME = "TIME"
+    DISQUALIFIED = "DISQUALIFIED"
+
+
+class Trigger(msgspec.Struct, frozen=True):
+    """The record that caused a crossing; ``topic`` is ``None`` outside Kafka."""
+
+    topic: str | None
+    event_id: str
+    type: str
+    campaign: str | None
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """A rule, condition or attribute and the points it gave at the crossing's ``occurred_at``."""
+
+    name: str
+    points: float
+
+
+class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead enters or leaves a threshold. Instants are UTC milliseconds; points and levels are those of the model."""
+
+    id: str
+    model: str
+    model_version: int
+    lead_id: str
+    threshold: str
+    direction: Direction
+    cause: Cause
+    entered_id: str | None
+    score: float
+    previous_score: float
+    engagement: float
+    fit: float
+    grade: str
+    enter_level: float
+    exit_level: float
+    occurred_at_ms: int
+    decided_at_ms: int
+    projected_exit_at_ms: int | None
+    trigger: Trigger | None
+    reasons: list[Reason]
+    stale: bool
+
+
+def enter_id(model: str, lead_id: str, threshold: str, record_id: str) -> UUID:
+    """The id of the enter that this event or command causes."""
+    return uuid5(CROSSING_NAMESPACE, "\x1f".join([model, lead_id, threshold, record_id]))
+
+
+def leave_id(entered: UUID) -> UUID:
+    """The id of the leave that ends this enter."""
+    return uuid5(entered, "leave")
+
+
+def iso_instant(instant_ms: int) -> str:
+    """``2026-01-05T10:00:00.000Z``."""
+    return datetime.fromtimestamp(instant_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def as_json_object(crossing: Crossing) -> dict[str, object]:
+    """The names of design 1.7, instants as ISO 8601."""
+    named = msgspec.to_builtins(crossing)
+    for name in ("occurred_at", "decided_at", "projected_exit_at"):
+        instant_ms = named.pop(f"{name}_ms")
+        named[name] = None if instant_ms is None else iso_instant(instant_ms)
+    return dict(named)
