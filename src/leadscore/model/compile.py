@@ -33,6 +33,8 @@ class Fading:
 
     half_life_ms: float | None = None
     weights: tuple[float, ...] | None = None
+    never_rises: bool = True
+    """Whether a weight is never larger than that of an earlier age; only unusual ``steps`` are not so."""
 
     def weight(self, age_ms: int, age_days: int) -> float:
         """What is left of one point at this age; ``age_days`` counts UTC calendar days."""
@@ -169,7 +171,10 @@ class CompiledModel:
     fit_high: float
     grades: tuple[tuple[float, str], ...]
     thresholds: tuple[CompiledThreshold, ...]
-    has_day_aged: bool
+    disqualifying: frozenset[int]
+    """Rules whose events disqualify."""
+    fit_without_values: float
+    """The fit of a lead of which no attribute is known."""
     fades_within_ms: float
     """After so long any award that fades at all is worth less than 0.01 of ten thousand points: bounds the TTL of leads."""
 
@@ -230,6 +235,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
     )
     watched = frozenset[int]().union(*(_watched(condition.test) for condition in conditions))
     rules = {stable_id(name): _rule(name, rule, definition, watched) for name, rule in definition.rules.items()}
+    attributes = _attributes(definition)
     rules[ADJUST_RULE_ID] = _rule(ADJUST, Rule(event=ADJUST, points=0), definition, watched)
     return CompiledModel(
         name=definition.model,
@@ -250,7 +256,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
             CompiledGroup(name, _low(group.min), _high(group.max)) for name, group in definition.groups.items()
         ),
         conditions=conditions,
-        attributes=_attributes(definition),
+        attributes=attributes,
         fit_low=_low(definition.fit.min),
         fit_high=_high(definition.fit.max),
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
@@ -260,7 +266,11 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
                 key=lambda threshold: (-threshold.enter, -threshold.exit, threshold.name),
             )
         ),
-        has_day_aged=any(rule.fading.weights is not None for rule in rules.values()),
+        disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
+        fit_without_values=min(
+            max(sum(attribute.when_missing for attribute in attributes.values()), _low(definition.fit.min)),
+            _high(definition.fit.max),
+        ),
         fades_within_ms=max(_fades_within_ms(rule.fading) for rule in rules.values()),
     )
 
@@ -276,9 +286,8 @@ def fading_of(decay: DecayChoice) -> Fading:
         return Fading(weights=tuple(max(0.0, 1.0 - age / length) for age in range(length)))
     steps = {decay.expire: 1.0} if decay.expire is not None else decay.steps or {}
     by_age = sorted((days(step), float(weight)) for step, weight in steps.items())
-    return Fading(
-        weights=tuple(next(weight for step, weight in by_age if age <= step) for age in range(by_age[-1][0] + 1))
-    )
+    weights = tuple(next(weight for step, weight in by_age if age <= step) for age in range(by_age[-1][0] + 1))
+    return Fading(weights=weights, never_rises=list(weights) == sorted(weights, reverse=True))
 
 
 def _rule(name: str, rule: Rule, definition: ModelDefinition, watched: frozenset[int]) -> CompiledRule:

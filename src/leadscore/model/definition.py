@@ -1,6 +1,7 @@
-"""The model file as typed values, key for key (design 1.10). What may be written; ``load`` says what makes sense.
+"""The model file as typed values, key for key (design 1.10). What may be written; ``sense`` says what makes sense.
 
-The JSON Schema for editors is made out of these types. Durations stay text here; ``durations`` turns them into milliseconds.
+The JSON Schema for editors is made out of these types, and so are the messages about wrong keys and values. Durations
+stay text here; ``durations`` turns them into milliseconds.
 """
 
 from typing import Annotated, Literal
@@ -8,10 +9,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
-Duration = Annotated[str, Meta(pattern=r"^[0-9]+(s|m|h|d)$", description="a whole number of s, m, h or d: 90s, 14d")]
-Days = Annotated[str, Meta(pattern=r"^[0-9]+d$", description="a whole number of days: 14d")]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+DURATION_PATTERN = r"^[0-9]{1,10}(s|m|h|d)$"
+DAYS_PATTERN = r"^[0-9]{1,10}d$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
+Days = Annotated[str, Meta(pattern=DAYS_PATTERN)]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Number = int | float
+Positive = Annotated[float, Meta(gt=0)]
 Scalar = str | int | float | bool
 Grade = Literal["A", "B", "C", "D", "E", "F"]
 
@@ -20,167 +27,221 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pass
 
 
-class Test(_Part):
+class Test(_Part, frozen=True):
     """What a field must be; all given tests must pass. A missing or null field fails all but ``exists: false``."""
 
-    in_: list[Scalar] | None = field(name="in", default=None)
-    not_in: list[Scalar] | None = None
-    at_least: Number | None = None
-    below: Number | None = None
-    matches: str | None = None
-    exists: bool | None = None
+    in_: Annotated[list[Scalar] | None, Meta(description="The value is one of these; `true` is not 1.")] = field(
+        name="in", default=None
+    )
+    not_in: Annotated[list[Scalar] | None, Meta(description="There is a value, and it is none of these.")] = None
+    at_least: Annotated[Number | None, Meta(description="The value is a number of this size or more.")] = None
+    below: Annotated[Number | None, Meta(description="The value is a number smaller than this.")] = None
+    matches: Annotated[
+        str | None, Meta(description="The value is text in which this regular expression is found, anywhere in it.")
+    ] = None
+    exists: Annotated[bool | None, Meta(description="Whether there is a value at all.")] = None
 
 
-class Decay(_Part):
-    """How points fade: exactly one of the four, or the word ``none`` in its place."""
+class Decay(_Part, frozen=True):
+    """How points fade with age: exactly one of the four, or the word `none` in its place."""
 
-    half_life: Duration | None = None
-    steps: dict[Days, Annotated[float, Meta(ge=0, le=1)]] | None = None
-    linear: Days | None = None
-    expire: Days | None = None
+    half_life: Annotated[
+        Duration | None, Meta(description="Points lose half their worth in every such time, continuously.")
+    ] = None
+    steps: Annotated[
+        dict[Days, Annotated[float, Meta(ge=0, le=1)]] | None,
+        Meta(
+            description="What is left of a point up to an age in whole UTC days, youngest age first; nothing after"
+            " the last. `0d` is the event's own day."
+        ),
+    ] = None
+    linear: Annotated[Days | None, Meta(description="Points fade evenly to nothing over so many UTC days.")] = None
+    expire: Annotated[
+        Days | None, Meta(description="Points count in full up to an age of so many UTC days, then not at all.")
+    ] = None
 
 
 DecayChoice = Decay | Literal["none"]
 
 
-class ScoreRange(_Part):
+class ScoreRange(_Part, frozen=True):
     """The limits of the score, applied on read."""
 
-    floor: Number = 0
-    ceiling: Number = 100
+    floor: Annotated[Number, Meta(description="The score is never below this.")] = 0
+    ceiling: Annotated[Number, Meta(description="The score is never above this.")] = 100
 
 
-class Bands(_Part):
+class Bands(_Part, frozen=True):
     """The smallest score of each band."""
 
-    cold: Number = 0
-    warm: Number = 30
-    hot: Number = 70
+    cold: Annotated[Number, Meta(description="A score below `warm` is cold.")] = 0
+    warm: Annotated[Number, Meta(description="The smallest score that is warm.")] = 30
+    hot: Annotated[Number, Meta(description="The smallest score that is hot.")] = 70
 
 
-class Group(_Part):
+class Group(_Part, frozen=True):
     """A sum of rules and conditions with limits of its own."""
 
-    min: Number | None = None
-    max: Number | None = None
-    decay: DecayChoice | None = None
+    min: Annotated[Number | None, Meta(description="The group's sum counts as no less than this.")] = None
+    max: Annotated[Number | None, Meta(description="The group's sum counts as no more than this.")] = None
+    decay: Annotated[
+        DecayChoice | None, Meta(description="How points fade in rules of the group that do not say so themselves.")
+    ] = None
 
 
-class Limit(_Part):
-    """At most ``times`` events of the rule count per UTC day, ISO week, or ever."""
+class Limit(_Part, frozen=True):
+    """How many events of the rule count, the earliest first."""
 
-    times: Annotated[int, Meta(ge=1)]
-    per: Literal["day", "week", "forever"]
-
-
-class ExcludeBurst(_Part):
-    """Machine clicks: ``at_least`` events of the rule within ``within`` of each other count zero."""
-
-    at_least: Annotated[int, Meta(ge=2)]
-    within: Duration
+    times: Annotated[int, Meta(ge=1, description="So many events count.")]
+    per: Annotated[Literal["day", "week", "forever"], Meta(description="In each UTC day, in each ISO week, or in all.")]
 
 
-class Rule(_Part):
-    """A condition on an event, and the points it awards."""
+class ExcludeBurst(_Part, frozen=True):
+    """Machine clicks: so many events of the rule within so short a time all count zero."""
 
-    event: str
-    points: Number
-    where: dict[str, Scalar | Test] = {}
-    group: Name | None = None
-    decay: DecayChoice | None = None
-    limit: Limit | None = None
-    once_per: str | None = None
-    max: Annotated[float, Meta(gt=0)] | None = None
-    exclude_burst: ExcludeBurst | None = None
-    qualifies: Name | None = None
-    disqualifies: str | None = None
+    at_least: Annotated[int, Meta(ge=2, le=64, description="So many events or more are a burst.")]
+    within: Annotated[Duration, Meta(description="The length of the span of time they lie in.")]
 
 
-class Count(_Part):
-    """True while at least ``at_least`` events of the rules lie within the last ``within``."""
+class Rule(_Part, frozen=True):
+    """An event, tests of its fields, and the points it awards."""
 
-    rules: Annotated[list[Name], Meta(min_length=1)]
-    at_least: Annotated[int, Meta(ge=1)]
-    within: Duration
+    event: Annotated[Text, Meta(description="The type of the event, such as `website.page_view`.")]
+    points: Annotated[Number, Meta(description="Points for each event that counts; may be negative or 0.")]
+    where: Annotated[
+        dict[str, Scalar | Test],
+        Meta(description="Tests of the event's fields, by name of the field; a plain value means equal to it."),
+    ] = {}
+    group: Annotated[Name | None, Meta(description="The group the rule belongs to.")] = None
+    decay: Annotated[
+        DecayChoice | None, Meta(description="How the points fade; else as the group says, else as the model says.")
+    ] = None
+    limit: Annotated[Limit | None, Meta(description="How many events count per day, per week, or ever.")] = None
+    once_per: Annotated[
+        Text | None, Meta(description="A field: for each of its values only the earliest event counts.")
+    ] = None
+    max: Annotated[
+        Positive | None, Meta(description="The rule's sum counts as no more than this, and no less than minus this.")
+    ] = None
+    exclude_burst: Annotated[ExcludeBurst | None, Meta(description="Machine clicks: bursts of events count zero.")] = (
+        None
+    )
+    qualifies: Annotated[
+        Name | None, Meta(description="A threshold that the lead enters at once, whatever its score.")
+    ] = None
+    disqualifies: Annotated[
+        Text | None, Meta(description="The event disqualifies the lead, for this reason, until a requalify command.")
+    ] = None
 
 
-class Quiet(_Part):
-    """True while the rules' latest event, and the lead's first event of any kind, are more than ``within`` ago."""
+class Count(_Part, frozen=True):
+    """True while at least so many events of the rules lie within the last so long."""
 
-    rules: Annotated[list[Name], Meta(min_length=1)]
-    within: Duration
-
-
-class AttributeTest(Test, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A test of the latest value of one attribute."""
-
-    name: Name
+    rules: Annotated[list[Name], Meta(min_length=1, description="The rules whose events are counted.")]
+    at_least: Annotated[int, Meta(ge=1, le=64, description="So many events or more.")]
+    within: Annotated[Duration, Meta(description="How far back events are counted.")]
 
 
-class When(_Part):
-    """A combination of tests: exactly one of the six."""
+class Quiet(_Part, frozen=True):
+    """True while the rules' latest event, and the lead's first event of any kind, are longer ago than ``within``."""
 
-    all: Annotated[list["When"], Meta(min_length=1)] | None = None
-    any: Annotated[list["When"], Meta(min_length=1)] | None = None
-    not_: "When | None" = field(name="not", default=None)
-    count: Count | None = None
-    quiet: Quiet | None = None
-    attribute: AttributeTest | None = None
+    rules: Annotated[list[Name], Meta(min_length=1, description="The rules none of whose events came.")]
+    within: Annotated[Duration, Meta(description="For longer than this.")]
 
 
-class Condition(_Part):
+class AttributeTest(Test, frozen=True, kw_only=True):
+    """Tests of the latest value of one attribute."""
+
+    name: Annotated[Name, Meta(description="The attribute.")]
+
+
+class When(_Part, frozen=True):
+    """What must be true: exactly one of the six."""
+
+    all: Annotated[Annotated[list["When"], Meta(min_length=1)] | None, Meta(description="All of these are true.")] = None
+    any: Annotated[
+        Annotated[list["When"], Meta(min_length=1)] | None, Meta(description="At least one of these is true.")
+    ] = None
+    not_: Annotated["When | None", Meta(description="This is not true.")] = field(name="not", default=None)
+    count: Annotated[Count | None, Meta(description="Enough events came lately.")] = None
+    quiet: Annotated[Quiet | None, Meta(description="No event came for long; a newcomer is not punished.")] = None
+    attribute: Annotated[AttributeTest | None, Meta(description="An attribute of the lead passes tests.")] = None
+
+
+class Condition(_Part, frozen=True):
     """Points or disqualification while something is true."""
 
-    when: When
-    points: Number | None = None
-    group: Name | None = None
-    disqualifies: str | None = None
+    when: Annotated[When, Meta(description="What must be true.")]
+    points: Annotated[Number | None, Meta(description="Points as long as it is true; they do not fade.")] = None
+    group: Annotated[Name | None, Meta(description="The group the points belong to.")] = None
+    disqualifies: Annotated[
+        Text | None, Meta(description="The lead is disqualified, for this reason, as long as it is true.")
+    ] = None
 
 
-class Band(Test, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Points for an attribute's value; the first matching band of the list counts."""
+class Band(Test, frozen=True, kw_only=True):
+    """Points for an attribute's value; the first band of the list whose tests pass counts."""
 
-    points: Number
+    points: Annotated[Number, Meta(description="Points for a value that passes the tests; may be negative.")]
 
 
-class Fit(_Part):
+class Fit(_Part, frozen=True):
     """Points for who the lead is, and the letters they map to."""
 
-    min: Number | None = None
-    max: Number | None = None
-    attributes: dict[Name, Annotated[list[Band], Meta(min_length=1)]] = {}
-    grades: dict[Grade, Number] = {}
+    min: Annotated[Number | None, Meta(description="Fit counts as no less than this.")] = None
+    max: Annotated[Number | None, Meta(description="Fit counts as no more than this.")] = None
+    attributes: Annotated[
+        dict[Name, Annotated[list[Band], Meta(min_length=1)]],
+        Meta(description="Per attribute the bands of its values; the first whose tests pass counts."),
+    ] = {}
+    grades: Annotated[
+        dict[Grade, Number],
+        Meta(description="The smallest fit of each letter, best letter first; below all of them: F."),
+    ] = {}
 
 
-class Require(_Part):
+class Require(_Part, frozen=True):
     """Gates of a threshold, besides the score."""
 
-    grade: Grade | None = None
-    engagement: Number | None = None
-    fit: Number | None = None
+    grade: Annotated[Grade | None, Meta(description="This grade or a better one.")] = None
+    engagement: Annotated[Number | None, Meta(description="So many points of engagement or more.")] = None
+    fit: Annotated[Number | None, Meta(description="So many points of fit or more.")] = None
 
 
-class Threshold(_Part):
+class Threshold(_Part, frozen=True):
     """A named pair of levels: a lead enters at ``enter`` and leaves below ``exit``."""
 
-    enter: Number
-    exit: Number
-    require: Require | None = None
-    cooldown: Duration = "0s"
-    hold: Duration = "14d"
+    enter: Annotated[Number, Meta(description="A record that raises the score to this or more lets the lead in.")]
+    exit: Annotated[Number, Meta(description="Below this score the lead leaves; smaller than `enter`.")]
+    require: Annotated[Require | None, Meta(description="What else must be so for a lead to enter.")] = None
+    cooldown: Annotated[Duration, Meta(description="No new enter for so long after the last one.")] = "0s"
+    hold: Annotated[
+        Duration,
+        Meta(description="A lead that a rule let in at once, with too low a score, may stay for so long."),
+    ] = "14d"
 
 
-class ModelDefinition(_Part):
-    """A whole model file."""
+class ModelDefinition(_Part, frozen=True):
+    """How leads are scored: rules, conditions, fit and thresholds."""
 
-    model: Name
-    version: Annotated[int, Meta(ge=1)]
-    rules: dict[Name, Rule] = {}
-    thresholds: dict[Name, Threshold] = {}
-    score: ScoreRange = ScoreRange()
-    bands: Bands = Bands()
-    decay: DecayChoice = Decay(half_life="30d")
-    forget_after: Duration = "365d"
-    groups: dict[Name, Group] = {}
-    conditions: dict[Name, Condition] = {}
-    fit: Fit = Fit()
+    model: Annotated[Name, Meta(description="The model's name; part of every crossing's id, so never change it.")]
+    version: Annotated[
+        int,
+        Meta(ge=1, le=2**31 - 1, description="Whole number; raise it with every change of a model that is in use."),
+    ]
+    rules: Annotated[dict[Name, Rule], Meta(description="Points for events.")] = {}
+    thresholds: Annotated[
+        dict[Name, Threshold], Meta(description="Levels whose crossing is published, such as `mql`.")
+    ] = {}
+    score: Annotated[ScoreRange, Meta(description="The limits of the score.")] = ScoreRange()
+    bands: Annotated[Bands, Meta(description="Where cold, warm and hot begin.")] = Bands()
+    decay: Annotated[DecayChoice, Meta(description="How points fade where neither rule nor group says.")] = Decay(
+        half_life="30d"
+    )
+    forget_after: Annotated[
+        Duration,
+        Meta(description="A lead without records for so long, and worth nothing, is new again."),
+    ] = "365d"
+    groups: Annotated[dict[Name, Group], Meta(description="Sums of rules and conditions with limits.")] = {}
+    conditions: Annotated[dict[Name, Condition], Meta(description="Points while something is true.")] = {}
+    fit: Annotated[Fit, Meta(description="Points for who the lead is.")] = Fit()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 from leadscore.events.event import Event, FieldValue
-from leadscore.log.records import AttributeAward, RuleAward, stable_id
+from leadscore.log.records import ADJUST, ADJUST_RULE_ID, AttributeAward, Award, RuleAward, stable_id
 from leadscore.model.compile import attribute_tests, passes_missing, test_id
 from leadscore.model.definition import Band, ModelDefinition, Rule, Test
 from leadscore.model.regex import MAX_SUBJECT_CHARACTERS
@@ -39,6 +39,19 @@ class Matcher:
         for name, rule in definition.rules.items():
             self._by_type.setdefault(rule.event, []).append(_CompiledMatch(name, rule))
         self._attributes = _compile_attributes(definition)
+
+    def award(self, event: Event, source: int, offset: int) -> Award | None:
+        """The log record of an event or command; ``None`` where it matches no rule and sets no attribute of the model."""
+        campaign = event.fields.get("campaign")
+        named = str(campaign) if campaign is not None else None
+        identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms, named)
+        if event.is_command:
+            rules = [RuleAward(ADJUST_RULE_ID, _plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
+            target = event.fields.get("target")
+            return Award(*identity, rules, NO_ATTRIBUTES, str(target) if target is not None else None)
+        rules = self.rules(event)
+        attributes = self.attributes(event)
+        return Award(*identity, rules, attributes) if rules or attributes else None
 
     def rules(self, event: Event) -> list[RuleAward]:
         """The awards of the rules the event matches, in the order of the file."""
@@ -99,6 +112,11 @@ def _compile_attributes(definition: ModelDefinition) -> dict[str, _CompiledAttri
         name: _CompiledAttribute(name, definition.fit.attributes.get(name, []), list(flags.get(name, {}).items()))
         for name in {**definition.fit.attributes, **flags}
     }
+
+
+def _points(command: Event) -> float:
+    points = command.fields.get("points")
+    return float(points) if isinstance(points, int | float) else 0.0
 
 
 def _plain_number(points: float) -> int | float:

@@ -1,0 +1,1 @@
+"""The operational side of the worker: configuration, logs, metrics, health."""

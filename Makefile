@@ -1,0 +1,80 @@
+# Without a target: what CI does. Needs Python 3.11 or newer; the tests also Java 17 and mvn, or Docker, or the address
+# of a Kafka in LEADSCORE_TEST_KAFKA (and, if wanted, of a Redis in LEADSCORE_TEST_REDIS).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
+HOURS := --timeout 7200
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: test demo lint types unit nightly full bench kafka redis wheel-check lock format clean help
+
+test: lint types ## format, lint and type checks, then every test on real servers
+	$(PYTEST)
+
+demo: $(VENV)/demo ## see leads cross the threshold, with nothing but Python
+	$(BIN)/leadscore demo
+
+lint: $(VENV)/dev ## ruff
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev ## mypy
+	$(BIN)/mypy
+
+unit: $(VENV)/dev ## the tests that need no server
+	$(PYTEST) tests/unit
+
+nightly: $(VENV)/dev ## the random histories, ten thousand of each
+	$(PYTEST) tests/unit --hypothesis-profile nightly $(HOURS)
+
+full: $(VENV)/dev ## the tests that take the full size
+	$(PYTEST) -m full $(HOURS)
+
+bench: $(VENV)/dev ## events per second
+	$(PYTEST) tests/bench -m bench -s $(HOURS)
+
+wheel-check: $(VENV)/dev ## every file of the package is in every kind of install
+	$(PYTEST) tests/e2e/test_packaging.py
+
+kafka: $(VENV)/dev ## a Kafka of your own, until Ctrl-C
+	@$(BIN)/python tests/servers.py kafka
+
+redis: $(VENV)/dev ## a Redis of your own, until Ctrl-C
+	@$(BIN)/python tests/servers.py redis
+
+format: $(VENV)/dev ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: ## requirements.lock anew, with the newest versions pyproject.toml allows
+	rm -rf .cache/lock
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[demo,test,dev]'
+	{ echo '# Made by make lock; used as constraints by the Makefile and deploy/Dockerfile.'; \
+	  .cache/lock/bin/python -m pip freeze --all --exclude pip --exclude leadscore; } > requirements.lock
+	rm -rf .cache/lock build
+
+clean: ## everything that was made here, but for the Kafka in .cache
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+# The environment is made anew when what goes into it has changed.
+$(VENV)/made: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "leadscore needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/demo: $(VENV)/made
+	$(PIP_INSTALL) --constraint requirements.lock --editable '.[demo]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/made
+	$(PIP_INSTALL) --constraint requirements.lock --editable '.[demo,test,dev]'
+	@touch $@

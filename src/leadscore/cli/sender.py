@@ -1,0 +1,107 @@
+"""Hands generated records to the input topics of a broker and counts what became of them.
+
+Every record's Kafka timestamp is its own ``timestamp_ms``, as if it had been sent at once. The topics are not keyed
+alike, on purpose: the worker's inputs need no particular keys.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from leadscore.cli.event_bytes import avro_bytes, json_bytes
+from leadscore.cli.traffic import GeneratedEvent, TopicRole
+from leadscore.errors import ConfigError
+from leadscore.ops.config import Config
+
+DELIVERY_TIMEOUT_S = 30
+
+_EVENT_ROLES: tuple[TopicRole, ...] = ("website", "email", "webinar", "profiles")
+
+
+def topics_by_role(config: Config) -> dict[TopicRole, str]:
+    """The topic of each role: the source topic whose name ends with the role's name."""
+    topics: dict[TopicRole, str] = {"commands": config.command_topic}
+    for role in _EVENT_ROLES:
+        found = [topic for topic in config.source_topics if topic.endswith(role)]
+        if len(found) != 1:
+            raise ConfigError(
+                f"LEADSCORE_SOURCE_TOPICS: {','.join(config.source_topics)!r}: to produce, wanted exactly one topic "
+                f"whose name ends with {role!r}"
+            )
+        topics[role] = found[0]
+    return topics
+
+
+class Sender:
+    """Sends records to a broker and counts what became of them. ``ConfigError`` for properties librdkafka refuses."""
+
+    def __init__(self, config: Config, value_format: str) -> None:
+        self._topics = topics_by_role(config)
+        self._as_avro = value_format == "avro"
+        self._sent: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._unanswered = 0
+        self._seconds = 0.0
+        owned = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 20}
+        limits = {"message.timeout.ms": DELIVERY_TIMEOUT_S * 1_000, "queue.buffering.max.messages": 100_000}
+        try:
+            self._producer = Producer({**config.kafka, **owned, **limits})
+        except KafkaException as error:
+            raise ConfigError(f"LEADSCORE_KAFKA__...: librdkafka refuses the properties: {error}") from error
+
+    def send(self, records: Iterable[GeneratedEvent], rate: float, clock: Callable[[], float]) -> None:
+        """Send them all, ``rate`` per second (0: no limit), and wait until each is delivered or has failed."""
+        started_s = clock()
+        try:
+            for number, record in enumerate(records):
+                while rate and (ahead_s := started_s + number / rate - clock()) > 0:
+                    self._producer.poll(ahead_s)
+                self._send_one(record)
+        finally:
+            self._unanswered = self._producer.flush(DELIVERY_TIMEOUT_S + 5)
+            self._seconds = clock() - started_s
+
+    def report(self, out: TextIO, errors: TextIO) -> int:
+        """Say what was delivered, and why the rest was not. 0 where all was, else 1."""
+        failures = self._failures + Counter({"no answer in time": self._unanswered})
+        total = sum(self._sent.values())
+        rate = total / self._seconds if self._seconds else 0.0
+        per_topic = ", ".join(f"{topic} {number:,}" for topic, number in sorted(self._sent.items()))
+        delivered = f"{total - failures.total():,} of {total:,} records delivered"
+        out.write(f"{delivered} in {self._seconds:.1f} s ({rate:,.0f}/s): {per_topic}\n")
+        errors.writelines(f"{number:,} records not delivered: {why}\n" for why, number in failures.most_common())
+        return 1 if failures else 0
+
+    def _send_one(self, record: GeneratedEvent) -> None:
+        topic = self._topics[record.topic_role]
+        value, key = self._value(record), _key(record)
+        self._sent[topic] += 1
+        while True:
+            try:
+                self._producer.produce(topic, value, key, timestamp=record.timestamp_ms, on_delivery=self._delivered)
+                self._producer.poll(0)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+            except KafkaException as error:
+                self._failures[f"{topic}: {error.args[0].str()}"] += 1
+                return
+
+    def _value(self, record: GeneratedEvent) -> bytes:
+        if isinstance(record.content, bytes):
+            return record.content
+        avro = avro_bytes(record.content) if self._as_avro else None
+        return json_bytes(record.content) if avro is None else avro
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failures[f"{message.topic()}: {error.str()}"] += 1
+
+
+def _key(record: GeneratedEvent) -> str | None:
+    """No key, the event's id, or the lead's: three habits of three teams."""
+    if record.topic_role == "website" or isinstance(record.content, bytes):
+        return None
+    return record.content.event_id if record.topic_role == "email" else record.content.lead_id

@@ -1,0 +1,38 @@
+"""Finding things in foreign records: values behind dotted paths, names turned to snake case. Pure."""
+
+import re
+from collections.abc import Callable
+
+from leadscore.events.validation import Record
+
+FieldPath = str | list[str]
+"""A dotted path (``user.id``), or several: the first that has a value counts."""
+
+_CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+
+
+def finder(path: FieldPath) -> Callable[[Record], object]:
+    """The function that finds the value of a path in a record; ``None`` where there is none or an empty text."""
+    alternatives = [single.split(".") for single in paths_of(path)]
+
+    def find(record: Record) -> object:
+        for names in alternatives:
+            value: object = record
+            for name in names:
+                value = value.get(name) if isinstance(value, dict) else None
+            if value is not None and value != "":
+                return value
+        return None
+
+    return find
+
+
+def paths_of(path: FieldPath) -> list[str]:
+    """The alternatives of a path."""
+    return [path] if isinstance(path, str) else path
+
+
+def snake_case(name: str) -> str:
+    """``Page Viewed`` and ``pageViewed`` to ``page_viewed``."""
+    return _BETWEEN_WORDS.sub("_", _CAMEL_HUMP.sub("_", name)).strip("_").lower()

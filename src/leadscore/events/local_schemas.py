@@ -1,0 +1,65 @@
+"""The contracts of the ``schemas/`` folder, as installed with the package: by name, and by fingerprint on the wire."""
+
+import functools
+from importlib import resources
+from typing import cast
+
+import msgspec
+from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
+
+from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
+
+SINGLE_OBJECT_MAGIC = b"\xc3\x01"
+
+EVENT_TYPE_PREFIXES = {
+    "leadscore.v1.WebsiteEvent": "website",
+    "leadscore.v1.EmailEvent": "email",
+    "leadscore.v1.WebinarEvent": "webinar",
+    "leadscore.v1.LeadProfile": "profile",
+    "leadscore.v1.LeadCommand": "command",
+}
+"""By record name, what stands before the enum symbol in the event's type: ``website.page_view``."""
+
+
+@functools.cache
+def schema_texts() -> dict[str, str]:
+    """Text of every schema file by its name without the ending: ``website_event``, ``crossing``, ..."""
+    folder = resources.files("leadscore") / "schemas"
+    files = [file for file in folder.iterdir() if file.name.endswith(".avsc")]
+    return {file.name.removesuffix(".avsc"): file.read_text("utf-8") for file in sorted(files, key=lambda f: f.name)}
+
+
+@functools.cache
+def parsed_schema(name: str) -> dict[str, object]:
+    """A schema as fastavro writes with it; ``KeyError`` for a name that is not there."""
+    return cast("dict[str, object]", parse_schema(msgspec.json.decode(schema_texts()[name])))
+
+
+@functools.cache
+def single_object_header(name: str) -> bytes:
+    """What stands before a value in single-object encoding: the magic, and the schema's fingerprint, little-endian."""
+    canonical = to_parsing_canonical_form(msgspec.json.decode(schema_texts()[name]))
+    return SINGLE_OBJECT_MAGIC + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
+
+
+def with_event_types(schema: AvroSchema) -> AvroSchema:
+    """Make a schema of ours give event types in place of enum symbols; symbols we do not know become ``unknown``."""
+    prefix = EVENT_TYPE_PREFIXES.get(schema.name)
+    if prefix is not None:
+        known = _known_symbols()[schema.name]
+        enum = _type_enum(schema)
+        symbols = cast("list[str]", enum.get("symbols", []))
+        enum["symbols"] = [f"{prefix}.{(s if s in known else 'UNKNOWN').lower()}" for s in symbols]
+    return schema
+
+
+def _type_enum(schema: AvroSchema) -> dict[str, object]:
+    types = [schema.resolve(type_) for name, type_ in fields_of(schema.definition) if name == "type"]
+    enum: Schema = types[0] if types else {}
+    return enum if isinstance(enum, dict) else {}
+
+
+@functools.cache
+def _known_symbols() -> dict[str, frozenset[str]]:
+    schemas = [AvroSchema(text) for text in schema_texts().values()]
+    return {s.name: frozenset(cast("list[str]", _type_enum(s).get("symbols", []))) for s in schemas}

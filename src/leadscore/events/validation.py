@@ -1,0 +1,188 @@
+"""What a record must say to be an event: one set of checks for Avro, JSON and mapped records. Pure.
+
+A record is a dict as a decoder gives it: scalars, dicts, and sequences (arrays, bytes), which no rule can test.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import TypeGuard, cast
+
+from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
+
+Record = dict[str, object]
+
+MAX_ID_LENGTH = 256
+MAX_TYPE_LENGTH = 128
+MAX_DEPTH = 5
+"""Objects deeper than this are dropped: ``a.b.c.d.e`` is the deepest field name."""
+MAX_ADJUSTMENT = 1_000_000
+EARLIEST_MS = -2_208_988_800_000
+"""1900-01-01."""
+LATEST_MS = 7_258_118_400_000
+"""2200-01-01."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ID_WANTED = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
+_INSTANT_WANTED = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
+_COMMANDS = frozenset(
+    f"{COMMAND_PREFIX}{name}" for name in ("adjust", "reset", "retract", "suspend", "resume", "requalify", "erase")
+)
+
+
+class FieldProblem(DeadLetter):
+    """A dead letter because of one field. ``value`` is for files a person wrote; it is never part of the message."""
+
+    def __init__(self, field: str, value: object, wanted: str, reason: DeadLetterReason | None = None) -> None:
+        missing = DeadLetterReason.MISSING_FIELD if value is None else DeadLetterReason.INVALID_FIELD
+        super().__init__(reason or missing, f"{field[:MAX_TYPE_LENGTH]}: wanted {wanted}")
+        self.field = field
+        self.value = value
+        self.wanted = wanted
+
+
+def event_of(envelope: Record, fields: Record) -> Event:
+    """The event that ``envelope`` (id, lead, time, type, attributes) and ``fields`` describe; ``DeadLetter`` if none.
+
+    The envelope's own names are taken out of it. Both may be the same dict: then what is left are the fields.
+    """
+    take = envelope.pop
+    event_type = _event_type(take("type", None))
+    event_id = _identifier(take("event_id", None), "event_id")
+    lead_id = _lead_id(take("lead_id", None))
+    occurred_at_ms = instant_ms(take("occurred_at", None), "occurred_at")
+    attributes = _attributes(take("attributes", None))
+    take("received_at", None)
+    scalars = _scalars(fields)
+    if "campaign" in scalars:
+        _settle_campaign(scalars)
+    event = Event(event_type, event_id, lead_id, occurred_at_ms, scalars, attributes)
+    if event_type.startswith(COMMAND_PREFIX):
+        _check_command(event)
+    return event
+
+
+def instant_ms(value: object, field: str) -> int:
+    """UTC milliseconds of an instant given as integer milliseconds or ISO 8601 with an offset; fractions are cut."""
+    instant = _parsed_ms(value) if type(value) is str else value
+    if type(instant) is int and EARLIEST_MS <= instant < LATEST_MS:
+        return instant
+    raise FieldProblem(field, value, _INSTANT_WANTED)
+
+
+def _parsed_ms(text: str) -> int | None:
+    try:
+        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+    except (ValueError, TypeError, OverflowError):  # TypeError: an instant without an offset
+        return None
+
+
+def _is_text(value: object, max_length: int) -> TypeGuard[str]:
+    """Whether this is text of 1 to ``max_length`` characters without control characters."""
+    if type(value) is not str or not 0 < len(value) <= max_length:
+        return False
+    return value.isprintable() or not _CONTROL_CHARACTER.search(value)
+
+
+def _identifier(value: object, field: str) -> str:
+    if type(value) is str and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable():
+        return value  # nearly always
+    if type(value) is int:
+        value = str(value)
+    if _is_text(value, MAX_ID_LENGTH):
+        return value
+    raise FieldProblem(field, value, _ID_WANTED)
+
+
+def _lead_id(value: object) -> str:
+    lead_id = _identifier(value, "lead_id")
+    if "@" in lead_id:
+        raise FieldProblem("lead_id", value, "an opaque id, not an e-mail address")
+    return lead_id
+
+
+def _event_type(value: object) -> str:
+    if _is_text(value, MAX_TYPE_LENGTH):
+        return value
+    raise FieldProblem("type", value, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
+
+
+def _attributes(value: object) -> dict[str, FieldValue] | None:
+    if value is None:
+        return None
+    if type(value) is not dict:
+        raise FieldProblem("attributes", value, "an object of scalars")
+    return _flat(value, "", "attributes.", 1) or None
+
+
+def _scalars(fields: Record) -> dict[str, FieldValue]:
+    scalars: dict[str, FieldValue] = {}
+    for name, value in fields.items():
+        if type(value) is str:
+            scalars[name] = value
+        elif type(value) is dict:
+            scalars.update(_without_nulls(_flat(value, f"{name}.", "", 2)))
+        elif value is not None and not isinstance(value, list | tuple):
+            scalars[name] = _scalar(value, name)
+    return scalars
+
+
+def _flat(source: Record, prefix: str, where: str, depth: int) -> dict[str, FieldValue]:
+    """The scalars of a nested dict under dotted names, nulls among them; sequences and what is too deep is dropped."""
+    flat: dict[str, FieldValue] = {}
+    for name, value in source.items():
+        if type(value) is dict:
+            if depth < MAX_DEPTH:
+                flat.update(_flat(value, f"{prefix}{name}.", where, depth + 1))
+        elif not isinstance(value, list | tuple):
+            flat[f"{prefix}{name}"] = _scalar(value, f"{where}{prefix}{name}")
+    return flat
+
+
+def _without_nulls(values: dict[str, FieldValue]) -> dict[str, FieldValue]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _scalar(value: object, field: str) -> FieldValue:
+    if type(value) is int and not -(2**63) <= value < 2**63:
+        raise FieldProblem(field, value, "an integer of 64 bits")
+    if type(value) is float and not isfinite(value):
+        raise FieldProblem(field, value, "a finite number")
+    return cast("FieldValue", value)
+
+
+def _settle_campaign(fields: dict[str, FieldValue]) -> None:
+    """The campaign travels in the log and in crossings: short text, or absent."""
+    value = fields["campaign"]
+    if value == "":
+        del fields["campaign"]
+    else:
+        fields["campaign"] = _identifier(value, "campaign")
+
+
+def _check_command(command: Event) -> None:
+    if command.type not in _COMMANDS:
+        raise _invalid_command("type", command.type, "one of " + ", ".join(sorted(_COMMANDS)))
+    if command.attributes is not None:
+        raise _invalid_command("attributes", command.attributes, "none: a command carries no attributes")
+    if command.type == "command.adjust":
+        _check_points(command.fields.get("points"))
+    if command.type == "command.retract":
+        _check_target(command.fields.get("target"))
+
+
+def _check_points(points: FieldValue) -> None:
+    if type(points) not in (int, float) or abs(cast("float", points)) > MAX_ADJUSTMENT:
+        raise _invalid_command("points", points, f"a number from -{MAX_ADJUSTMENT} to {MAX_ADJUSTMENT}")
+
+
+def _check_target(target: FieldValue) -> None:
+    if not _is_text(target, MAX_ID_LENGTH):
+        raise _invalid_command("target", target, f"the event_id to take back, {_ID_WANTED}")
+
+
+def _invalid_command(field: str, value: object, wanted: str) -> FieldProblem:
+    return FieldProblem(field, value, wanted, DeadLetterReason.INVALID_COMMAND)

@@ -1,0 +1,70 @@
+"""The model file: text in, a checked ``ModelDefinition`` out, or every problem with its line.
+
+Three steps: ``yaml_text`` (is it YAML, and plain), ``shape`` (are keys and values of the right kind), ``sense`` (does
+it make sense). A step is taken only if the one before found nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from msgspec import inspect
+
+from leadscore.errors import ModelError
+from leadscore.model import sense, shape, yaml_text
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.yaml_text import Problem
+
+_MODEL_TYPE = inspect.type_info(ModelDefinition)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model and the text it was written as; the text is what is published."""
+
+    definition: ModelDefinition
+    text: str
+
+
+def load_model(path: Path) -> LoadedModel:
+    """The model in a file of UTF-8 text; ``ModelError`` if it cannot be read or is wrong."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(yaml_text.MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ModelError(f"{path}:{line}: not UTF-8 text: {error.reason}") from error
+    return LoadedModel(parse_model(text, str(path)), text)
+
+
+def parse_model(text: str, name: str) -> ModelDefinition:
+    """The model in a text. ``name`` stands for the file in the ``ModelError`` that lists every problem found."""
+    document = yaml_text.read(text)
+    problems = list(document.problems)
+    if not problems:
+        problems = _placed(document, shape.findings(document.value, _MODEL_TYPE))
+    if problems:
+        raise _error(name, problems)
+    definition = msgspec.convert(document.value, ModelDefinition)
+    problems = _placed(document, sense.findings(definition))
+    if problems:
+        raise _error(name, problems)
+    return definition
+
+
+def _placed(document: yaml_text.Document, findings: Iterable[shape.Finding]) -> list[Problem]:
+    return [Problem(document.line_of(path), path, text) for path, text in findings]
+
+
+def _error(name: str, problems: list[Problem]) -> ModelError:
+    ordered = sorted(problems, key=lambda problem: problem.line)
+    lines = [f"{name}:{problem.line}: {_place(problem)}{problem.text}" for problem in ordered]
+    return ModelError("\n".join(lines))
+
+
+def _place(problem: Problem) -> str:
+    return f"{yaml_text.path_text(problem.path)}: " if problem.path else ""

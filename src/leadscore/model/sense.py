@@ -1,0 +1,256 @@
+"""Whether a model of the right shape makes sense: names that exist, levels that can be reached, times that fit. Pure.
+
+Every check yields findings, a path and a problem each; ``load`` gives them their lines.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from leadscore.events.event import COMMAND_PREFIX
+from leadscore.log.records import ADJUST, stable_id
+from leadscore.model import regex
+from leadscore.model.definition import (
+    Condition,
+    Decay,
+    DecayChoice,
+    ModelDefinition,
+    Rule,
+    Test,
+    Threshold,
+    When,
+)
+from leadscore.model.durations import days, milliseconds
+from leadscore.model.shape import Finding, nearest
+from leadscore.model.yaml_text import Path, path_text
+
+_Level = tuple[str, float | None]
+
+
+def findings(model: ModelDefinition) -> Iterator[Finding]:
+    """Everything in the model that makes no sense."""
+    yield from _levels(model)
+    yield from _decay(model.decay, ("decay",))
+    for name, group in model.groups.items():
+        yield from _ordered(("groups", name), ("min", group.min), ("max", group.max))
+        yield from _decay(group.decay, ("groups", name, "decay"))
+    for name, rule in model.rules.items():
+        yield from _rule(rule, model, ("rules", name))
+    for name, condition in model.conditions.items():
+        yield from _condition(condition, model, ("conditions", name))
+    for name, bands in model.fit.attributes.items():
+        for index, band in enumerate(bands):
+            yield from _test(band, ("fit", "attributes", name, index))
+    for name, threshold in model.thresholds.items():
+        yield from _threshold(threshold, model, ("thresholds", name))
+    yield from _forgetting(model)
+    yield from _confused_names(model)
+
+
+def tested_attributes(model: ModelDefinition) -> list[str]:
+    """The attributes that conditions test, in the order of the file."""
+    tests = (part.attribute for condition in model.conditions.values() for part, _ in _parts(condition.when, ()))
+    return list(dict.fromkeys(test.name for test in tests if test is not None))
+
+
+def _levels(model: ModelDefinition) -> Iterator[Finding]:
+    score, bands, fit = model.score, model.bands, model.fit
+    if score.floor >= score.ceiling:
+        yield ("score",), f"floor {score.floor} and ceiling {score.ceiling}: wanted floor below ceiling"
+    if not bands.cold <= bands.warm <= bands.hot:
+        given = f"cold {bands.cold}, warm {bands.warm}, hot {bands.hot}"
+        yield ("bands",), f"{given}: wanted cold <= warm <= hot"
+    yield from _ordered(("fit",), ("min", fit.min), ("max", fit.max))
+    for (better, smallest), (worse, smaller) in pairwise(sorted(fit.grades.items())):
+        if smallest <= smaller:
+            yield ("fit", "grades", worse), f"{worse} {smaller}: wanted less than the {smallest} of {better}"
+
+
+def _ordered(path: Path, low: _Level, high: _Level) -> Iterator[Finding]:
+    if low[1] is not None and high[1] is not None and low[1] > high[1]:
+        yield path, f"{low[0]} {low[1]} and {high[0]} {high[1]}: wanted {low[0]} no larger than {high[0]}"
+
+
+def _decay(decay: DecayChoice | None, path: Path) -> Iterator[Finding]:
+    if not isinstance(decay, Decay):
+        return
+    choices = {"half_life": decay.half_life, "steps": decay.steps, "linear": decay.linear, "expire": decay.expire}
+    given = [name for name, value in choices.items() if value is not None]
+    if len(given) != 1:
+        yield path, f"{_list(given)}: wanted exactly one of {_list(choices)}, or the word none"
+    yield from _duration(decay.half_life, (*path, "half_life"), longer_than_0=True)
+    yield from _duration(decay.linear, (*path, "linear"), longer_than_0=True)
+    yield from _duration(decay.expire, (*path, "expire"))
+    if decay.steps is not None:
+        yield from _steps(decay.steps, (*path, "steps"))
+
+
+def _steps(steps: dict[str, float], path: Path) -> Iterator[Finding]:
+    if not steps:
+        yield path, "empty: wanted at least one age and weight, such as 30d: 1.0"
+    problems = [finding for age in steps for finding in _duration(age, (*path, age))]
+    yield from problems
+    for younger, older in pairwise(steps) if not problems else ():
+        if days(younger) >= days(older):
+            yield (*path, older), f"{older} after {younger}: wanted the younger age first, each age once"
+
+
+def _duration(text: str | None, path: Path, *, longer_than_0: bool = False) -> Iterator[Finding]:
+    if text is None:
+        return
+    try:
+        if milliseconds(text) == 0 and longer_than_0:
+            yield path, f"{text}: wanted more than 0"
+    except ValueError as error:
+        yield path, str(error)
+
+
+def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
+    if rule.event.startswith(COMMAND_PREFIX):
+        yield (*path, "event"), f"{rule.event}: wanted a type that does not begin with {COMMAND_PREFIX}"
+    for field, test in rule.where.items():
+        if isinstance(test, Test):
+            yield from _test(test, (*path, "where", field))
+    yield from _known(rule.group, "group", model.groups, (*path, "group"))
+    yield from _known(rule.qualifies, "threshold", model.thresholds, (*path, "qualifies"))
+    yield from _decay(rule.decay, (*path, "decay"))
+    if rule.exclude_burst is not None:
+        yield from _duration(rule.exclude_burst.within, (*path, "exclude_burst", "within"))
+
+
+def _test(test: Test, path: Path) -> Iterator[Finding]:
+    checks = {
+        "in": test.in_,
+        "not_in": test.not_in,
+        "at_least": test.at_least,
+        "below": test.below,
+        "matches": test.matches,
+        "exists": test.exists,
+    }
+    given = [name for name, value in checks.items() if value is not None]
+    if not given:
+        yield path, f"no test: wanted one of {_list(checks)} (exists: true passes every value)"
+    for name in ("in", "not_in"):
+        if checks[name] == []:
+            yield (*path, name), "empty: wanted at least one value"
+    if test.exists is False and len(given) > 1:
+        yield path, f"{_list(given)}: never true, a missing value passes no other test than exists: false"
+    if test.at_least is not None and test.below is not None and test.at_least >= test.below:
+        yield path, f"at_least {test.at_least} and below {test.below}: never true, wanted at_least smaller than below"
+    if test.matches is not None:
+        try:
+            regex.check(test.matches)
+        except ValueError as error:
+            yield (*path, "matches"), f"{test.matches}: {error}"
+
+
+def _condition(condition: Condition, model: ModelDefinition, path: Path) -> Iterator[Finding]:
+    if condition.points is None and condition.disqualifies is None:
+        yield path, "neither points nor disqualifies: wanted at least one of them"
+    yield from _known(condition.group, "group", model.groups, (*path, "group"))
+    for part, part_path in _parts(condition.when, (*path, "when")):
+        yield from _part(part, model, part_path)
+
+
+def _parts(when: When, path: Path) -> Iterator[tuple[When, Path]]:
+    """The combination and everything inside it."""
+    yield when, path
+    for name, inner in (("all", when.all), ("any", when.any)):
+        for index, part in enumerate(inner or []):
+            yield from _parts(part, (*path, name, index))
+    if when.not_ is not None:
+        yield from _parts(when.not_, (*path, "not"))
+
+
+def _part(when: When, model: ModelDefinition, path: Path) -> Iterator[Finding]:
+    choices = {
+        "all": when.all,
+        "any": when.any,
+        "not": when.not_,
+        "count": when.count,
+        "quiet": when.quiet,
+        "attribute": when.attribute,
+    }
+    given = [name for name, value in choices.items() if value is not None]
+    if len(given) != 1:
+        yield path, f"{_list(given)}: wanted exactly one of {_list(choices)}"
+    for kind, test in (("count", when.count), ("quiet", when.quiet)):
+        if test is not None:
+            yield from _duration(test.within, (*path, kind, "within"), longer_than_0=True)
+            for index, rule in enumerate(test.rules):
+                yield from _known(rule, "rule", model.rules, (*path, kind, "rules", index))
+    if when.attribute is not None:
+        yield from _test(when.attribute, (*path, "attribute"))
+
+
+def _threshold(threshold: Threshold, model: ModelDefinition, path: Path) -> Iterator[Finding]:
+    if threshold.exit >= threshold.enter:
+        yield path, f"enter {threshold.enter} and exit {threshold.exit}: wanted exit below enter"
+    if threshold.enter > model.score.ceiling:
+        ceiling = model.score.ceiling
+        yield (*path, "enter"), f"{threshold.enter}: never reached, wanted at most the score's ceiling of {ceiling}"
+    gates = threshold.require
+    if gates is not None and gates.grade is not None and not model.fit.grades:
+        yield (*path, "require", "grade"), f"{gates.grade}: wanted grades under fit, the model has none"
+    if gates is not None and gates.fit is not None and model.fit.max is not None and gates.fit > model.fit.max:
+        yield (*path, "require", "fit"), f"{gates.fit}: never reached, wanted at most the fit's max of {model.fit.max}"
+    yield from _duration(threshold.cooldown, (*path, "cooldown"))
+    yield from _duration(threshold.hold, (*path, "hold"))
+
+
+def _known(name: str | None, kind: str, known: Iterable[str], path: Path) -> Iterator[Finding]:
+    names = list(known)
+    if name is not None and name not in names:
+        yield path, f"{name}: no such {kind}{nearest(name, names) or f', wanted one of {_list(names)}'}"
+
+
+def _forgetting(model: ModelDefinition) -> Iterator[Finding]:
+    """A lead must not be forgotten while something of the model still looks at its past (design 1.9)."""
+    path: Path = ("forget_after",)
+    problems = list(_duration(model.forget_after, path, longer_than_0=True))
+    yield from problems
+    if problems:
+        return
+    for words, text in _spans(model):
+        try:
+            longer = milliseconds(text) > milliseconds(model.forget_after)
+        except ValueError:
+            continue  # said where it stands
+        if longer:
+            yield path, f"{model.forget_after}: wanted at least the {text} of {words}"
+
+
+def _spans(model: ModelDefinition) -> Iterator[tuple[str, str]]:
+    """The windows, cooldowns and holds of the model, each with where it stands."""
+    for name, rule in model.rules.items():
+        if rule.exclude_burst is not None:
+            yield f"rules.{name}.exclude_burst.within", rule.exclude_burst.within
+    for name, condition in model.conditions.items():
+        for part, path in _parts(condition.when, ("conditions", name, "when")):
+            for kind, test in (("count", part.count), ("quiet", part.quiet)):
+                if test is not None:
+                    yield path_text((*path, kind, "within")), test.within
+    for name, threshold in model.thresholds.items():
+        yield f"thresholds.{name}.cooldown", threshold.cooldown
+        yield f"thresholds.{name}.hold", threshold.hold
+
+
+def _confused_names(model: ModelDefinition) -> Iterator[Finding]:
+    """The log and the state know names by a 32-bit number; two names with one number must not meet in a model."""
+    spaces: dict[str, tuple[Path, list[str]]] = {
+        "rule": (("rules",), [ADJUST, *model.rules]),
+        "condition": (("conditions",), list(model.conditions)),
+        "threshold": (("thresholds",), list(model.thresholds)),
+        "attribute": (("fit", "attributes"), list(dict.fromkeys([*model.fit.attributes, *tested_attributes(model)]))),
+    }
+    for kind, (path, names) in spaces.items():
+        first: dict[int, str] = {}
+        for name in names:
+            other = first.setdefault(stable_id(name), name)
+            if other != name:
+                yield (*path, name), f"{name}: has the same internal number as {other}, wanted another {kind} name"
+    if ADJUST in model.rules:
+        yield ("rules", ADJUST), f"{ADJUST}: the name is reserved for the command, wanted another rule name"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"

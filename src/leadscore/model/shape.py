@@ -1,0 +1,151 @@
+"""Whether plain values have the shape of a type: every unknown, missing or wrong key, not only the first.
+
+msgspec stops at the first error and names no dictionary key; this walks the same types and says all. No rule about the
+model is here; those are in ``sense``.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from msgspec import inspect
+
+from leadscore.model.definition import DAYS_PATTERN, DURATION_PATTERN, NAME_PATTERN
+from leadscore.model.yaml_text import Path
+
+Finding = tuple[Path, str]
+
+_PATTERN_WORDS = {
+    DURATION_PATTERN: "a duration: a whole number with s, m, h or d, such as 90s or 14d",
+    DAYS_PATTERN: "a whole number of days, such as 14d",
+    NAME_PATTERN: "a name: at most 64 of the characters A-Z a-z 0-9 _ . -, the first a letter or digit",
+}
+_SHOWN_CHARACTERS = 60
+
+
+def findings(value: object, wanted: inspect.Type, path: Path = ()) -> Iterator[Finding]:
+    """What keeps the value from being of the type: (path, problem) each."""
+    fitting = _fitting(value, wanted)
+    if isinstance(fitting, inspect.StructType) and isinstance(value, dict):
+        yield from _in_struct(value, fitting, path)
+    elif isinstance(fitting, inspect.DictType) and isinstance(value, dict):
+        for key, item in value.items():
+            yield from findings(key, fitting.key_type, (*path, key))
+            yield from findings(item, fitting.value_type, (*path, key))
+    elif isinstance(fitting, inspect.ListType) and isinstance(value, list):
+        if len(value) < (fitting.min_length or 0):
+            yield path, "empty: wanted at least one"
+        for index, item in enumerate(value):
+            yield from findings(item, fitting.item_type, (*path, index))
+    elif not _is_scalar_of(value, fitting):
+        yield path, f"{shown(value)}: wanted {in_words(wanted)}"
+
+
+def shown(value: object) -> str:
+    """The value as one would write it, cut to a readable length."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`` (did you mean x?)``, or nothing."""
+    close = get_close_matches(name, known, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def in_words(wanted: inspect.Type) -> str:
+    """What a type wants, for a person."""
+    words = "a mapping"
+    match wanted:
+        case inspect.Metadata():
+            words = in_words(wanted.type)
+        case inspect.UnionType():
+            words = " or ".join(dict.fromkeys(in_words(member) for member in _members(wanted)))
+        case inspect.IntType():
+            words = "a whole number" + _bounds_in_words(wanted)
+        case inspect.FloatType():
+            words = "a number" + _bounds_in_words(wanted)
+        case inspect.StrType():
+            words = _PATTERN_WORDS.get(wanted.pattern or "", "text" + _length_in_words(wanted))
+        case inspect.BoolType():
+            words = "true or false"
+        case inspect.LiteralType():
+            words = " or ".join(str(value) for value in wanted.values)
+        case inspect.ListType():
+            words = "a list"
+        case inspect.StructType():
+            words = f"a mapping with keys out of {', '.join(field.encode_name for field in wanted.fields)}"
+    return words
+
+
+def _in_struct(value: dict[str, object], wanted: inspect.StructType, path: Path) -> Iterator[Finding]:
+    fields = {field.encode_name: field for field in wanted.fields}
+    known = ", ".join(fields)
+    for key, item in value.items():
+        if key in fields:
+            yield from findings(item, fields[key].type, (*path, key))
+        else:
+            yield (*path, key), f"unknown key{nearest(key, list(fields)) or f': wanted one of {known}'}"
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield path, f"{name} is missing: wanted {in_words(field.type)}"
+
+
+def _members(union: inspect.UnionType) -> list[inspect.Type]:
+    """The members a person may write: no null, and "a number" covers "a whole number"."""
+    has_float = any(isinstance(member, inspect.FloatType) for member in union.types)
+    hidden = (inspect.NoneType, inspect.IntType) if has_float else (inspect.NoneType,)
+    return [member for member in union.types if not isinstance(member, hidden)]
+
+
+def _fitting(value: object, wanted: inspect.Type) -> inspect.Type:
+    """The type without its wrapping; of a union the member that says most about the value, if there is one."""
+    if isinstance(wanted, inspect.Metadata):
+        return _fitting(value, wanted.type)
+    if not isinstance(wanted, inspect.UnionType):
+        return wanted
+    members = [_fitting(value, member) for member in _members(wanted)]
+    container: tuple[type, ...] = ()
+    if isinstance(value, dict):
+        container = (inspect.StructType, inspect.DictType)
+    elif isinstance(value, list):
+        container = (inspect.ListType,)
+    fitting = (member for member in members if isinstance(member, container) or _is_scalar_of(value, member))
+    return next(fitting, members[0] if len(members) == 1 else wanted)
+
+
+def _is_scalar_of(value: object, wanted: inspect.Type) -> bool:
+    match wanted:
+        case inspect.IntType():
+            return isinstance(value, int) and not isinstance(value, bool) and _in_bounds(value, wanted)
+        case inspect.FloatType():
+            return isinstance(value, int | float) and not isinstance(value, bool) and _in_bounds(value, wanted)
+        case inspect.StrType():
+            return isinstance(value, str) and _is_text_of(value, wanted)
+        case inspect.BoolType():
+            return isinstance(value, bool)
+        case inspect.LiteralType():
+            return isinstance(value, str) and value in wanted.values
+    return False
+
+
+def _in_bounds(value: float, wanted: inspect.IntType | inspect.FloatType) -> bool:
+    low_enough = wanted.le is None or value <= wanted.le
+    return low_enough and (wanted.ge is None or value >= wanted.ge) and (wanted.gt is None or value > wanted.gt)
+
+
+def _is_text_of(value: str, wanted: inspect.StrType) -> bool:
+    if not (wanted.min_length or 0) <= len(value) <= (wanted.max_length or len(value)):
+        return False
+    return wanted.pattern is None or re.fullmatch(wanted.pattern, value) is not None
+
+
+def _bounds_in_words(wanted: inspect.IntType | inspect.FloatType) -> str:
+    bounds = {"above": wanted.gt, "of at least": wanted.ge, "of at most": wanted.le}
+    said = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+    return f" {said}" if said else ""
+
+
+def _length_in_words(wanted: inspect.StrType) -> str:
+    return f" of {wanted.min_length or 0} to {wanted.max_length} characters" if wanted.max_length else ""

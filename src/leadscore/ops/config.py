@@ -1,0 +1,391 @@
+"""The configuration: environment variables with one prefix, read once into one frozen value.
+
+A setting is declared in one place: what is wanted, its default as one would write it, its meaning. Its variable is its
+name in upper case after ``LEADSCORE_``, without the ``_ms`` of durations: those are written with their unit.
+"""
+# ruff: noqa: RUF009 - the calls in the dataclass below declare fields
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from leadscore.errors import ConfigError
+from leadscore.ops.kafka_properties import KAFKA_PREFIX, is_named_file, property_name, refusal
+from leadscore.ops.logs import LogFormat, LogLevel
+from leadscore.ops.redaction import REDACTED, redact_kafka_property, redact_url
+from leadscore.ops.wanted import (
+    Wanted,
+    choice,
+    duration_ms,
+    number,
+    pattern,
+    switch,
+    text,
+    topic_name,
+    topic_names,
+    url,
+    whole_number,
+)
+
+PREFIX = "LEADSCORE_"
+TEST_PREFIX = "LEADSCORE_TEST_"
+_FILE = "_FILE"
+_SHOWN_CHARACTERS = 80
+_MISSPELT_KAFKA = re.compile(r"^KAF[A-Z]*_+(?=[A-Z0-9])")
+
+# Kubernetes puts variables of its own into a pod for every service; those of one named "leadscore-..." get our prefix.
+_SERVICE_LINK = re.compile(r"LEADSCORE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_LINK_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+
+T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """Which stages the process runs."""
+
+    ALL = "all"
+    MATCH = "match"
+    SCORE = "score"
+
+
+class OnStateLoss(StrEnum):
+    """What to do when all state of a shard is gone (design 2.4)."""
+
+    HALT = "halt"
+    REBUILD = "rebuild"
+
+
+class CrossingFormat(StrEnum):
+    """The encoding of published crossings."""
+
+    AVRO = "avro"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How one setting is declared; ``default`` is text as one would write it, ``None`` where there is none."""
+
+    wanted: Wanted[Any]
+    default: str | None
+    meaning: str
+    secret: bool = False
+
+
+def _setting(wanted: Wanted[T], default: str, meaning: str) -> T:
+    return field(default=wanted.read(default), metadata={"setting": Setting(wanted, default, meaning)})
+
+
+def _optional(wanted: Wanted[T], meaning: str, *, secret: bool = False) -> T | None:
+    return field(default=None, metadata={"setting": Setting(wanted, None, meaning, secret)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Config:
+    """Every setting of the worker. Durations are milliseconds; ``kafka`` holds the librdkafka properties to pass on."""
+
+    model: str | None = _optional(text(), "Path of the model file.")
+    role: Role = _setting(choice(Role), "all", "Stages this process runs: both, or one of them.")
+    group: str = _setting(
+        pattern(r"[A-Za-z0-9._-]{1,200}", "letters, digits, '.', '_' and '-'"),
+        "leadscore",
+        "Name of the deployment in Kafka: the consumer groups are this with -match and -score after it.",
+    )
+
+    source_topics: tuple[str, ...] = _setting(
+        topic_names(),
+        "leadscore.website,leadscore.email,leadscore.webinar,leadscore.profiles",
+        "Topics of events and profiles.",
+    )
+    command_topic: str = _setting(topic_name(), "leadscore.commands", "Topic of commands.")
+    log_topic: str = _setting(topic_name(), "leadscore.log", "Topic of the award log.")
+    models_topic: str = _setting(topic_name(), "leadscore.models", "Compacted topic of model versions.")
+    crossing_topic: str = _setting(topic_name(), "leadscore.crossings", "Topic crossings are published to.")
+    dead_letter_topic: str = _setting(topic_name(), "leadscore.dead-letters", "Topic of dead letters.")
+    log_partitions: int = _setting(
+        whole_number(1, 4096),
+        "32",
+        "Partitions of the award log; fixed when the log is created, checked at every start.",
+    )
+
+    mappings: str | None = _optional(text(), "Path of the YAML file that maps foreign schemas, topic by topic.")
+    max_record_bytes: int = _setting(
+        whole_number(1_024, 104_857_600), "1048576", "Bytes of the largest record value that is decoded."
+    )
+    schema_registry_url: str | None = _optional(url("http", "https"), "Address of the schema registry.")
+    schema_registry_user: str | None = _optional(text(), "User at the schema registry.")
+    schema_registry_password: str | None = _optional(text(), "Password at the schema registry.", secret=True)
+    schema_registry_timeout_ms: int = _setting(
+        duration_ms("100ms", "1m"), "5s", "Longest wait for an answer of the schema registry."
+    )
+
+    redis_url: str = _setting(url("redis", "rediss", "unix"), "redis://localhost:6379/0", "Address of Redis.")
+    redis_password: str | None = _optional(text(), "Password of Redis, where the URL has none.", secret=True)
+    redis_cluster: bool = _setting(switch(), "false", "Whether the address is one node of a Redis Cluster.")
+    redis_prefix: str = _setting(
+        pattern(r"[A-Za-z0-9._-]{1,32}", "up to 32 letters, digits, '.', '_' and '-'"),
+        "leadscore",
+        "Start of every Redis key; tells two deployments in one Redis apart.",
+    )
+    redis_timeout_ms: int = _setting(duration_ms("50ms", "1m"), "2s", "Longest wait for an answer of Redis.")
+    allow_eviction: bool = _setting(
+        switch(), "false", "Start although Redis may evict keys. Scores are then lost without a word."
+    )
+    on_state_loss: OnStateLoss = _setting(
+        choice(OnStateLoss), "halt", "When all state of a shard is gone: stop, or rebuild it from the award log."
+    )
+
+    recent_events: int = _setting(whole_number(8, 255), "64", "Recent events kept per lead.")
+    max_future_skew_ms: int = _setting(
+        duration_ms("0s", "7d"), "5m", "How far ahead of its Kafka timestamp an event may have occurred."
+    )
+    stale_after_ms: int = _setting(
+        duration_ms("1s", "3650d"), "24h", "A crossing decided later than this after it occurred is marked stale."
+    )
+    due_interval_ms: int = _setting(
+        duration_ms("100ms", "1d"), "60s", "Longest time until a leave by time alone is noticed."
+    )
+    erasure_memory_ms: int = _setting(
+        duration_ms("1d", "36500d"), "400d", "How long an erased lead is remembered; at least the inputs' retention."
+    )
+
+    batch_size: int = _setting(whole_number(1, 100_000), "2000", "Source records per poll of the match stage.")
+    score_batch_frames: int = _setting(whole_number(1, 10_000), "200", "Log records per poll of the score stage.")
+    commit_interval_ms: int = _setting(
+        duration_ms("0s", "1m"), "200ms", "Shortest time between two commits of offsets."
+    )
+    alignment_wait_ms: int = _setting(
+        duration_ms("0s", "1h"), "1s", "How long the merge by time waits for an empty source partition; 0s: no merge."
+    )
+    alignment_buffer: int = _setting(
+        whole_number(1, 1_000_000), "5000", "Records held per source partition while merging by time."
+    )
+    cache_leads: int = _setting(whole_number(0, 100_000_000), "200000", "Lead states kept in memory; 0: none.")
+    dead_letter_max_ratio: float = _setting(
+        number(0, 1), "0.5", "Share of dead letters among recent records above which the worker stops."
+    )
+    dead_letter_min_records: int = _setting(
+        whole_number(1, 10_000_000), "1000", "Records that must have been seen before that share counts."
+    )
+    drain_timeout_ms: int = _setting(
+        duration_ms("1s", "1h"), "20s", "Longest time to finish the work in hand when stopping or giving up partitions."
+    )
+
+    crossing_format: CrossingFormat = _setting(choice(CrossingFormat), "avro", "Encoding of published crossings.")
+    http_host: str = _setting(
+        pattern(r"[A-Za-z0-9.:_-]{1,253}", "a host name or an address"),
+        "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
+        "Address that /metrics, /livez and /readyz listen on; 127.0.0.1 keeps them to this machine.",
+    )
+    http_port: int = _setting(whole_number(0, 65_535), "9464", "Port of these; 0: any free one.")
+    log_level: LogLevel = _setting(choice(LogLevel), "info", "Least level that is logged.")
+    log_format: LogFormat = _setting(choice(LogFormat), "json", "One JSON object a line, or text for people.")
+
+    kafka: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def match_group(self) -> str:
+        """The consumer group of the match stage."""
+        return f"{self.group}-match"
+
+    @property
+    def score_group(self) -> str:
+        """The consumer group of the score stage."""
+        return f"{self.group}-score"
+
+    def __repr__(self) -> str:
+        return f"Config({describe_config(self)})"
+
+
+def settings() -> dict[str, Setting]:
+    """Every declared setting by its name in ``Config``, in order."""
+    return {each.name: each.metadata["setting"] for each in dataclasses.fields(Config) if "setting" in each.metadata}
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.removesuffix("_ms").upper()
+
+
+_SETTINGS = settings()
+_NAMES = {variable_of(name): name for name in _SETTINGS}
+
+
+class _Given(NamedTuple):
+    """The text of a variable; ``origin`` is the variable that was set, the one with ``_FILE`` for a file."""
+
+    text: str
+    origin: str
+
+    @property
+    def from_file(self) -> bool:
+        return self.origin.endswith(_FILE)
+
+
+def load_config(environ: Mapping[str, str], required: Collection[str] = ()) -> Config:
+    """The configuration that the environment gives.
+
+    ``required`` names variables that must be set. Raises ``ConfigError`` with every problem, one per line.
+    """
+    problems: list[str] = []
+    given = _given(environ, problems)
+    values = _values(given, problems)
+    kafka = _kafka(given, problems)
+    problems += _missing(environ, required)
+    if not problems:
+        config = Config(**values, kafka=kafka)
+        problems += _contradictions(config)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config
+
+
+def _given(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Given]:
+    """The texts of all variables of ours, files read; an empty variable counts as not set."""
+    given: dict[str, _Given] = {}
+    for origin, shown in sorted(environ.items()):
+        if not shown or not origin.startswith(PREFIX) or origin.startswith(TEST_PREFIX):
+            continue
+        variable = _without_file(origin)
+        if not _is_known(variable):
+            if not _is_service_link(origin, shown):
+                problems.append(_unknown(origin))
+        elif variable in given:
+            problems.append(f"{variable}: set twice, also as {variable}{_FILE}: wanted one of them")
+        else:
+            content = _read_file(origin, shown, problems) if variable != origin else shown
+            given[variable] = _Given(content, origin)
+    return {variable: each for variable, each in given.items() if each.text}
+
+
+def _is_known(variable: str) -> bool:
+    return variable in _NAMES or re.fullmatch(KAFKA_PREFIX + "[A-Z0-9_]+", variable) is not None
+
+
+def _without_file(origin: str) -> str:
+    if origin.startswith(KAFKA_PREFIX) and is_named_file(origin):
+        return origin
+    return origin.removesuffix(_FILE)
+
+
+def _is_service_link(variable: str, shown: str) -> bool:
+    if variable.endswith("_PORT") and _SERVICE_LINK_ADDRESS.match(shown):
+        return True
+    return _SERVICE_LINK.fullmatch(variable) is not None
+
+
+def _unknown(origin: str) -> str:
+    suffix = _FILE if origin.endswith(_FILE) else ""
+    nearest = _nearest_known(origin.removesuffix(_FILE).removeprefix(PREFIX))
+    advice = f"did you mean {PREFIX}{nearest}{suffix}?" if nearest else "docs/configuration.md lists all"
+    return f"{origin}: unknown variable; {advice}"
+
+
+def _nearest_known(tail: str) -> str | None:
+    """The known name most like this one, both without the prefix; any property may follow a misspelt ``KAFKA__``."""
+    as_property = _MISSPELT_KAFKA.sub("KAFKA__", tail)
+    if as_property != tail:
+        return as_property
+    known = [variable.removeprefix(PREFIX) for variable in _NAMES]
+    return next(iter(difflib.get_close_matches(tail, known, n=1)), None)
+
+
+def _read_file(origin: str, path: str, problems: list[str]) -> str:
+    try:
+        content = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        problems.append(f"{origin}: cannot read {path!r}: {why}: wanted a file with the value")
+        return ""
+    if not content:
+        problems.append(f"{origin}: {path!r} is empty: wanted a file with the value")
+    return content
+
+
+def _values(given: Mapping[str, _Given], problems: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, name in _NAMES.items():
+        if variable not in given:
+            continue
+        setting = _SETTINGS[name]
+        try:
+            values[name] = setting.wanted.read(given[variable].text)
+        except ValueError:
+            problems.append(
+                f"{given[variable].origin}: {_shown(setting, given[variable])}: wanted {setting.wanted.what}"
+            )
+    return values
+
+
+def _shown(setting: Setting, given: _Given) -> str:
+    """The value as an error may show it; never what a file holds: it may be the wrong file."""
+    if setting.secret or given.from_file:
+        return REDACTED
+    shown = redact_url(given.text)
+    return repr(shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "...")
+
+
+def _kafka(given: Mapping[str, _Given], problems: list[str]) -> dict[str, str]:
+    properties: dict[str, str] = {}
+    for variable, each in given.items():
+        if not variable.startswith(KAFKA_PREFIX):
+            continue
+        name = property_name(variable)
+        why = refusal(name)
+        if why is None:
+            properties[name] = each.text
+        else:
+            problems.append(f"{each.origin}: the librdkafka property {name} cannot be set: {why}")
+    return properties
+
+
+def _missing(environ: Mapping[str, str], required: Collection[str]) -> Iterator[str]:
+    for variable in required:
+        if not environ.get(variable) and not environ.get(variable + _FILE):
+            meaning = _SETTINGS[_NAMES[variable]].meaning if variable in _NAMES else "Addresses of the Kafka brokers."
+            yield f"{variable}: not set: {meaning}"
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    topics = Counter(config.source_topics)
+    for name in ("command_topic", "log_topic", "models_topic", "crossing_topic", "dead_letter_topic"):
+        topics[getattr(config, name)] += 1
+    for topic, count in topics.items():
+        if count > 1:
+            yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: wanted a topic of its own for each use"
+    if config.redis_password is not None and urlsplit(config.redis_url).password is not None:
+        yield "LEADSCORE_REDIS_PASSWORD: the URL has a password too: wanted it in one of the two places"
+    if (config.schema_registry_user is None) != (config.schema_registry_password is None):
+        yield "LEADSCORE_SCHEMA_REGISTRY_USER: wanted together with LEADSCORE_SCHEMA_REGISTRY_PASSWORD, or neither"
+
+
+def describe_config(config: Config) -> dict[str, object]:
+    """The effective values by setting, secrets redacted, as plain JSON values."""
+    described = {name: _described(setting, getattr(config, name)) for name, setting in _SETTINGS.items()}
+    kafka = {name: redact_kafka_property(name, shown) for name, shown in sorted(config.kafka.items())}
+    return {**described, "kafka": kafka}
+
+
+def _described(setting: Setting, effective: object) -> object:
+    if effective is not None and setting.secret:
+        return REDACTED
+    if isinstance(effective, Enum):
+        return effective.value
+    if isinstance(effective, tuple):
+        return list(effective)
+    return redact_url(effective) if isinstance(effective, str) else effective
+
+
+def config_sha256(config: Config) -> str:
+    """A fingerprint of the effective configuration without its secrets, so that it may be shown."""
+    canonical = json.dumps(describe_config(config), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,196 @@
+"""Liveness, readiness and metrics over HTTP, on one port, from a thread of its own.
+
+It answers while the loop is blocked, and from remembered facts alone: a request never reaches Redis or Kafka. Liveness
+does not depend on other services, or an outage of Redis would restart every worker.
+"""
+
+import json
+import logging
+import socket
+import socketserver
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import BoundedSemaphore, Lock, Thread
+
+from leadscore.errors import ConfigError
+from leadscore.ops.metrics import Metrics
+
+MAX_REQUESTS_AT_ONCE = 16
+REQUEST_TIMEOUT_S = 5.0
+SHUTDOWN_POLL_S = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was last found out about one thing that readiness needs."""
+
+    ok: bool
+    detail: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An answer: whether all is well, and the body that says why."""
+
+    ok: bool
+    body: dict[str, object]
+
+
+class Health:
+    """What the loop tells about itself; safe to ask from any thread.
+
+    ``checks`` name what must have been found in order before the worker is ready. The loop is alive while its last
+    beat is at most ``max_beat_age_s`` old; that must be more than the longest time a poll may be away.
+    """
+
+    def __init__(
+        self, checks: Iterable[str], max_beat_age_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._max_beat_age_s = max_beat_age_s
+        self._lock = Lock()
+        self._beat_at_s = clock()
+        self._fatal: str | None = None
+        self._checks = {name: Check(ok=False, detail="not checked yet", at_s=clock()) for name in checks}
+
+    def beat(self) -> None:
+        """The loop has turned."""
+        self._beat_at_s = self._clock()
+
+    def fail(self, reason: str) -> None:
+        """The worker cannot go on; it is not alive from now on."""
+        with self._lock:
+            self._fatal = reason
+
+    def set_check(self, name: str, ok: bool, detail: str) -> None:
+        """What was found out just now; ``detail`` is for operators and holds nothing personal or secret."""
+        with self._lock:
+            self._checks[name] = Check(ok, detail, self._clock())
+
+    def liveness(self) -> Verdict:
+        """Whether the loop turns."""
+        with self._lock:
+            age_s, fatal = self._clock() - self._beat_at_s, self._fatal
+        alive = fatal is None and age_s <= self._max_beat_age_s
+        return Verdict(alive, {"live": alive, "last_beat_age_s": round(age_s, 3), "fatal": fatal})
+
+    def readiness(self) -> Verdict:
+        """Whether the loop turns and every check was in order when last looked at."""
+        alive = self.liveness().ok
+        with self._lock:
+            now_s, checks = self._clock(), dict(self._checks)
+        ready = alive and all(check.ok for check in checks.values())
+        shown = {
+            name: {"ok": check.ok, "detail": check.detail, "age_s": round(now_s - check.at_s, 3)}
+            for name, check in checks.items()
+        }
+        return Verdict(ready, {"ready": ready, "live": alive, "checks": shown})
+
+
+class HealthServer:
+    """The running server; ``port`` is the one it really listens on."""
+
+    def __init__(self, server: "_Server") -> None:
+        self._server = server
+        self.port = int(server.server_address[1])
+        self._thread = Thread(target=server.serve_forever, args=(SHUTDOWN_POLL_S,), name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def serve(host: str, port: int, metrics: Metrics, health: Health) -> HealthServer:
+    """Answer /metrics, /livez and /readyz. Port 0 takes a free one. ``ConfigError`` where the address cannot be had."""
+    try:
+        return HealthServer(_Server(host, port, metrics, health))
+    except OSError as error:
+        raise ConfigError(
+            f"LEADSCORE_HTTP_HOST, LEADSCORE_HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}: "
+            "wanted a free port of this machine"
+        ) from error
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 4 * MAX_REQUESTS_AT_ONCE  # the library's 5 makes a sixth client wait a second
+
+    def __init__(self, host: str, port: int, metrics: Metrics, health: Health) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.metrics = metrics
+        self.health = health
+        self._free = BoundedSemaphore(MAX_REQUESTS_AT_ONCE)
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's: that one asks the name service for this machine's name, and may wait for it.
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        del request, client_address
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away is none of our business
+            _log.exception("http_request_failed")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = REQUEST_TIMEOUT_S
+    server_version = "leadscore"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, *_: object) -> None:
+        """Requests are not logged: probes come every few seconds."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        status, content_type, body = self._resource(self.path.partition("?")[0])
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def _resource(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+        if path == "/metrics":
+            body, content_type = self.server.metrics.render(self.headers.get("Accept", ""))
+            return HTTPStatus.OK, content_type, body
+        if path == "/livez":
+            return _as_json(self.server.health.liveness())
+        if path == "/readyz":
+            return _as_json(self.server.health.readiness())
+        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"only /metrics, /livez and /readyz are here\n"
+
+
+def _as_json(verdict: Verdict) -> tuple[HTTPStatus, str, bytes]:
+    status = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, "application/json", json.dumps(verdict.body).encode() + b"\n"

@@ -1,0 +1,329 @@
+"""Every metric of the worker, in one place; docs/metrics.md is held against it by a test.
+
+A ``Metrics`` has a registry of its own. Whatever label values are known beforehand start at 0. No label ever holds a
+lead, an event id, an offset or words off the wire. The pipeline counts in plain numbers and adds them once per batch.
+"""
+
+import itertools
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from leadscore.errors import DeadLetterReason
+from leadscore.scoring.crossing import Cause, Direction
+
+LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+"""A boundary at every latency somebody may promise."""
+STEP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+STAGES = ("match", "score")
+STEPS = {
+    "match": ("poll", "decode", "match", "log", "commit"),
+    "score": ("poll", "read", "fold", "write", "publish", "commit"),
+}
+RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered")
+AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected")
+REBALANCES = ("assigned", "revoked", "lost")
+RECONCILIATIONS = ("current", "behind", "empty", "rebuild", "stopped")
+STORE_CALLS = ("read", "write", "due")
+STORE_ERRORS = (
+    "timeout",
+    "connection",
+    "oom",
+    "busy",
+    "readonly",
+    "loading",
+    "clusterdown",
+    "noreplicas",
+    "noscript",
+    "moved",
+    "auth",
+    "other",
+)
+LEVELS = ("debug", "info", "warning", "error", "critical")
+_CROSSINGS = tuple(
+    (direction, cause)
+    for direction, causes in (
+        (Direction.ENTER, (Cause.EVENT, Cause.COMMAND, Cause.INSTANT)),
+        (Direction.LEAVE, (Cause.EVENT, Cause.COMMAND, Cause.TIME, Cause.DISQUALIFIED)),
+    )
+    for cause in causes
+)
+
+
+class Described(NamedTuple):
+    """One row of the catalogue."""
+
+    name: str
+    type: str
+    labels: tuple[str, ...]
+    help: str
+
+
+class BatchHistogram(Collector):
+    """A histogram without labels that takes a whole batch of values at once.
+
+    The client library's own takes about a microsecond a value, as much as decoding an event should.
+    """
+
+    def __init__(self, name: str, help_text: str, buckets_s: Sequence[float]) -> None:
+        self._name = name
+        self._help = help_text
+        self._bounds_s = tuple(buckets_s)
+        self._counts = [0] * (len(self._bounds_s) + 1)
+        self._sum_s = 0.0
+        self._lock = Lock()
+
+    def observe_all(self, durations_s: Sequence[float]) -> None:
+        """Count every one of the durations."""
+        with self._lock:
+            for duration_s in durations_s:
+                self._counts[bisect_left(self._bounds_s, duration_s)] += 1
+            self._sum_s += sum(durations_s)
+
+    def collect(self) -> Iterator[Metric]:
+        """What the registry renders."""
+        with self._lock:
+            totals, sum_s = list(itertools.accumulate(self._counts)), self._sum_s
+        names = [*map(str, map(float, self._bounds_s)), "+Inf"]
+        buckets: list[tuple[str, float]] = [(name, total) for name, total in zip(names, totals, strict=True)]
+        yield HistogramMetricFamily(self._name, self._help, buckets=buckets, sum_value=sum_s)
+
+
+class Catalogue:
+    """Declares metrics in one registry and keeps the list of them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.described: list[Described] = []
+
+    def counter(self, name: str, help_text: str, **labels: Sequence[str]) -> Counter:
+        """A counter; of each label the values known beforehand (none: they come with the first use)."""
+        self.described.append(Described(name, "counter", tuple(labels), help_text))
+        counter = Counter(name, help_text, tuple(labels), registry=self.registry)
+        for known in _combinations(labels):
+            counter.labels(*known)
+        return counter
+
+    def gauge(self, name: str, help_text: str, **labels: Sequence[str]) -> Gauge:
+        """A gauge; labels as of a counter."""
+        self.described.append(Described(name, "gauge", tuple(labels), help_text))
+        gauge = Gauge(name, help_text, tuple(labels), registry=self.registry)
+        for known in _combinations(labels):
+            gauge.labels(*known)
+        return gauge
+
+    def histogram(self, name: str, help_text: str, buckets_s: Sequence[float], *labels: str) -> Histogram:
+        """A histogram with the given upper bounds."""
+        self.described.append(Described(name, "histogram", labels, help_text))
+        return Histogram(name, help_text, labels, buckets=buckets_s, registry=self.registry)
+
+    def batch_histogram(self, name: str, help_text: str, buckets_s: Sequence[float]) -> BatchHistogram:
+        """A histogram without labels that takes whole batches."""
+        self.described.append(Described(name, "histogram", (), help_text))
+        histogram = BatchHistogram(name, help_text, buckets_s)
+        self.registry.register(histogram)
+        return histogram
+
+
+def _combinations(labels: dict[str, Sequence[str]]) -> Iterable[tuple[str, ...]]:
+    return itertools.product(*labels.values()) if labels else ()
+
+
+class MatchMetrics:
+    """What the match stage counts."""
+
+    def __init__(self, declare: Catalogue, topics: Sequence[str]) -> None:
+        self.records_consumed = declare.counter(
+            "leadscore_records_consumed_total", "Records read from the source and command topics.", topic=topics
+        )
+        self.records_processed = declare.counter(
+            "leadscore_records_processed_total",
+            "Source records by what became of them; with those in hand they add up to the records consumed.",
+            topic=topics,
+            outcome=RECORD_OUTCOMES,
+        )
+        self.dead_letters = declare.counter(
+            "leadscore_dead_letters_total",
+            "Records published to the dead-letter topic.",
+            reason=[reason.value for reason in DeadLetterReason],
+        )
+        self.frames_published = declare.counter(
+            "leadscore_frames_published_total", "Frames that the award log acknowledged."
+        )
+        self.schema_registry_requests = declare.counter(
+            "leadscore_schema_registry_requests_total", "Requests to the schema registry."
+        )
+        self.schema_registry_errors = declare.counter(
+            "leadscore_schema_registry_errors_total", "Requests to the schema registry that got no usable answer."
+        )
+
+
+class ScoreMetrics:
+    """What the score stage counts."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self.awards = declare.counter(
+            "leadscore_awards_total", "Awards read from the log, by what became of them.", outcome=AWARD_OUTCOMES
+        )
+        self.crossings_published = declare.counter(
+            "leadscore_crossings_published_total",
+            "Crossings that the crossing topic acknowledged, repeats among them.",
+            threshold=(),
+            direction=(),
+            cause=(),
+        )
+        self.event_to_decision = declare.batch_histogram(
+            "leadscore_event_to_decision_seconds",
+            "Time from when an event occurred until its award was applied.",
+            LATENCY_BUCKETS_S,
+        )
+        self.ingest_to_publish = declare.histogram(
+            "leadscore_ingest_to_publish_seconds",
+            "Time from the Kafka timestamp of the record behind a crossing until the crossing was acknowledged.",
+            LATENCY_BUCKETS_S,
+        )
+        self.ticks = declare.counter("leadscore_ticks_total", "Ticks appended to the award log.")
+        self.leads_left_by_time = declare.counter(
+            "leadscore_leads_left_by_time_total", "Thresholds that leads left by time alone."
+        )
+        self.replayed_records = declare.counter(
+            "leadscore_replayed_records_total", "Log records read again that the state already contained."
+        )
+
+    def expect_thresholds(self, thresholds: Iterable[str]) -> None:
+        """Let the crossings of these thresholds start at 0."""
+        for threshold, (direction, cause) in itertools.product(thresholds, _CROSSINGS):
+            self.crossings_published.labels(threshold, direction.value, cause.value)
+
+
+class StateMetrics:
+    """What happens to the state in Redis."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self.store_calls = declare.counter(
+            "leadscore_store_calls_total", "Calls to Redis, one per round trip.", call=STORE_CALLS
+        )
+        self.store_errors = declare.counter(
+            "leadscore_store_errors_total", "Calls to Redis that failed.", kind=STORE_ERRORS
+        )
+        self.reconciliations = declare.counter(
+            "leadscore_reconciliations_total",
+            "Comparisons of a shard's state with the committed offset and the log.",
+            result=RECONCILIATIONS,
+        )
+        self.state_regressions = declare.counter(
+            "leadscore_state_regressions_total", "Shards found behind the committed offset: Redis lost writes."
+        )
+        self.state_losses = declare.counter("leadscore_state_losses_total", "Shards whose state was gone altogether.")
+        self.outbox_entries = declare.gauge(
+            "leadscore_outbox_entries", "Crossings stored in Redis whose offsets are not committed yet."
+        )
+
+
+class KafkaMetrics:
+    """What the consumer groups do. ``stage`` is match or score."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self.assigned_partitions = declare.gauge(
+            "leadscore_assigned_partitions", "Partitions this process owns.", stage=STAGES
+        )
+        self.stopped_partitions = declare.gauge(
+            "leadscore_stopped_partitions", "Owned partitions that wait for an operator's decision.", stage=STAGES
+        )
+        self.paused = declare.gauge(
+            "leadscore_paused", "1 while the stage waits for a service that does not answer.", stage=STAGES
+        )
+        self.rebalances = declare.counter(
+            "leadscore_rebalances_total", "Rebalances seen.", stage=STAGES, kind=REBALANCES
+        )
+        self.commits = declare.counter("leadscore_commits_total", "Offset commits tried.", stage=STAGES)
+        self.commit_failures = declare.counter(
+            "leadscore_commit_failures_total", "Offset commits that failed.", stage=STAGES
+        )
+        self._consumer_lag = declare.gauge(
+            "leadscore_consumer_lag_records",
+            "Newest offset minus committed offset of a partition this process owns.",
+            topic=(),
+            partition=(),
+        )
+
+    def set_lag(self, topic: str, partition: int, records: int) -> None:
+        """Publish the lag of an owned partition."""
+        self._consumer_lag.labels(topic, str(partition)).set(records)
+
+    def forget_lag(self, topic: str, partition: int) -> None:
+        """Stop publishing it: the partition belongs to another process now, or to none."""
+        self._consumer_lag.remove(topic, str(partition))
+
+
+class ProcessMetrics:
+    """What the process is and how it fares."""
+
+    def __init__(self, declare: Catalogue, version: str) -> None:
+        self.stage_duration = declare.histogram(
+            "leadscore_stage_duration_seconds",
+            "Time one batch took in a step of a stage.",
+            STEP_BUCKETS_S,
+            "stage",
+            "step",
+        )
+        for stage, steps in STEPS.items():
+            for step in steps:
+                self.stage_duration.labels(stage, step)
+        self.last_record_processed_timestamp = declare.gauge(
+            "leadscore_last_record_processed_timestamp_seconds",
+            "When the stage last finished a record, in Unix time; 0 before the first.",
+            stage=STAGES,
+        )
+        self.log_messages = declare.counter("leadscore_log_messages_total", "Lines logged.", level=LEVELS)
+        declare.gauge("leadscore_build_info", "1; the label is the program's version.", version=(version,)).labels(
+            version
+        ).set(1)
+        self._config_info = declare.gauge(
+            "leadscore_config_info", "1; the label is the fingerprint of the configuration without secrets.", sha256=()
+        )
+        self._model_info = declare.gauge(
+            "leadscore_model_info", "1; the labels are the model this process matches with.", model=(), version=()
+        )
+
+    def count_log_line(self, level: str) -> None:
+        """The counter hook of ``configure_logging``."""
+        self.log_messages.labels(level).inc()
+
+    def set_config(self, sha256: str) -> None:
+        """Say which configuration is in effect."""
+        self._config_info.clear()
+        self._config_info.labels(sha256).set(1)
+
+    def set_model(self, model: str, version: int) -> None:
+        """Say which model version is in use."""
+        self._model_info.clear()
+        self._model_info.labels(model, str(version)).set(1)
+
+
+class Metrics:
+    """All metrics of one worker. ``topics`` are the source and command topics it reads."""
+
+    def __init__(self, version: str, topics: Sequence[str]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would nearly double the series
+        declare = Catalogue()
+        self.match = MatchMetrics(declare, topics)
+        self.score = ScoreMetrics(declare)
+        self.state = StateMetrics(declare)
+        self.kafka = KafkaMetrics(declare)
+        self.process = ProcessMetrics(declare, version)
+        self.registry = declare.registry
+        self.described = tuple(declare.described)
+        ProcessCollector(registry=self.registry)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The exposition and its content type, for the formats that the scraper accepts."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type

@@ -1,0 +1,146 @@
+"""What the value of a setting may be: how its text is read, and how that is said to people.
+
+A reader raises ``ValueError`` where the text is not what was wanted.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted(Generic[T]):
+    """``what`` completes the sentence "wanted ..."; ``read`` turns the text into the value."""
+
+    what: str
+    read: Callable[[str], T]
+
+
+def _refuse_unless(accepted: bool) -> None:
+    if not accepted:
+        raise ValueError
+
+
+def text() -> Wanted[str]:
+    """Any text that fits on a line."""
+
+    def read(value: str) -> str:
+        _refuse_unless(value.isprintable())
+        return value
+
+    return Wanted("text without control characters", read)
+
+
+def pattern(regex: str, what: str) -> Wanted[str]:
+    """Text that the regular expression matches as a whole."""
+
+    def read(value: str) -> str:
+        _refuse_unless(re.fullmatch(regex, value) is not None)
+        return value
+
+    return Wanted(what, read)
+
+
+def switch() -> Wanted[bool]:
+    """True or false."""
+
+    def read(value: str) -> bool:
+        _refuse_unless(value.lower() in _SWITCH)
+        return _SWITCH[value.lower()]
+
+    return Wanted("true or false", read)
+
+
+def choice(names: type[E]) -> Wanted[E]:
+    """One of a few names, in upper or lower case."""
+
+    def read(value: str) -> E:
+        return names(value.lower())
+
+    return Wanted("one of " + ", ".join(names), read)
+
+
+def whole_number(at_least: int, at_most: int) -> Wanted[int]:
+    """A whole number between two limits."""
+
+    def read(value: str) -> int:
+        _refuse_unless(re.fullmatch(r"[0-9]{1,18}", value) is not None)
+        _refuse_unless(at_least <= int(value) <= at_most)
+        return int(value)
+
+    return Wanted(f"a whole number from {at_least} to {at_most}", read)
+
+
+def number(at_least: float, at_most: float) -> Wanted[float]:
+    """A decimal number between two limits."""
+
+    def read(value: str) -> float:
+        _refuse_unless(re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value) is not None)
+        _refuse_unless(at_least <= float(value) <= at_most)
+        return float(value)
+
+    return Wanted(f"a number from {at_least:g} to {at_most:g}", read)
+
+
+def read_duration_ms(value: str) -> int:
+    """The milliseconds of ``250ms``, ``90s``, ``5m``, ``12h``, ``14d`` or ``0``."""
+    if value == "0":
+        return 0
+    parts = re.fullmatch(r"([0-9]{1,12})(ms|s|m|h|d)", value)
+    if parts is None:
+        raise ValueError
+    return int(parts[1]) * _UNIT_MS[parts[2]]
+
+
+def duration_ms(at_least: str, at_most: str) -> Wanted[int]:
+    """A duration between two limits, kept in milliseconds."""
+    least_ms, most_ms = read_duration_ms(at_least), read_duration_ms(at_most)
+
+    def read(value: str) -> int:
+        value_ms = read_duration_ms(value)
+        _refuse_unless(least_ms <= value_ms <= most_ms)
+        return value_ms
+
+    return Wanted(f"a duration from {at_least} to {at_most}", read)
+
+
+def url(*schemes: str) -> Wanted[str]:
+    """An address with one of the schemes."""
+
+    def read(value: str) -> str:
+        parts = urlsplit(value)
+        _refuse_unless(value.isprintable() and parts.scheme in schemes)
+        _refuse_unless(bool(parts.hostname) if parts.scheme != "unix" else bool(parts.path))
+        _ = parts.port  # raises ValueError where it is no port
+        return value
+
+    return Wanted("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes), read)
+
+
+def _read_topic_name(value: str) -> str:
+    _refuse_unless(_TOPIC_NAME.fullmatch(value) is not None and value not in {".", ".."})
+    return value
+
+
+def topic_name() -> Wanted[str]:
+    """The name of one topic, as Kafka allows it."""
+    return Wanted("a topic name: up to 249 letters, digits, '.', '_' and '-'", _read_topic_name)
+
+
+def topic_names() -> Wanted[tuple[str, ...]]:
+    """One or more names of topics."""
+
+    def read(value: str) -> tuple[str, ...]:
+        return tuple(_read_topic_name(name.strip()) for name in value.split(","))
+
+    return Wanted("topic names with commas between them", read)

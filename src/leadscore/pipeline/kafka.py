@@ -1,0 +1,121 @@
+"""The Kafka clients the worker uses, and what it asks a broker about topics.
+
+The properties here are the ones the delivery protocol stands on (design 2.3, 2.7); everything else is passed through from
+the configuration. Every failed call becomes ``Unavailable`` or ``WorkerStopped``.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from leadscore.errors import ConfigError, Unavailable, WorkerStopped
+
+REQUEST_TIMEOUT_S = 10.0
+
+PRODUCER: Mapping[str, Any] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    # A later frame must never be stored when an earlier one was lost: no gaps, and no giving up (design 2.3).
+    "enable.gapless.guarantee": True,
+    "message.timeout.ms": 0,
+    # What JVM producers use: a lead's crossings lie where their joins expect them.
+    "partitioner": "murmur2_random",
+    "compression.type": "lz4",
+    "linger.ms": 5,
+}
+CONSUMER: Mapping[str, Any] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # An expired offset is a loud stop, not a silent jump.
+    "auto.offset.reset": "error",
+    "enable.partition.eof": True,
+    "isolation.level": "read_committed",
+    "fetch.queue.backoff.ms": 50,
+    "queued.min.messages": 20_000,
+    "queued.max.messages.kbytes": 32_768,
+}
+
+
+def make_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
+    """An idempotent producer without gaps."""
+    return Producer({**_common(kafka, client_id), **PRODUCER}, logger=logger)
+
+
+def make_consumer(kafka: Mapping[str, str], group: str, assignor: str, logger: logging.Logger) -> Consumer:
+    """A consumer that commits only what it is told to."""
+    properties = {**_common(kafka, group), **CONSUMER, "group.id": group, "partition.assignment.strategy": assignor}
+    return Consumer({**properties, **_consumer_overrides(kafka)}, logger=logger)
+
+
+def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> AdminClient:
+    """A client for questions about topics, and for ``topics create``."""
+    return AdminClient(_common(kafka, "leadscore-admin"), logger=logger)
+
+
+def _common(kafka: Mapping[str, str], client_id: str) -> dict[str, Any]:
+    return {"client.id": client_id, "topic.metadata.refresh.interval.ms": 10_000, **kafka}
+
+
+def _consumer_overrides(kafka: Mapping[str, str]) -> dict[str, str]:
+    return {name: kafka[name] for name in CONSUMER if name in kafka}
+
+
+def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> int:
+    """How many partitions the topic has; ``ConfigError`` if there is no such topic, ``Unavailable`` without a broker."""
+    try:
+        found = client.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
+    except KafkaException as error:
+        raise unavailable(error, f"asking for topic {topic}") from error
+    if found.error is not None:
+        if found.error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
+            raise ConfigError(f"topic {topic}: there is no such topic: create it, or run: leadscore topics create")
+        raise Unavailable("kafka", "metadata", f"topic {topic}: {found.error.str()}")
+    return len(found.partitions)
+
+
+def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> dict[str, str]:
+    """The broker's ids of the topics, which tell a recreated topic from a replay; empty where the broker has none."""
+    if not has_topic_ids:
+        return dict.fromkeys(topics, "")
+    try:
+        answers = admin.describe_topics(TopicCollection(topics), request_timeout=REQUEST_TIMEOUT_S)
+        return {topic: str(answers[topic].result().topic_id) for topic in topics}
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise ConfigError(f"topics {', '.join(topics)}: not all exist; run: leadscore topics create") from error
+        raise unavailable(error, "asking for topic ids") from error
+
+
+def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> dict[tuple[str, int], int | None]:
+    """The committed offset of each partition; ``None`` where nothing is committed."""
+    try:
+        answers = consumer.committed(partitions, timeout=REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise unavailable(error, "asking for committed offsets") from error
+    for answer in answers:
+        if answer.error is not None:
+            raise Unavailable("kafka", "committed", f"{answer.topic}/{answer.partition}: {answer.error.str()}")
+    return {(answer.topic, answer.partition): answer.offset if answer.offset >= 0 else None for answer in answers}
+
+
+def log_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The oldest offset held and the next one to be written."""
+    try:
+        bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise unavailable(error, f"asking for the bounds of {topic}/{partition}") from error
+    if bounds is None:
+        raise Unavailable("kafka", "timeout", f"asking for the bounds of {topic}/{partition}")
+    low, high = bounds
+    return low, high
+
+
+def unavailable(error: KafkaException, doing: str) -> Unavailable | WorkerStopped:
+    """The error of a failed call: fatal ones stop the worker, the others may pass."""
+    kafka_error = error.args[0]
+    if kafka_error.fatal():
+        return WorkerStopped(f"{doing}: {kafka_error.str()}")
+    return Unavailable("kafka", kafka_error.name(), f"{doing}: {kafka_error.str()}")

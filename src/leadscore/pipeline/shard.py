@@ -1,0 +1,235 @@
+"""One shard: the fold of one log partition, between what is stored and what the next write will store.
+
+States in memory are valid exactly while the stored fence is the one known here. When a write finds another fence, the
+worker throws the ``Shard`` away and reconciles. No client and no clock in here: bytes from the store, records from the log.
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
+from leadscore.model.compile import CompiledModel
+from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.fold import FoldContext, FoldSettings, fold_tick
+from leadscore.scoring.leads import Erasure, apply_award, lead_hash
+from leadscore.scoring.state import DAY_MS, LeadState, decode_state, encode_state
+from leadscore.scoring.timeline import FAR_MS
+from leadscore.store.fence import Fence
+from leadscore.store.fence import encode as encode_fence
+from leadscore.store.shard import LeadWrite, ShardWrite
+
+LATE_WORKER_MS = 7 * DAY_MS
+"""How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
+
+_crossings_encoder = msgspec.msgpack.Encoder()
+_crossings_decoder = msgspec.msgpack.Decoder(list[Crossing])
+_erasure_encoder = msgspec.msgpack.Encoder()
+_erasure_decoder = msgspec.msgpack.Decoder(Erasure)
+
+ModelOfVersion = Callable[[int], CompiledModel]
+
+
+class FoldCounts(msgspec.Struct):
+    """What became of the awards of a batch."""
+
+    applied: int = 0
+    replayed: int = 0
+    ticks: int = 0
+
+
+def source_key(source: Source) -> str:
+    """A source partition's name in the fence."""
+    return f"{source.topic}/{source.topic_id}/{source.partition}"
+
+
+def encode_crossings(crossings: list[Crossing]) -> bytes:
+    """An outbox entry."""
+    return _crossings_encoder.encode(crossings)
+
+
+def decode_crossings(data: bytes) -> list[Crossing]:
+    """The crossings of an outbox entry."""
+    return _crossings_decoder.decode(data)
+
+
+class Shard:
+    """The fold of one log partition from the stored fence on."""
+
+    def __init__(
+        self, number: int, stored: bytes | None, fence: Fence, model_of_version: ModelOfVersion, settings: FoldSettings
+    ) -> None:
+        self.number = number
+        self.stored = stored
+        self.offset = fence.offset
+        self.model_version = fence.model_version
+        self.erasures: dict[bytes, Erasure] = {}
+        self.outbox_offsets: set[int] = set()
+        self.counts = FoldCounts()
+        self._topic_id = fence.log_topic_id
+        self._model_since_ms = fence.model_since_ms
+        self._sources = dict(fence.sources)
+        self._states: dict[str, LeadState | None] = {}
+        self._model_of_version = model_of_version
+        self._settings = settings
+        self._touched: dict[str, None] = {}
+        self._erased: dict[bytes, bytes | None] = {}
+        self._outbox: dict[int, bytes] = {}
+
+    def remember(self, erased: dict[bytes, bytes], outbox_offsets: Iterable[int]) -> None:
+        """What the store holds besides the leads."""
+        self.erasures = {hashed: _erasure_decoder.decode(data) for hashed, data in erased.items()}
+        self.outbox_offsets = set(outbox_offsets)
+
+    @property
+    def model_since_ms(self) -> int:
+        """The log's time at which the version in force came in force; 0 where it was the first."""
+        return self._model_since_ms
+
+    def unknown_leads(self, records: Iterable[LogRecord]) -> list[str]:
+        """Leads of the records whose state is not in memory."""
+        states = self._states
+        wanted: dict[str, None] = {}
+        for record in records:
+            if isinstance(record, Frame):
+                wanted.update((award.lead_id, None) for award in record.awards if award.lead_id not in states)
+            else:
+                wanted.update((lead_id, None) for lead_id in record.lead_ids if lead_id not in states)
+        return list(wanted)
+
+    def load(self, lead_ids: list[str], stored: list[bytes | None]) -> None:
+        """Put stored states into memory."""
+        for lead_id, data in zip(lead_ids, stored, strict=True):
+            self._states[lead_id] = None if data is None else decode_state(data)
+
+    def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Crossing]:
+        """Fold the next record of the log; all its leads are in memory."""
+        crossings = (
+            self._fold_frame(record, log_time_ms)
+            if isinstance(record, Frame)
+            else self._fold_tick(record, log_time_ms)
+        )
+        self.offset = offset
+        if crossings:
+            self._outbox[offset] = encode_crossings(crossings)
+        return crossings
+
+    def pending(self, published_below: int) -> ShardWrite:
+        """Everything folded since the last write; outbox entries below the committed offset go."""
+        leads, due = self._changed_leads()
+        drop = [offset for offset in self.outbox_offsets if offset < published_below]
+        fence = Fence(self._topic_id, self.offset, self.model_version, self._model_since_ms, self._sources)
+        return ShardWrite(
+            shard=self.number,
+            expected=self.stored,
+            fence=encode_fence(fence),
+            leads=leads,
+            outbox={offset: data for offset, data in self._outbox.items() if offset >= published_below},
+            outbox_drop=drop,
+            due=due,
+            erased=self._erased,
+        )
+
+    def written(self, write: ShardWrite) -> None:
+        """The write has happened: memory and store agree again."""
+        self.stored = write.fence
+        self.outbox_offsets -= set(write.outbox_drop)
+        self.outbox_offsets |= set(write.outbox)
+        self._touched, self._erased, self._outbox = {}, {}, {}
+
+    def trim(self, most_leads: int) -> int:
+        """Forget the leads read longest ago beyond the number given; how many are left in memory."""
+        excess = len(self._states) - most_leads
+        if excess > 0:
+            for lead_id in list(self._states)[:excess]:
+                del self._states[lead_id]
+        return len(self._states)
+
+    def _fold_frame(self, frame: Frame, log_time_ms: int) -> list[Crossing]:
+        self._follow(frame.model_version, log_time_ms)
+        context = self._context(log_time_ms)
+        keys = [source_key(source) for source in frame.sources]
+        sources, touched = self._sources, self._touched
+        crossings: list[Crossing] = []
+        for award in frame.awards:
+            key = keys[award.source]
+            if award.offset <= sources.get(key, -1):
+                self.counts.replayed += 1
+                continue
+            sources[key] = award.offset
+            topic = frame.sources[award.source].topic
+            crossings += self._apply(award, topic, context)
+            touched[award.lead_id] = None
+        return crossings
+
+    def _apply(self, award: Award, topic: str, context: FoldContext) -> list[Crossing]:
+        self.counts.applied += 1
+        if award.type != ERASE:
+            return apply_award(self._states, self.erasures, award, topic, context)
+        self._forget_erasures(context.log_time_ms)
+        crossings = apply_award(self._states, self.erasures, award, topic, context)
+        hashed = lead_hash(award.lead_id)
+        self._erased[hashed] = _erasure_encoder.encode(self.erasures[hashed])
+        return crossings
+
+    def _forget_erasures(self, log_time_ms: int) -> None:
+        for hashed in [hashed for hashed, known in self.erasures.items() if known.expires_ms < log_time_ms]:
+            del self.erasures[hashed]
+            self._erased[hashed] = None
+
+    def _fold_tick(self, tick: Tick, log_time_ms: int) -> list[Crossing]:
+        context = self._context(log_time_ms)
+        crossings: list[Crossing] = []
+        for lead_id in tick.lead_ids:
+            self._states[lead_id], left = fold_tick(self._states.get(lead_id), lead_id, tick.time_ms, context)
+            self._touched[lead_id] = None
+            crossings += left
+        self.counts.ticks += 1
+        return crossings
+
+    def _follow(self, version: int, log_time_ms: int) -> None:
+        """The version in force is the highest seen in the log."""
+        if version > self.model_version:
+            self._model_since_ms = log_time_ms if self.model_version else 0
+            self.model_version = version
+
+    def _context(self, log_time_ms: int) -> FoldContext:
+        model = self._model_of_version(self.model_version)
+        return FoldContext(model, self._model_since_ms or None, self._model_of_version, log_time_ms, self._settings)
+
+    def _changed_leads(self) -> tuple[dict[str, LeadWrite], dict[str, int | None]]:
+        leads: dict[str, LeadWrite] = {}
+        due: dict[str, int | None] = {}
+        model = self._model_of_version(self.model_version) if self._touched else None
+        for lead_id in self._touched:
+            state = self._states.get(lead_id)
+            if state is None or model is None:
+                leads[lead_id], due[lead_id] = LeadWrite(None, None), None
+                continue
+            leads[lead_id] = LeadWrite(encode_state(state), ttl_ms(state, model))
+            if state.thresholds:
+                due[lead_id] = due_entry_ms(state)
+        return leads, due
+
+
+def due_entry_ms(state: LeadState) -> int | None:
+    """When to look at the lead again: every lead that is in a threshold has an entry, were it for the end of time."""
+    if not any(known.is_in for known in state.thresholds):
+        return None
+    return FAR_MS if state.due_ms is None else state.due_ms
+
+
+def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
+    """How long Redis keeps the lead from now: well beyond the instant at which the fold forgets it; ``None``: for good."""
+    if any(known.is_in for known in state.thresholds) or not model.disqualifying.isdisjoint(state.rules):
+        return None
+    flags = state.flags
+    if flags is not None and (
+        flags.suspension is not None or flags.recent_attributes or flags.settled_attributes
+    ):
+        return None
+    for rule_id, total in zip(state.rules, state.totals, strict=True):
+        rule = model.rules.get(rule_id)
+        if rule is not None and rule.fading.half_life_ms is None and rule.fading.weights is None and total:
+            return None
+    return int(model.forget_after_ms + model.fades_within_ms) + LATE_WORKER_MS

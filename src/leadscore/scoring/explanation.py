@@ -1,0 +1,150 @@
+"""Why a lead's score is what it is: parts that add up to it (design 1.6). Pure; the same sums as ``score``."""
+
+import msgspec
+
+from leadscore.log.records import stable_id
+from leadscore.model.compile import NO_GROUP, CompiledModel, CompiledRule
+from leadscore.scoring.conditions import holds
+from leadscore.scoring.crossing import Reason
+from leadscore.scoring.recent import time_of
+from leadscore.scoring.score import attribute_points, rule_points, score_at
+from leadscore.scoring.state import LeadState
+from leadscore.scoring.totals import counted_rows, live_rows
+
+MOST_REASONS = 5
+WORTH_A_REASON = 0.005
+"""Points below this would be shown as 0.00."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule, condition or attribute gives at the instant; ``points`` are before any clamp."""
+
+    part: str
+    """``rule``, ``condition`` or ``attribute``."""
+    name: str
+    group: str | None
+    points: float
+    granted: float
+    count: int
+    latest_event_ms: int | None
+
+
+class Adjustment(msgspec.Struct, frozen=True):
+    """What a clamp took (negative) or gave: ``name`` is the rule or group, or ``fit`` or ``score``."""
+
+    clamp: str
+    name: str
+    points: float
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Parts and adjustments; their points add up to ``score``."""
+
+    at_ms: int
+    score: float
+    engagement: float
+    fit: float
+    parts: list[Part]
+    adjustments: list[Adjustment]
+
+
+def explain(state: LeadState, model: CompiledModel, at_ms: int) -> Explanation:
+    """The score at ``at_ms``, an instant not before the lead's latest record, taken apart."""
+    score = score_at(state, model, at_ms)
+    parts = _rule_parts(state, model, at_ms) + _condition_parts(state, model, at_ms) + _attribute_parts(state, model)
+    return Explanation(at_ms, score.value, score.engagement, score.fit, parts, _adjustments(parts, model))
+
+
+def top_reasons(state: LeadState, model: CompiledModel, at_ms: int) -> list[Reason]:
+    """The parts with the most points either way, each within its own ``max``."""
+    named = [(part.name, _capped(part, model)) for part in explain(state, model, at_ms).parts]
+    ordered = sorted(named, key=lambda reason: (-abs(reason[1]), reason[0]))
+    return [Reason(name, points) for name, points in ordered[:MOST_REASONS] if abs(points) >= WORTH_A_REASON]
+
+
+def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
+    found = []
+    for index, rule_id in enumerate(state.rules):
+        rule = model.rules.get(rule_id)
+        if rule is None:
+            continue
+        settled = state.flags.settled.get(rule_id) if state.flags is not None else None
+        rows = counted_rows(state, rule, live_rows(state, index))
+        times = [time_of(row) for row in rows[-1:]]
+        times += [settled.latest_ms] if settled is not None and settled.latest_ms is not None else []
+        found.append(
+            Part(
+                part="rule",
+                name=rule.name,
+                group=_group_name(rule.group, model),
+                points=rule_points(rule, state.totals[index], state, at_ms),
+                granted=sum(state.grants[row[-1]].points for row in rows) + (settled.points if settled else 0.0),
+                count=len(rows) + (settled.count if settled else 0),
+                latest_event_ms=max(times, default=None),
+            )
+        )
+    return found
+
+
+def _condition_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
+    return [
+        Part(
+            part="condition",
+            name=condition.name,
+            group=_group_name(condition.group, model),
+            points=condition.points,
+            granted=condition.points,
+            count=1,
+            latest_event_ms=None,
+        )
+        for condition in model.conditions
+        if holds(condition.test, state, model, at_ms)
+    ]
+
+
+def _attribute_parts(state: LeadState, model: CompiledModel) -> list[Part]:
+    return [
+        Part(
+            part="attribute",
+            name=model.attributes[attribute_id].name,
+            group=None,
+            points=points,
+            granted=points,
+            count=1,
+            latest_event_ms=None,
+        )
+        for attribute_id, points in attribute_points(state, model)
+        if points
+    ]
+
+
+def _group_name(group: int, model: CompiledModel) -> str | None:
+    return None if group == NO_GROUP else model.groups[group].name
+
+
+def _rule_of(part: Part, model: CompiledModel) -> CompiledRule | None:
+    return model.rules.get(stable_id(part.name)) if part.part == "rule" else None
+
+
+def _capped(part: Part, model: CompiledModel) -> float:
+    rule = _rule_of(part, model)
+    return part.points if rule is None else min(max(part.points, -rule.cap), rule.cap)
+
+
+def _adjustments(parts: list[Part], model: CompiledModel) -> list[Adjustment]:
+    """The clamps in the order in which they apply: rules, groups, fit, score; those that change nothing are left out."""
+    found = [Adjustment("rule", part.name, _capped(part, model) - part.points) for part in parts]
+    engagement = sum(
+        _capped(part, model) for part in parts if part.part != "attribute" and part.group is None
+    )
+    for group in model.groups:
+        points = sum(_capped(part, model) for part in parts if part.group == group.name)
+        clamped = min(max(points, group.low), group.high)
+        found.append(Adjustment("group", group.name, clamped - points))
+        engagement += clamped
+    fit = sum(part.points for part in parts if part.part == "attribute")
+    clamped_fit = min(max(fit, model.fit_low), model.fit_high)
+    found.append(Adjustment("fit", "fit", clamped_fit - fit))
+    total = engagement + clamped_fit
+    found.append(Adjustment("score", "score", min(max(total, model.floor), model.ceiling) - total))
+    return [adjustment for adjustment in found if adjustment.points]

@@ -1,0 +1,55 @@
+"""The leads of a shard, or of a simulation: which state a record is folded into, and what erasing leaves. Pure."""
+
+from collections.abc import MutableMapping
+from hashlib import blake2b
+
+import msgspec
+
+from leadscore.log.records import ERASE, Award
+from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.fold import NO_CROSSINGS, FoldContext, fold_award
+from leadscore.scoring.state import LeadState
+
+States = MutableMapping[str, LeadState | None]
+"""Leads by id; ``None`` is a lead of which nothing is known."""
+
+
+class Erasure(msgspec.Struct, array_like=True, frozen=True):
+    """What is remembered of an erased lead: nothing that occurred up to ``erased_ms`` brings it back."""
+
+    erased_ms: int
+    expires_ms: int
+    """By the log's time."""
+
+
+Erasures = MutableMapping[bytes, Erasure]
+"""By hash of the lead id: the memory of an erased lead must not name it."""
+
+
+def lead_hash(lead_id: str) -> bytes:
+    """The name under which an erased lead is remembered."""
+    return blake2b(lead_id.encode(), digest_size=16).digest()
+
+
+def apply_award(states: States, erasures: Erasures, award: Award, topic: str | None, context: FoldContext) -> list[Crossing]:
+    """Fold one award or command into the state of its lead."""
+    if award.type == ERASE:
+        _erase(states, erasures, award, context)
+        return NO_CROSSINGS
+    if erasures and _is_erased(erasures, award, context.log_time_ms):
+        return NO_CROSSINGS
+    states[award.lead_id], crossings = fold_award(states.get(award.lead_id), award, topic, context)
+    return crossings
+
+
+def _erase(states: States, erasures: Erasures, award: Award, context: FoldContext) -> None:
+    hashed = lead_hash(award.lead_id)
+    known = erasures.get(hashed)
+    erased_ms = award.occurred_at_ms if known is None else max(known.erased_ms, award.occurred_at_ms)
+    erasures[hashed] = Erasure(erased_ms, context.log_time_ms + context.settings.erasure_memory_ms)
+    states[award.lead_id] = None
+
+
+def _is_erased(erasures: Erasures, award: Award, log_time_ms: int) -> bool:
+    known = erasures.get(lead_hash(award.lead_id))
+    return known is not None and award.occurred_at_ms <= known.erased_ms and log_time_ms <= known.expires_ms

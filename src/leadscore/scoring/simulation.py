@@ -1,0 +1,128 @@
+"""A model run over a list of events, without a server (design 1.11). Pure: the same matching and fold as the worker's."""
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
+import msgspec
+
+from leadscore.events.event import Event
+from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher
+from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.explanation import Explanation, explain
+from leadscore.scoring.fold import FoldContext, FoldSettings, disqualified, fold_tick, remembered, standing
+from leadscore.scoring.leads import Erasure, apply_award
+from leadscore.scoring.state import LeadState, latest_ms, new_state
+
+
+class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead as of an instant (UTC ms)."""
+
+    lead_id: str
+    score: float
+    engagement: float
+    fit: float
+    grade: str
+    band: str
+    disqualified: str | None
+    thresholds: dict[str, str]
+    """``in`` or ``out`` for every threshold of the model."""
+    as_of_ms: int
+    explanation: Explanation
+
+
+class Simulation(msgspec.Struct, frozen=True):
+    """Crossings in the order decided; scores by lead id, if an instant was given."""
+
+    crossings: list[Crossing]
+    scores: list[LeadScore]
+
+
+def simulate(
+    definition: ModelDefinition,
+    entries: Iterable[tuple[Event, int]],
+    scores_at_ms: int | None,
+    settings: FoldSettings = FoldSettings(),  # noqa: B008  # a frozen value
+) -> Simulation:
+    """Fold the entries, events with their log times (ms), in the order given; time goes on before each and at the end."""
+    run = _Run(definition, settings)
+    for event, log_time_ms in entries:
+        run.go_on_to(log_time_ms)
+        run.apply(event)
+    if scores_at_ms is None:
+        return Simulation(run.crossings, [])
+    run.go_on_to(scores_at_ms)
+    return Simulation(run.crossings, run.scores(scores_at_ms))
+
+
+class _Run:
+    """The leads of a simulation and its log time."""
+
+    def __init__(self, definition: ModelDefinition, settings: FoldSettings) -> None:
+        self._matcher = Matcher(definition)
+        model = compile_model(definition)
+        self._context = FoldContext(model, None, lambda _: model, 0, settings)
+        self._states: dict[str, LeadState | None] = {}
+        self._erasures: dict[bytes, Erasure] = {}
+        self._due: list[tuple[int, str]] = []
+        self._seen: set[str] = set()
+        self._started = False
+        self.crossings: list[Crossing] = []
+
+    def go_on_to(self, time_ms: int) -> None:
+        """The log's time is the latest so far; leads leave on the way."""
+        self._context.log_time_ms = max(self._context.log_time_ms, time_ms) if self._started else time_ms
+        self._started = True
+        left: list[Crossing] = []
+        while self._due and self._due[0][0] <= self._context.log_time_ms:
+            lead_id = heappop(self._due)[1]
+            state = self._states.get(lead_id)
+            if state is None or state.due_ms is None or state.due_ms > self._context.log_time_ms:
+                continue  # it was due once; it is no longer
+            state, crossings = fold_tick(state, lead_id, self._context.log_time_ms, self._context)
+            self._put(lead_id, state)
+            left += crossings
+        self.crossings += sorted(left, key=lambda crossing: (crossing.occurred_at_ms, crossing.lead_id))
+
+    def apply(self, event: Event) -> None:
+        """Fold one event or command."""
+        self._seen.add(event.lead_id)
+        award = self._matcher.award(event, 0, 0)
+        if award is None:
+            return
+        self.crossings += apply_award(self._states, self._erasures, award, None, self._context)
+        self._put(award.lead_id, self._states.get(award.lead_id))
+
+    def scores(self, at_ms: int) -> list[LeadScore]:
+        """One line per lead of the file that is not erased."""
+        erased = {lead_id for lead_id, state in self._states.items() if state is None}
+        return [
+            score_line(lead_id, self._states.get(lead_id), self._context, at_ms)
+            for lead_id in sorted(self._seen - erased)
+        ]
+
+    def _put(self, lead_id: str, state: LeadState | None) -> None:
+        self._states[lead_id] = state
+        if state is not None and state.due_ms is not None:
+            heappush(self._due, (state.due_ms, lead_id))
+
+
+def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_ms: int) -> LeadScore:
+    """The lead as of ``at_ms``; a lead of which nothing is known has the score of a newcomer."""
+    model: CompiledModel = context.model
+    known = remembered(state, context) or new_state(model.version, at_ms)
+    explanation = explain(known, model, max(at_ms, latest_ms(known)))
+    places = {threshold.name: standing(known, threshold) for threshold in reversed(model.thresholds)}
+    return LeadScore(
+        lead_id=lead_id,
+        score=explanation.score,
+        engagement=explanation.engagement,
+        fit=explanation.fit,
+        grade=model.grade_of(explanation.fit),
+        band=model.band_of(explanation.score),
+        disqualified=disqualified(known, model, explanation.at_ms),
+        thresholds={name: "in" if place is not None and place.is_in else "out" for name, place in places.items()},
+        as_of_ms=at_ms,
+        explanation=explanation,
+    )

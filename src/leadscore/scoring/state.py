@@ -1,0 +1,146 @@
+"""What is kept of a lead between records (design 1.9), and its bytes. Pure.
+
+The bytes are one format byte and MessagePack, positional; fields are only ever appended, with a default. Encoding loses
+nothing: a state read back folds on exactly like the one in memory, or replays would not be byte for byte the same.
+"""
+
+import msgspec
+
+from leadscore.errors import LeadscoreError
+
+FORMAT = 1
+DAY_MS = 86_400_000
+
+Total = float | dict[int, int | float]
+"""What a rule's events add up to: a value at ``latest_record_ms``, or, where points age in days, points per UTC day."""
+
+
+class Grant(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Points a rule gave; recent events point here, so that equal grants are stored once per lead."""
+
+    rule: int
+    """Index into the lead's ``rules``."""
+    points: int | float
+
+
+class ThresholdState(msgspec.Struct, array_like=True, frozen=True):
+    """Where the lead stands with one threshold; exists from its first enter on."""
+
+    threshold_id: int
+    is_in: bool
+    entered_id: bytes
+    entered_ms: int
+    held: bool = False
+    """Entered at once with a score of ``exit`` or less: the score does not take it out yet."""
+
+
+class AttributeState(msgspec.Struct, array_like=True, frozen=True):
+    """What an attribute's value earned; ``points`` is ``None`` where it was removed."""
+
+    at: bytes
+    """Time and hash of the event that set it, as in the recent events: the later one wins."""
+    points: int | float | None
+    passed: list[int]
+
+
+class Settled(msgspec.Struct, array_like=True):
+    """What is still known of a rule's events that are no longer among the recent ones.
+
+    ``total`` is used by rules with a selection only: elsewhere the running total holds them already.
+    """
+
+    points: float = 0.0
+    count: int = 0
+    latest_ms: int | None = None
+    disqualified_ms: int | None = None
+    total: Total = 0.0
+    values: list[bytes] = []
+    """Values of ``once_per`` that have had their event."""
+    buckets: dict[int, int] = {}
+    """How much of its limit each bucket has used; bucket 0 where the limit is for ever."""
+    burst_ms: list[int] = []
+    """Times of the last events, for bursts that go on among the recent ones."""
+
+
+class Flags(msgspec.Struct, array_like=True):
+    """What commands said, and what is rare; absent for most leads."""
+
+    left_ms: int | None = None
+    """When the lead last left a threshold by time."""
+    reset_ms: int | None = None
+    requalified_ms: int | None = None
+    suspension: tuple[bytes, bool] | None = None
+    """Time and hash of the latest ``suspend`` or ``resume``, and whether it suspends."""
+    retracted: dict[bytes, int] = {}
+    """Hashes of retracted event ids, with the time of the command."""
+    settled_first_ms: int | None = None
+    settled_last_ms: int | None = None
+    settled: dict[int, Settled] = {}
+    settled_attributes: dict[int, AttributeState] = {}
+    recent_attributes: dict[bytes, dict[int, AttributeState]] = {}
+    """By event hash: what recent events set. The current value of an attribute is the latest of these and the settled."""
+    once_values: dict[bytes, bytes] = {}
+    """By row of the recent events: the hash of the rule's ``once_per`` value."""
+    under_model_since_ms: int | None = None
+    """When a new model version began to hold for a lead that was in a threshold: it takes nobody out before."""
+
+
+class LeadState(msgspec.Struct, array_like=True):
+    """A lead. Mutable: the fold changes it in place and nothing else does."""
+
+    model_version: int
+    """The model version whose decays and selections ``totals`` follow."""
+    latest_record_ms: int
+    due_ms: int | None = None
+    """Not later than the instant at which time alone takes the lead out of a threshold; ``None``: never."""
+    events: int = 0
+    rows: bytes = b""
+    """The recent events, see ``recent``."""
+    rules: list[int] = []
+    totals: list[Total] = []
+    """Per rule of ``rules``."""
+    grants: list[Grant] = []
+    thresholds: list[ThresholdState] = []
+    flags: Flags | None = None
+
+
+class StateFormatError(LeadscoreError):
+    """The bytes are not a lead state, or one of a newer program."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(LeadState)
+_PREFIX = bytes([FORMAT])
+
+
+def new_state(model_version: int, latest_record_ms: int) -> LeadState:
+    """A lead of which nothing is known."""
+    return LeadState(model_version=model_version, latest_record_ms=latest_record_ms)
+
+
+def flags_of(state: LeadState) -> Flags:
+    """The flags, made when first needed."""
+    if state.flags is None:
+        state.flags = Flags()
+    return state.flags
+
+
+def latest_ms(state: LeadState) -> int:
+    """The lead's latest time: of its records and of its leaves by time."""
+    left_ms = state.flags.left_ms if state.flags is not None else None
+    return state.latest_record_ms if left_ms is None else max(state.latest_record_ms, left_ms)
+
+
+def encode_state(state: LeadState) -> bytes:
+    """The bytes kept in Redis."""
+    return _PREFIX + _encoder.encode(state)
+
+
+def decode_state(data: bytes) -> LeadState:
+    """The lead behind the bytes; ``StateFormatError`` where this program cannot read them."""
+    if data[:1] != _PREFIX:
+        raise StateFormatError(f"lead state of format {data[:1].hex() or 'none'}, wanted {FORMAT:02x}")
+    try:
+        return _decoder.decode(memoryview(data)[1:])
+    except msgspec.MsgspecError as error:
+        raise StateFormatError(f"lead state cannot be read: {error}") from error

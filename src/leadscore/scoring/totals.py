@@ -1,0 +1,360 @@
+"""What a rule's events add up to, and which of them count (design 1.3, 1.9). Pure.
+
+Theory of operation. ``state.totals`` holds one running total per rule: for half-lives the value at the lead's latest
+record, for points that age in days the points per UTC day, else the plain sum. An event of a rule without a selection is
+added to it, wherever in time it belongs; that is the hot path. Where a selection (burst, once_per, limit) decides which
+events count, the total is counted again out of the recent events and what is settled, because one late event may displace
+another. Retract, reset and a new model version change what has been added already: take the *residue* (what no recent
+event explains), change what there is to change, and count the rows on top of it again.
+
+Events that fall out of the recent ones are *settled*: their points stay in the total, and ``Settled`` remembers what
+limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
+"""
+
+from leadscore.log.records import RuleAward
+from leadscore.model.compile import CompiledModel, CompiledRule, Fading, Selection
+from leadscore.scoring.recent import (
+    MAX_GRANTS,
+    NO_GRANT,
+    ROW,
+    at_of,
+    each,
+    end_of_event,
+    find,
+    inserted,
+    removed,
+    rows_of,
+    time_of,
+)
+from leadscore.scoring.state import DAY_MS, AttributeState, Grant, LeadState, Settled, Total, flags_of
+
+MAX_ONCE_VALUES = 256
+"""How many values of a rule's ``once_per`` are remembered for settled events."""
+
+
+def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
+    """Bring the totals to a later latest record: half-lives decay, days need nothing."""
+    age_ms = to_ms - state.latest_record_ms
+    if age_ms <= 0:
+        return
+    state.latest_record_ms = to_ms
+    rules, totals = model.rules, state.totals
+    for index, rule_id in enumerate(state.rules):
+        rule = rules.get(rule_id)
+        if rule is not None and rule.fading.half_life_ms is not None:
+            totals[index] *= 2.0 ** (-age_ms / rule.fading.half_life_ms)  # type: ignore[operator]  # a float, by its rule
+    if state.flags is not None and state.flags.settled:
+        _advance_settled(state.flags.settled, model, age_ms)
+
+
+def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: int) -> None:
+    for rule_id, known in settled.items():
+        rule = model.rules.get(rule_id)
+        if rule is not None and rule.fading.half_life_ms is not None and isinstance(known.total, float):
+            known.total *= 2.0 ** (-age_ms / rule.fading.half_life_ms)
+
+
+def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
+    """Add an event that is not there yet; the latest record has been advanced to it already."""
+    reset_ms = state.flags.reset_ms if state.flags is not None else None
+    time_ms = time_of(at)
+    is_live = reset_ms is None or time_ms > reset_ms
+    grants, selective = [], []
+    if len(state.grants) + len(awards) > MAX_GRANTS:
+        _drop_unused_grants(state)
+    for award in awards:
+        index, grant = grant_of(state, award)
+        grants.append(grant)
+        if award.value_hash is not None:
+            flags_of(state).once_values[at + bytes((grant,))] = award.value_hash
+        rule = model.rules.get(award.rule_id)
+        if rule is None:
+            continue
+        if rule.selection is not None:
+            selective.append(index)
+        elif is_live:
+            total = state.totals[index]
+            state.totals[index] = _added(total, rule.fading, state.latest_record_ms, time_ms, award.points)
+    state.rows = inserted(state.rows, at, grants)
+    state.events += 1
+    for index in selective:
+        recount(state, model, index, _settled_total(state, index))
+
+
+def grant_of(state: LeadState, award: RuleAward) -> tuple[int, int]:
+    """The lead's indexes for the award's rule and for its grant, made if they are new."""
+    try:
+        index = state.rules.index(award.rule_id)
+    except ValueError:
+        index = len(state.rules)
+        state.rules.append(award.rule_id)
+        state.totals.append(0.0)
+    for number, grant in enumerate(state.grants):
+        if grant.rule == index and grant.points == award.points:
+            return index, number
+    state.grants.append(Grant(index, award.points))
+    return index, len(state.grants) - 1
+
+
+def _drop_unused_grants(state: LeadState) -> None:
+    """Number the grants anew without those that no recent event uses; many different ``adjust`` may fill the table."""
+    used = sorted({row[-1] for row in each(state.rows)} - {NO_GRANT})
+    number = {old: new for new, old in enumerate(used)} | {NO_GRANT: NO_GRANT}
+    renumbered = {row: row[:-1] + bytes((number[row[-1]],)) for row in each(state.rows)}
+    state.rows = b"".join(renumbered.values())
+    state.grants = [state.grants[old] for old in used]
+    if state.flags is not None:
+        state.flags.once_values = {renumbered[row]: value for row, value in state.flags.once_values.items()}
+
+
+def _added(total: Total, fading: Fading, now_ms: int, time_ms: int, points: float) -> Total:
+    if fading.half_life_ms is not None:
+        return total + points * 2.0 ** ((time_ms - now_ms) / fading.half_life_ms)  # type: ignore[operator]
+    if fading.weights is None:
+        return total + points  # type: ignore[operator]  # a float, by its rule
+    by_day = dict(total) if isinstance(total, dict) else {}
+    oldest = now_ms // DAY_MS - len(fading.weights)
+    day = time_ms // DAY_MS
+    if day > oldest:
+        by_day[day] = by_day.get(day, 0) + points
+    return {day: points for day, points in by_day.items() if day > oldest and points}
+
+
+def recount(state: LeadState, model: CompiledModel, index: int, residue: Total) -> None:
+    """Count the rule's recent events again on top of what they do not explain."""
+    rule = model.rules.get(state.rules[index])
+    if rule is None:
+        state.totals[index] = 0.0
+        return
+    total: Total = residue
+    if rule.fading.weights is not None and not isinstance(residue, dict):
+        total = {state.latest_record_ms // DAY_MS: residue} if residue else {}
+    for row in counted_rows(state, rule, live_rows(state, index)):
+        points = state.grants[row[-1]].points
+        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), points)
+    state.totals[index] = total
+
+
+def residue_of(state: LeadState, model: CompiledModel, index: int) -> Total:
+    """The part of a rule's total that its recent events do not explain, under the model the totals follow."""
+    rule = model.rules.get(state.rules[index])
+    settled = state.flags.settled.get(state.rules[index]) if state.flags is not None else None
+    if rule is None or settled is None or not settled.count:
+        return 0.0
+    if rule.selection is not None:
+        return settled.total
+    total = state.totals[index]
+    for row in live_rows(state, index):
+        points = state.grants[row[-1]].points
+        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), -points)
+    return total
+
+
+def _settled_total(state: LeadState, index: int) -> Total:
+    settled = state.flags.settled.get(state.rules[index]) if state.flags is not None else None
+    return 0.0 if settled is None else settled.total
+
+
+def rule_rows(state: LeadState, index: int) -> list[bytes]:
+    """The rule's recent events, in order."""
+    return rows_of(state.rows, {number for number, grant in enumerate(state.grants) if grant.rule == index})
+
+
+def live_rows(state: LeadState, index: int) -> list[bytes]:
+    """The rule's recent events after the latest reset, in order."""
+    rows = rule_rows(state, index)
+    reset_ms = state.flags.reset_ms if state.flags is not None else None
+    if reset_ms is None:
+        return rows
+    first_live = at_of(reset_ms + 1, b"")
+    return [row for row in rows if row >= first_live]
+
+
+def counted_rows(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> list[bytes]:
+    """Those of the rule's rows that count: burst, then once per value, then limit."""
+    selection = rule.selection
+    if selection is None or not rows:
+        return rows
+    settled = _settled(state, rule.rule_id)
+    if selection.burst_at_least:
+        rows = without_bursts(state, rule, rows)
+    if selection.once_per:
+        values = state.flags.once_values if state.flags is not None else {}
+        rows = _first_per_value(rows, values, set(settled.values))
+    if selection.limit_times:
+        rows = _within_limit(rows, selection, dict(settled.buckets))
+    return rows
+
+
+def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> list[bytes]:
+    """The rows that no burst holds; an event in one is seen by nothing."""
+    selection = rule.selection
+    if selection is None or not selection.burst_at_least or not rows:
+        return rows
+    before = _settled(state, rule.rule_id).burst_ms
+    times = sorted([(time_ms, b"") for time_ms in before] + [(time_of(row), row) for row in rows])
+    in_burst: set[bytes] = set()
+    last = selection.burst_at_least - 1
+    for first in range(len(times) - last):
+        if times[first + last][0] - times[first][0] <= selection.burst_within_ms:
+            in_burst.update(row for _, row in times[first : first + last + 1])
+    return [row for row in rows if row not in in_burst] if in_burst else rows
+
+
+def _first_per_value(rows: list[bytes], values: dict[bytes, bytes], seen: set[bytes]) -> list[bytes]:
+    kept = []
+    for row in rows:
+        value = values.get(row, b"")
+        if value not in seen:
+            seen.add(value)
+            kept.append(row)
+    return kept
+
+
+def _within_limit(rows: list[bytes], selection: Selection, used: dict[int, int]) -> list[bytes]:
+    kept = []
+    for row in rows:
+        bucket = _bucket(selection, time_of(row))
+        if used.get(bucket, 0) < selection.limit_times:
+            used[bucket] = used.get(bucket, 0) + 1
+            kept.append(row)
+    return kept
+
+
+def _bucket(selection: Selection, time_ms: int) -> int:
+    """UTC day, ISO week (1970-01-01 was a Thursday), or the one bucket of ever."""
+    day = time_ms // DAY_MS
+    return day if selection.limit_days == 1 else (day + 3) // 7 if selection.limit_days == 7 else 0
+
+
+def _settled(state: LeadState, rule_id: int) -> Settled:
+    known = state.flags.settled.get(rule_id) if state.flags is not None else None
+    return Settled() if known is None else known
+
+
+def settle_oldest(state: LeadState, model: CompiledModel) -> None:
+    """Let the earliest recent event go; what later decisions need of it stays."""
+    flags = flags_of(state)
+    end = end_of_event(state.rows, 0)
+    gone = list(each(state.rows[:end]))
+    time_ms, event_hash = time_of(gone[0]), gone[0][6:14]
+    for row in gone:
+        if row[-1] != NO_GRANT:
+            _settle_row(state, model, row)
+    for row in gone:
+        flags.once_values.pop(row, None)
+    for attribute_id, value in flags.recent_attributes.pop(event_hash, {}).items():
+        keep_later(flags.settled_attributes, attribute_id, value)
+    first_ms, last_ms = flags.settled_first_ms, flags.settled_last_ms
+    flags.settled_first_ms = time_ms if first_ms is None else min(first_ms, time_ms)
+    flags.settled_last_ms = time_ms if last_ms is None else max(last_ms, time_ms)
+    state.rows = state.rows[end:]
+    state.events -= 1
+
+
+def _settle_row(state: LeadState, model: CompiledModel, row: bytes) -> None:
+    flags, grant, time_ms = flags_of(state), state.grants[row[-1]], time_of(row)
+    rule = model.rules.get(state.rules[grant.rule])
+    if rule is None:
+        return
+    settled = flags.settled.setdefault(rule.rule_id, Settled())
+    ever = rule_rows(state, grant.rule)
+    if rule.disqualifies is not None and row in counted_rows(state, rule, ever):
+        settled.disqualified_ms = max(time_ms, settled.disqualified_ms or time_ms)
+    if flags.reset_ms is not None and time_ms <= flags.reset_ms:
+        return
+    live = live_rows(state, grant.rule)
+    counts = row in counted_rows(state, rule, live)
+    if row in without_bursts(state, rule, live):
+        settled.latest_ms = max(time_ms, settled.latest_ms or time_ms)
+    if counts:
+        settled.points += grant.points
+        settled.count += 1
+    if rule.selection is not None:
+        _settle_selected(state, rule, row, counts)
+
+
+def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, counts: bool) -> None:
+    flags, selection = flags_of(state), rule.selection
+    settled, time_ms = flags.settled[rule.rule_id], time_of(row)
+    assert selection is not None
+    if selection.burst_at_least:
+        settled.burst_ms = sorted([*settled.burst_ms, time_ms])[1 - selection.burst_at_least :]
+    if not counts:
+        return
+    if selection.once_per:
+        settled.values = [*settled.values, flags.once_values.get(row, b"")][-MAX_ONCE_VALUES:]
+    if selection.limit_times:
+        oldest = _bucket(selection, time_ms)
+        settled.buckets = {bucket: used for bucket, used in settled.buckets.items() if bucket >= oldest}
+        settled.buckets[oldest] = settled.buckets.get(oldest, 0) + 1
+    points = state.grants[row[-1]].points
+    settled.total = _added(settled.total, rule.fading, state.latest_record_ms, time_ms, points)
+
+
+def keep_later(attributes: dict[int, AttributeState], attribute_id: int, value: AttributeState) -> None:
+    """Keep the later of the value there and this one."""
+    known = attributes.get(attribute_id)
+    if known is None or known.at < value.at:
+        attributes[attribute_id] = value
+
+
+def retract(state: LeadState, model: CompiledModel, event_hash: bytes) -> None:
+    """Take a recent event back as if it had never come."""
+    start = find(state.rows, event_hash)
+    if start < 0:
+        return
+    end = end_of_event(state.rows, start)
+    gone = [state.rows[i : i + ROW] for i in range(start, end, ROW)]
+    touched = {state.grants[row[-1]].rule for row in gone if row[-1] != NO_GRANT}
+    residues = {index: residue_of(state, model, index) for index in touched}
+    state.rows = removed(state.rows, start)
+    state.events -= 1
+    if state.flags is not None:
+        state.flags.recent_attributes.pop(event_hash, None)
+        for row in gone:
+            state.flags.once_values.pop(row, None)
+    for index, residue in residues.items():
+        recount(state, model, index, residue)
+
+
+def reset(state: LeadState, model: CompiledModel, reset_ms: int) -> None:
+    """Let what occurred up to ``reset_ms`` count no longer. Settled events go only if all of them are that old."""
+    flags = flags_of(state)
+    if flags.reset_ms is not None and flags.reset_ms >= reset_ms:
+        return
+    residues = [residue_of(state, model, index) for index in range(len(state.rules))]
+    flags.reset_ms = reset_ms
+    if flags.settled_last_ms is None or flags.settled_last_ms <= reset_ms:
+        flags.settled = {
+            rule_id: Settled(disqualified_ms=known.disqualified_ms) for rule_id, known in flags.settled.items()
+        }
+        residues = [0.0] * len(residues)
+    for index, residue in enumerate(residues):
+        recount(state, model, index, residue)
+
+
+def migrate(state: LeadState, old: CompiledModel, new: CompiledModel) -> None:
+    """Let the totals follow another model version: exact for what the recent events explain."""
+    for index, rule_id in enumerate(state.rules):
+        before, after = old.rules.get(rule_id), new.rules.get(rule_id)
+        if before is None or after is None:
+            if state.flags is not None:
+                state.flags.settled.pop(rule_id, None)
+            recount(state, new, index, 0.0)
+        elif before.fading != after.fading or before.selection != after.selection:
+            residue = residue_of(state, old, index)
+            if after.fading.weights is None:
+                residue = _as_number(residue, before.fading, state.latest_record_ms)
+            if state.flags is not None and rule_id in state.flags.settled:
+                state.flags.settled[rule_id].total = residue
+            recount(state, new, index, residue)
+    state.model_version = new.version
+
+
+def _as_number(total: Total, fading: Fading, now_ms: int) -> float:
+    """A total as one value at ``now_ms``, where the new model does not count in the old one's days."""
+    if not isinstance(total, dict):
+        return total
+    today = now_ms // DAY_MS
+    return sum((points * fading.weight(0, today - day) for day, points in total.items()), 0.0)

@@ -1,0 +1,70 @@
+"""Redis errors by what they mean for the worker: all transient, each with a label (design 2.7).
+
+The client has classes for some of the server's error codes; the others are the first word of the message. A script on
+Redis 6 wraps the error of a command inside it: ``Error running script …: -OOM command not allowed …``.
+"""
+
+import re
+from enum import StrEnum
+
+from redis import exceptions
+
+from leadscore.errors import Unavailable
+
+
+class FailureKind(StrEnum):
+    """The label of the metric; the set is closed."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    OOM = "oom"
+    BUSY = "busy"
+    READONLY = "readonly"
+    LOADING = "loading"
+    CLUSTERDOWN = "clusterdown"
+    NOREPLICAS = "noreplicas"
+    NOSCRIPT = "noscript"
+    MOVED = "moved"
+    AUTH = "auth"
+    OTHER = "other"
+
+
+# The first class that fits decides: several of them are kinds of ConnectionError, which comes last.
+_KIND_BY_CLASS: tuple[tuple[type[Exception], FailureKind], ...] = (
+    (exceptions.OutOfMemoryError, FailureKind.OOM),
+    (exceptions.ReadOnlyError, FailureKind.READONLY),
+    (exceptions.BusyLoadingError, FailureKind.LOADING),
+    (exceptions.ClusterDownError, FailureKind.CLUSTERDOWN),
+    (exceptions.NoScriptError, FailureKind.NOSCRIPT),
+    (exceptions.AskError, FailureKind.MOVED),
+    (exceptions.TryAgainError, FailureKind.MOVED),
+    (exceptions.NoPermissionError, FailureKind.AUTH),
+    (exceptions.AuthenticationWrongNumberOfArgsError, FailureKind.AUTH),
+    (exceptions.AuthenticationError, FailureKind.AUTH),
+    (exceptions.AuthorizationError, FailureKind.AUTH),
+    (exceptions.TimeoutError, FailureKind.TIMEOUT),
+    (TimeoutError, FailureKind.TIMEOUT),
+    (exceptions.ConnectionError, FailureKind.CONNECTION),
+    (OSError, FailureKind.CONNECTION),
+)
+_KIND_BY_CODE = {
+    "BUSY": FailureKind.BUSY,
+    "NOREPLICAS": FailureKind.NOREPLICAS,
+    "OOM": FailureKind.OOM,
+    "READONLY": FailureKind.READONLY,
+}
+_CODE = re.compile(r"(?:Error running script.* -)?([A-Z]+) ")
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """What to raise for an error of the client or the network."""
+    return Unavailable("redis", kind_of(error).value, str(error))
+
+
+def kind_of(error: Exception) -> FailureKind:
+    """The kind of an error of the client or the network."""
+    for error_class, kind in _KIND_BY_CLASS:
+        if isinstance(error, error_class):
+            return kind
+    code = _CODE.match(str(error))
+    return _KIND_BY_CODE.get(code[1], FailureKind.OTHER) if code else FailureKind.OTHER

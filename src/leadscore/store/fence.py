@@ -1,0 +1,49 @@
+"""The fence: how far a shard is folded, stored with its states. Bytes in, values out; pure.
+
+One format byte and MessagePack, fields by position; new ones are only ever appended, with a default. The same fence
+always has the same bytes, because a write compares bytes.
+"""
+
+import msgspec
+
+from leadscore.errors import PartitionStopped
+
+FORMAT = 1
+
+
+class Fence(msgspec.Struct, array_like=True, frozen=True):
+    """What a shard's states are the fold of.
+
+    ``offset`` is the last applied log offset (F); ``model_version`` the highest the shard has seen in its log, and
+    ``model_since_ms`` the log's time at which it came in force; ``sources`` the highest applied source offset by
+    source partition, named ``topic/topic_id/partition``.
+    """
+
+    log_topic_id: str
+    offset: int
+    model_version: int
+    model_since_ms: int
+    sources: dict[str, int]
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(Fence)
+_PREFIX = bytes([FORMAT])
+
+
+def encode(fence: Fence) -> bytes:
+    """The bytes under the shard's fence key; never empty."""
+    return _PREFIX + _encoder.encode(fence)
+
+
+def decode(stored: bytes) -> Fence:
+    """The fence behind stored bytes; ``PartitionStopped`` where they are not one of ours or too new."""
+    if stored[:1] != _PREFIX:
+        found = stored[:1].hex() or "none"
+        raise PartitionStopped(
+            f"the stored fence has format {found}, wanted {FORMAT:02x}: run the version that wrote it"
+        )
+    try:
+        return _decoder.decode(memoryview(stored)[1:])
+    except msgspec.MsgspecError as error:
+        raise PartitionStopped(f"the stored fence cannot be read: {error}") from error

@@ -1,0 +1,192 @@
+"""The store on Redis or Valkey, one server or a cluster: reads, and the fenced write (``write_shard.lua``).
+
+A round trip per method, whatever the number of shards; a second one only where a node has lost the script.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha1
+from importlib.resources import files
+from typing import cast
+
+from redis.exceptions import NoScriptError
+
+from leadscore.errors import ConfigError
+from leadscore.store.keys import ShardKeys
+from leadscore.store.routing import Argument, Call, Reply, Router
+from leadscore.store.shard import DueLook, DuePage, ServerFacts, ShardWrite, StoredShard
+
+MGET_KEYS = 1_000
+DUE_PAGE_LEADS = 1_000
+
+_NO_TTL = 0
+_DELETE = -1
+
+
+class RedisStore:
+    """A ``Store`` on Redis. ``Unavailable("redis", …)`` is all that Redis and the network can make it raise.
+
+    ``urls``: one Redis, or some nodes of one cluster; ``prefix`` keeps deployments in one Redis apart; ``shards`` is
+    the number of log partitions; ``timeout_s`` bounds connecting and each wait for the network. Nothing is connected
+    before the first call. Not for use from several threads at once.
+    """
+
+    def __init__(self, urls: Sequence[str], prefix: str, shards: int, timeout_s: float = 2.0) -> None:
+        self._keys = [ShardKeys(prefix, shard, shards) for shard in range(shards)]
+        self._router = Router(urls, timeout_s)
+        self._script = files("leadscore.store").joinpath("write_shard.lua").read_text(encoding="utf-8")
+        self._script_sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
+
+    def read_shards(self, shards: Sequence[int]) -> dict[int, StoredShard]:
+        """Fence, outbox and erasures of each shard."""
+        # The fence first: an outbox that is newer than its fence is harmless, an older one would lose crossings.
+        calls: list[Call] = []
+        for keys in map(self._keys.__getitem__, shards):
+            calls.append(Call(keys.slot, ("GET", keys.fence)))
+            calls.append(Call(keys.slot, ("HGETALL", keys.outbox)))
+            calls.append(Call(keys.slot, ("HGETALL", keys.erased)))
+        replies = iter(self._router.call(calls))
+        return {shard: _stored_shard(next(replies), next(replies), next(replies)) for shard in shards}
+
+    def read_leads(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
+        """The stored states of the wanted leads of each shard, in the order asked."""
+        calls: list[Call] = []
+        shard_of_call: list[int] = []
+        for shard, lead_ids in wanted.items():
+            for call in _mget_calls(self._keys[shard], lead_ids):
+                calls.append(call)
+                shard_of_call.append(shard)
+        states: dict[int, list[bytes | None]] = {shard: [] for shard in wanted}
+        for shard, reply in zip(shard_of_call, self._router.call(calls), strict=True):
+            states[shard] += cast("list[bytes | None]", reply)
+        return states
+
+    def write(self, writes: Sequence[ShardWrite]) -> dict[int, bytes | None]:
+        """Write each shard if its stored fence is the expected one; the answer is the fence stored after the call."""
+        arguments = [_script_arguments(self._keys[write.shard], write) for write in writes]
+        slots = [self._keys[write.shard].slot for write in writes]
+        replies = self._router.call(
+            [Call(slot, ["EVALSHA", self._script_sha, *each]) for slot, each in zip(slots, arguments, strict=True)]
+        )
+        without_script = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        again = self._router.call(
+            [Call(slots[index], ["EVAL", self._script, *arguments[index]]) for index in without_script]
+        )
+        for index, reply in zip(without_script, again, strict=True):
+            replies[index] = reply
+        return {write.shard: cast("bytes | None", reply) for write, reply in zip(writes, replies, strict=True)}
+
+    def replace_fence(self, shard: int, expected: bytes | None, fence: bytes) -> bytes | None:
+        """A write of nothing but the fence."""
+        return self.write([ShardWrite(shard=shard, expected=expected, fence=fence)])[shard]
+
+    def look_at_due(self, shards: Sequence[int], until_ms: int, limit: int) -> dict[int, DueLook]:
+        """The stored fence and at most ``limit`` due leads of each shard, most overdue first."""
+        calls: list[Call] = []
+        for keys in map(self._keys.__getitem__, shards):
+            calls.append(Call(keys.slot, ("GET", keys.fence)))
+            calls.append(Call(keys.slot, ("ZRANGEBYSCORE", keys.due, "-inf", until_ms, "LIMIT", 0, limit)))
+        replies = iter(self._router.call(calls))
+        return {shard: DueLook(cast("bytes | None", next(replies)), _lead_ids(next(replies))) for shard in shards}
+
+    def due_all(self, shard: int, cursor: int = 0) -> DuePage:
+        """A page of all due leads of a shard."""
+        keys = self._keys[shard]
+        [reply] = self._router.call([Call(keys.slot, ("ZSCAN", keys.due, cursor, "COUNT", DUE_PAGE_LEADS))])
+        next_cursor, members = cast("tuple[bytes, list[Reply]]", reply)
+        return DuePage(_lead_ids(members[::2]), int(next_cursor) or None)
+
+    def check_server(self, *, allow_eviction: bool) -> ServerFacts:
+        """Facts of the server; ``ConfigError`` where a master may evict keys and that is not allowed."""
+        infos = {master: _parsed_info(reply) for master, reply in self._router.call_masters(("INFO",)).items()}
+        warnings: list[str] = []
+        for master, info in infos.items():
+            policy = info.get("maxmemory_policy")
+            if policy is None:
+                warnings.append(f"redis {master}: maxmemory-policy cannot be read: wanted noeviction")
+            elif policy != "noeviction":
+                problem = (
+                    f"redis {master}: maxmemory-policy: {policy}: wanted noeviction, evicted leads vanish silently"
+                )
+                if not allow_eviction:
+                    raise ConfigError(problem)
+                warnings.append(problem)
+        return _server_facts(list(infos.values()), warnings)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens them again."""
+        self._router.close()
+
+
+def _stored_shard(fence: Reply, outbox: Reply, erased: Reply) -> StoredShard:
+    return StoredShard(
+        fence=cast("bytes | None", fence),
+        outbox={int(offset): crossings for offset, crossings in _pairs(outbox)},
+        erased=dict(_pairs(erased)),
+    )
+
+
+def _pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
+    flat = iter(cast("list[bytes]", reply))
+    return zip(flat, flat, strict=True)
+
+
+def _lead_ids(reply: Reply) -> list[str]:
+    return [member.decode() for member in cast("list[bytes]", reply)]
+
+
+def _mget_calls(keys: ShardKeys, lead_ids: Sequence[str]) -> Iterator[Call]:
+    lead_prefix = keys.lead_prefix
+    for first in range(0, len(lead_ids), MGET_KEYS):
+        yield Call(keys.slot, ["MGET", *[lead_prefix + lead_id for lead_id in lead_ids[first : first + MGET_KEYS]]])
+
+
+def _script_arguments(keys: ShardKeys, write: ShardWrite) -> list[Argument]:
+    """The number of KEYS, KEYS and ARGV as the head of ``write_shard.lua`` lists them."""
+    lead_prefix = keys.lead_prefix
+    lists = _changed_lists(write)
+    arguments: list[Argument] = [4 + len(write.leads), keys.fence, keys.outbox, keys.due, keys.erased]
+    arguments += [lead_prefix + lead_id for lead_id in write.leads]
+    arguments += (write.expected or b"", write.fence)
+    arguments += map(len, lists)
+    for lead_id, lead in write.leads.items():
+        if lead.state is None:
+            arguments += (_DELETE, b"")
+        elif lead.ttl_ms is None:
+            arguments += (_NO_TTL, lead.state)
+        elif lead.ttl_ms > 0:
+            arguments += (lead.ttl_ms, lead.state)
+        else:
+            raise ValueError(f"time to live of lead {lead_id!r}: {lead.ttl_ms} ms: wanted 1 or more")
+    for each in lists:
+        arguments += each
+    return arguments
+
+
+def _changed_lists(write: ShardWrite) -> tuple[Sequence[Argument], ...]:
+    """The six lists of ``write_shard.lua``, flat, in its order."""
+    return (
+        [part for offset, crossings in write.outbox.items() for part in (offset, crossings)],
+        write.outbox_drop,
+        [part for lead_id, at_ms in write.due.items() if at_ms is not None for part in (at_ms, lead_id)],
+        [lead_id for lead_id, at_ms in write.due.items() if at_ms is None],
+        [part for lead, memory in write.erased.items() if memory is not None for part in (lead, memory)],
+        [lead for lead, memory in write.erased.items() if memory is None],
+    )
+
+
+def _parsed_info(reply: Reply) -> dict[str, str]:
+    lines = cast("bytes", reply).decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _server_facts(infos: list[dict[str, str]], warnings: list[str]) -> ServerFacts:
+    """Product and version of the first master, and the policy that is least like ``noeviction``."""
+    product = "valkey" if "valkey_version" in infos[0] else "redis"
+    policies = [info.get("maxmemory_policy") for info in infos]
+    return ServerFacts(
+        product=product,
+        version=infos[0].get(f"{product}_version", "unknown"),
+        masters=len(infos),
+        eviction_policy=next((policy for policy in policies if policy != "noeviction"), "noeviction"),
+        warnings=tuple(warnings),
+    )

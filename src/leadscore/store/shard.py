@@ -1,0 +1,104 @@
+"""What crosses the border between the worker and the store: values, and what a store promises. Pure.
+
+A shard is the state of one log partition; states, fences and crossings are bytes here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class LeadWrite(msgspec.Struct, frozen=True, gc=False):
+    """A lead's new state. ``state`` ``None`` deletes it; ``ttl_ms`` is at least 1, ``None`` keeps it for good."""
+
+    state: bytes | None
+    ttl_ms: int | None
+
+
+class ShardWrite(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one batch changes in one shard.
+
+    ``expected`` is the fence the batch was folded from, ``None`` where none was stored; ``fence`` the new one.
+    ``outbox`` adds crossings by causing log offset, ``outbox_drop`` removes those of other offsets. ``due`` sets when
+    to look at a lead again (UTC ms), ``erased`` what is remembered of an erasure; ``None`` removes.
+    """
+
+    shard: int
+    expected: bytes | None
+    fence: bytes
+    leads: Mapping[str, LeadWrite] = {}
+    outbox: Mapping[int, bytes] = {}
+    outbox_drop: Sequence[int] = ()
+    due: Mapping[str, int | None] = {}
+    erased: Mapping[bytes, bytes | None] = {}
+
+
+class StoredShard(msgspec.Struct, frozen=True):
+    """What is stored of a shard besides its leads. The outbox and the erasures are at least as new as the fence."""
+
+    fence: bytes | None
+    outbox: dict[int, bytes]
+    erased: dict[bytes, bytes]
+
+
+class DueLook(msgspec.Struct, frozen=True):
+    """The stored fence, so that loss is noticed, and the leads to look at, most overdue first."""
+
+    fence: bytes | None
+    lead_ids: list[str]
+
+
+class DuePage(msgspec.Struct, frozen=True):
+    """Some of a shard's due leads; ``next_cursor`` is ``None`` after the last page."""
+
+    lead_ids: list[str]
+    next_cursor: int | None
+
+
+class ServerFacts(msgspec.Struct, frozen=True):
+    """What the server says about itself; ``eviction_policy`` is ``None`` where it does not tell."""
+
+    product: str
+    version: str
+    masters: int
+    eviction_policy: str | None
+    warnings: tuple[str, ...]
+
+
+class Store(Protocol):
+    """The shards' state. Every method may block for the store's timeout and raise ``Unavailable``.
+
+    After ``Unavailable`` from ``write`` or ``replace_fence``, each of their shards has either changed completely or not
+    at all; repeating the same call is always harmless.
+    """
+
+    def read_shards(self, shards: Sequence[int]) -> dict[int, StoredShard]:
+        """Fence, outbox and erasures of each shard, in one round trip."""
+
+    def read_leads(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
+        """The stored states of the wanted leads of each shard, in the order asked, in one round trip."""
+
+    def write(self, writes: Sequence[ShardWrite]) -> dict[int, bytes | None]:
+        """Write each shard if its stored fence is the expected one, else change nothing of it; in one round trip.
+
+        The answer is the fence stored after the call: the write has happened, now or before, where it is the new one.
+        """
+
+    def replace_fence(self, shard: int, expected: bytes | None, fence: bytes) -> bytes | None:
+        """A write of nothing but the fence, for the operator who accepts a gap; the answer is as for ``write``."""
+
+    def look_at_due(self, shards: Sequence[int], until_ms: int, limit: int) -> dict[int, DueLook]:
+        """Of each shard at most ``limit`` leads that are due at ``until_ms`` or before, in one round trip."""
+
+    def due_all(self, shard: int, cursor: int = 0) -> DuePage:
+        """All due leads of a shard, page by page.
+
+        A lead that is due all the while comes at least once. After ``Unavailable`` begin again at 0.
+        """
+
+    def check_server(self, *, allow_eviction: bool) -> ServerFacts:
+        """Facts of the server; ``ConfigError`` where it may evict keys and that is not allowed."""
+
+    def close(self) -> None:
+        """Close the connections; the next call opens them again."""

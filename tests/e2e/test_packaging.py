@@ -1,0 +1,84 @@
+"""Every kind of install has every file of the package: the schemas behind their link and the Lua file among them."""
+
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKED = ["pyproject.toml", "README.md", "LICENSE", "src", "schemas"]
+DATA = {"py.typed", "store/write_shard.lua", "schemas/crossing.avsc", "schemas/website_event.avsc"}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean copy, so that what an earlier build left cannot help this one."""
+    copy = tmp_path_factory.mktemp("tree")
+    for name in PACKED:
+        original = ROOT / name
+        if original.is_dir():
+            ignore = shutil.ignore_patterns("*.egg-info", "__pycache__")
+            shutil.copytree(original, copy / name, symlinks=True, ignore=ignore)
+        else:
+            shutil.copy(original, copy / name)
+    return copy
+
+
+def wanted_files(tree: Path) -> set[str]:
+    package = tree / "src" / "leadscore"
+    code = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    schemas = {
+        f"schemas/{path.relative_to(tree / 'schemas').as_posix()}" for path in (tree / "schemas").rglob("*.json")
+    }
+    return code | DATA | schemas
+
+
+def build(tree: Path, into: Path, *kinds: str) -> Path:
+    """The wheel that is made; without ``kinds``, from the source distribution."""
+    command = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", str(into), str(tree)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    (wheel,) = into.glob("*.whl")
+    return wheel
+
+
+def files_in(wheel: Path) -> set[str]:
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+    return {name.removeprefix("leadscore/") for name in names if name.startswith("leadscore/")}
+
+
+def test_a_wheel_from_the_tree_has_every_file(tree: Path, tmp_path: Path) -> None:
+    assert wanted_files(tree) - files_in(build(tree, tmp_path, "--wheel")) == set()
+
+
+def test_a_wheel_from_the_source_distribution_has_every_file_and_starts(tree: Path, tmp_path: Path) -> None:
+    wheel = build(tree, tmp_path / "dist")
+    assert wanted_files(tree) - files_in(wheel) == set()
+    installed = tmp_path / "installed"
+    with ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    program = f"""
+import sys
+sys.path.insert(0, {str(installed)!r})
+from importlib.resources import files
+import leadscore.cli.main
+assert leadscore.__file__.startswith({str(installed)!r}), leadscore.__file__
+for name in {sorted(DATA)!r}:
+    files("leadscore").joinpath(name).read_bytes()
+sys.exit(leadscore.cli.main.main(["--version"]))
+"""
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert "0.1.0" in run.stdout
+
+
+def test_the_install_these_tests_run_on_has_every_file() -> None:
+    missing = [name for name in sorted(wanted_files(ROOT)) if not files("leadscore").joinpath(name).is_file()]
+    assert missing == []

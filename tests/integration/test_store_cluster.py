@@ -1,0 +1,230 @@
+"""The store on a real Redis Cluster of three masters: the contract, the spread of shards, and moved slots."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+import redis
+
+from leadscore.errors import ConfigError, Unavailable
+from leadscore.store.keys import SLOTS, ShardKeys
+from leadscore.store.redis_store import RedisStore
+from tests.integration.test_store import calls_of, kind_of_failure, ttl_ms_with
+from tests.servers import LOOPBACK, RedisKind, RedisServer, redis_binaries, start_redis, wait_until
+from tests.store_contract import CONTRACT, EMPTY, SHARDS, Subject, everything, whole_shard
+
+pytestmark = pytest.mark.lasting_leads
+MASTERS = 3
+NODE_TIMEOUT_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Masters that own equal ranges of slots, in order; no replicas."""
+
+    servers: list[RedisServer]
+    clients: list[redis.Redis]
+
+    @property
+    def urls(self) -> list[str]:
+        return [server.url for server in self.servers]
+
+    def owner_of(self, keys: ShardKeys) -> redis.Redis:
+        return self.clients[keys.slot * MASTERS // SLOTS]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotMove:
+    """One slot on its way from one master to another."""
+
+    slot: int
+    source: redis.Redis
+    target: redis.Redis
+
+    def begin(self) -> None:
+        self.target.execute_command("CLUSTER", "SETSLOT", self.slot, "IMPORTING", node_id(self.source))
+        self.source.execute_command("CLUSTER", "SETSLOT", self.slot, "MIGRATING", node_id(self.target))
+
+    def take(self, *keys: str) -> None:
+        port = self.target.connection_pool.connection_kwargs["port"]
+        self.source.execute_command("MIGRATE", LOOPBACK, port, "", 0, 5_000, "KEYS", *keys)
+
+    def end(self) -> None:
+        for client in (self.target, self.source):
+            client.execute_command("CLUSTER", "SETSLOT", self.slot, "NODE", node_id(self.target))
+
+
+@pytest.fixture(params=list(redis_binaries()), scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    with ExitStack() as stack:
+        yield start_cluster(request.param, stack)
+
+
+@pytest.fixture
+def short_lived_cluster() -> Iterator[Cluster]:
+    """A cluster for one test, which may break it."""
+    with ExitStack() as stack:
+        yield start_cluster(next(iter(redis_binaries())), stack)
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"t{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def store(cluster: Cluster, prefix: str) -> Iterator[RedisStore]:
+    with closing(RedisStore(cluster.urls[:1], prefix, SHARDS)) as opened:
+        yield opened
+
+
+def start_cluster(kind: RedisKind, stack: ExitStack) -> Cluster:
+    servers, clients, bus_ports = [], [], []
+    for _ in range(MASTERS):
+        bus_ports.append(free_port())
+        options = ["--cluster-enabled", "yes", "--cluster-port", str(bus_ports[-1])]
+        server = start_redis(kind, *options, "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
+        servers.append(stack.enter_context(server))
+        clients.append(stack.enter_context(closing(redis.Redis.from_url(server.url))))
+    for index, client in enumerate(clients):
+        first, last = -(-SLOTS * index // MASTERS), -(-SLOTS * (index + 1) // MASTERS) - 1
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
+        client.execute_command("CLUSTER", "MEET", LOOPBACK, urlsplit(servers[0].url).port, bus_ports[0])
+    wait_until(lambda: all(map(is_complete, clients)), timeout_s=30, message="the cluster")
+    return Cluster(servers, clients)
+
+
+def is_complete(client: redis.Redis) -> bool:
+    told = client.execute_command("CLUSTER", "INFO")
+    return told["cluster_state"] == "ok" and int(told["cluster_size"]) == MASTERS
+
+
+def free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def node_id(client: redis.Redis) -> str:
+    told = client.execute_command("CLUSTER", "MYID")
+    return told.decode() if isinstance(told, bytes) else str(told)
+
+
+def move_of(cluster: Cluster, keys: ShardKeys) -> SlotMove:
+    source = cluster.owner_of(keys)
+    target = next(client for client in cluster.clients if client is not source)
+    return SlotMove(keys.slot, source, target)
+
+
+@pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
+def test_the_store_on_a_cluster_keeps_the_contract(
+    promise: Callable[[Subject], None], store: RedisStore, cluster: Cluster, prefix: str
+) -> None:
+    with closing(redis.RedisCluster.from_url(cluster.urls[0])) as client:
+        promise(Subject(store, ttl_ms_with(client, prefix)))
+
+
+def test_shards_are_spread_evenly_over_the_masters(store: RedisStore, cluster: Cluster, prefix: str) -> None:
+    writes = [everything(shard, None, b"f1") for shard in range(SHARDS)]
+    assert store.write(writes) == dict.fromkeys(range(SHARDS), b"f1")
+    fences = [len(list(client.scan_iter(f"*{prefix}*:fence"))) for client in cluster.clients]
+    assert sorted(fences) == [2, 3, 3]
+
+
+def test_each_master_gets_its_calls_of_a_batch_once(store: RedisStore, cluster: Cluster) -> None:
+    store.write([everything(shard, None, b"f1") for shard in range(SHARDS)])
+    for client in cluster.clients:
+        client.config_resetstat()
+    store.write([everything(shard, b"f1", b"f2") for shard in range(SHARDS)])
+    assert sum(calls_of(client, "evalsha") for client in cluster.clients) == SHARDS
+    assert sum(calls_of(client, "command|getkeys") + calls_of(client, "eval") for client in cluster.clients) == 0
+
+
+def test_only_the_node_that_lost_the_script_gets_it_again(store: RedisStore, cluster: Cluster) -> None:
+    store.write([everything(shard, None, b"f1") for shard in range(SHARDS)])
+    cluster.clients[1].script_flush()
+    for client in cluster.clients:
+        client.config_resetstat()
+    written = store.write([everything(shard, b"f1", b"f2") for shard in range(SHARDS)])
+    assert written == dict.fromkeys(range(SHARDS), b"f2")
+    assert [calls_of(client, "eval") > 0 for client in cluster.clients] == [False, True, False]
+
+
+def test_a_moved_slot_is_told_once_and_then_found(store: RedisStore, cluster: Cluster, prefix: str) -> None:
+    store.write([everything(shard, None, b"f1") for shard in range(SHARDS)])
+    before = whole_shard(store, 0)
+    keys = ShardKeys(prefix, 0, SHARDS)
+    move = move_of(cluster, keys)
+    move.begin()
+    move.take(keys.fence, keys.outbox, keys.due, keys.erased, keys.lead("L1"), keys.lead("L2"))
+    move.end()
+    assert kind_of_failure(lambda: store.write([everything(0, b"f1", b"f2")])) == "moved"
+    assert whole_shard(store, 0) == before
+    assert store.write([everything(shard, b"f1", b"f2") for shard in range(SHARDS)]) == dict.fromkeys(
+        range(SHARDS), b"f2"
+    )
+    move_back = SlotMove(keys.slot, move.target, move.source)
+    move_back.begin()
+    move_back.take(keys.fence, keys.outbox, keys.due, keys.erased, keys.lead("L1"), keys.lead("L2"))
+    move_back.end()
+
+
+def test_a_shard_on_the_move_is_unavailable_until_it_has_arrived(
+    store: RedisStore, cluster: Cluster, prefix: str
+) -> None:
+    store.write([everything(3, None, b"f1")])
+    keys = ShardKeys(prefix, 3, SHARDS)
+    move = move_of(cluster, keys)
+    move.begin()
+    try:
+        move.take(keys.fence)
+        assert kind_of_failure(lambda: store.write([everything(3, b"f1", b"f2")])) == "moved"  # TRYAGAIN
+        assert kind_of_failure(lambda: store.read_shards([3])) == "moved"  # ASK
+        assert store.read_shards([4]) == {4: EMPTY}
+        move.take(keys.outbox, keys.due, keys.erased, keys.lead("L1"), keys.lead("L2"))
+    finally:
+        move.end()
+    assert wait_until(lambda: fence_if_available(store, 3), message="the moved shard") == b"f1"
+    assert store.write([everything(3, b"f1", b"f2")]) == {3: b"f2"}
+    SlotMove(keys.slot, move.target, move.source).begin()
+    SlotMove(keys.slot, move.target, move.source).take(
+        keys.fence, keys.outbox, keys.due, keys.erased, keys.lead("L1"), keys.lead("L2")
+    )
+    SlotMove(keys.slot, move.target, move.source).end()
+
+
+def fence_if_available(store: RedisStore, shard: int) -> bytes | None:
+    try:
+        return store.read_shards([shard])[shard].fence
+    except Unavailable:
+        return None
+
+
+def test_one_master_that_may_evict_is_refused(store: RedisStore, cluster: Cluster) -> None:
+    cluster.clients[2].config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(ConfigError, match=f":{urlsplit(cluster.urls[2]).port}: maxmemory-policy: allkeys-lru"):
+            store.check_server(allow_eviction=False)
+        assert len(store.check_server(allow_eviction=True).warnings) == 1
+    finally:
+        cluster.clients[2].config_set("maxmemory-policy", "noeviction")
+    assert store.check_server(allow_eviction=False).masters == MASTERS
+
+
+def test_a_lost_master_is_a_lost_connection_then_a_cluster_that_is_down(short_lived_cluster: Cluster) -> None:
+    with closing(RedisStore(short_lived_cluster.urls[:1], "ls", SHARDS)) as store:
+        store.write([everything(shard, None, b"f1") for shard in range(SHARDS)])
+        short_lived_cluster.servers[0].stop()  # the only configured address: the others are known from before
+        assert kind_of_failure(lambda: store.read_shards(range(SHARDS))) == "connection"
+        last_shard = SHARDS - 1
+        wait_until(
+            lambda: (
+                fence_if_available(store, last_shard) is None
+                and kind_of_failure(lambda: store.read_shards([last_shard])) == "clusterdown"
+            ),
+            message="the cluster to notice",
+        )

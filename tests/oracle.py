@@ -1,0 +1,898 @@
+"""A second implementation of design 1.1-1.11, from the definitions alone: a list of records per lead, no accumulators.
+
+Everything is computed anew from the list at the instant asked for. It shares no code with ``leadscore`` on purpose:
+where the two disagree, one of them (or the design) is wrong. The model is the plain dict that the YAML file gives,
+events are the JSON form of 1.11. Instants are UTC milliseconds. It is slow and does not validate.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+Plain = dict[str, Any]  # what YAML and JSON give
+
+DAY_MS = 86_400_000
+TOLERANCE = 1e-9
+NEGLIGIBLE_POINTS = 0.01
+SMALLEST_REASON_POINTS = 0.005
+TOP_REASONS = 5
+NEGLIGIBLE_HALF_LIVES = 60  # 2^-60: no points are left of anything
+
+ADJUST, RETRACT, RESET, ERASE = "command.adjust", "command.retract", "command.reset", "command.erase"
+SUSPEND, RESUME, REQUALIFY = "command.suspend", "command.resume", "command.requalify"
+ENVELOPE = frozenset({"type", "event_id", "lead_id", "occurred_at", "received_at", "attributes"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the log: an event in its JSON form, and the log's time when it came."""
+
+    event: Plain
+    log_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the worker's configuration says, not the model."""
+
+    recent_events: int = 64
+    stale_after_ms: int = DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Crossings in the order decided (names of 1.7), and one score line per lead (names of 1.11), by lead id."""
+
+    crossings: list[Plain]
+    scores: list[Plain]
+
+
+def run(model: Plain, entries: Iterable[Entry], scores_at_ms: int | None, limits: Limits = Limits()) -> Outcome:
+    """The crossings and final scores of a log (1.11): time goes on to each entry's log time before it is applied."""
+    world = _World(model, limits)
+    for entry in entries:
+        world.time_goes_on_to(entry.log_time_ms)
+        world.apply(entry.event)
+    if scores_at_ms is None:
+        return Outcome(world.crossings, [])
+    world.time_goes_on_to(scores_at_ms)
+    return Outcome(world.crossings, world.score_lines(scores_at_ms))
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def instant_ms(instant: str | int) -> int:
+    """ISO 8601 or integer milliseconds, as milliseconds."""
+    if isinstance(instant, int):
+        return instant
+    return round(datetime.fromisoformat(instant).astimezone(UTC).timestamp() * 1000)
+
+
+def duration_ms(duration: str) -> int:
+    """``90s``, ``5m``, ``12h``, ``14d`` as milliseconds."""
+    return int(duration[:-1]) * {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}[duration[-1]]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same(one: object, other: object) -> bool:
+    if _is_number(one) and _is_number(other):
+        return one == other
+    return type(one) is type(other) and one == other
+
+
+def passes(test: object, value: Any) -> bool:
+    """Whether the value of a field or attribute (``None``: missing) passes a test of 1.10."""
+    if not isinstance(test, dict):
+        return value is not None and _same(value, test)
+    if value is None:
+        return test.get("exists") is False and not {"in", "not_in", "at_least", "below", "matches"} & set(test)
+    checks: dict[str, Callable[[Any], bool]] = {
+        "in": lambda wanted: any(_same(value, one) for one in wanted),
+        "not_in": lambda wanted: not any(_same(value, one) for one in wanted),
+        "at_least": lambda least: _is_number(value) and bool(value >= least),
+        "below": lambda bound: _is_number(value) and bool(value < bound),
+        "matches": lambda pattern: isinstance(value, str) and re.search(pattern, value[:4096]) is not None,
+        "exists": lambda wanted: wanted is True,
+    }
+    return all(check(test[name]) for name, check in checks.items() if name in test)
+
+
+def clamp(value: float, low: float | None, high: float | None) -> float:
+    """``value``, not below ``low`` and not above ``high``, where they are given."""
+    if low is not None:
+        value = max(value, low)
+    return value if high is None else min(value, high)
+
+
+def weight(decay: Plain | str, occurred_at_ms: int, at_ms: int) -> float:
+    """How much of its points an event is worth at an instant (1.3)."""
+    if decay == "none":
+        return 1.0
+    assert isinstance(decay, dict)
+    if "half_life" in decay:
+        return float(2.0 ** (-(at_ms - occurred_at_ms) / duration_ms(decay["half_life"])))
+    age_days = at_ms // DAY_MS - occurred_at_ms // DAY_MS
+    if "linear" in decay:
+        return float(max(0.0, 1 - age_days / int(decay["linear"][:-1])))
+    steps = decay["steps"] if "steps" in decay else {decay["expire"]: 1.0}
+    for last_day, step_weight in sorted((int(days[:-1]), step_weight) for days, step_weight in steps.items()):
+        if age_days <= last_day:
+            return float(step_weight)
+    return 0.0
+
+
+# --- records ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """One event or command, and the rules of the model it matched. Equal only to itself."""
+
+    event_id: str
+    type: str
+    at_ms: int
+    digest: bytes
+    fields: Plain
+    attributes: Plain
+    rules: tuple[str, ...]
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """What is earlier: by time, then by the hash of the id."""
+        return self.at_ms, self.digest
+
+    @property
+    def is_act(self) -> bool:
+        """Events and adjustments: what earns points and is among the recent events."""
+        return self.type == ADJUST or not self.is_command
+
+    @property
+    def is_command(self) -> bool:
+        """Whether this is an order about the lead."""
+        return self.type.startswith("command.")
+
+
+def record_of(model: Plain, event: Plain) -> Record:
+    """The event as the model sees it: only attributes the model names."""
+    fields = {name: value for name, value in event.items() if name not in ENVELOPE}
+    known = attributes_of(model)
+    return Record(
+        event_id=event["event_id"],
+        type=event["type"],
+        at_ms=instant_ms(event["occurred_at"]),
+        digest=hashlib.blake2b(event["event_id"].encode(), digest_size=8).digest(),
+        fields=fields,
+        attributes={name: value for name, value in (event.get("attributes") or {}).items() if name in known},
+        rules=tuple(name for name, rule in rules_of(model).items() if _matches(rule, event["type"], fields)),
+    )
+
+
+def rules_of(model: Plain) -> Plain:
+    """The model's rules, and the one that adjustments belong to."""
+    return {**model.get("rules", {}), ADJUST: {"event": ADJUST}}
+
+
+def attributes_of(model: Plain) -> set[str]:
+    """The attributes that fit or some condition names."""
+    named = set(model.get("fit", {}).get("attributes", {}))
+    for condition in model.get("conditions", {}).values():
+        named |= {leaf["name"] for kind, leaf in _leaves(condition["when"]) if kind == "attribute"}
+    return named
+
+
+def _matches(rule: Plain, event_type: str, fields: Plain) -> bool:
+    tests = rule.get("where", {}).items()
+    return bool(rule["event"] == event_type) and all(passes(test, fields.get(name)) for name, test in tests)
+
+
+def _leaves(when: Plain) -> Iterator[tuple[str, Plain]]:
+    """The ``count``, ``quiet`` and ``attribute`` tests inside a ``when``."""
+    ((kind, inner),) = when.items()
+    if kind in ("all", "any"):
+        for part in inner:
+            yield from _leaves(part)
+    elif kind == "not":
+        yield from _leaves(inner)
+    else:
+        yield kind, inner
+
+
+# --- which events count (1.3) -------------------------------------------------------------------------------------
+
+
+def without_bursts(rule: Plain, records: list[Record]) -> list[Record]:
+    """Without machine clicks: ``at_least`` events in some closed interval of length ``within``."""
+    if "exclude_burst" not in rule:
+        return records
+    within_ms = duration_ms(rule["exclude_burst"]["within"])
+    at_least = rule["exclude_burst"]["at_least"]
+    intervals = [(first.at_ms, first.at_ms + within_ms) for first in records]
+    bursts = [(a, b) for a, b in intervals if sum(a <= record.at_ms <= b for record in records) >= at_least]
+    return [record for record in records if not any(a <= record.at_ms <= b for a, b in bursts)]
+
+
+def counted(rule: Plain, records: list[Record]) -> list[Record]:
+    """Those of the rule's events that count: ``exclude_burst``, then ``once_per``, then ``limit``."""
+    counting = sorted(without_bursts(rule, records), key=lambda record: record.order)
+    if "once_per" in rule:
+        counting = _first_of_each(counting, [_value_key(record.fields.get(rule["once_per"])) for record in counting], 1)
+    if "limit" in rule:
+        buckets = [_bucket(rule["limit"]["per"], record.at_ms) for record in counting]
+        counting = _first_of_each(counting, buckets, rule["limit"]["times"])
+    return counting
+
+
+def _first_of_each(records: list[Record], keys: list[object], times: int) -> list[Record]:
+    return [record for place, record in enumerate(records) if keys[:place].count(keys[place]) < times]
+
+
+def _value_key(value: Any) -> object:
+    return (float(value), "number") if _is_number(value) else (value, type(value).__name__)
+
+
+def _bucket(per: str, at_ms: int) -> object:
+    day = datetime.fromtimestamp(at_ms // 1000, UTC).date()
+    return {"day": day, "week": day.isocalendar()[:2], "forever": None}[per]
+
+
+# --- what a set of records says -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class History:
+    """A lead's accepted records under one model: everything that is no matter of crossings is a function of this."""
+
+    model: Plain
+    records: tuple[Record, ...]
+
+    @cached_property
+    def retracted(self) -> set[str]:
+        """The event ids that are as if they had never come."""
+        return {record.fields["target"] for record in self.records if record.type == RETRACT}
+
+    @cached_property
+    def acts(self) -> list[Record]:
+        """Events and adjustments that were not retracted, earliest first."""
+        acts = [record for record in self.records if record.is_act and record.event_id not in self.retracted]
+        return sorted(acts, key=lambda record: record.order)
+
+    def latest_command(self, *types: str) -> Record | None:
+        """The latest of these commands."""
+        return max((r for r in self.records if r.type in types), key=lambda r: r.order, default=None)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether a suspension is the latest word."""
+        latest = self.latest_command(SUSPEND, RESUME)
+        return latest is not None and latest.type == SUSPEND
+
+    @cached_property
+    def acts_since_reset(self) -> list[Record]:
+        """What rules, limits and conditions see."""
+        reset = self.latest_command(RESET)
+        return [act for act in self.acts if reset is None or act.at_ms > reset.at_ms]
+
+    @cached_property
+    def counting(self) -> dict[str, list[Record]]:
+        """Per rule the events that count."""
+        return {name: counted(rule, _of(name, self.acts_since_reset)) for name, rule in rules_of(self.model).items()}
+
+    @cached_property
+    def seen(self) -> dict[str, list[Record]]:
+        """Per rule the events that conditions see: all but machine clicks."""
+        rules = rules_of(self.model).items()
+        return {name: without_bursts(rule, _of(name, self.acts_since_reset)) for name, rule in rules}
+
+    @cached_property
+    def rule_reasons(self) -> list[str]:
+        """Why rules disqualify, latest event first. There is no reset here, only requalification at a later time."""
+        requalify = self.latest_command(REQUALIFY)
+        judging = [(name, rule) for name, rule in rules_of(self.model).items() if "disqualifies" in rule]
+        said = [(act, rule["disqualifies"]) for name, rule in judging for act in counted(rule, _of(name, self.acts))]
+        standing = [(act, reason) for act, reason in said if requalify is None or requalify.at_ms <= act.at_ms]
+        return [reason for _, reason in sorted(standing, key=lambda pair: pair[0].order, reverse=True)]
+
+    def condition_reasons(self, at_ms: int) -> list[str]:
+        """Why conditions disqualify at an instant, in the model's order."""
+        conditions = self.model.get("conditions", {}).values()
+        return [c["disqualifies"] for c in conditions if "disqualifies" in c and self.holds(c["when"], at_ms)]
+
+    def reasons_against(self, at_ms: int) -> list[str]:
+        """Every reason why the lead is disqualified at an instant."""
+        return self.rule_reasons + self.condition_reasons(at_ms)
+
+    def holds(self, when: Plain, at_ms: int) -> bool:
+        """Whether a condition is true at an instant (1.4)."""
+        ((kind, inner),) = when.items()
+        if kind in ("all", "any"):
+            return (all if kind == "all" else any)(self.holds(part, at_ms) for part in inner)
+        if kind == "not":
+            return not self.holds(inner, at_ms)
+        if kind == "attribute":
+            return passes(inner, self.value(inner["name"]))
+        within_ms = duration_ms(inner["within"])
+        if kind == "count":
+            times_ms = [record.at_ms for record in self.seen_by(inner["rules"])]
+            return sum(at_ms - within_ms < time_ms <= at_ms for time_ms in times_ms) >= int(inner["at_least"])
+        quiet_since_ms = self.quiet_since_ms(inner["rules"])
+        return quiet_since_ms is not None and at_ms - quiet_since_ms > within_ms
+
+    def seen_by(self, rules: list[str]) -> list[Record]:
+        """The events of any of the rules; an event of two of them is one."""
+        return [act for act in self.acts_since_reset if any(act in self.seen[name] for name in rules)]
+
+    def quiet_since_ms(self, rules: list[str]) -> int | None:
+        """The latest of: the rules' latest event, the latest reset, the lead's first event. Without a guard: never."""
+        first = [act.at_ms for act in self.acts if not act.is_command][:1]
+        reset = self.latest_command(RESET)
+        guards = first + ([reset.at_ms] if reset else [])
+        return max(guards + [act.at_ms for act in self.seen_by(rules)]) if guards else None
+
+    def value(self, attribute: str) -> Any:
+        """The latest value of an attribute; ``None`` where it was never seen or was removed."""
+        values = [act.attributes[attribute] for act in self.acts if attribute in act.attributes]
+        return values[-1] if values else None
+
+    def attribute_points(self, attribute: str) -> float:
+        """The points of the first band that the attribute's value, or its absence, passes."""
+        value = self.value(attribute)
+        bands = self.model.get("fit", {}).get("attributes", {}).get(attribute, [])
+        return next((float(band["points"]) for band in bands if passes(band, value)), 0.0)
+
+    def rule_points(self, name: str, at_ms: int) -> float:
+        """What a rule is worth at an instant, before any clamp."""
+        decay = decay_of(self.model, name)
+        acts = self.counting[name]
+        return sum((points_of(self.model, name, act) * weight(decay, act.at_ms, at_ms) for act in acts), 0.0)
+
+    def reading(self, at_ms: int) -> "Reading":
+        """Everything a score is made of, at an instant."""
+        conditions = self.model.get("conditions", {}).items()
+        return Reading(
+            self.model,
+            at_ms,
+            {name: self.rule_points(name, at_ms) for name in rules_of(self.model)},
+            {n: float(c["points"]) * self.holds(c["when"], at_ms) for n, c in conditions if "points" in c},
+            {name: self.attribute_points(name) for name in self.model.get("fit", {}).get("attributes", {})},
+        )
+
+
+def _of(rule: str, records: list[Record]) -> list[Record]:
+    return [record for record in records if rule in record.rules]
+
+
+def decay_of(model: Plain, rule_name: str) -> Plain | str:
+    """The rule's decay, else its group's, else the model's."""
+    rule = rules_of(model)[rule_name]
+    group = model.get("groups", {}).get(rule.get("group"), {})
+    found: Plain | str = rule.get("decay") or group.get("decay") or model.get("decay", {"half_life": "30d"})
+    return found
+
+
+def points_of(model: Plain, rule_name: str, record: Record) -> float:
+    """What the rule grants for the record."""
+    return float(record.fields["points"] if rule_name == ADJUST else rules_of(model)[rule_name]["points"])
+
+
+# --- adding up (1.5, 1.6) -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The points of a lead at an instant, by rule (before its ``max``), condition and attribute, and their sums."""
+
+    model: Plain
+    at_ms: int
+    rules: dict[str, float]
+    conditions: dict[str, float]
+    attributes: dict[str, float]
+
+    @cached_property
+    def clamped_rules(self) -> dict[str, float]:
+        """Each rule's points, within its ``max``."""
+        highest = {name: rule.get("max") for name, rule in rules_of(self.model).items()}
+        return {name: clamp(points, _minus(highest[name]), highest[name]) for name, points in self.rules.items()}
+
+    @cached_property
+    def clamps(self) -> dict[str, float]:
+        """What every clamp added or took, by where it is. With the points it adds up to the score."""
+        made = {f"rule {name}": self.clamped_rules[name] - points for name, points in self.rules.items()}
+        for name, group in self.model.get("groups", {}).items():
+            before = self.group_points(name)
+            made[f"group {name}"] = clamp(before, group.get("min"), group.get("max")) - before
+        made["fit"] = self.fit - sum(self.attributes.values())
+        made["score"] = self.score - self.engagement - self.fit
+        return made
+
+    def group_points(self, group: str | None) -> float:
+        """The rules and conditions of a group, before its clamp; ``None``: of what has no group."""
+        rules, conditions = rules_of(self.model), self.model.get("conditions", {})
+        own = [points for name, points in self.clamped_rules.items() if rules[name].get("group") == group]
+        own += [points for name, points in self.conditions.items() if conditions[name].get("group") == group]
+        return sum(own, 0.0)
+
+    @cached_property
+    def engagement(self) -> float:
+        """The sum of the groups, each within its limits, and of what has no group."""
+        groups = self.model.get("groups", {}).items()
+        return self.group_points(None) + sum(
+            clamp(self.group_points(name), group.get("min"), group.get("max")) for name, group in groups
+        )
+
+    @cached_property
+    def fit(self) -> float:
+        """The sum of the attributes' points, within its limits."""
+        fit = self.model.get("fit", {})
+        return clamp(sum(self.attributes.values(), 0.0), fit.get("min"), fit.get("max"))
+
+    @cached_property
+    def score(self) -> float:
+        """Engagement and fit, within floor and ceiling."""
+        score = self.model.get("score", {})
+        return clamp(self.engagement + self.fit, score.get("floor", 0), score.get("ceiling", 100))
+
+    @property
+    def grade(self) -> str:
+        """The fit's letter; empty where the model has none."""
+        grades = self.model.get("fit", {}).get("grades", {})
+        reached = [letter for letter in sorted(grades) if self.fit >= grades[letter] - TOLERANCE]
+        return (reached[0] if reached else "F") if grades else ""
+
+    @property
+    def band(self) -> str:
+        """Cold, warm or hot."""
+        bands = {"cold": 0, "warm": 30, "hot": 70, **self.model.get("bands", {})}
+        return next((name for name in ("hot", "warm") if self.score >= bands[name] - TOLERANCE), "cold")
+
+    @property
+    def reasons(self) -> list[Plain]:
+        """What mattered most, best known by its name."""
+        parts = [*self.clamped_rules.items(), *self.conditions.items(), *self.attributes.items()]
+        worth = sorted((-abs(p), name, p) for name, p in parts if abs(p) >= SMALLEST_REASON_POINTS)
+        return [{"name": name, "points": points} for _, name, points in worth[:TOP_REASONS]]
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+# --- the first instant at which time alone takes a lead out (1.4, 1.7) --------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a lead stands with one threshold. ``held``: entered at once, and no record has found it above exit yet."""
+
+    is_in: bool = False
+    entered_id: str | None = None
+    entered_at_ms: int | None = None
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """When time alone takes the lead out, and why."""
+
+    at_ms: int
+    cause: str
+
+
+def first_departure(history: History, threshold: Plain, standing: Standing, after_ms: int) -> Departure | None:
+    """The first instant later than ``after_ms`` at which a lead that is in leaves, if nothing else happens."""
+    free_at_ms = after_ms + 1
+    if standing.held:
+        assert standing.entered_at_ms is not None
+        free_at_ms = max(free_at_ms, standing.entered_at_ms + duration_ms(threshold.get("hold", "14d")))
+    level = threshold["exit"] - TOLERANCE
+    for first_ms, last_ms in _segments(history, after_ms, free_at_ms):
+        if history.condition_reasons(first_ms):
+            return Departure(first_ms, "DISQUALIFIED")
+        if first_ms >= free_at_ms:
+            below_ms = _first_below(_Segment(history, first_ms), level, first_ms, last_ms)
+            if below_ms is not None:
+                return Departure(below_ms, "TIME")
+    return None
+
+
+def _segments(history: History, after_ms: int, free_at_ms: int) -> Iterator[tuple[int, int]]:
+    """The stretches of time (first and last ms) within which nothing but half-lives moves, until nothing moves."""
+    decays = [decay_of(history.model, name) for name in rules_of(history.model)]
+    half_lives_ms = [duration_ms(d["half_life"]) for d in decays if isinstance(d, dict) and "half_life" in d]
+    starts_ms = {free_at_ms, *_weight_changes(history), *_condition_changes(history)}
+    ordered_ms = sorted({after_ms + 1, *(start_ms for start_ms in starts_ms if start_ms > after_ms)})
+    end_ms = ordered_ms[-1] + NEGLIGIBLE_HALF_LIVES * max(half_lives_ms, default=0) + 1
+    for first_ms, next_ms in pairwise([*ordered_ms, end_ms]):
+        yield first_ms, next_ms - 1
+
+
+def _weight_changes(history: History) -> set[int]:
+    """The midnights at which a day-aged weight may change."""
+    changes_ms = set()
+    for name, acts in history.counting.items():
+        decay = decay_of(history.model, name)
+        days: Iterable[int] = ()
+        if isinstance(decay, dict) and "linear" in decay:
+            days = range(1, int(decay["linear"][:-1]) + 1)
+        elif isinstance(decay, dict) and "half_life" not in decay:
+            days = [int(step[:-1]) + 1 for step in (decay["steps"] if "steps" in decay else [decay["expire"]])]
+        changes_ms |= {(act.at_ms // DAY_MS + day) * DAY_MS for act in acts for day in days}
+    return changes_ms
+
+
+def _condition_changes(history: History) -> set[int]:
+    """The instants at which an event falls out of a window, or a silence becomes too long."""
+    changes_ms = set()
+    for condition in history.model.get("conditions", {}).values():
+        for kind, inner in _leaves(condition["when"]):
+            if kind == "count":
+                changes_ms |= {act.at_ms + duration_ms(inner["within"]) for act in history.seen_by(inner["rules"])}
+            if kind == "quiet" and (since_ms := history.quiet_since_ms(inner["rules"])) is not None:
+                changes_ms.add(since_ms + duration_ms(inner["within"]) + 1)
+    return changes_ms
+
+
+def _first_below(segment: "_Segment", level: float, first_ms: int, last_ms: int) -> int | None:
+    """The first ms of the stretch with a score below the level: halve it, skip what is certainly not below."""
+    if segment.lowest(first_ms, last_ms) >= level:
+        return None
+    if first_ms == last_ms:
+        return first_ms
+    middle_ms = (first_ms + last_ms) // 2
+    found_ms = _first_below(segment, level, first_ms, middle_ms)
+    return found_ms if found_ms is not None else _first_below(segment, level, middle_ms + 1, last_ms)
+
+
+Spans = dict[object, tuple[float, float]]
+"""Parts of a sum, each monotone in time or enclosed, with its value at the two ends of a stretch."""
+
+
+class _Segment:
+    """A lower bound of the score over stretches of time within which nothing but half-lives moves.
+
+    Each rule has one decay, so its total is one exponential: monotone, hence enclosed by its values at the two ends.
+    Rules of one half-life are added before they are bounded, as long as no clamp is between them, so that plus and
+    minus of one half-life cancel instead of widening the bound.
+    """
+
+    def __init__(self, history: History, start_ms: int) -> None:
+        self._model = history.model
+        self._start_ms = start_ms
+        self._reading = history.reading(start_ms)
+
+    def lowest(self, first_ms: int, last_ms: int) -> float:
+        """No score between these instants is lower; of one instant it is the score."""
+        spans = self._group(None, first_ms, last_ms)
+        for name, group in self._model.get("groups", {}).items():
+            _add(spans, _enclosed(name, self._group(name, first_ms, last_ms), group.get("min"), group.get("max")))
+        total = sum(min(span) for span in spans.values()) + self._reading.fit
+        score = self._model.get("score", {})
+        return clamp(total, score.get("floor", 0), score.get("ceiling", 100))
+
+    def _group(self, group: str | None, first_ms: int, last_ms: int) -> Spans:
+        conditions = self._model.get("conditions", {})
+        own = [p for name, p in self._reading.conditions.items() if conditions[name].get("group") == group]
+        spans: Spans = {"constant": (sum(own, 0.0), sum(own, 0.0))}
+        for name, rule in rules_of(self._model).items():
+            if rule.get("group") == group:
+                span = {self._half_life_ms(name): (self._worth(name, first_ms), self._worth(name, last_ms))}
+                _add(spans, _enclosed(("rule", name), span, _minus(rule.get("max")), rule.get("max")))
+        return spans
+
+    def _half_life_ms(self, rule: str) -> object:
+        decay = decay_of(self._model, rule)
+        return duration_ms(decay["half_life"]) if isinstance(decay, dict) and "half_life" in decay else "constant"
+
+    def _worth(self, rule: str, at_ms: int) -> float:
+        decay = decay_of(self._model, rule)
+        fades = isinstance(decay, dict) and "half_life" in decay
+        return self._reading.rules[rule] * (weight(decay, self._start_ms, at_ms) if fades else 1.0)
+
+
+def _enclosed(name: object, spans: Spans, low: float | None, high: float | None) -> Spans:
+    """The sum within its clamp: the same parts where the clamp surely does nothing, else one enclosing part."""
+    lowest = sum(min(span) for span in spans.values())
+    highest = sum(max(span) for span in spans.values())
+    if clamp(lowest, low, high) == lowest and clamp(highest, low, high) == highest:
+        return spans
+    return {(name,): (clamp(lowest, low, high), clamp(highest, low, high))}
+
+
+def _add(spans: Spans, more: Spans) -> None:
+    for key, (first, last) in more.items():
+        known = spans.get(key, (0.0, 0.0))
+        spans[key] = (known[0] + first, known[1] + last)
+
+
+# --- thresholds and crossings (1.7), commands (1.8), forgetting (1.9) ---------------------------------------------
+
+
+@dataclass(slots=True)
+class _Lead:
+    """One lead on its way through the log. ``departures`` remembers answers until the next record."""
+
+    history: History
+    standings: dict[str, Standing]
+    latest_ms: int | None = None
+    erased_to_ms: int | None = None
+    departures: dict[str, Departure | None] = field(default_factory=dict)
+
+    @property
+    def is_erased(self) -> bool:
+        """Nothing came since it was erased."""
+        return self.erased_to_ms is not None and not self.history.records
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """What all crossings by one record, or by one instant of time, have in common."""
+
+    lead_id: str
+    lead: _Lead
+    now: Reading
+    previous_score: float
+    record: Record | None
+
+
+class _World:
+    """All leads of a log. Only this has history; what a score is does not depend on it."""
+
+    def __init__(self, model: Plain, limits: Limits) -> None:
+        self._model = model
+        self._limits = limits
+        self._thresholds: Plain = model.get("thresholds", {})
+        self._leads: dict[str, _Lead] = {}
+        self._lead_ids: set[str] = set()
+        self._time_ms = 0
+        self.crossings: list[Plain] = []
+
+    def time_goes_on_to(self, log_time_ms: int) -> None:
+        """Leads leave on the way, by instant, then lead id, then highest exit first."""
+        self._time_ms = max(self._time_ms, log_time_ms)
+        before = len(self.crossings)
+        for lead_id, lead in self._leads.items():
+            self._leave_by_time(lead_id, lead, self._time_ms)
+        self.crossings[before:] = sorted(self.crossings[before:], key=_order_by_time)
+
+    def apply(self, event: Plain) -> None:
+        """One record of the log, in the steps of 1.7."""
+        lead_id, record = event["lead_id"], record_of(self._model, event)
+        self._lead_ids.add(lead_id)
+        lead = self._remembered(lead_id)
+        if not self._accepts(lead, record):
+            return
+        self._leads[lead_id] = lead
+        if record.type == ERASE:
+            self._leads[lead_id] = self._new_lead(erased_to_ms=record.at_ms)
+            return
+        at_ms = record.at_ms if lead.latest_ms is None else max(lead.latest_ms, record.at_ms)
+        self._leave_by_time(lead_id, lead, at_ms - 1)
+        before = lead.history.reading(at_ms)
+        lead.history = replace(lead.history, records=(*lead.history.records, record))
+        lead.latest_ms = at_ms
+        lead.departures.clear()
+        now = _Fact(lead_id, lead, lead.history.reading(at_ms), before.score, record)
+        self._leave_by_record(now)
+        self._release(now)
+        self._enter(now, raised=now.now.engagement + now.now.fit > before.engagement + before.fit + TOLERANCE)
+
+    def score_lines(self, at_ms: int) -> list[Plain]:
+        """One line per lead of the log that is not erased, by lead id, as of an instant."""
+        leads = [(lead_id, self._remembered(lead_id)) for lead_id in sorted(self._lead_ids)]
+        return [_score_line(lead_id, lead, at_ms, self._limits) for lead_id, lead in leads if not lead.is_erased]
+
+    def _new_lead(self, erased_to_ms: int | None = None) -> _Lead:
+        standings = {name: Standing() for name in self._thresholds}
+        return _Lead(History(self._model, ()), standings, erased_to_ms=erased_to_ms)
+
+    def _remembered(self, lead_id: str) -> _Lead:
+        lead = self._leads.get(lead_id)
+        return self._new_lead() if lead is None or self._is_forgotten(lead) else lead
+
+    def _is_forgotten(self, lead: _Lead) -> bool:
+        if lead.erased_to_ms is not None or any(standing.is_in for standing in lead.standings.values()):
+            return False
+        history = lead.history
+        latest_ms = max(record.at_ms for record in history.records)
+        if self._time_ms - latest_ms <= duration_ms(self._model.get("forget_after", "365d")):
+            return False
+        reading = history.reading(self._time_ms)
+        known = [points for name, points in reading.attributes.items() if history.value(name) is not None]
+        worth = [*reading.clamped_rules.values(), *known]
+        flagged = history.suspended or history.reasons_against(self._time_ms)
+        return not flagged and all(abs(points) < NEGLIGIBLE_POINTS for points in worth)
+
+    def _accepts(self, lead: _Lead, record: Record) -> bool:
+        if lead.erased_to_ms is not None and record.at_ms <= lead.erased_to_ms:
+            return False
+        if not record.is_act:
+            return True
+        if record.event_id in lead.history.retracted:
+            return False
+        if record.event_id in recent_event_ids(lead.history, self._limits):
+            return False
+        return bool(record.rules or record.attributes)
+
+    def _leave_by_time(self, lead_id: str, lead: _Lead, until_ms: int) -> None:
+        """Step 1: leave at the first instant at which it was so, if that is not later than ``until_ms``."""
+        while departures := [
+            (self._departure(lead, name), name) for name, standing in lead.standings.items() if standing.is_in
+        ]:
+            due = [(d.at_ms, -self._thresholds[name]["exit"], name, d) for d, name in departures if d is not None]
+            if not due or min(due)[0] > until_ms:
+                return
+            at_ms, _, name, departure = min(due, key=lambda one: one[:3])
+            lead.latest_ms = at_ms
+            now = lead.history.reading(at_ms)
+            self._leave(_Fact(lead_id, lead, now, now.score, None), name, departure.cause)
+
+    def _departure(self, lead: _Lead, name: str) -> Departure | None:
+        if name not in lead.departures:
+            assert lead.latest_ms is not None
+            standing, threshold = lead.standings[name], self._thresholds[name]
+            lead.departures[name] = first_departure(lead.history, threshold, standing, lead.latest_ms)
+        return lead.departures[name]
+
+    def _leave_by_record(self, fact: _Fact) -> None:
+        """Step 3, highest exit first."""
+        assert fact.record is not None
+        disqualified = bool(fact.lead.history.reasons_against(fact.now.at_ms))
+        for name in sorted(self._thresholds, key=lambda n: -self._thresholds[n]["exit"]):
+            if not fact.lead.standings[name].is_in:
+                continue
+            if disqualified:
+                self._leave(fact, name, "DISQUALIFIED")
+            elif self._is_below(name, fact):
+                self._leave(fact, name, "COMMAND" if fact.record.is_command else "EVENT")
+
+    def _is_below(self, name: str, fact: _Fact) -> bool:
+        threshold, standing = self._thresholds[name], fact.lead.standings[name]
+        if standing.held:
+            assert standing.entered_at_ms is not None
+            if fact.now.at_ms < standing.entered_at_ms + duration_ms(threshold.get("hold", "14d")):
+                return False
+        return bool(fact.now.score < threshold["exit"] - TOLERANCE)
+
+    def _release(self, fact: _Fact) -> None:
+        """A record that finds the lead above exit ends its hold."""
+        for name, standing in fact.lead.standings.items():
+            if standing.held and fact.now.score > self._thresholds[name]["exit"] + TOLERANCE:
+                fact.lead.standings[name] = replace(standing, held=False)
+
+    def _enter(self, fact: _Fact, raised: bool) -> None:
+        """Step 4, lowest enter first."""
+        assert fact.record is not None
+        history = fact.lead.history
+        if history.suspended or history.reasons_against(fact.now.at_ms):
+            return
+        for name in sorted(self._thresholds, key=lambda n: self._thresholds[n]["enter"]):
+            if fact.lead.standings[name].is_in:
+                continue
+            if self._qualifies(fact, name):
+                self._enter_one(fact, name, "INSTANT")
+            elif raised and self._may_enter(fact, name):
+                self._enter_one(fact, name, "COMMAND" if fact.record.is_command else "EVENT")
+
+    def _qualifies(self, fact: _Fact, threshold: str) -> bool:
+        rules = rules_of(self._model).items()
+        qualifying = [name for name, rule in rules if rule.get("qualifies") == threshold]
+        return any(fact.record in fact.lead.history.counting[name] for name in qualifying)
+
+    def _may_enter(self, fact: _Fact, name: str) -> bool:
+        threshold, standing, now = self._thresholds[name], fact.lead.standings[name], fact.now
+        require = threshold.get("require", {})
+        gates = [
+            now.score >= threshold["enter"] - TOLERANCE,
+            "grade" not in require or now.grade <= require["grade"],
+            "engagement" not in require or now.engagement >= require["engagement"] - TOLERANCE,
+            "fit" not in require or now.fit >= require["fit"] - TOLERANCE,
+        ]
+        if standing.entered_at_ms is not None:
+            gates.append(now.at_ms >= standing.entered_at_ms + duration_ms(threshold.get("cooldown", "0s")))
+        return all(gates)
+
+    def _enter_one(self, fact: _Fact, name: str, cause: str) -> None:
+        assert fact.record is not None
+        crossing_id = enter_id(self._model["model"], fact.lead_id, name, fact.record.event_id)
+        held = cause == "INSTANT" and fact.now.score <= self._thresholds[name]["exit"] + TOLERANCE
+        fact.lead.standings[name] = Standing(True, crossing_id, fact.now.at_ms, held)
+        fact.lead.departures.pop(name, None)
+        departure = self._departure(fact.lead, name)
+        crossing = self._crossing(fact, name, cause)
+        crossing |= {"id": crossing_id, "direction": "ENTER", "entered_id": None}
+        crossing |= {"projected_exit_at_ms": departure.at_ms if departure else None}
+        self.crossings.append(crossing)
+
+    def _leave(self, fact: _Fact, name: str, cause: str) -> None:
+        standing = fact.lead.standings[name]
+        assert standing.entered_id is not None
+        fact.lead.standings[name] = replace(standing, is_in=False, held=False)
+        crossing = self._crossing(fact, name, cause)
+        crossing |= {"id": leave_id(standing.entered_id), "direction": "LEAVE", "entered_id": standing.entered_id}
+        self.crossings.append(crossing | {"projected_exit_at_ms": None})
+
+    def _crossing(self, fact: _Fact, name: str, cause: str) -> Plain:
+        now = fact.now
+        return {
+            "model": self._model["model"],
+            "model_version": self._model["version"],
+            "lead_id": fact.lead_id,
+            "threshold": name,
+            "cause": cause,
+            "score": now.score,
+            "previous_score": fact.previous_score,
+            "engagement": now.engagement,
+            "fit": now.fit,
+            "grade": now.grade,
+            "enter_level": self._thresholds[name]["enter"],
+            "exit_level": self._thresholds[name]["exit"],
+            "occurred_at_ms": now.at_ms,
+            "decided_at_ms": self._time_ms,
+            "trigger": _trigger(fact.record),
+            "reasons": now.reasons,
+            "stale": self._time_ms - now.at_ms > self._limits.stale_after_ms,
+        }
+
+
+def enter_id(model: str, lead_id: str, threshold: str, record_id: str) -> str:
+    """The id of the enter that a record causes (1.7)."""
+    namespace = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
+    return str(uuid5(namespace, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_id}"))
+
+
+def leave_id(entered_id: str) -> str:
+    """The id of the leave that ends an enter (1.7)."""
+    return str(uuid5(UUID(entered_id), "leave"))
+
+
+def recent_event_ids(history: History, limits: Limits) -> list[str]:
+    """The latest events and adjustments, earliest first: a second one with the id of one of them changes nothing."""
+    return [act.event_id for act in history.acts[-limits.recent_events :]]
+
+
+def _order_by_time(crossing: Plain) -> tuple[int, str, float]:
+    return crossing["occurred_at_ms"], crossing["lead_id"], -crossing["exit_level"]
+
+
+def _trigger(record: Record | None) -> Plain | None:
+    if record is None:
+        return None
+    campaign = record.fields.get("campaign")
+    return {"topic": None, "event_id": record.event_id, "type": record.type, "campaign": campaign}
+
+
+def _score_line(lead_id: str, lead: _Lead, at_ms: int, limits: Limits) -> Plain:
+    """The names of 1.11; and the explanation, all reasons against the lead, and its recent events.
+
+    There is no looking back: an instant before the lead's latest time is read as that time.
+    """
+    reading = lead.history.reading(at_ms if lead.latest_ms is None else max(at_ms, lead.latest_ms))
+    against = lead.history.reasons_against(reading.at_ms)
+    return {
+        "lead_id": lead_id,
+        "score": reading.score,
+        "engagement": reading.engagement,
+        "fit": reading.fit,
+        "grade": reading.grade,
+        "band": reading.band,
+        "disqualified": against[0] if against else None,
+        "thresholds": {name: "in" if standing.is_in else "out" for name, standing in lead.standings.items()},
+        "as_of_ms": at_ms,
+        "reasons_against": against,
+        "recent_events": recent_event_ids(lead.history, limits),
+        "explanation": {
+            "rules": reading.rules,
+            "conditions": reading.conditions,
+            "attributes": reading.attributes,
+            "clamps": reading.clamps,
+        },
+    }

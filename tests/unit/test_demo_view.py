@@ -1,0 +1,285 @@
+"""What the demo shows, from fixed snapshots."""
+
+import io
+import json
+
+import msgspec
+import pytest
+
+from leadscore.cli.demo_view import (
+    HOTTEST_SHOWN,
+    DemoSnapshot,
+    DemoSummary,
+    HotLead,
+    LiveView,
+    PlainView,
+    Style,
+    choose_view,
+    crossing_lines,
+    cut,
+    hottest_lines,
+    next_commands,
+    status_line,
+    summary_json,
+    summary_lines,
+)
+from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
+
+PLAIN = Style(colour=False, unicode=True)
+COLOURED = Style(colour=True, unicode=True)
+
+ENTER = Crossing(
+    id="c1",
+    model="b2b",
+    model_version=3,
+    lead_id="3f2a9c1e-aaaa-4bbb-8ccc-123456789012",
+    threshold="mql",
+    direction=Direction.ENTER,
+    cause=Cause.EVENT,
+    entered_id=None,
+    score=67.25,
+    previous_score=58.1,
+    engagement=47.25,
+    fit=20.0,
+    grade="B",
+    enter_level=65.0,
+    exit_level=50.0,
+    occurred_at_ms=1_767_607_200_000,
+    decided_at_ms=1_767_607_201_000,
+    projected_exit_at_ms=None,
+    trigger=Trigger("leadscore.website", "e1", "website.page_view", "spring-launch"),
+    reasons=[Reason("company_size", 20.0), Reason("pricing_page", 18.04), Reason("mail_click", -3.0)],
+    stale=False,
+)
+LEAVE = msgspec.structs.replace(
+    ENTER,
+    id="c2",
+    direction=Direction.LEAVE,
+    cause=Cause.TIME,
+    score=50.0,
+    previous_score=50.0,
+    trigger=None,
+    reasons=[],
+)
+SUMMARY = DemoSummary(
+    events_produced=5_000,
+    events_applied=4_100,
+    duplicates=50,
+    ignored=830,
+    dead_letters=20,
+    crossings=31,
+    entered=27,
+    left=4,
+    leads=280,
+    seconds=10.0,
+    events_per_second=500.0,
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+def snapshot(elapsed_s: float = 1.0, **changes: object) -> DemoSnapshot:
+    at_rest = DemoSnapshot(elapsed_s=elapsed_s, produced=1_234, applied=1_200, events_per_s=432.6)
+    return msgspec.structs.replace(at_rest, **changes)
+
+
+def screen(output: str, rows: int = 40) -> list[str]:
+    """What a terminal shows after this output: a tiny emulator of the few sequences the view uses."""
+    lines, row = [""] * rows, 0
+    position = 0
+    while position < len(output):
+        if output.startswith("\x1b[", position):
+            end = next(at for at in range(position + 2, len(output)) if output[at].isalpha())
+            argument, command = output[position + 2 : end], output[end]
+            if command == "A":
+                row -= int(argument)
+                assert row >= 0, "the cursor left the screen"
+            if command == "J":
+                lines[row:] = [""] * (rows - row)
+            position = end + 1
+            continue
+        if output[position] == "\n":
+            row += 1
+        elif output[position] != "\r":
+            lines[row] += output[position]
+        position += 1
+    return lines
+
+
+def test_an_enter_says_what_happened_and_why() -> None:
+    assert crossing_lines(ENTER, PLAIN) == [
+        "▲ 3f2a9c1e entered mql  score 67.2 (was 58.1)  by website.page_view, campaign spring-launch",
+        "    because company_size +20.0, pricing_page +18.0, mail_click -3.0",
+    ]
+
+
+def test_a_leave_by_time_names_no_trigger_and_no_earlier_score() -> None:
+    assert crossing_lines(LEAVE, PLAIN) == ["▼ 3f2a9c1e left mql  score 50.0  by time alone"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (Cause.INSTANT, "at once by website.page_view"),
+        (Cause.DISQUALIFIED, "disqualified by website.page_view"),
+        (Cause.COMMAND, "by website.page_view"),
+    ],
+)
+def test_every_cause_is_said_in_words(cause: Cause, words: str) -> None:
+    assert words in crossing_lines(msgspec.structs.replace(ENTER, cause=cause), PLAIN)[0]
+
+
+def test_the_status_line_has_the_throughput() -> None:
+    assert status_line(snapshot(12.34)) == " 12.3 s   produced 1,234   applied 1,200   433 events/s"
+
+
+def test_a_bar_is_as_long_as_the_score() -> None:
+    hottest = [
+        HotLead("a" * 36, 100.0, "hot", ("mql", "hot")),
+        HotLead("b" * 36, 50.0, "warm"),
+        HotLead("c", 0.0, "cold"),
+    ]
+    lines = hottest_lines(snapshot(hottest=hottest), PLAIN)
+    assert lines[0] == "  aaaaaaaa  ████████████████████████ 100.0  hot   mql hot"
+    assert lines[1] == "  bbbbbbbb  ████████████░░░░░░░░░░░░  50.0  warm"
+    assert lines[2].count("█") == 0
+
+
+def test_a_score_outside_the_scale_does_not_break_its_bar() -> None:
+    lines = hottest_lines(snapshot(hottest=[HotLead("a", 250.0, "hot"), HotLead("b", -10.0, "cold")]), PLAIN)
+    assert lines[0].count("█") == 24
+    assert lines[1].count("░") == 24
+
+
+def test_the_panel_keeps_its_height_whatever_the_number_of_leads() -> None:
+    many = [HotLead(str(number), 1.0, "cold") for number in range(50)]
+    assert len(hottest_lines(snapshot(hottest=many), PLAIN)) == HOTTEST_SHOWN
+    assert len(hottest_lines(snapshot(), PLAIN)) == HOTTEST_SHOWN
+
+
+def test_the_plain_view_prints_each_crossing_once_and_oldest_first() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream, PLAIN)
+    view.update(snapshot(0.5, crossings=[ENTER]))
+    view.update(snapshot(1.0, crossings=[LEAVE, ENTER]))
+    text = stream.getvalue()
+    assert text.count("entered mql") == text.count("left mql") == 1
+    assert text.index("entered mql") < text.index("left mql")
+
+
+def test_the_plain_view_prints_the_throughput_every_two_seconds() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream, PLAIN)
+    for tenth in range(50):
+        view.update(snapshot(tenth / 10))
+    assert stream.getvalue().count("events/s") == 3
+
+
+def test_the_plain_view_writes_no_escape_sequences() -> None:
+    stream = io.StringIO()
+    view = choose_view(stream, {}, lambda: 80)
+    view.update(snapshot(crossings=[ENTER], hottest=[HotLead("a", 80.0, "hot")]))
+    view.close(summary_lines(SUMMARY, next_commands()))
+    assert isinstance(view, PlainView)
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_the_live_view_redraws_the_panel_and_keeps_the_crossings() -> None:
+    terminal = Terminal()
+    terminal.write("$ make demo\n")
+    view = LiveView(terminal, COLOURED, lambda: 100)
+    view.update(snapshot(1.0, hottest=[HotLead("first", 40.0, "warm")]))
+    view.update(snapshot(2.0, crossings=[ENTER], hottest=[HotLead("second", 80.0, "hot")]))
+    view.update(snapshot(3.0, crossings=[LEAVE, ENTER], hottest=[HotLead("third", 90.0, "hot")]))
+    view.close(["the end"])
+    shown = [line for line in screen(terminal.getvalue()) if line]
+    assert [line.split("  ")[0] for line in shown] == [
+        "$ make demo",
+        "▲ 3f2a9c1e entered mql",
+        "",
+        "▼ 3f2a9c1e left mql",
+        "",
+        "",
+        "the end",
+    ]
+    assert "because company_size +20.0" in shown[2]
+    assert "  3.0 s" in shown[4]
+    assert "third" in shown[5]
+
+
+def test_the_live_view_gives_the_cursor_back() -> None:
+    terminal = Terminal()
+    view = LiveView(terminal, PLAIN, lambda: 80)
+    view.update(snapshot())
+    view.close()
+    assert terminal.getvalue().rindex("\x1b[?25h") > terminal.getvalue().rindex("\x1b[?25l")
+
+
+def test_no_panel_line_is_wider_than_the_terminal() -> None:
+    terminal = Terminal()
+    LiveView(terminal, COLOURED, lambda: 30).update(snapshot(hottest=[HotLead("a" * 36, 99.0, "hot", ("mql", "hot"))]))
+    assert max(len(line) for line in screen(terminal.getvalue())) == 29
+
+
+def test_a_cut_line_keeps_its_colours_closed() -> None:
+    assert cut("\x1b[1mabcdef\x1b[0m", 3) == "\x1b[1mabc\x1b[0m"
+    assert cut("abc", 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("environ", "colours"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "xterm"}, True)],
+)
+def test_a_terminal_has_colours_unless_no_color_is_set(environ: dict[str, str], colours: bool) -> None:
+    terminal = Terminal()
+    view = choose_view(terminal, environ, lambda: 80)
+    view.update(snapshot(crossings=[ENTER], hottest=[HotLead("a", 80.0, "hot")]))
+    assert isinstance(view, LiveView)
+    assert ("\x1b[31m" in terminal.getvalue()) is colours
+
+
+def test_a_dumb_terminal_gets_plain_lines() -> None:
+    assert isinstance(choose_view(Terminal(), {"TERM": "dumb"}, lambda: 80), PlainView)
+
+
+def test_a_stream_that_is_not_unicode_gets_ascii() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    view = choose_view(stream, {}, lambda: 80)
+    view.update(snapshot(crossings=[LEAVE, ENTER], hottest=[HotLead("a", 80.0, "hot")]))
+    stream.seek(0)
+    assert stream.read().startswith("+ 3f2a9c1e entered mql")
+
+
+def test_the_summary_adds_up_in_words() -> None:
+    text = "\n".join(summary_lines(SUMMARY, []))
+    assert "5,000 events produced\n  = 4,100 applied + 50 duplicates + 830 ignored + 20 dead letters\n" in text
+    assert "31 crossings = 27 entered + 4 left, of 280 leads" in text
+    assert "10.0 s, 500 events per second" in text
+    assert "NOT ACCOUNTED FOR" not in text
+    assert SUMMARY.adds_up
+
+
+def test_a_summary_that_does_not_add_up_says_by_how_much() -> None:
+    short = msgspec.structs.replace(SUMMARY, events_applied=4_093)
+    assert "(7 NOT ACCOUNTED FOR)" in "\n".join(summary_lines(short, []))
+    assert not short.adds_up
+    assert not msgspec.structs.replace(SUMMARY, left=5).adds_up
+
+
+def test_the_summary_ends_with_the_commands_to_try() -> None:
+    lines = summary_lines(SUMMARY, next_commands(".venv/bin/leadscore"))
+    assert any(line.startswith("  .venv/bin/leadscore check --model deploy/model.yaml ") for line in lines)
+    assert lines[-1].startswith("  make kafka")
+
+
+def test_the_summary_as_json_is_one_line_with_all_its_fields() -> None:
+    text = summary_json(SUMMARY)
+    assert "\n" not in text
+    assert json.loads(text) == {name: getattr(SUMMARY, name) for name in DemoSummary.__struct_fields__}

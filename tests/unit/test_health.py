@@ -1,0 +1,221 @@
+"""Health over HTTP: what is alive, what is ready, and what the port answers to whom."""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from threading import Barrier, Event
+
+import pytest
+
+from leadscore.errors import ConfigError
+from leadscore.ops.health import MAX_REQUESTS_AT_ONCE, Health, HealthServer, serve
+from leadscore.ops.metrics import Metrics
+
+CHECKS = ("assignment", "redis")
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def health(clock: Clock) -> Health:
+    return Health(CHECKS, max_beat_age_s=30, clock=clock)
+
+
+@pytest.fixture
+def server(health: Health) -> Iterator[HealthServer]:
+    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), health)) as server:
+        yield server
+
+
+def ask(server: HealthServer, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+
+
+def all_in_order(health: Health) -> None:
+    for name in CHECKS:
+        health.set_check(name, ok=True, detail="fine")
+
+
+def test_the_loop_is_alive_while_its_last_beat_is_young(health: Health, clock: Clock) -> None:
+    clock.now_s += 30
+    assert health.liveness().ok
+    clock.now_s += 0.1
+    assert health.liveness().body == {"live": False, "last_beat_age_s": 30.1, "fatal": None}
+    health.beat()
+    assert health.liveness().ok
+
+
+def test_a_fatal_error_ends_liveness_although_the_loop_beats(health: Health) -> None:
+    health.fail("a frame was lost")
+    health.beat()
+    assert health.liveness().body == {"live": False, "last_beat_age_s": 0, "fatal": "a frame was lost"}
+
+
+def test_a_failed_check_leaves_the_worker_alive(health: Health) -> None:
+    health.set_check("redis", ok=False, detail="timeout")
+    assert health.liveness().ok
+
+
+def test_nothing_is_ready_before_every_check_was_made(health: Health) -> None:
+    health.set_check("redis", ok=True, detail="7.2")
+    verdict = health.readiness()
+    assert not verdict.ok
+    assert verdict.body == {
+        "ready": False,
+        "live": True,
+        "checks": {
+            "assignment": {"ok": False, "detail": "not checked yet", "age_s": 0},
+            "redis": {"ok": True, "detail": "7.2", "age_s": 0},
+        },
+    }
+    health.set_check("assignment", ok=True, detail="6 partitions")
+    assert health.readiness().ok
+
+
+def test_readiness_ends_with_a_failed_check_and_names_it(health: Health, clock: Clock) -> None:
+    all_in_order(health)
+    health.set_check("redis", ok=False, detail="timeout")
+    clock.now_s += 2
+    verdict = health.readiness()
+    assert not verdict.ok
+    assert json.loads(json.dumps(verdict.body))["checks"]["redis"] == {"ok": False, "detail": "timeout", "age_s": 2}
+
+
+def test_a_loop_that_hangs_is_not_ready(health: Health, clock: Clock) -> None:
+    all_in_order(health)
+    clock.now_s += 31
+    assert not health.readiness().ok
+
+
+def test_livez_answers_by_status_and_body(server: HealthServer, clock: Clock) -> None:
+    status, headers, body = ask(server, "/livez")
+    assert (status, headers["Content-Type"], json.loads(body)["live"]) == (200, "application/json", True)
+    clock.now_s += 31
+    status, _, body = ask(server, "/livez")
+    assert (status, json.loads(body)["live"]) == (503, False)
+
+
+def test_readyz_answers_by_status_and_body(server: HealthServer, health: Health) -> None:
+    status, _, body = ask(server, "/readyz")
+    assert (status, [*json.loads(body)["checks"]]) == (503, [*CHECKS])
+    all_in_order(health)
+    status, _, body = ask(server, "/readyz?verbose=1")
+    assert (status, json.loads(body)["ready"]) == (200, True)
+
+
+def test_metrics_are_on_the_same_port(server: HealthServer) -> None:
+    status, headers, body = ask(server, "/metrics")
+    assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    assert b'leadscore_build_info{version="1.2.3"} 1.0\n' in body
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/nowhere"])
+def test_head_gives_the_head_of_the_same_answer(server: HealthServer, path: str) -> None:
+    status, headers, body = ask(server, path, "HEAD")
+    assert body == b""
+    assert status == ask(server, path)[0]
+    assert int(headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize("path", ["/", "/metricsx", "/livez/", "/../livez"])
+def test_anything_else_is_not_found(server: HealthServer, path: str) -> None:
+    assert ask(server, path)[0] == 404
+
+
+def test_nothing_can_be_posted(server: HealthServer) -> None:
+    assert ask(server, "/livez", "POST")[0] == 501
+
+
+def test_requests_are_not_logged(
+    server: HealthServer, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(0):
+        ask(server, "/livez")
+        ask(server, "/nowhere")
+        socket.create_connection(("127.0.0.1", server.port)).close()
+        ask(server, "/livez")
+    assert (*capfd.readouterr(), caplog.records) == ("", "", [])
+
+
+class Broken(Health):
+    """Readiness that cannot be told."""
+
+    def liveness(self) -> None:  # type: ignore[override]  # a bug is what is wanted
+        raise LookupError
+
+
+def test_a_bug_in_an_answer_is_logged_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), Broken((), 1))) as server:
+        with pytest.raises(http.client.RemoteDisconnected):
+            ask(server, "/livez")
+        assert ask(server, "/metrics")[0] == 200
+    assert [record.message for record in caplog.records] == ["http_request_failed"]
+
+
+def test_more_requests_than_allowed_at_once_are_turned_away_and_then_answered_again() -> None:
+    all_here, go_on = Barrier(MAX_REQUESTS_AT_ONCE + 1, timeout=10), Event()
+
+    class Waiting(Health):
+        def readiness(self) -> None:  # type: ignore[override]  # never answers
+            all_here.wait()
+            go_on.wait(10)
+            raise ConnectionError
+
+    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), Waiting((), 1e9))) as server:
+        waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MAX_REQUESTS_AT_ONCE)]
+        for client in waiting:
+            client.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        all_here.wait()
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+            ask(server, "/livez")
+        go_on.set()
+        for client in waiting:
+            assert client.recv(1) == b""
+            client.close()
+        assert ask(server, "/livez")[0] == 200
+
+
+def test_a_port_that_is_taken_is_a_configuration_error(server: HealthServer, health: Health) -> None:
+    with pytest.raises(ConfigError, match=rf"LEADSCORE_HTTP_PORT: cannot listen on 127\.0\.0\.1:{server.port}: "):
+        serve("127.0.0.1", server.port, Metrics("1.2.3", ()), health)
+
+
+def test_a_host_that_is_none_is_a_configuration_error(health: Health) -> None:
+    with pytest.raises(ConfigError, match="cannot listen on no host:0"):
+        serve("no host", 0, Metrics("1.2.3", ()), health)
+
+
+def test_the_server_listens_on_ipv6_where_the_address_is_one(health: Health) -> None:
+    try:
+        server = serve("::1", 0, Metrics("1.2.3", ()), health)
+    except ConfigError:
+        pytest.skip("this machine has no IPv6")
+    with closing(server), closing(http.client.HTTPConnection("::1", server.port, timeout=10)) as connection:
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 200
+
+
+def test_a_closed_server_frees_its_port(health: Health) -> None:
+    server = serve("127.0.0.1", 0, Metrics("1.2.3", ()), health)
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        ask(server, "/livez")
+    serve("127.0.0.1", server.port, Metrics("1.2.3", ()), health).close()

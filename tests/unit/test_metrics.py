@@ -1,0 +1,207 @@
+"""Metrics: names, units, zeros from the start, and the document that lists them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from leadscore.errors import DeadLetterReason
+from leadscore.ops.metrics import (
+    AWARD_OUTCOMES,
+    LATENCY_BUCKETS_S,
+    LEVELS,
+    REBALANCES,
+    RECONCILIATIONS,
+    RECORD_OUTCOMES,
+    STAGES,
+    STEPS,
+    STORE_CALLS,
+    STORE_ERRORS,
+    BatchHistogram,
+    Metrics,
+)
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+TOPICS = ("web", "leadscore.commands")
+UNITS = ("_seconds", "_records")
+PLAIN_GAUGES = {
+    "leadscore_assigned_partitions",
+    "leadscore_stopped_partitions",
+    "leadscore_paused",
+    "leadscore_outbox_entries",
+    "leadscore_build_info",
+    "leadscore_config_info",
+    "leadscore_model_info",
+}
+"""Gauges that count things or say 1: they have no unit."""
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics("1.2.3", TOPICS)
+
+
+def samples(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
+    """The values of a series by its label values, in the order of the labels' declaration."""
+    labels = next(row.labels for row in metrics.described if name.startswith(row.name))
+    exposition = metrics.render()[0].decode()
+    return {
+        tuple(sample.labels[label] for label in (*labels, "le") if label in sample.labels): sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_every_metric_follows_the_naming_conventions(metrics: Metrics) -> None:
+    for name, kind, labels, help_text in metrics.described:
+        assert re.fullmatch(r"leadscore(_[a-z0-9]+)+", name)
+        assert name.endswith("_total") == (kind == "counter"), name
+        assert kind != "histogram" or name.endswith("_seconds"), name
+        assert kind != "gauge" or name.endswith(UNITS) or name in PLAIN_GAUGES, name
+        assert re.fullmatch(r"[A-Z0-9].*\.", help_text), name
+        assert not {"lead", "lead_id", "event_id", "offset", "campaign"} & {*labels}, name
+
+
+def test_nothing_else_is_exported_but_facts_of_the_process(metrics: Metrics) -> None:
+    exported = set(re.findall(r"^# TYPE (\S+)", metrics.render()[0].decode(), re.MULTILINE))
+    described = {row.name for row in metrics.described}
+    assert described <= exported
+    assert {name for name in exported - described if not name.startswith("process_")} == set()
+
+
+def test_no_creation_times_are_exported(metrics: Metrics) -> None:
+    metrics.match.records_consumed.labels("web").inc()
+    assert b"_created" not in metrics.render()[0]
+
+
+def test_the_openmetrics_form_is_given_to_those_who_ask(metrics: Metrics) -> None:
+    body, content_type = metrics.render("application/openmetrics-text; version=1.0.0")
+    assert content_type.startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+    assert metrics.render()[1].startswith("text/plain")
+
+
+def test_label_values_known_beforehand_start_at_zero(metrics: Metrics) -> None:
+    assert samples(metrics, "leadscore_records_processed_total") == {
+        (topic, outcome): 0 for topic in TOPICS for outcome in ("matched", "ignored", "dead_lettered")
+    }
+    assert samples(metrics, "leadscore_dead_letters_total") == {(reason.value,): 0 for reason in DeadLetterReason}
+    assert samples(metrics, "leadscore_rebalances_total") == {
+        (stage, kind): 0 for stage in ("match", "score") for kind in ("assigned", "revoked", "lost")
+    }
+    assert samples(metrics, "leadscore_store_errors_total").keys() >= {("timeout",), ("oom",), ("other",)}
+    assert samples(metrics, "leadscore_stage_duration_seconds_count") == {
+        (stage, step): 0 for stage, steps in STEPS.items() for step in steps
+    }
+    assert samples(metrics, "leadscore_event_to_decision_seconds_count") == {(): 0}
+
+
+def test_crossings_of_the_model_start_at_zero(metrics: Metrics) -> None:
+    assert samples(metrics, "leadscore_crossings_published_total") == {}
+    metrics.score.crossings_published.labels("mql", "ENTER", "EVENT").inc(2)
+    metrics.score.expect_thresholds(["mql", "hot"])
+    seen = samples(metrics, "leadscore_crossings_published_total")
+    assert len(seen) == 2 * 7
+    assert seen["mql", "ENTER", "EVENT"] == 2
+    assert seen["hot", "LEAVE", "TIME"] == 0
+    assert ("hot", "ENTER", "TIME") not in seen
+
+
+def test_a_batch_is_counted_at_once(metrics: Metrics) -> None:
+    metrics.match.records_processed.labels("web", "matched").inc(1_500)
+    assert samples(metrics, "leadscore_records_processed_total")["web", "matched"] == 1_500
+
+
+def test_two_workers_in_one_process_share_nothing(metrics: Metrics) -> None:
+    metrics.score.ticks.inc()
+    assert samples(Metrics("1.2.3", TOPICS), "leadscore_ticks_total") == {(): 0}
+
+
+def test_the_lag_of_a_partition_that_was_given_up_is_gone(metrics: Metrics) -> None:
+    metrics.kafka.set_lag("leadscore.log", 3, 17)
+    metrics.kafka.set_lag("leadscore.log", 4, 0)
+    assert samples(metrics, "leadscore_consumer_lag_records") == {
+        ("leadscore.log", "3"): 17,
+        ("leadscore.log", "4"): 0,
+    }
+    metrics.kafka.forget_lag("leadscore.log", 3)
+    metrics.kafka.forget_lag("leadscore.log", 9)
+    assert samples(metrics, "leadscore_consumer_lag_records") == {("leadscore.log", "4"): 0}
+
+
+def test_only_the_newest_model_and_configuration_are_said_to_be_in_use(metrics: Metrics) -> None:
+    metrics.process.set_model("b2b", 3)
+    metrics.process.set_model("b2b", 4)
+    metrics.process.set_config("ab")
+    metrics.process.set_config("cd")
+    assert samples(metrics, "leadscore_model_info") == {("b2b", "4"): 1}
+    assert samples(metrics, "leadscore_config_info") == {("cd",): 1}
+    assert samples(metrics, "leadscore_build_info") == {("1.2.3",): 1}
+
+
+def test_log_lines_are_counted_by_level(metrics: Metrics) -> None:
+    metrics.process.count_log_line("error")
+    assert samples(metrics, "leadscore_log_messages_total")["error",] == 1
+
+
+def test_latencies_have_a_boundary_at_every_promise(metrics: Metrics) -> None:
+    bounds = samples(metrics, "leadscore_ingest_to_publish_seconds_bucket")
+    expected = {(f"{float(bound)}",) for bound in LATENCY_BUCKETS_S} | {("+Inf",)}
+    assert bounds.keys() == samples(metrics, "leadscore_event_to_decision_seconds_bucket").keys() == expected
+
+
+def test_a_batch_histogram_counts_as_the_library_does(metrics: Metrics) -> None:
+    durations_s = [-1.0, 0.0, 0.1, 0.10001, 0.25, 4.0, 5.0, 299.0, 300.0, 301.0, 1e9]
+    metrics.score.event_to_decision.observe_all(durations_s[:4])
+    metrics.score.event_to_decision.observe_all(durations_s[4:])
+    metrics.score.event_to_decision.observe_all([])
+    for duration_s in durations_s:
+        metrics.score.ingest_to_publish.observe(duration_s)
+    for part in ("bucket", "count", "sum"):
+        ours = samples(metrics, f"leadscore_event_to_decision_seconds_{part}")
+        assert ours == samples(metrics, f"leadscore_ingest_to_publish_seconds_{part}")
+
+
+def test_a_batch_histogram_keeps_a_boundary_value_in_its_own_bucket() -> None:
+    histogram = BatchHistogram("x_seconds", "X.", (1, 2))
+    histogram.observe_all([1.0, 1.5, 2.0, 3.0])
+    (family,) = histogram.collect()
+    assert [(sample.labels.get("le"), sample.value) for sample in family.samples] == [
+        ("1.0", 1),
+        ("2.0", 3),
+        ("+Inf", 4),
+        (None, 4),
+        (None, 7.5),
+    ]
+
+
+def test_the_document_lists_exactly_these_metrics(metrics: Metrics) -> None:
+    rows = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    expected = [
+        f"| `{row.name}` | {row.type} | {', '.join(f'`{label}`' for label in row.labels)} | {row.help} |"
+        for row in metrics.described
+    ]
+    assert [re.sub(r" +", " ", line) for line in rows] == [re.sub(r" +", " ", line) for line in expected]
+
+
+@pytest.mark.parametrize(
+    ("label", "values"),
+    [
+        ("stage", STAGES),
+        ("step", [step for stage in STAGES for step in STEPS[stage]]),
+        ("outcome of records", RECORD_OUTCOMES),
+        ("outcome of awards", AWARD_OUTCOMES),
+        ("reason", [reason.value for reason in DeadLetterReason]),
+        ("kind of store errors", STORE_ERRORS),
+        ("kind of rebalances", REBALANCES),
+        ("result", RECONCILIATIONS),
+        ("call", STORE_CALLS),
+        ("level", LEVELS),
+    ],
+)
+def test_the_document_lists_the_values_of_every_label(label: str, values: Sequence[str]) -> None:
+    (row,) = re.findall(rf"^\| {label} \| (.*) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.findall(r"[a-z_]+", re.sub(r"\([^)]*\)|of (match|score):", "", row)) == [*values]

@@ -1,0 +1,36 @@
+"""What the Redis store makes of a server's answers, without a server."""
+
+import pytest
+
+from leadscore.errors import ConfigError
+from leadscore.store.redis_store import RedisStore
+from leadscore.store.routing import Address, Router
+from leadscore.store.shard import ServerFacts
+
+FIRST, SECOND = Address("first", 6379), Address("second", 6380)
+
+
+def store_told(monkeypatch: pytest.MonkeyPatch, *infos: bytes) -> RedisStore:
+    """A store whose masters answer INFO so."""
+    answers = dict(zip((FIRST, SECOND), infos, strict=False))
+    monkeypatch.setattr(Router, "call_masters", lambda _router, _command: answers)
+    return RedisStore(["redis://first:6379/0"], "ls", 4)
+
+
+def test_a_server_that_does_not_tell_its_policy_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = store_told(monkeypatch, b"# Server\r\nredis_version:9.0\r\n").check_server(allow_eviction=False)
+    warning = "redis first:6379: maxmemory-policy cannot be read: wanted noeviction"
+    assert facts == ServerFacts("redis", "9.0", masters=1, eviction_policy=None, warnings=(warning,))
+
+
+def test_every_master_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_told(monkeypatch, b"maxmemory_policy:noeviction\r\n", b"maxmemory_policy:volatile-ttl\r\n")
+    with pytest.raises(ConfigError, match="redis second:6380: maxmemory-policy: volatile-ttl: wanted noeviction"):
+        store.check_server(allow_eviction=False)
+    assert store.check_server(allow_eviction=True).eviction_policy == "volatile-ttl"
+
+
+def test_valkey_is_known_by_its_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = b"redis_version:7.2.4\r\nvalkey_version:9.1.2\r\nmaxmemory_policy:noeviction\r\n"
+    facts = store_told(monkeypatch, info).check_server(allow_eviction=False)
+    assert facts == ServerFacts("valkey", "9.1.2", masters=1, eviction_policy="noeviction", warnings=())
