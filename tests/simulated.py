@@ -1,4 +1,4 @@
-"""The product behind the oracle's interface: the same plain models and entries go to ``leadscore.scoring.simulation``."""
+"""The product behind the interface of the oracle: plain models and entries go to ``leadscore.scoring.simulation``."""
 
 from collections.abc import Iterable
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 
 import pytest
 import redis
@@ -78,9 +79,11 @@ def kind_of_failure(call: Callable[[], object]) -> str:
 @contextmanager
 def sent_without_waiting(server: RedisServer, *command: str | float) -> Iterator[None]:
     """The server is at work on this command meanwhile."""
-    with closing(redis.Redis.from_url(server.url, single_connection_client=True)) as client:
-        client.connection.send_command(*command)
+    with closing(redis.Redis.from_url(server.url)) as client:
+        connection = client.connection_pool.get_connection()
+        connection.send_command(*command)
         yield
+        connection.disconnect()
 
 
 @pytest.mark.every_redis
@@ -139,7 +142,7 @@ def test_a_full_redis_changes_nothing_and_the_same_write_succeeds_later(
     own_client.config_set("maxmemory", 1)
     try:
         for write in (everything(0, b"f1", b"f2"), deletions):
-            assert kind_of_failure(lambda write=write: own_store.write([write])) == "oom"
+            assert kind_of_failure(partial(own_store.write, [write])) == "oom"
             assert whole_shard(own_store, 0) == before
     finally:
         own_client.config_set("maxmemory", 0)
@@ -168,10 +171,10 @@ def test_a_late_reply_never_answers_a_later_call(own_store: RedisStore, own_serv
     assert fence_or_kind(own_store) == b"f1"
 
 
-def fence_or_kind(store: RedisStore) -> bytes | str | None:
-    """What a look at shard 0 gives: its fence, or the kind of failure."""
+def fence_or_kind(store: RedisStore, shard: int = 0) -> bytes | str | None:
+    """What a look at the shard gives: its fence, or the kind of failure."""
     try:
-        return store.read_shards([0])[0].fence
+        return store.read_shards([shard])[shard].fence
     except Unavailable as failure:
         return failure.kind
 
@@ -239,7 +242,7 @@ def test_a_wrong_password_is_told_as_such(kind: RedisKind) -> None:
         client.config_set("requirepass", "right")
         for url in (server.url, server.url.replace("redis://", "redis://:wrong@")):
             with closing(RedisStore([url], PREFIX, SHARDS)) as store:
-                assert kind_of_failure(lambda store=store: store.read_shards([0])) == "auth"
+                assert kind_of_failure(partial(store.read_shards, [0])) == "auth"
         with closing(RedisStore([server.url.replace("redis://", "redis://:right@")], PREFIX, SHARDS)) as store:
             assert store.read_shards([0]) == {0: EMPTY}
 

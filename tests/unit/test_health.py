@@ -129,10 +129,12 @@ def test_metrics_are_on_the_same_port(server: HealthServer) -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/nowhere"])
 def test_head_gives_the_head_of_the_same_answer(server: HealthServer, path: str) -> None:
-    status, headers, body = ask(server, path, "HEAD")
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as client:
+        client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
+        head, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
     assert body == b""
-    assert status == ask(server, path)[0]
-    assert int(headers["Content-Length"]) > 0
+    assert int(head.split()[1]) == ask(server, path)[0]
+    assert b"Content-Length: " in head
 
 
 @pytest.mark.parametrize("path", ["/", "/metricsx", "/livez/", "/../livez"])
@@ -170,7 +172,9 @@ def test_a_bug_in_an_answer_is_logged_and_the_server_goes_on(caplog: pytest.LogC
     assert [record.message for record in caplog.records] == ["http_request_failed"]
 
 
-def test_more_requests_than_allowed_at_once_are_turned_away_and_then_answered_again() -> None:
+def test_more_requests_than_allowed_at_once_are_turned_away_and_then_answered_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     all_here, go_on = Barrier(MAX_REQUESTS_AT_ONCE + 1, timeout=10), Event()
 
     class Waiting(Health):
@@ -191,6 +195,7 @@ def test_more_requests_than_allowed_at_once_are_turned_away_and_then_answered_ag
             assert client.recv(1) == b""
             client.close()
         assert ask(server, "/livez")[0] == 200
+    assert caplog.records == []  # connections that broke are not ours to report
 
 
 def test_a_port_that_is_taken_is_a_configuration_error(server: HealthServer, health: Health) -> None:
@@ -203,12 +208,21 @@ def test_a_host_that_is_none_is_a_configuration_error(health: Health) -> None:
         serve("no host", 0, Metrics("1.2.3", ()), health)
 
 
-def test_the_server_listens_on_ipv6_where_the_address_is_one(health: Health) -> None:
+def has_ipv6() -> bool:
     try:
-        server = serve("::1", 0, Metrics("1.2.3", ()), health)
-    except ConfigError:
-        pytest.skip("this machine has no IPv6")
-    with closing(server), closing(http.client.HTTPConnection("::1", server.port, timeout=10)) as connection:
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_the_server_listens_on_ipv6_where_the_address_is_one(health: Health) -> None:
+    with (
+        closing(serve("::1", 0, Metrics("1.2.3", ()), health)) as server,
+        closing(http.client.HTTPConnection("::1", server.port, timeout=10)) as connection,
+    ):
         connection.request("GET", "/livez")
         assert connection.getresponse().status == 200
 

@@ -60,6 +60,7 @@ def test_a_line_is_one_json_object_with_its_fields_flat(stream: io.StringIO) -> 
     record.created = 1767607200.125
     vars(record).update(topic="leadscore.log", partition=3)
     log.handle(record)
+    assert [*lines(stream)[0]] == ["timestamp", "level", "event", "logger", "topic", "partition"]
     assert lines(stream) == [
         {
             "timestamp": "2026-01-05T10:00:00.125Z",

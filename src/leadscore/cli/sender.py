@@ -4,6 +4,7 @@ Every record's Kafka timestamp is its own ``timestamp_ms``, as if it had been se
 alike, on purpose: the worker's inputs need no particular keys.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TextIO
@@ -12,10 +13,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from leadscore.cli.event_bytes import avro_bytes, json_bytes
 from leadscore.cli.traffic import GeneratedEvent, TopicRole
-from leadscore.errors import ConfigError
+from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config
 
 DELIVERY_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 10
+CREATION_TIMEOUT_S = 5
 
 _EVENT_ROLES: tuple[TopicRole, ...] = ("website", "email", "webinar", "profiles")
 
@@ -51,6 +54,18 @@ class Sender:
         except KafkaException as error:
             raise ConfigError(f"LEADSCORE_KAFKA__...: librdkafka refuses the properties: {error}") from error
 
+    def check_topics(self) -> None:
+        """``ConfigError`` where an input topic is missing, ``Unavailable`` where no broker answers.
+
+        A broker that creates topics by itself gets a few seconds to do so.
+        """
+        deadline_s = time.monotonic() + CREATION_TIMEOUT_S
+        for topic in self._topics.values():
+            while not self._exists(topic):
+                if time.monotonic() > deadline_s:
+                    raise ConfigError(f"topic {topic!r} is not on the broker: `leadscore topics create` makes it")
+                self._producer.poll(0.1)
+
     def send(self, records: Iterable[GeneratedEvent], rate: float, clock: Callable[[], float]) -> None:
         """Send them all, ``rate`` per second (0: no limit), and wait until each is delivered or has failed."""
         started_s = clock()
@@ -73,6 +88,13 @@ class Sender:
         out.write(f"{delivered} in {self._seconds:.1f} s ({rate:,.0f}/s): {per_topic}\n")
         errors.writelines(f"{number:,} records not delivered: {why}\n" for why, number in failures.most_common())
         return 1 if failures else 0
+
+    def _exists(self, topic: str) -> bool:
+        try:
+            found = self._producer.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
+        except KafkaException as error:
+            raise Unavailable("kafka", "connection", f"no broker answers: {error.args[0].str()}") from error
+        return found.error is None
 
     def _send_one(self, record: GeneratedEvent) -> None:
         topic = self._topics[record.topic_role]

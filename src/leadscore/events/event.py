@@ -12,8 +12,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One observed act of a lead, or (type ``command.*``) an order about a lead.
 
     ``occurred_at_ms`` is UTC, milliseconds since 1970. ``fields`` holds everything else a rule may test, ``campaign``
-    among it; for commands it holds their arguments (``points``, ``reason``, ``target``). ``attributes`` is ``None`` when
-    the event carries none; a ``None`` value in it removes that attribute.
+    (a text) among it, and no nulls; for commands it holds their arguments (``points``, ``reason``, ``target``).
+    ``attributes`` is ``None`` when the event carries none; a ``None`` value in it removes that attribute.
     """
 
     type: str

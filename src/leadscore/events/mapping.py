@@ -5,7 +5,7 @@ format of Segment and RudderStack (module ``segment``).
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ RecordMapper = Callable[[Record], tuple[Record, Record]]
 
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _PRESET_KEYS = frozenset({"preset", "types"})
+_TYPE_KEYS = frozenset({"type_field", "types", "type_prefix"})
 _PROBLEM_PATH = re.compile(r"^(.*?)(?: - at `(?:key in )?\$(.*)`)?$", re.DOTALL)
 
 
@@ -128,20 +129,19 @@ def _topic_mapping(entry: object, where: str) -> TopicMapping:
         mapping = msgspec.convert(entry, TopicMapping)
     except msgspec.ValidationError as error:
         raise _entry_problem(str(error), entry, where) from error
-    if mapping.preset is not None and isinstance(entry, dict):
-        for name in entry.keys() - _PRESET_KEYS:
-            raise ConfigError(f"{where}.{name}: {entry[name]!r}: wanted nothing beside a preset but types")
-    if mapping.type is not None and ("type_field" in (names := _names(entry)) or "types" in names):
-        raise ConfigError(
-            f"{where}.type: {mapping.type!r}: wanted either type, for all records, or type_field and types"
-        )
-    if not all(single for single in _all_paths(mapping)):
+    given = dict(entry) if isinstance(entry, dict) else {}
+    if mapping.preset is not None:
+        _forbid(given, given.keys() - _PRESET_KEYS, where, "nothing beside a preset but types")
+    if mapping.type is not None:
+        _forbid(given, given.keys() & _TYPE_KEYS, where, "either type, for all records, or this")
+    if not all(_all_paths(mapping)):
         raise ConfigError(f"{where}: an empty path: wanted dotted names such as user.id")
     return mapping
 
 
-def _names(entry: object) -> set[object]:
-    return set(entry) if isinstance(entry, dict) else set()
+def _forbid(given: dict[str, object], names: Set[str], where: str, wanted: str) -> None:
+    for name in sorted(names):
+        raise ConfigError(f"{where}.{name}: {given[name]!r}: wanted {wanted}")
 
 
 def _all_paths(mapping: TopicMapping) -> list[str]:

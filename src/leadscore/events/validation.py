@@ -10,6 +10,7 @@ from typing import TypeGuard, cast
 
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
+from leadscore.log.records import ADJUST, COMMANDS, RETRACT
 
 Record = dict[str, object]
 
@@ -28,9 +29,6 @@ _MILLISECOND = timedelta(milliseconds=1)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ID_WANTED = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
 _INSTANT_WANTED = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
-_COMMANDS = frozenset(
-    f"{COMMAND_PREFIX}{name}" for name in ("adjust", "reset", "retract", "suspend", "resume", "requalify", "erase")
-)
 
 
 class FieldProblem(DeadLetter):
@@ -59,10 +57,9 @@ def event_of(envelope: Record, fields: Record) -> Event:
     scalars = _scalars(fields)
     if "campaign" in scalars:
         _settle_campaign(scalars)
-    event = Event(event_type, event_id, lead_id, occurred_at_ms, scalars, attributes)
     if event_type.startswith(COMMAND_PREFIX):
-        _check_command(event)
-    return event
+        _settle_command(event_type, scalars, attributes)
+    return Event(event_type, event_id, lead_id, occurred_at_ms, scalars, attributes)
 
 
 def instant_ms(value: object, field: str) -> int:
@@ -163,15 +160,15 @@ def _settle_campaign(fields: dict[str, FieldValue]) -> None:
         fields["campaign"] = _identifier(value, "campaign")
 
 
-def _check_command(command: Event) -> None:
-    if command.type not in _COMMANDS:
-        raise _invalid_command("type", command.type, "one of " + ", ".join(sorted(_COMMANDS)))
-    if command.attributes is not None:
-        raise _invalid_command("attributes", command.attributes, "none: a command carries no attributes")
-    if command.type == "command.adjust":
-        _check_points(command.fields.get("points"))
-    if command.type == "command.retract":
-        _check_target(command.fields.get("target"))
+def _settle_command(command: str, arguments: dict[str, FieldValue], attributes: object) -> None:
+    if command not in COMMANDS:
+        raise _invalid_command("type", command, "one of " + ", ".join(sorted(COMMANDS)))
+    if attributes is not None:
+        raise _invalid_command("attributes", attributes, "none: a command carries no attributes")
+    if command == ADJUST:
+        _check_points(arguments.get("points"))
+    if command == RETRACT:
+        arguments["target"] = _target(arguments.get("target"))
 
 
 def _check_points(points: FieldValue) -> None:
@@ -179,9 +176,11 @@ def _check_points(points: FieldValue) -> None:
         raise _invalid_command("points", points, f"a number from -{MAX_ADJUSTMENT} to {MAX_ADJUSTMENT}")
 
 
-def _check_target(target: FieldValue) -> None:
-    if not _is_text(target, MAX_ID_LENGTH):
-        raise _invalid_command("target", target, f"the event_id to take back, {_ID_WANTED}")
+def _target(value: FieldValue) -> str:
+    try:
+        return _identifier(value, "target")
+    except FieldProblem as problem:
+        raise _invalid_command("target", value, f"the event_id to take back, {_ID_WANTED}") from problem
 
 
 def _invalid_command(field: str, value: object, wanted: str) -> FieldProblem:

@@ -158,7 +158,9 @@ class AttributeTest(Test, frozen=True, kw_only=True):
 class When(_Part, frozen=True):
     """What must be true: exactly one of the six."""
 
-    all: Annotated[Annotated[list["When"], Meta(min_length=1)] | None, Meta(description="All of these are true.")] = None
+    all: Annotated[Annotated[list["When"], Meta(min_length=1)] | None, Meta(description="All of these are true.")] = (
+        None
+    )
     any: Annotated[
         Annotated[list["When"], Meta(min_length=1)] | None, Meta(description="At least one of these is true.")
     ] = None

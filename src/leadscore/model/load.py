@@ -1,7 +1,7 @@
 """The model file: text in, a checked ``ModelDefinition`` out, or every problem with its line.
 
 Three steps: ``yaml_text`` (is it YAML, and plain), ``shape`` (are keys and values of the right kind), ``sense`` (does
-it make sense). A step is taken only if the one before found nothing.
+it make sense). The last is taken only if the others found nothing.
 """
 
 from collections.abc import Iterable
@@ -45,8 +45,10 @@ def parse_model(text: str, name: str) -> ModelDefinition:
     """The model in a text. ``name`` stands for the file in the ``ModelError`` that lists every problem found."""
     document = yaml_text.read(text)
     problems = list(document.problems)
-    if not problems:
-        problems = _placed(document, shape.findings(document.value, _MODEL_TYPE))
+    if document.complete:
+        known = {problem.path for problem in problems}
+        wrong = (finding for finding in shape.findings(document.value, _MODEL_TYPE) if finding[0] not in known)
+        problems += _placed(document, wrong)
     if problems:
         raise _error(name, problems)
     definition = msgspec.convert(document.value, ModelDefinition)

@@ -43,8 +43,8 @@ def findings(value: object, wanted: inspect.Type, path: Path = ()) -> Iterator[F
 
 
 def shown(value: object) -> str:
-    """The value as one would write it, cut to a readable length."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """The value as one could write it, text in quotes, cut to a readable length."""
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 

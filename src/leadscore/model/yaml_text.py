@@ -34,11 +34,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The values of a text, the line of every key and list item, and what is wrong with it."""
+    """The values of a text, the line of every key and list item, and what is wrong with it.
+
+    ``complete`` says whether the text was read to its end, so that its values can be judged.
+    """
 
     value: object
     lines: dict[Path, int]
     problems: list[Problem]
+    complete: bool
 
     def line_of(self, path: Path) -> int:
         """The line of the value at the path, or of the nearest thing around it."""
@@ -74,13 +78,10 @@ def read(text: str) -> Document:
     """The values of the text. Never raises: what is wrong stands in the document's problems."""
     builder = _Builder()
     try:
-        node = _compose(text)
-        value = builder.value(node, ()) if node is not None else None
-        if node is None:
-            builder.problems.append(Problem(1, (), "the text is empty"))
+        value = builder.value(_compose(text), ())
     except _Refused as refused:
-        return Document(None, builder.lines, [*builder.problems, refused.problem])
-    return Document(value, builder.lines, builder.problems)
+        return Document(None, builder.lines, [*builder.problems, refused.problem], complete=False)
+    return Document(value, builder.lines, builder.problems, complete=True)
 
 
 def path_text(path: Path) -> str:
@@ -91,13 +92,11 @@ def path_text(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def _compose(text: str) -> yaml.Node | None:
+def _compose(text: str) -> yaml.Node:
     try:
-        size = len(text.encode())
-        if size > MAX_BYTES:
-            raise _Refused(Problem(1, (), f"{size} bytes: wanted at most {MAX_BYTES}"))
+        _refuse_large(len(text.encode()))
         _refuse_deep_nesting(yaml.parse(text, Loader=_Loader))
-        return yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(text, Loader=_Loader)
     except UnicodeEncodeError as error:
         raise _Refused(Problem(1, (), f"not text: {error.reason}")) from error
     except yaml.MarkedYAMLError as error:
@@ -106,6 +105,14 @@ def _compose(text: str) -> yaml.Node | None:
         raise _Refused(Problem(mark.line + 1 if mark else 1, (), f"not YAML: {said}")) from error
     except yaml.YAMLError as error:
         raise _Refused(Problem(1, (), f"not YAML: {' '.join(str(error).split())}")) from error
+    if node is None:
+        raise _Refused(Problem(1, (), "the text is empty"))
+    return node
+
+
+def _refuse_large(size_bytes: int) -> None:
+    if size_bytes > MAX_BYTES:
+        raise _Refused(Problem(1, (), f"too large: wanted at most {MAX_BYTES} bytes"))
 
 
 def _refuse_deep_nesting(events: Iterator[yaml.Event]) -> None:

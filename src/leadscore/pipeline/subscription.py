@@ -6,7 +6,6 @@ An exception must never leave a callback of the client: it would swallow records
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic, sleep
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -18,10 +17,17 @@ SEEK_TIMEOUT_S = 10.0
 
 
 class Subscription:
-    """Assigned partitions of one consumer. ``drain`` gets the partitions about to be revoked, within its own budget."""
+    """Assigned partitions of one consumer.
 
-    def __init__(self, consumer: Consumer, topics: list[str], drain: Callable[[list[Partition]], None]) -> None:
+    ``drain`` gets the partitions about to be revoked, and keeps within a budget of its own; ``cooperative`` says that the
+    consumer's assignor moves partitions one by one.
+    """
+
+    def __init__(
+        self, consumer: Consumer, topics: list[str], drain: Callable[[list[Partition]], None], *, cooperative: bool
+    ) -> None:
         self.consumer = consumer
+        self._assign = consumer.incremental_assign if cooperative else consumer.assign
         self.assigned: set[Partition] = set()
         self.assigned_count = 0
         self.revoked_count = 0
@@ -83,54 +89,35 @@ class Subscription:
             change(still_ours)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        with _recorded(self):
+        try:
             for partition in partitions:
                 partition.offset = OFFSET_BEGINNING
-            if "COOPERATIVE" in _protocol(consumer):
-                consumer.incremental_assign(partitions)
-            else:
-                consumer.assign(partitions)
+            self._assign(partitions)
             if partitions:
                 consumer.pause(partitions)
-            names = [(partition.topic, partition.partition) for partition in partitions]
+            names = _names(partitions)
             self.assigned |= set(names)
             self._fresh += names
             self.assigned_count += len(names)
+        except BaseException as failure:  # noqa: BLE001  # see the module's docstring; the next poll raises it
+            self._failure = failure
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        with _recorded(self):
-            names = [(partition.topic, partition.partition) for partition in partitions]
-            self._drain(names)
-            self._take_away(names)
-            self.revoked_count += len(names)
+        try:
+            self._drain(_names(partitions))
+            self._take_away(_names(partitions))
+            self.revoked_count += len(partitions)
+        except BaseException as failure:  # noqa: BLE001  # as above
+            self._failure = failure
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        with _recorded(self):
-            names = [(partition.topic, partition.partition) for partition in partitions]
-            self._take_away(names)
-            self.lost_count += len(names)
+        self._take_away(_names(partitions))
+        self.lost_count += len(partitions)
 
     def _take_away(self, names: list[Partition]) -> None:
         self.assigned -= set(names)
         self._gone += names
 
-    def record_failure(self, failure: BaseException) -> None:
-        """Keep what went wrong in a callback for the next ``poll``."""
-        self._failure = failure
 
-
-class _recorded(suppress):  # noqa: N801  # reads as a statement: with _recorded(...)
-    """Keeps an exception inside the callback; the next poll raises it."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        super().__init__(BaseException)
-        self._subscription = subscription
-
-    def __exit__(self, exctype: type[BaseException] | None, value: BaseException | None, traceback: object) -> bool:
-        if value is not None:
-            self._subscription.record_failure(value)
-        return True
-
-
-def _protocol(consumer: Consumer) -> str:
-    return consumer.rebalance_protocol() if hasattr(consumer, "rebalance_protocol") else "COOPERATIVE"
+def _names(partitions: list[TopicPartition]) -> list[Partition]:
+    return [(partition.topic, partition.partition) for partition in partitions]

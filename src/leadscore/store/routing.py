@@ -213,7 +213,7 @@ def _endpoint(url: str, timeout_s: float) -> _Endpoint:
 def _parsed(url: str, timeout_s: float) -> _Endpoint:
     if not _DATABASE.fullmatch(urlsplit(url).path):
         raise ValueError("the path is no database number")  # the client would take database 0
-    options = dict(cast("dict[str, object]", parse_url(url)))  # type: ignore[no-untyped-call]
+    options = dict(cast("dict[str, object]", parse_url(url)))
     connection_class = cast("type[redis.Connection]", options.pop("connection_class", redis.Connection))
     address = Address(str(options.pop("host", "localhost")), int(str(options.pop("port", 6379))))
     options |= {
@@ -224,14 +224,14 @@ def _parsed(url: str, timeout_s: float) -> _Endpoint:
         "decode_responses": False,
         "protocol": 2,
         # The client's own retries would apply a write whose reply is late again and again.
-        "retry": Retry(NoBackoff(), 0),  # type: ignore[no-untyped-call]
+        "retry": Retry(NoBackoff(), 0),
     }
     return _Endpoint(address, connection_class, options)
 
 
 def _connect_later(how: _Endpoint, address: Address) -> _Connection:
     options = {**how.options, "host": address.host, "port": address.port}
-    return cast("_Connection", how.connection_class(**options))  # type: ignore[arg-type]
+    return cast("_Connection", how.connection_class(**options))
 
 
 def _without_secrets(url: str) -> str:

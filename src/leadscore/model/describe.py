@@ -1,0 +1,265 @@
+"""The model in words that a person from marketing understands. Pure: a definition in, text out."""
+
+from collections.abc import Iterable, Iterator
+from textwrap import fill
+
+from leadscore.model.definition import (
+    AttributeTest,
+    Band,
+    Condition,
+    Count,
+    Decay,
+    DecayChoice,
+    Group,
+    ModelDefinition,
+    Quiet,
+    Rule,
+    Scalar,
+    Test,
+    Threshold,
+    When,
+)
+from leadscore.model.durations import in_words
+from leadscore.model.sense import tested_attributes
+
+WIDTH = 110
+
+
+def describe(model: ModelDefinition) -> str:
+    """The whole model: how the score is made, then rules and conditions by group, fit, and thresholds."""
+    parts = [_heading(f"Model {model.model}, version {model.version}", "="), *_score(model)]
+    for name, group in model.groups.items():
+        parts += [_heading(f"Group {name}"), _paragraph(_group(group)), *_members(model, name)]
+    if ungrouped := _members(model, None):
+        parts += [_heading("In no group" if model.groups else "Rules and conditions"), *ungrouped]
+    parts += [_heading("Fit: who the lead is"), *_fit(model)]
+    parts += [_heading("Thresholds"), *_thresholds(model)]
+    return "\n".join(parts) + "\n"
+
+
+def _heading(text: str, underline: str = "-") -> str:
+    return f"{'' if underline == '=' else chr(10)}{text}\n{underline * len(text)}"
+
+
+def _paragraph(text: str) -> str:
+    return fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def _item(name: str, text: str) -> str:
+    return fill(
+        f"{name}: {text}",
+        WIDTH,
+        initial_indent="- ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _score(model: ModelDefinition) -> Iterator[str]:
+    score, bands = model.score, model.bands
+    limits = f"never below {score.floor} and never above {score.ceiling}"
+    yield _paragraph(f"A lead's score is its engagement (what it does) plus its fit (who it is), {limits}.")
+    yield _paragraph(f"A score of {bands.hot} or more is hot, of {bands.warm} or more warm, below that cold.")
+    yield _paragraph(f"Points {_decay(model.decay)}, unless a rule or its group says otherwise.")
+    yield _paragraph(f"A lead without any record for {in_words(model.forget_after)}, and worth nothing, is forgotten.")
+
+
+def _group(group: Group) -> str:
+    limits = _limits(group.min, group.max)
+    text = f"Everything in this group together counts as {limits}." if limits else "A sum without limits."
+    return f"{text} Points {_decay(group.decay)}, unless a rule says otherwise." if group.decay else text
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    said = [f"no less than {low}"] if low is not None else []
+    return " and ".join([*said, *([f"no more than {high}"] if high is not None else [])])
+
+
+def _members(model: ModelDefinition, group: str | None) -> list[str]:
+    rules = [_item(name, _rule(rule)) for name, rule in model.rules.items() if rule.group == group]
+    conditions = [_item(name, _condition(held)) for name, held in model.conditions.items() if held.group == group]
+    return rules + conditions
+
+
+def _rule(rule: Rule) -> str:
+    tests = [f"{field} {words}" for field, test in rule.where.items() for words in _tests(test)]
+    where = f" where {_and(tests)}" if tests else ""
+    return " ".join([f"{_points(rule.points)} for each {rule.event}{where}.", *_rule_details(rule)])
+
+
+def _rule_details(rule: Rule) -> Iterator[str]:
+    if burst := rule.exclude_burst:
+        span = in_words(burst.within)
+        yield f"Machine clicks are left out: of {burst.at_least} or more within {span} none counts."
+    if rule.once_per is not None:
+        yield f"For each {rule.once_per} only the earliest counts."
+    if limit := rule.limit:
+        span = {"day": "of one day (UTC)", "week": "of one week (UTC, from Monday)", "forever": "ever"}[limit.per]
+        yield (
+            f"Only the earliest {span} counts."
+            if limit.times == 1
+            else f"Only the earliest {limit.times} {span} count."
+        )
+    if rule.max is not None:
+        yield f"All of them together count as no more than {_number(rule.max)} points, plus or minus."
+    if rule.decay is not None:
+        yield f"Its points {_decay(rule.decay)}."
+    if rule.qualifies is not None:
+        yield f"It lets the lead into {rule.qualifies} at once, whatever the score."
+    if rule.disqualifies is not None:
+        yield f'It disqualifies the lead: "{rule.disqualifies}".'
+
+
+def _condition(condition: Condition) -> str:
+    gives = [] if condition.points is None else [_points(condition.points)]
+    if condition.disqualifies is not None:
+        gives.append(f'disqualified ("{condition.disqualifies}")')
+    return f"{_and(gives)} while {_when(condition.when)}."
+
+
+def _when(when: When) -> str:
+    if when.count is not None:
+        return _count(when.count)
+    if when.quiet is not None:
+        return _quiet(when.quiet)
+    if when.attribute is not None:
+        return _attribute(when.attribute)
+    if when.not_ is not None:
+        return _not(when.not_)
+    parts = when.all if when.all is not None else when.any or []
+    return (" and " if when.all is not None else " or ").join(_inner(part) for part in parts)
+
+
+def _not(when: When) -> str:
+    if when.count is not None and when.count.at_least == 1:
+        return f"no event of {_or(when.count.rules)} came within the last {in_words(when.count.within)}"
+    return f"it is not so that {_inner(when)}"
+
+
+def _inner(when: When) -> str:
+    """In brackets where ``and`` and ``or`` could be read in two ways."""
+    several = len(when.all or when.any or []) > 1
+    return f"({_when(when)})" if several else _when(when)
+
+
+def _count(count: Count) -> str:
+    return f"{count.at_least} or more events of {_or(count.rules)} came within the last {in_words(count.within)}"
+
+
+def _quiet(quiet: Quiet) -> str:
+    return (
+        f"for more than {in_words(quiet.within)} no event of {_or(quiet.rules)} came (and the lead is known for longer"
+        " than that)"
+    )
+
+
+def _attribute(test: AttributeTest) -> str:
+    return f"the lead's {test.name} {_and(_tests(test))}"
+
+
+def _tests(test: Scalar | Test) -> list[str]:
+    if not isinstance(test, Test):
+        return [f"is {_value(test)}"]
+    words = []
+    if test.in_ is not None:
+        words.append(f"is {_or(map(_value, test.in_))}")
+    if test.not_in is not None:
+        words.append(f"is known and not {_or(map(_value, test.not_in))}")
+    if test.at_least is not None:
+        words.append(f"is at least {test.at_least}")
+    if test.below is not None:
+        words.append(f"is below {test.below}")
+    if test.matches is not None:
+        words.append(f"matches {test.matches}")
+    if test.exists is not None:
+        words.append("is known" if test.exists else "is not known")
+    return words
+
+
+def _fit(model: ModelDefinition) -> Iterator[str]:
+    fit = model.fit
+    if not fit.attributes:
+        yield "No points for who the lead is."
+    if limits := _limits(fit.min, fit.max):
+        yield _paragraph(f"Everything below together counts as {limits}.")
+    for name, bands in fit.attributes.items():
+        yield _item(name, "; else ".join(map(_band, bands)) + ".")
+    for name in tested_attributes(model):
+        if name not in fit.attributes:
+            yield _item(name, "no points, but conditions look at it.")
+    if fit.grades:
+        letters = [f"{letter} from {smallest}" for letter, smallest in sorted(fit.grades.items())]
+        yield _paragraph(f"The grade by points of fit: {', '.join(letters)}; F below.")
+
+
+def _band(band: Band) -> str:
+    return f"{_points(band.points)} if it {_and(_tests(band))}"
+
+
+def _thresholds(model: ModelDefinition) -> Iterator[str]:
+    if not model.thresholds:
+        yield "None: nothing will be published."
+    else:
+        yield _paragraph("Time alone only lets leads out, never in.")
+    at_once = {rule.qualifies for rule in model.rules.values()}
+    for name, threshold in model.thresholds.items():
+        yield _item(name, " ".join(_threshold(threshold, at_once=name in at_once)))
+
+
+def _threshold(threshold: Threshold, *, at_once: bool) -> Iterator[str]:
+    yield f"a lead enters when a record raises its score to {threshold.enter} or more, and leaves when the score is"
+    yield f"below {threshold.exit} or when it is disqualified."
+    if gates := threshold.require:
+        needs = [] if gates.grade is None else [f"a grade of {gates.grade} or better"]
+        for words, level in (("engagement", gates.engagement), ("fit", gates.fit)):
+            needs += [] if level is None else [f"at least {level} points of {words}"]
+        if needs:
+            yield f"To enter it needs {_and(needs)}."
+    if int(threshold.cooldown[:-1]):
+        yield f"It does not enter again within {in_words(threshold.cooldown)} after it last entered."
+    if at_once:
+        yield f"A lead that a rule let in at once, with too low a score, may stay for {in_words(threshold.hold)}."
+
+
+def _decay(decay: DecayChoice) -> str:
+    if not isinstance(decay, Decay):
+        return "do not fade"
+    if decay.half_life is not None:
+        return f"lose half their worth every {in_words(decay.half_life)}"
+    if decay.linear is not None:
+        return f"fade evenly to nothing over {in_words(decay.linear)}"
+    if decay.expire is not None:
+        return f"count in full for {in_words(decay.expire)}, then not at all"
+    steps = [f"{weight * 100:.4g} % up to {in_words(age)}" for age, weight in (decay.steps or {}).items()]
+    return f"count by age: {', '.join(steps)}, then nothing"
+
+
+def _points(points: float) -> str:
+    if points == 0:
+        return "no points"
+    return f"{points:+.15g} point{_plural(abs(points))}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}"
+
+
+def _plural(count: float) -> str:
+    return "" if count == 1 else "s"
+
+
+def _value(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _and(words: Iterable[str]) -> str:
+    return _joined(list(words), "and")
+
+
+def _or(words: Iterable[str]) -> str:
+    return _joined(list(words), "or")
+
+
+def _joined(words: list[str], last: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

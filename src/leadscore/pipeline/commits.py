@@ -1,0 +1,131 @@
+"""When a source offset may be committed, and its committing: only after everything it caused is acknowledged (design 2.3).
+
+``Deliveries`` counts what each batch has produced and gives back, in order, the offsets of batches that are complete.
+``Commits`` passes them to Kafka, at most once per interval, and knows what Kafka confirmed.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from leadscore.errors import WorkerStopped
+from leadscore.pipeline.subscription import Partition
+
+Offsets = dict[Partition, int]
+"""The next offset to read, by partition."""
+
+
+class Batch:
+    """The offsets that become safe when everything produced for them is acknowledged."""
+
+    __slots__ = ("offsets", "outstanding")
+
+    def __init__(self, offsets: Offsets) -> None:
+        self.offsets = offsets
+        self.outstanding = 0
+
+
+class Deliveries:
+    """Batches in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque()
+        self._failure: str | None = None
+
+    def begin(self, offsets: Offsets) -> Batch:
+        """A batch that will make these offsets safe."""
+        batch = Batch(offsets)
+        self._batches.append(batch)
+        return batch
+
+    def expect(self, batch: Batch, acknowledged: Callable[[], None] | None = None) -> Callable[[KafkaError | None, Message], None]:
+        """One more record belongs to the batch; the answer is the record's delivery callback."""
+        batch.outstanding += 1
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                self._failure = f"a record for topic {message.topic()} could not be stored: {error.str()}"
+                return
+            batch.outstanding -= 1
+            if acknowledged is not None:
+                acknowledged()
+
+        return on_delivery
+
+    def complete(self) -> Offsets:
+        """Offsets that have become safe since the last call. ``WorkerStopped`` after a failed delivery."""
+        if self._failure is not None:
+            raise WorkerStopped(self._failure)
+        safe: Offsets = {}
+        while self._batches and self._batches[0].outstanding == 0:
+            safe.update(self._batches.popleft().offsets)
+        return safe
+
+    @property
+    def waiting(self) -> int:
+        """Batches that are not complete."""
+        return len(self._batches)
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """These partitions belong to somebody else now; their offsets are not ours to commit."""
+        for batch in self._batches:
+            for partition in partitions:
+                batch.offsets.pop(partition, None)
+
+
+class Commits:
+    """Offsets on their way to Kafka. ``on_commit`` is the consumer's callback and only records."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._staged: Offsets = {}
+        self._last_s = 0.0
+        self.confirmed: Offsets = {}
+        self.tried = 0
+        self.failed = 0
+
+    def on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
+        """What Kafka answered."""
+        if error is not None:
+            self.failed += 1
+            return
+        for partition in partitions:
+            if partition.error is None and partition.offset >= 0:
+                self.confirmed[partition.topic, partition.partition] = partition.offset
+
+    def stage(self, offsets: Offsets) -> None:
+        """These offsets are safe."""
+        self._staged.update(offsets)
+
+    def flush(self, consumer: Consumer, now_s: float) -> None:
+        """Commit what is staged, if the last time is long enough ago; does not wait for the answer.
+
+        A failed commit is no loss: what it would have covered is replayed without effect, and a later one covers it.
+        """
+        if not self._staged or now_s - self._last_s < self._interval_s:
+            return
+        self._last_s = now_s
+        self._commit(consumer, asynchronous=True)
+
+    def commit_now(self, consumer: Consumer) -> None:
+        """Commit what is staged and wait for the answer: before partitions are given up."""
+        if self._staged:
+            self._commit(consumer, asynchronous=False)
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Forget partitions that are not ours any more."""
+        for partition in partitions:
+            self._staged.pop(partition, None)
+            self.confirmed.pop(partition, None)
+
+    def _commit(self, consumer: Consumer, *, asynchronous: bool) -> None:
+        offsets = [TopicPartition(*partition, offset) for partition, offset in self._staged.items()]
+        self.tried += 1
+        self._staged = {}
+        try:
+            consumer.commit(offsets=offsets, asynchronous=asynchronous)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise WorkerStopped(f"committing offsets: {error.args[0].str()}") from error
+            self.failed += 1

@@ -1,0 +1,134 @@
+"""The models topic: every version of the model, so that a replay uses the versions of its time (design 2.6).
+
+Compacted, keyed ``name:version``, the value is the file's text. The matcher publishes its version at start; scorers look
+up versions they do not know.
+"""
+
+import logging
+from collections.abc import Mapping
+from time import monotonic
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+
+from leadscore.errors import ConfigError, ModelError, Unavailable
+from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.load import parse_model
+from leadscore.pipeline.kafka import REQUEST_TIMEOUT_S, log_bounds, make_consumer, partition_count
+
+READ_TIMEOUT_S = 30.0
+
+
+class ModelsTopic:
+    """The versions of one model on Kafka, read as far as needed and kept."""
+
+    def __init__(self, kafka: Mapping[str, str], topic: str, name: str | None, logger: logging.Logger) -> None:
+        """``name`` is the model's; ``None`` takes the one the topic holds."""
+        self._kafka = kafka
+        self._topic = topic
+        self._name = name
+        self._logger = logger
+        self._texts: dict[int, str] = {}
+        self._compiled: dict[int, CompiledModel] = {}
+
+    def model_of_version(self, version: int) -> CompiledModel:
+        """A version, compiled; read from Kafka if it is not known yet. ``Unavailable`` if it cannot be found now."""
+        known = self._compiled.get(version)
+        if known is None:
+            known = self._compiled[version] = compile_model(self.definition(version))
+        return known
+
+    def definition(self, version: int) -> ModelDefinition:
+        """A version as it was written; ``Unavailable`` if it cannot be found now."""
+        if version not in self._texts:
+            self.read()
+        if version not in self._texts:
+            raise Unavailable("kafka", "model", f"topic {self._topic} does not hold version {version} of the model")
+        return parse_model(self._texts[version], f"{self._topic}, version {version}")
+
+    def versions(self) -> list[int]:
+        """The versions read so far, oldest first."""
+        return sorted(self._texts)
+
+    def offer(self, definition: ModelDefinition, text: str, producer: Producer) -> None:
+        """Publish a version unless it is there.
+
+        ``ModelError`` where the same version has other content there, or a newer one is there.
+        """
+        self.read()
+        version = definition.version
+        newest = max(self._texts, default=0)
+        if version < newest:
+            raise ModelError(
+                f"model {definition.model}: version {version} is older than version {newest}, which is in force: run "
+                f"version {newest}, or give what you want to run a number above {newest}"
+            )
+        if version in self._texts:
+            if self.definition(version) != definition:
+                raise ModelError(
+                    f"model {definition.model}: version {version} is published with other content: a published version "
+                    f"never changes; give the changed model version {newest + 1}"
+                )
+            return
+        self._publish(definition, text, producer)
+
+    def read(self) -> None:
+        """Read every version the topic holds now. ``Unavailable`` if that takes too long."""
+        consumer = make_consumer(self._kafka, "leadscore-models", "range", self._logger)
+        try:
+            ends = {
+                number: log_bounds(consumer, self._topic, number)[1]
+                for number in range(partition_count(consumer, self._topic))
+            }
+            consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in ends])
+            self._read_to(consumer, {number: end for number, end in ends.items() if end > 0})
+        finally:
+            consumer.close()
+
+    def _read_to(self, consumer: Consumer, ends: dict[int, int]) -> None:
+        deadline_s = monotonic() + READ_TIMEOUT_S
+        while ends:
+            message = consumer.poll(0.5)
+            if message is None:
+                if monotonic() > deadline_s:
+                    raise Unavailable("kafka", "timeout", f"reading topic {self._topic}")
+                continue
+            number, error = message.partition(), message.error()
+            if error is None:
+                self._take(message.key(), message.value())
+            # End-of-partition events, too: compaction and transactions leave offsets without a record.
+            offset = message.offset()
+            if number in ends and offset is not None and offset >= ends[number] - (1 if error is None else 0):
+                del ends[number]
+
+    def _take(self, key: bytes | None, value: bytes | None) -> None:
+        if key is None or value is None:
+            return
+        name, _, version = key.decode(errors="replace").rpartition(":")
+        if not name or not version.isdecimal():
+            return
+        if self._name is None:
+            self._name = name
+        if name != self._name:
+            raise ConfigError(
+                f"topic {self._topic} holds model {name!r}, wanted {self._name!r}: a deployment has one model; give the "
+                "other a group, a log, a models topic and a Redis prefix of its own"
+            )
+        self._texts[int(version)] = value.decode()
+
+    def _publish(self, definition: ModelDefinition, text: str, producer: Producer) -> None:
+        failures: list[str] = []
+        key = f"{definition.model}:{definition.version}"
+        producer.produce(
+            self._topic,
+            key=key.encode(),
+            value=text.encode(),
+            on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,
+        )
+        try:
+            left = producer.flush(REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            raise Unavailable("kafka", "publish", f"model {key}: {error}") from error
+        if failures or left:
+            raise Unavailable("kafka", "publish", f"model {key}: {failures[0] if failures else 'no answer in time'}")
+        self._texts[definition.version] = text

@@ -1,0 +1,91 @@
+"""What the worker publishes: crossings as CloudEvents (Kafka binary mode), and dead letters. Values to records; pure.
+
+The same crossing always gives the same record, byte for byte: a replay must not publish another body under an old id.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from leadscore.errors import DeadLetter
+from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
+from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
+
+Headers = list[tuple[str, str | bytes | None]]
+
+_json = msgspec.json.Encoder(order="deterministic")
+
+
+class OutputRecord(NamedTuple):
+    """Key, value and headers of a record to produce."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class CrossingEncoding(NamedTuple):
+    """How a crossing's value is written, and what its headers say about that."""
+
+    encode: Callable[[Crossing], bytes]
+    content_type: str
+    schema: str
+
+
+def avro_encoding(schema_id: int | None) -> CrossingEncoding:
+    """Avro: Confluent framing under the id, or single-object encoding without a registry."""
+    if schema_id is None:
+        return CrossingEncoding(
+            lambda crossing: encode_single_object("crossing", crossing_record(crossing)),
+            "application/avro",
+            "urn:leadscore:schema:crossing:v1",
+        )
+    return CrossingEncoding(
+        lambda crossing: encode_confluent(schema_id, "crossing", crossing_record(crossing)),
+        "application/avro",
+        f"/schemas/ids/{schema_id}",
+    )
+
+
+def json_encoding() -> CrossingEncoding:
+    """JSON with the names of design 1.7 and ISO 8601 instants."""
+    return CrossingEncoding(
+        lambda crossing: _json.encode(as_json_object(crossing)), "application/json", "urn:leadscore:schema:crossing:v1"
+    )
+
+
+def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRecord:
+    """A CloudEvent about the lead; subscribers drop repeats by ``ce_source`` and ``ce_id``."""
+    headers: Headers = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", crossing.id),
+        ("ce_source", f"urn:leadscore:model:{crossing.model}"),
+        ("ce_type", f"leadscore.crossing.{crossing.direction.value.lower()}"),
+        ("ce_subject", crossing.lead_id),
+        ("ce_time", iso_instant(crossing.occurred_at_ms)),
+        ("ce_dataschema", encoding.schema),
+        ("content-type", encoding.content_type),
+    ]
+    return OutputRecord(crossing.lead_id.encode(), encoding.encode(crossing), headers)
+
+
+class Origin(NamedTuple):
+    """Where a dead letter came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    group: str
+
+
+def dead_letter_headers(origin: Origin, failure: DeadLetter, original: Headers | None) -> Headers:
+    """The original headers, ours, and the names that tools for Kafka Connect read. Text; no value of a field in it."""
+    position = {"topic": origin.topic, "partition": str(origin.partition), "offset": str(origin.offset)}
+    ours = {"reason": failure.reason.value, "detail": failure.detail, **position, "group": origin.group}
+    connect = {**position, "stage": "VALUE_CONVERTER", "exception.message": f"{failure.reason.value}: {failure.detail}"}
+    return [
+        *(original or []),
+        *((f"leadscore.dead_letter.{name}", text) for name, text in ours.items()),
+        *((f"__connect.errors.{name}", text) for name, text in connect.items()),
+    ]

@@ -1,0 +1,269 @@
+"""The contracts of the ``schemas/`` folder: documented, able to evolve, and with examples that work."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import msgspec
+import pytest
+from fastavro.schema import parse_schema
+
+from leadscore.events.decoder import Decoder
+from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
+from leadscore.events.local_schemas import EVENT_TYPE_PREFIXES, schema_texts, single_object_header
+from leadscore.log.records import COMMANDS
+from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
+
+Json = dict[str, Any]  # what JSON holds
+
+FOLDER = Path(__file__).resolve().parents[2] / "schemas"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.avsc"))
+EVENT_SCHEMAS = ["website_event", "email_event", "webinar_event", "lead_profile", "lead_command"]
+
+
+def schema_of(name: str) -> Json:
+    return dict(json.loads((FOLDER / f"{name}.avsc").read_text()))
+
+
+def examples_of(name: str) -> list[Json]:
+    return list(json.loads((FOLDER / "examples" / f"{name}.json").read_text()))
+
+
+def parts(schema: object) -> Iterator[Json]:
+    """Every object in a schema: definitions and fields."""
+    if isinstance(schema, list):
+        for branch in schema:
+            yield from parts(branch)
+    elif isinstance(schema, dict):
+        yield schema
+        for inner in schema.values():
+            if isinstance(inner, dict | list):
+                yield from parts(inner)
+
+
+def fields(schema: Json) -> Iterator[Json]:
+    return (part for part in parts(schema) if "name" in part and part["type"] not in ("record", "enum"))
+
+
+def enums(schema: Json) -> list[Json]:
+    return [part for part in parts(schema) if part.get("type") == "enum"]
+
+
+def binary(schema: object, record: Json) -> bytes:
+    target = io.BytesIO()
+    fastavro.schemaless_writer(target, parse_schema(schema), record)
+    return target.getvalue()
+
+
+def with_instants_as_integers(schema: Json) -> Json:
+    """fastavro would read instants as datetimes."""
+    return dict(json.loads(json.dumps(schema).replace(', "logicalType": "timestamp-millis"', "")))
+
+
+def test_the_installed_package_has_the_schemas_of_the_folder() -> None:
+    assert sorted(schema_texts()) == NAMES
+    assert set(EVENT_SCHEMAS) | {"crossing"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_field_and_type_is_documented(name: str) -> None:
+    schema = schema_of(name)
+    named = [schema, *enums(schema), *fields(schema)]
+    assert [part["name"] for part in named if not part.get("doc")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_enum_has_the_default_unknown(name: str) -> None:
+    for enum in enums(schema_of(name)):
+        assert enum["default"] == "UNKNOWN"
+        assert list(enum["symbols"])[0] == "UNKNOWN"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_nullable_field_has_the_default_null(name: str) -> None:
+    nullable = [field for field in fields(schema_of(name)) if isinstance(field["type"], list)]
+    assert [field["name"] for field in nullable if field.get("default", "none") is not None] == []
+    assert [field["name"] for field in nullable if field["type"][0] != "null"] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_example_comes_back_as_it_was_written(name: str) -> None:
+    schema = parse_schema(with_instants_as_integers(schema_of(name)))
+    for example in examples_of(name):
+        encoded = binary(schema_of(name), example)
+        assert fastavro.schemaless_reader(io.BytesIO(encoded), schema, None) == example
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_give_every_field_a_value_somewhere(name: str) -> None:
+    names = {str(field["name"]) for field in schema_of(name)["fields"]}
+    given = {key for example in examples_of(name) for key, value in example.items() if value is not None}
+    assert given == names
+
+
+@pytest.mark.parametrize("name", EVENT_SCHEMAS)
+def test_every_example_is_an_event(name: str) -> None:
+    prefix = EVENT_TYPE_PREFIXES[f"leadscore.v1.{schema_of(name)['name']}"]
+    for example in examples_of(name):
+        event = Decoder().decode("topic", encode_single_object(name, example))
+        assert event.type == f"{prefix}.{str(example['type']).lower()}"
+        assert (event.event_id, event.lead_id) == (example["event_id"], example["lead_id"])
+        assert event.occurred_at_ms == example["occurred_at"]
+
+
+def test_every_symbol_of_the_command_schema_is_a_command() -> None:
+    (enum,) = enums(schema_of("lead_command"))
+    assert {f"command.{str(s).lower()}" for s in list(enum["symbols"])[1:]} == COMMANDS
+
+
+def test_the_readme_names_every_schema_and_type() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    for name in NAMES:
+        assert f"`{name}.avsc`" in readme
+    for name in EVENT_SCHEMAS:
+        for symbol in list(enums(schema_of(name))[0]["symbols"])[1:]:
+            assert str(symbol).lower() in readme
+
+
+# Single-object encoding
+
+
+def crc_64_avro(data: bytes) -> int:
+    """The fingerprint as the Avro specification defines it, bit by bit."""
+    empty = 0xC15D213AA4D7A795
+    fingerprint = empty
+    for byte in data:
+        fingerprint ^= byte
+        for _ in range(8):
+            fingerprint = (fingerprint >> 1) ^ (empty if fingerprint & 1 else 0)
+    return fingerprint
+
+
+def canonical(schema: object, namespace: str = "") -> str:
+    """The Parsing Canonical Form of the specification, for what our schemas use."""
+    if isinstance(schema, str):
+        primitives = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
+        return json.dumps(schema if schema in primitives or "." in schema else f"{namespace}.{schema}")
+    if isinstance(schema, list):
+        return "[" + ",".join(canonical(branch, namespace) for branch in schema) + "]"
+    assert isinstance(schema, dict)
+    namespace = str(schema.get("namespace", namespace))
+    name = f'"name":"{namespace}.{schema.get("name")}","type":"{schema["type"]}"'
+    if schema["type"] == "record":
+        rows = [f'{{"name":"{f["name"]}","type":{canonical(f["type"], namespace)}}}' for f in schema["fields"]]
+        return f'{{{name},"fields":[{",".join(rows)}]}}'
+    if schema["type"] == "enum":
+        return f'{{{name},"symbols":{json.dumps(schema["symbols"], separators=(",", ":"))}}}'
+    for inner in ("items", "values"):
+        if inner in schema:
+            return f'{{"type":"{schema["type"]}","{inner}":{canonical(schema[inner], namespace)}}}'
+    return json.dumps(schema["type"])
+
+
+def test_the_test_computes_the_fingerprint_of_the_specification() -> None:
+    assert crc_64_avro(b'"null"') == 7195948357588979594
+    assert crc_64_avro(b'"string"') == 0x8F014872634503C7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_single_object_header_is_that_of_the_specification(name: str) -> None:
+    fingerprint = crc_64_avro(canonical(schema_of(name)).encode())
+    assert single_object_header(name) == b"\xc3\x01" + fingerprint.to_bytes(8, "little")
+
+
+def test_confluent_framing_is_a_zero_and_the_id() -> None:
+    (example, *_) = examples_of("lead_profile")
+    assert encode_confluent(258, "lead_profile", example)[:5] == b"\x00\x00\x00\x01\x02"
+    assert encode_confluent(258, "lead_profile", example)[5:] == binary(schema_of("lead_profile"), example)
+
+
+# The output
+
+
+def a_crossing(**more: object) -> Crossing:
+    values: Json = {
+        "id": "7f6ad1d2-3e0f-5d7e-9a58-0f1c7fd6a001",
+        "model": "b2b",
+        "model_version": 3,
+        "lead_id": "L1",
+        "threshold": "mql",
+        "direction": Direction.ENTER,
+        "cause": Cause.EVENT,
+        "entered_id": None,
+        "score": 72,
+        "previous_score": 60.0,
+        "engagement": 47.0,
+        "fit": 25.0,
+        "grade": "B",
+        "enter_level": 65,
+        "exit_level": 50.0,
+        "occurred_at_ms": 1_767_607_200_000,
+        "decided_at_ms": 1_767_607_200_120,
+        "projected_exit_at_ms": 1_768_970_592_000,
+        "trigger": Trigger("leadscore.website", "w-1", "website.page_view", "spring"),
+        "reasons": [Reason("pricing_page", 30.0), Reason("company_size", 20.0)],
+        "stale": False,
+    }
+    return Crossing(**{**values, **more})
+
+
+def test_the_crossing_schema_has_the_fields_of_a_crossing_in_their_order() -> None:
+    names = [str(field["name"]) for field in schema_of("crossing")["fields"]]
+    assert names == [field.removesuffix("_ms") for field in Crossing.__struct_fields__]
+
+
+@pytest.mark.parametrize("enum", [Direction, Cause])
+def test_the_crossing_schema_has_every_direction_and_cause(enum: type[Direction | Cause]) -> None:
+    (found,) = (part for part in enums(schema_of("crossing")) if part["name"] == enum.__name__)
+    assert found["symbols"] == ["UNKNOWN", *enum]
+
+
+def test_a_crossing_is_written_as_the_example_says() -> None:
+    entered, left = examples_of("crossing")
+    left_by_time = a_crossing(
+        id=left["id"],
+        direction=Direction.LEAVE,
+        cause=Cause.TIME,
+        entered_id=entered["id"],
+        score=50.0,
+        previous_score=50.0,
+        engagement=25.0,
+        occurred_at_ms=left["occurred_at"],
+        decided_at_ms=left["decided_at"],
+        projected_exit_at_ms=None,
+        trigger=None,
+        reasons=[Reason("company_size", 20.0)],
+    )
+    assert crossing_record(a_crossing()) == entered
+    assert crossing_record(left_by_time) == left
+    encoded = encode_single_object("crossing", crossing_record(a_crossing()))
+    assert encoded[10:] == binary(schema_of("crossing"), entered)
+
+
+def test_a_crossing_keeps_every_bit_of_its_points() -> None:
+    crossing = a_crossing(score=0.1 + 0.2, reasons=[Reason("a", 1 / 3)])
+    encoded = encode_single_object("crossing", crossing_record(crossing))[10:]
+    read = fastavro.schemaless_reader(io.BytesIO(encoded), parse_schema(schema_of("crossing")), None)
+    assert isinstance(read, dict)
+    assert (read["score"], read["reasons"]) == (0.1 + 0.2, [{"name": "a", "points": 1 / 3}])
+
+
+# Evolution
+
+
+@pytest.mark.parametrize("name", EVENT_SCHEMAS)
+def test_a_newer_writer_is_understood(name: str) -> None:
+    newer = schema_of(name)
+    newer["fields"] = [
+        *newer["fields"],
+        {"name": "device", "type": ["null", "string"], "default": None, "doc": "New."},
+    ]
+    for example in examples_of(name):
+        lookup = {"schema": json.dumps(newer)}
+        value = b"\x00" + (7).to_bytes(4) + binary(newer, {**example, "device": "phone"})
+        event = Decoder(lookup=lambda _id, answer=lookup: dict(answer)).decode("topic", value)
+        older = Decoder().decode("topic", encode_single_object(name, example))
+        assert event == msgspec.structs.replace(older, fields={**older.fields, "device": "phone"})
