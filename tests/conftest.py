@@ -20,6 +20,7 @@ from tests.servers import (
     redis_kinds,
     start_kafka,
     start_redis,
+    wait_until,
 )
 
 # The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis.
@@ -137,8 +138,7 @@ def new_topic(kafka: KafkaServer, fresh_name: Callable[[str], str]) -> Iterator[
 
     def make(word: str, partitions: int = 1, config: dict[str, str] | None = None) -> str:
         name = fresh_name(word)
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
-        admin.create_topics([topic])[name].result(timeout=30)
+        create_topic(admin, name, partitions, config or {})
         made.append(name)
         return name
 
@@ -146,6 +146,19 @@ def new_topic(kafka: KafkaServer, fresh_name: Callable[[str], str]) -> Iterator[
     if made:
         for deleted in admin.delete_topics(made).values():
             deleted.result(timeout=30)
+
+
+def create_topic(admin: AdminClient, name: str, partitions: int, config: dict[str, str]) -> None:
+    """Make a topic and wait for it: the controller answers before the broker knows of it."""
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
+    admin.create_topics([topic])[name].result(timeout=30)
+    wait_until(lambda: leaders_of(admin, name) == partitions, 30, f"the leaders of topic {name}")
+
+
+def leaders_of(admin: AdminClient, topic: str) -> int:
+    """How many partitions of the topic have a leader."""
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    return sum(partition.leader >= 0 for partition in partitions.values())
 
 
 @pytest.fixture

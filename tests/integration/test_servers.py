@@ -13,7 +13,7 @@ import redis
 from confluent_kafka import Consumer, Message, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from tests.conftest import keys_that_stay
+from tests.conftest import create_topic, keys_that_stay
 from tests.servers import (
     REDIS_VARIABLE,
     ROOT,
@@ -71,11 +71,19 @@ def test_a_read_committed_reader_does_not_see_an_aborted_record(
 
 
 def test_a_topic_made_anew_under_its_old_name_has_another_id(kafka: KafkaServer, new_topic: NewTopicName) -> None:
-    one, another = new_topic("servers"), new_topic("servers")
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    told = admin.describe_topics(TopicCollection([one, another]), request_timeout=30)
-    ids = {str(told[name].result().topic_id) for name in (one, another)}
-    assert len(ids) == 2
+    topic = new_topic("servers")
+    first_id = topic_id(admin, topic)
+    assert topic_id(admin, topic) == first_id
+    admin.delete_topics([topic])[topic].result(timeout=30)
+    wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, 30, f"the end of topic {topic}")
+    create_topic(admin, topic, 1, {})
+    assert topic_id(admin, topic) != first_id
+
+
+def topic_id(admin: AdminClient, topic: str) -> str:
+    described = admin.describe_topics(TopicCollection([topic]), request_timeout=30)[topic].result()
+    return str(described.topic_id)
 
 
 @pytest.mark.every_redis

@@ -33,6 +33,7 @@ MAY_IMPORT = {
 VAGUE_WORDS = {"base", "common", "handler", "handlers", "helper", "helpers", "manager", "service", "util", "utils"}
 LONGEST_FILE = 400
 LONGER_FILES = {
+    "tests/oracle.py",  # the second opinion on all of scoring, read from top to bottom next to the design
     "tests/servers.py",  # one module for all servers, wanted by its users: tests, make kafka, make redis
 }
 LONGEST_FUNCTION = 40

@@ -75,7 +75,11 @@ def test_a_removed_attribute_is_a_null() -> None:
 
 
 def test_the_same_event_is_the_same_in_all_formats() -> None:
-    more: Json = {"path": "/x", "pages": 3, "attributes": {"size": 250, "budget": 1.5, "customer": True, "city": "Köln"}}
+    more: Json = {
+        "path": "/x",
+        "pages": 3,
+        "attributes": {"size": 250, "budget": 1.5, "customer": True, "city": "Köln"},
+    }
     lookup = {"schema": schema_texts()["website_event"], "schemaType": "AVRO"}
     confluent = encode_confluent(9, "website_event", {**PAGE_VIEW, **more})
     expected = decode_json({**ENVELOPE, **more})

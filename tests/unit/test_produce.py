@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message, Producer, TopicPartition
 
 from leadscore.cli import produce
+from leadscore.cli import sender as sender_module
 from leadscore.cli.event_bytes import avro_bytes, avro_record, json_bytes
 from leadscore.cli.personas import DAY_MS
 from leadscore.cli.sender import Sender, topics_by_role
@@ -255,6 +256,24 @@ def test_a_record_that_cannot_be_delivered_makes_the_command_fail() -> None:
     assert sender.report(out, errors) == 1
     assert out.getvalue().startswith("0 of 1 records delivered")
     assert errors.getvalue().startswith("1 records not delivered: leadscore.email: ")
+
+
+def test_a_broker_that_does_not_answer_makes_the_command_fail_and_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(BROKER, NOWHERE[BROKER])
+    monkeypatch.setattr(sender_module, "ANSWER_TIMEOUT_S", 0.5)
+    assert produce.run(arguments("--events", "10", "--seed", "1")) == 1
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("kafka is unavailable (connection): no broker answers: 127.0.0.1:1")
+
+
+def test_a_missing_topic_is_an_error_that_says_what_to_do(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_module, "CREATION_TIMEOUT_S", 0)
+    nothing_by_itself = config(**{BROKER: broker, "LEADSCORE_KAFKA__ALLOW_AUTO_CREATE_TOPICS": "false"})
+    with pytest.raises(ConfigError, match=r"'leadscore\.commands' is not on the broker: `leadscore topics create`"):
+        Sender(nothing_by_itself, "avro").check_topics()
 
 
 def test_a_run_delivers_every_record_with_the_time_it_occurred(

@@ -1,10 +1,13 @@
 """What the Redis store makes of a server's answers, without a server."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from leadscore.errors import ConfigError
+from leadscore.store.keys import ShardKeys
 from leadscore.store.redis_store import RedisStore
-from leadscore.store.routing import Address, Router
+from leadscore.store.routing import Address, Call, Command, Reply, Router
 from leadscore.store.shard import ServerFacts
 
 FIRST, SECOND = Address("first", 6379), Address("second", 6380)
@@ -28,6 +31,19 @@ def test_every_master_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="redis second:6380: maxmemory-policy: volatile-ttl: wanted noeviction"):
         store.check_server(allow_eviction=False)
     assert store.check_server(allow_eviction=True).eviction_policy == "volatile-ttl"
+
+
+def test_the_fence_is_read_before_what_must_not_be_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Command] = []
+
+    def answer(_router: Router, calls: Sequence[Call]) -> list[Reply]:
+        asked.extend(call.command for call in calls)
+        return [b"f1", [], []]
+
+    monkeypatch.setattr(Router, "call", answer)
+    assert RedisStore(["redis://first:6379/0"], "ls", 4).read_shards([2])[2].fence == b"f1"
+    keys = ShardKeys("ls", 2, 4)
+    assert asked == [("GET", keys.fence), ("HGETALL", keys.outbox), ("HGETALL", keys.erased)]
 
 
 def test_valkey_is_known_by_its_own_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ _OFFICES = (("DE", "Berlin", 1), ("FR", "Lyon", 1), ("GB", "Leeds", 0), ("US", "
 _BUYER_ROLES = ("ceo", "cto", "vp marketing", "head of sales", "marketing manager", "engineer")
 _READER_ROLES = ("marketing manager", "engineer", "consultant", "analyst")
 _SEEKER_ROLES = ("student", "unemployed", "engineer", "analyst")
+_AUTHORITIES = ("decision_maker", "influencer", "none", "none")
+_KNOWN_SHARE = {"company_size": 0.8, "city": 0.3, "age": 0.2, "buying_authority": 0.5}
 _USUAL_STORY_DAYS = 20
 
 
@@ -117,20 +119,20 @@ def random_id(random: Random) -> str:
 
 
 def invent_lead(random: Random, persona: str) -> Lead:
-    """A lead of that persona."""
+    """A lead of that persona; the profile is as patchy as real ones are."""
     country, city, utc_offset_h = random.choice(_OFFICES)
-    private = random.random() < {"job seeker": 0.8, "newsletter reader": 0.3}.get(persona, 0.05)
-    decides = persona == "buyer" and random.random() < 0.6
-    profile: dict[str, FieldValue] = {
+    private = random.random() < {"job seeker": 0.8, "newsletter reader": 0.3}.get(persona, 0.1)
+    everything: dict[str, FieldValue] = {
         "role": random.choice(_ROLES.get(persona, _READER_ROLES)),
-        "company_size": 1 if persona == "job seeker" else int(random.lognormvariate(5, 1.5)) + 1,
+        "company_size": 1 if persona == "job seeker" else int(random.lognormvariate(4, 1.7)) + 1,
         "country": country,
         "city": city,
         "age": random.randint(20, 30) if persona == "job seeker" else random.randint(25, 62),
-        "buying_authority": "decision_maker" if decides else "none",
+        "buying_authority": random.choice(_AUTHORITIES) if persona == "buyer" else "none",
         "email_domain_type": "personal" if private else "business",
     }
-    return Lead(random_id(random), persona, utc_offset_h, profile)
+    known = {name: value for name, value in everything.items() if random.random() < _KNOWN_SHARE.get(name, 1)}
+    return Lead(random_id(random), persona, utc_offset_h, known)
 
 
 def live(stage: Stage) -> None:
@@ -139,26 +141,29 @@ def live(stage: Stage) -> None:
 
 
 def _buyer(stage: Stage) -> None:
+    """A funnel: after every step some have lost interest."""
     random = stage.random
     campaign = random.choice((*CAMPAIGNS, None))
     topic = random.choice(TOPICS)
     day = random.uniform(0, 0.7 * stage.days)
-    _discover(stage, day, topic, campaign)
-    day += random.uniform(1, 4) * stage.pace
-    _take_whitepaper(stage, day, topic, campaign)
-    if stage.chance(0.6):
+    steps: tuple[Callable[[Stage, float, str, str | None], None], ...] = (
+        _discover,
+        _take_whitepaper,
+        _follow_mails,
+        _join_webinar,
+        _compare_prices,
+        _decide,
+    )
+    for step in steps:
+        step(stage, day, topic, campaign)
         day += random.uniform(1, 4) * stage.pace
-        _join_webinar(stage, day, topic, campaign)
-    for number in range(random.randint(1, 3)):
-        day += random.uniform(0.5, 2) * stage.pace
-        stage.read_mail(stage.office_hour(day), f"nurture-{number + 1}", 0.6, campaign)
-    for _ in range(random.randint(1, 4)):
-        day += random.uniform(0.3, 1.5) * stage.pace
-        _compare_prices(stage, day, campaign)
-    _decide(stage, day + random.uniform(0, 1) * stage.pace, campaign)
+        if stage.chance(0.2):
+            return
 
 
 def _discover(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
+    for _ in range(stage.random.randint(0, 2)):
+        stage.visit(stage.office_hour(day), (f"/blog/{stage.random.choice(TOPICS)}",), campaign)
     left_ms = stage.visit(stage.office_hour(day), ("/", f"/blog/{topic}", "/product"), campaign)
     if stage.chance(0.3):
         stage.happen(left_ms, "social.engaged", asset=f"post-{topic}", campaign=campaign)
@@ -173,42 +178,50 @@ def _take_whitepaper(stage: Stage, day: float, topic: str, campaign: str | None)
     stage.happen(at_ms + 20 * SECOND_MS, "website.download", asset=asset, campaign=campaign)
 
 
+def _follow_mails(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
+    for number in range(stage.random.randint(1, 3)):
+        stage.read_mail(stage.office_hour(day + number * stage.pace), f"{topic}-{number + 1}", 0.5, campaign)
+
+
 def _join_webinar(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
+    if stage.chance(0.4):
+        return
     webinar = f"webinar-{topic}"
     stage.happen(stage.office_hour(day), "webinar.registered", asset=webinar, campaign=campaign)
-    came = stage.random.choices(("attended", "watched_on_demand", "no_show"), (6, 2, 2))[0]
+    came = stage.random.choices(("attended", "watched_on_demand", "no_show"), (5, 2, 3))[0]
     stage.happen(stage.office_hour(day + 2 * stage.pace), f"webinar.{came}", asset=webinar, campaign=campaign)
 
 
-def _compare_prices(stage: Stage, day: float, campaign: str | None) -> None:
-    pages = ("/pricing", "/pricing/compare", "/customers", "/docs/integrations", "/onboarding")
-    paths = ("/pricing", *stage.random.sample(pages, stage.random.randint(1, 4)))
-    left_ms = stage.visit(stage.office_hour(day), paths, campaign)
-    if stage.chance(0.15):
-        stage.happen(left_ms, "website.chat_started", path=paths[-1], campaign=campaign)
+def _compare_prices(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
+    pages = ("/pricing/compare", "/customers", f"/docs/{topic}", "/onboarding")
+    for number in range(stage.random.randint(1, 3)):
+        paths = ("/pricing", *stage.random.sample(pages, stage.random.randint(0, 3)))
+        left_ms = stage.visit(stage.office_hour(day + number * stage.pace), paths, campaign)
+        if stage.chance(0.1):
+            stage.happen(left_ms, "website.chat_started", path=paths[-1], campaign=campaign)
 
 
-def _decide(stage: Stage, day: float, campaign: str | None) -> None:
+def _decide(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
     at_ms = stage.office_hour(day)
     if stage.chance(0.25):
         stage.happen(at_ms, "app.trial_started", campaign=campaign)
-    if stage.chance(0.4):
+    if stage.chance(0.5):
         left_ms = stage.visit(at_ms, ("/pricing", "/contact"), campaign)
         stage.happen(left_ms, "website.contact_requested", path="/contact", campaign=campaign)
-    if stage.chance(0.3):
+    if stage.chance(0.4):
         _meet(stage, day)
     if stage.chance(0.1):
-        stage.happen(stage.office_hour(day + 1), "email.reply", asset="nurture-1", campaign=campaign)
-    if stage.chance(0.05):
+        stage.happen(stage.office_hour(day + 1), "email.reply", asset=f"{topic}-1", campaign=campaign)
+    if stage.chance(0.1):
         stage.happen(stage.office_hour(day + 1), "command.adjust", points=10, reason="met at the fair")
-    if stage.chance(0.05):
-        stage.happen(stage.office_hour(day + 3), "email.unsubscribe", asset="nurture-1", campaign=campaign)
+    if stage.chance(0.1):
+        stage.happen(stage.office_hour(day + 3), "email.unsubscribe", asset=f"{topic}-1", campaign=campaign)
 
 
 def _meet(stage: Stage, day: float) -> None:
     booked_ms = stage.office_hour(day)
     stage.happen(booked_ms, "meeting.booked")
-    if stage.chance(0.25):
+    if stage.chance(0.35):
         stage.happen(booked_ms + stage.random.randint(2, 30) * HOUR_MS, "meeting.cancelled")
 
 

@@ -67,7 +67,7 @@ def _add_sending_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command. 1 where a record could not be delivered or no broker answers; ``InputError`` for wrong options, files, variables."""
+    """Run the command. 1 where no broker answers or a record was not delivered; ``InputError`` for what is wrong."""
     _check_combination(args)
     records = file_records(args.file) if args.file is not None else generated_records(args, sys.stderr)
     if args.print:

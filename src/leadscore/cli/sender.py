@@ -47,10 +47,13 @@ class Sender:
         self._failures: Counter[str] = Counter()
         self._unanswered = 0
         self._seconds = 0.0
-        owned = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 20}
-        limits = {"message.timeout.ms": DELIVERY_TIMEOUT_S * 1_000, "queue.buffering.max.messages": 100_000}
+        self._complaint = ""
+        # librdkafka would say every failed attempt to connect on stderr; its last complaint goes into our message.
+        preferred = {"log_level": 0, "linger.ms": 20, "queue.buffering.max.messages": 100_000}
+        owned = {"enable.idempotence": True, "partitioner": "murmur2_random", "error_cb": self._complained}
+        limits = {"message.timeout.ms": DELIVERY_TIMEOUT_S * 1_000}
         try:
-            self._producer = Producer({**config.kafka, **owned, **limits})
+            self._producer = Producer({**preferred, **config.kafka, **owned, **limits})
         except KafkaException as error:
             raise ConfigError(f"LEADSCORE_KAFKA__...: librdkafka refuses the properties: {error}") from error
 
@@ -93,7 +96,9 @@ class Sender:
         try:
             found = self._producer.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
         except KafkaException as error:
-            raise Unavailable("kafka", "connection", f"no broker answers: {error.args[0].str()}") from error
+            self._producer.poll(0)
+            why = self._complaint or error.args[0].str()
+            raise Unavailable("kafka", "connection", f"no broker answers: {why}") from error
         return found.error is None
 
     def _send_one(self, record: GeneratedEvent) -> None:
@@ -116,6 +121,9 @@ class Sender:
             return record.content
         avro = avro_bytes(record.content) if self._as_avro else None
         return json_bytes(record.content) if avro is None else avro
+
+    def _complained(self, error: KafkaError) -> None:
+        self._complaint = error.str()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:

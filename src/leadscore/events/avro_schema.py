@@ -79,6 +79,8 @@ class AvroSchema:
     def _depth_of_union(self, branches: list[Schema]) -> int:
         if not 0 < len(branches) <= MAX_UNION_BRANCHES:
             raise refused(f"a union of no or more than {MAX_UNION_BRANCHES} branches")
+        if any(isinstance(self.resolve(branch), list) for branch in branches):
+            raise refused("a union in a union")
         return max(self._depth_of(branch) for branch in branches)
 
     def _depth_of_record(self, record: dict[str, object]) -> int:

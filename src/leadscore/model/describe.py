@@ -102,7 +102,7 @@ def _rule_details(rule: Rule) -> Iterator[str]:
             else f"Only the earliest {limit.times} {span} count."
         )
     if rule.max is not None:
-        yield f"All of them together count as no more than {_number(rule.max)} points, plus or minus."
+        yield f"All of them together {'take' if rule.points < 0 else 'give'} at most {rule.max:.15g} points."
     if rule.decay is not None:
         yield f"Its points {_decay(rule.decay)}."
     if rule.qualifies is not None:
@@ -239,10 +239,6 @@ def _points(points: float) -> str:
     if points == 0:
         return "no points"
     return f"{points:+.15g} point{_plural(abs(points))}"
-
-
-def _number(value: float) -> str:
-    return f"{value:.15g}"
 
 
 def _plural(count: float) -> str:

@@ -211,7 +211,8 @@ def _element(node: _Node) -> _Element:
         case _Repeat(body, low, high):
             shortest, longest = _widths((node,))
             if high > 1:
-                inside = _looped_bits(body, _first(body)[0])
+                first, empty = _first(body)
+                inside = inf if empty else _looped_bits(body, first)
                 bits = log2(min(longest - shortest, MAX_SUBJECT_CHARACTERS) + 1) + (inside * high if inside else 0)
             else:
                 bits = high - low + _sequence_bits([_element(part) for part in body])
@@ -226,8 +227,8 @@ def _looped_bits(nodes: _Sequence, follow: int) -> float:
             case _Choice(options):
                 bits += max(_looped_bits(option, follow) for option in options) + _undecided_bits(options, follow)
             case _Repeat(body, low, high):
-                first = _first(body)[0]
-                inside = _looped_bits(body, follow | first if high > 1 else follow)
+                first, empty = _first(body)
+                inside = inf if high > 1 and empty else _looped_bits(body, follow | first if high > 1 else follow)
                 bits += inside * high if inside else 0
                 bits += log2(min(high - low, MAX_SUBJECT_CHARACTERS) + 1) if first & follow else 0
         first, nullable = _first((node,))

@@ -5,7 +5,7 @@ the configuration. Every failed call becomes ``Unavailable`` or ``WorkerStopped`
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
@@ -25,6 +25,8 @@ PRODUCER: Mapping[str, Any] = {
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
     "linger.ms": 5,
+    # A dead letter may be as large as what some producer managed to send.
+    "message.max.bytes": 20 * 1024 * 1024,
 }
 CONSUMER: Mapping[str, Any] = {
     "enable.auto.commit": False,
@@ -41,26 +43,26 @@ CONSUMER: Mapping[str, Any] = {
 
 def make_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
     """An idempotent producer without gaps."""
-    return Producer({**_common(kafka, client_id), **PRODUCER}, logger=logger)
+    return Producer({"client.id": client_id, **PRODUCER, **kafka}, logger=logger)
 
 
-def make_consumer(kafka: Mapping[str, str], group: str, assignor: str, logger: logging.Logger) -> Consumer:
-    """A consumer that commits only what it is told to."""
-    properties = {**_common(kafka, group), **CONSUMER, "group.id": group, "partition.assignment.strategy": assignor}
-    return Consumer({**properties, **_consumer_overrides(kafka)}, logger=logger)
+def make_consumer(
+    kafka: Mapping[str, str],
+    group: str,
+    assignor: str,
+    logger: logging.Logger,
+    on_commit: Callable[[KafkaError | None, list[TopicPartition]], None] | None = None,
+) -> Consumer:
+    """A consumer that commits only what it is told to; ``on_commit`` hears what became of it."""
+    properties = {"client.id": group, **CONSUMER, **kafka}
+    own = {"group.id": group, "partition.assignment.strategy": assignor}
+    callbacks = {} if on_commit is None else {"on_commit": on_commit}
+    return Consumer({**properties, **own, **callbacks}, logger=logger)
 
 
 def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> AdminClient:
     """A client for questions about topics, and for ``topics create``."""
-    return AdminClient(_common(kafka, "leadscore-admin"), logger=logger)
-
-
-def _common(kafka: Mapping[str, str], client_id: str) -> dict[str, Any]:
-    return {"client.id": client_id, "topic.metadata.refresh.interval.ms": 10_000, **kafka}
-
-
-def _consumer_overrides(kafka: Mapping[str, str]) -> dict[str, str]:
-    return {name: kafka[name] for name in CONSUMER if name in kafka}
+    return AdminClient({"client.id": "leadscore-admin", **kafka}, logger=logger)
 
 
 def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> int:

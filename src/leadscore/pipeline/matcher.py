@@ -82,6 +82,7 @@ class MatchStage:
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
         self._sources: dict[Partition, Source] = {}
         self._starting: list[Partition] = []
+        self._read: dict[Partition, int] = {}
         self._held: list[Message] = []
         self._retry_at_s = 0.0
         self.stopped: dict[Partition, str] = {}
@@ -92,10 +93,12 @@ class MatchStage:
         """One turn: poll, decode, match, log, commit. Whether there was something to do."""
         waits = now_s < self._retry_at_s
         messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
+        # First the records, then the changes: a partition taken away and given back within one poll starts again from
+        # its committed offset, and what was read of it before must not come first.
+        self._accept(messages)
         self._follow_assignment()
         if not waits and self._starting:
             self._retry(now_s, self._start_partitions)
-        self._accept(messages)
         self._keep_flow()
         ready: list[Message] = []
         if not waits and self._deliveries.waiting < MOST_BATCHES_IN_FLIGHT:
@@ -112,6 +115,11 @@ class MatchStage:
             return min(message.timestamp()[1] for message in self._held)
         return self._alignment.reached_ms(now_ms)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the schema registry or Kafka does not answer at present."""
+        return bool(self._held or self._starting)
+
     def drain(self, timeout_s: float) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
         self._parts.producer.flush(timeout_s)
@@ -124,6 +132,7 @@ class MatchStage:
         gone, fresh = self.subscription.take_changes()
         if gone:
             self._alignment.revoke(gone)
+            self._read = {partition: offset for partition, offset in self._read.items() if partition not in gone}
             self._deliveries.drop(gone)
             self._commits.drop(gone)
             lost = set(gone)
@@ -164,7 +173,7 @@ class MatchStage:
         _log.error("source_partition_stopped", extra={"topic": partition[0], "partition": partition[1], "detail": why})
 
     def _accept(self, messages: list[Message]) -> None:
-        alignment = self._alignment
+        alignment, read = self._alignment, self._read
         key: Partition = ("", -1)
         for message in messages:
             error = message.error()
@@ -172,7 +181,10 @@ class MatchStage:
             if key[1] != number or key[0] != topic:
                 key = (topic or "", -1 if number is None else number)
             if error is None:
-                alignment.add(key, message.timestamp()[1], message)
+                offset = message.offset() or 0
+                if offset > read.get(key, -1):  # the client has been seen to deliver an offset twice
+                    read[key] = offset
+                    alignment.add(key, message.timestamp()[1], message)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 alignment.at_end(key)
             else:
@@ -204,11 +216,9 @@ class MatchStage:
                 self._pause(now_s, outage)
                 break
         self._limit.count(work.records, len(work.dead))
-        self._parts.steps.passed("match")
         batch = self._deliveries.begin(work.offsets)
         self._log_frames(work, batch)
         self._publish_dead_letters(work, batch)
-        self._parts.steps.passed("log")
         work.count(self._parts.metrics)
 
     def _retry(self, now_s: float, attempt: Callable[[], None]) -> None:
@@ -267,8 +277,10 @@ class MatchStage:
 
     def _commit(self, now_s: float) -> None:
         self._parts.producer.poll(0)
-        self._commits.stage(self._deliveries.complete())
-        self._parts.steps.passed("logged")
+        safe = self._deliveries.complete()
+        if safe:
+            self._parts.steps.passed("logged")
+        self._commits.stage(safe)
         self._commits.flush(self._consumer, now_s)
 
     def _drain_revoked(self, _partitions: list[Partition]) -> None:

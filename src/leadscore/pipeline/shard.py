@@ -137,6 +137,11 @@ class Shard:
         self.outbox_offsets |= set(write.outbox)
         self._touched, self._erased, self._outbox = {}, {}, {}
 
+    def take_counts(self) -> FoldCounts:
+        """What became of the awards since the last call."""
+        counts, self.counts = self.counts, FoldCounts()
+        return counts
+
     def trim(self, most_leads: int) -> int:
         """Forget the leads read longest ago beyond the number given; how many are left in memory."""
         excess = len(self._states) - most_leads

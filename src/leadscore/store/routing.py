@@ -223,8 +223,7 @@ def _parsed(url: str, timeout_s: float) -> _Endpoint:
         "health_check_interval": 0,
         "decode_responses": False,
         "protocol": 2,
-        # The client's own retries would apply a write whose reply is late again and again.
-        "retry": Retry(NoBackoff(), 0),
+        "retry": Retry(NoBackoff(), 0),  # of connecting; a plain connection never sends a command again
     }
     return _Endpoint(address, connection_class, options)
 

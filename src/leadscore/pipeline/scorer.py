@@ -1,0 +1,455 @@
+"""The score stage: poll -> read -> fold -> write -> publish -> commit (design 2.4). One owner per log partition.
+
+Rules of the flow: the fenced write is the only way state changes; a crossing is published after the write that stored it
+in the outbox; a log offset is committed after the crossings up to it are acknowledged. Whatever goes wrong with a shard,
+a lost connection, a fence that is not ours, ends in the same place: throw its memory away and reconcile.
+
+Publishing only hands records to the producer, so reading and folding the next batch overlaps with it.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
+from leadscore.log.records import LogRecord, Tick, decode, encode
+from leadscore.ops.config import Config, OnStateLoss
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.commits import Batch, Commits, Deliveries
+from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.publishing import CrossingEncoding, crossing_output
+from leadscore.pipeline.reconcile import Facts, Found, Start, decide
+from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_crossings
+from leadscore.pipeline.steps import Steps
+from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.scoring.crossing import Cause, Crossing
+from leadscore.scoring.fold import FoldSettings
+from leadscore.store.fence import Fence
+from leadscore.store.fence import decode as decode_fence
+from leadscore.store.shard import ShardWrite, Store, StoredShard
+
+_log = logging.getLogger(__name__)
+
+MOST_BATCHES_IN_FLIGHT = 8
+FIRST_RETRY_S = 0.1
+LONGEST_RETRY_S = 5.0
+TICK_LEADS = 500
+STOPPED_AGAIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreParts:
+    """What the score stage works with."""
+
+    config: Config
+    store: Store
+    producer: Producer
+    encoding: CrossingEncoding
+    model_of_version: ModelOfVersion
+    log_topic_id: Callable[[], str]
+    metrics: Metrics
+    steps: Steps
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A shard this worker owns, and what it is waiting for."""
+
+    shard: Shard
+    publish_from: int
+    """Crossings caused below are published already."""
+    tick_offset: int | None = None
+    """The last tick that was appended and is not applied yet; -1 while Kafka has not said where it is."""
+    review_cursor: int | None = None
+    """Where looking at every lead in a threshold, because the model changed, goes on."""
+
+
+class ScoreStage:
+    """One member of the score group. ``step`` is one turn of the loop; nothing else changes anything."""
+
+    def __init__(self, parts: ScoreParts, consumer: Consumer, commits: Commits) -> None:
+        config = parts.config
+        self._parts = parts
+        self._consumer = consumer
+        self._commits = commits
+        self._deliveries = Deliveries()
+        self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
+        self._owned: dict[int, _Owned] = {}
+        self._unreconciled: set[int] = set()
+        self._retry_at_s = 0.0
+        self._retry_after_s = FIRST_RETRY_S
+        self._look_at_s = 0.0
+        self._stopped_at_s = 0.0
+        self.stopped: dict[int, str] = {}
+        self.subscription = Subscription(consumer, [config.log_topic], self._drain_revoked, cooperative=True)
+
+    def step(self, now_s: float, timeout_s: float, reached_ms: int | None) -> bool:
+        """One turn: poll, read, fold, write, publish, commit. Whether there was something to do.
+
+        ``reached_ms`` is the Kafka time up to which this process has matched its inputs: ticks do not run ahead of it.
+        """
+        messages = self.subscription.poll(self._parts.config.score_batch_frames, timeout_s)
+        records = self._accept(messages)
+        self._follow_assignment()
+        self._look_at_stopped(now_s)
+        if now_s >= self._retry_at_s:
+            try:
+                self._reconcile()
+                if records:
+                    self._apply(records)
+                self._tick(now_s, int(now_s * 1000) if reached_ms is None else min(reached_ms, int(now_s * 1000)))
+            except Unavailable as outage:
+                self._pause(now_s, outage, records)
+            else:
+                self._retry_after_s = FIRST_RETRY_S
+        elif records:
+            self._unreconciled |= set(records)
+        self._commit(now_s)
+        return bool(records)
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait for the crossings under way, then commit."""
+        self._parts.producer.flush(timeout_s)
+        self._commits.stage(self._deliveries.complete())
+        self._commits.commit_now(self._consumer)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether Redis or Kafka does not answer at present."""
+        return bool(self._unreconciled)
+
+    # --- poll ---
+
+    def _accept(self, messages: list[Message]) -> dict[int, list[Message]]:
+        """The records by shard, without those of shards that are not ready or that have them already."""
+        records: dict[int, list[Message]] = {}
+        for message in messages:
+            number, error = message.partition(), message.error()
+            if number is None or error is not None:
+                self._client_error(error)
+                continue
+            owned = self._owned.get(number)
+            if owned is None or number in self._unreconciled:
+                continue  # reconcile will seek back to it
+            known = records.setdefault(number, [])
+            last = (known[-1].offset() or 0) if known else owned.shard.offset
+            if (message.offset() or 0) > last:
+                known.append(message)
+        return {number: known for number, known in records.items() if known}
+
+    def _client_error(self, error: KafkaError | None) -> None:
+        if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+            return
+        if error.fatal():
+            raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+            # Retention has overtaken us: reconcile finds out which partitions, and stops them with the numbers.
+            self._unreconciled |= set(self._owned)
+
+    def _follow_assignment(self) -> None:
+        gone, fresh = self.subscription.take_changes()
+        if gone:
+            self._deliveries.drop(gone)
+            self._commits.drop(gone)
+        for _, number in gone:
+            self._owned.pop(number, None)
+            self._unreconciled.discard(number)
+            self.stopped.pop(number, None)
+        self._unreconciled |= {number for _, number in fresh}
+
+    # --- read, fold, write, publish ---
+
+    def _apply(self, records: dict[int, list[Message]]) -> None:
+        decoded = {number: [_decoded(message) for message in messages] for number, messages in records.items()}
+        self._read(decoded)
+        crossings = self._fold(decoded)
+        self._parts.steps.passed("folded")
+        written = self._write(decoded)
+        self._parts.steps.passed("written")
+        self._publish(decoded, crossings, written)
+        self._parts.steps.passed("published")
+        self._trim()
+
+    def _read(self, decoded: dict[int, list["_LogMessage"]]) -> None:
+        """The states of all leads in the batch that are not in memory, in one round trip."""
+        wanted = {
+            number: self._owned[number].shard.unknown_leads(message.record for message in messages)
+            for number, messages in decoded.items()
+        }
+        wanted = {number: lead_ids for number, lead_ids in wanted.items() if lead_ids}
+        if not wanted:
+            return
+        for number, states in self._parts.store.read_leads(wanted).items():
+            self._owned[number].shard.load(wanted[number], states)
+
+    def _fold(self, decoded: dict[int, list["_LogMessage"]]) -> dict[int, list[tuple[int, int, Crossing]]]:
+        """Crossings by shard, each with its causing offset and the log's time."""
+        crossings: dict[int, list[tuple[int, int, Crossing]]] = {}
+        for number, messages in decoded.items():
+            owned = self._owned[number]
+            version = owned.shard.model_version
+            found = crossings[number] = []
+            for message in messages:
+                for crossing in owned.shard.fold(message.record, message.offset, message.time_ms):
+                    found.append((message.offset, message.time_ms, crossing))
+            if version and owned.shard.model_version != version:
+                owned.review_cursor = 0
+        return crossings
+
+    def _write(self, decoded: Iterable[int]) -> set[int]:
+        """The fenced write of every shard in one round trip; the shards that are written."""
+        writes = {number: self._owned[number].shard.pending(self._confirmed(number)) for number in decoded}
+        stored = self._parts.store.write(list(writes.values()))
+        written = set()
+        for number, write in writes.items():
+            if stored[number] == write.fence:
+                self._owned[number].shard.written(write)
+                written.add(number)
+            else:
+                self._lost_fence(number, write)
+        return written
+
+    def _lost_fence(self, number: int, write: ShardWrite) -> None:
+        _log.warning("fence_changed", extra={"partition": number, "had_fence": write.expected is not None})
+        self._unreconciled.add(number)
+
+    def _publish(
+        self,
+        decoded: dict[int, list["_LogMessage"]],
+        crossings: dict[int, list[tuple[int, int, Crossing]]],
+        written: set[int],
+    ) -> None:
+        topic = self._parts.config.log_topic
+        ends = {number: decoded[number][-1].offset + 1 for number in written}
+        # While a shard replays below the committed offset, that offset must not go back: it is the judge.
+        offsets: dict[Partition, int] = {
+            (topic, number): end for number, end in ends.items() if end > self._owned[number].publish_from
+        }
+        batch = self._deliveries.begin(offsets)
+        for number in written:
+            owned = self._owned[number]
+            for offset, _, crossing in crossings[number]:
+                if offset >= owned.publish_from:
+                    self._produce_crossing(batch, crossing)
+            self._applied_tick(owned)
+        self._count(written, crossings)
+
+    def _produce_crossing(self, batch: Batch, crossing: Crossing) -> None:
+        record = crossing_output(crossing, self._parts.encoding)
+        counter = self._parts.metrics.score.crossings_published.labels(
+            crossing.threshold, crossing.direction.value, crossing.cause.value
+        )
+        self._produce(
+            self._parts.config.crossing_topic,
+            on_delivery=self._deliveries.expect(batch, counter.inc),
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+            timestamp=crossing.decided_at_ms,
+        )
+
+    def _produce(self, topic: str, **record: object) -> None:
+        while True:
+            try:
+                self._parts.producer.produce(topic, **record)
+            except BufferError:
+                self._parts.producer.poll(0.1)
+            except KafkaException as error:
+                raise WorkerStopped(f"a record for topic {topic} cannot be produced: {error.args[0].str()}") from error
+            else:
+                return
+
+    def _trim(self) -> None:
+        most = self._parts.config.cache_leads // max(1, len(self._owned))
+        for owned in self._owned.values():
+            owned.shard.trim(most)
+
+    def _count(self, written: set[int], crossings: dict[int, list[tuple[int, int, Crossing]]]) -> None:
+        metrics = self._parts.metrics
+        for number in written:
+            counts = self._owned[number].shard.take_counts()
+            metrics.score.awards.labels("applied").inc(counts.applied)
+            metrics.score.awards.labels("skipped_replay").inc(counts.replayed)
+            by_time = sum(1 for _, _, crossing in crossings[number] if crossing.cause is Cause.TIME)
+            metrics.score.leads_left_by_time.inc(by_time)
+        metrics.process.last_record_processed_timestamp.labels("score").set_to_current_time()
+
+    # --- commit ---
+
+    def _commit(self, now_s: float) -> None:
+        self._parts.producer.poll(0)
+        safe = self._deliveries.complete()
+        if safe:
+            self._parts.steps.passed("acknowledged")
+        self._commits.stage(safe)
+        self._commits.flush(self._consumer, now_s)
+
+    def _confirmed(self, number: int) -> int:
+        """The committed offset as far as it is known here; crossings below it need no outbox."""
+        confirmed = self._commits.confirmed.get((self._parts.config.log_topic, number), 0)
+        return max(confirmed, self._owned[number].publish_from)
+
+    def _drain_revoked(self, _partitions: list[Partition]) -> None:
+        self.drain(self._parts.config.drain_timeout_ms / 1000)
+
+    # --- reconcile ---
+
+    def _pause(self, now_s: float, outage: Unavailable, records: dict[int, list[Message]]) -> None:
+        """Back off; whatever was in hand is read again after reconciling. Polling goes on, so the group keeps us."""
+        self._unreconciled |= set(records)
+        for number in self._unreconciled:
+            self._owned.pop(number, None)
+        self.subscription.pause([(self._parts.config.log_topic, number) for number in self._unreconciled])
+        self._retry_at_s = now_s + self._retry_after_s
+        self._retry_after_s = min(2 * self._retry_after_s, LONGEST_RETRY_S)
+        if outage.service == "redis":
+            self._parts.metrics.state.store_errors.labels(outage.kind).inc()
+        _log.warning("score_paused", extra={"service": outage.service, "kind": outage.kind, "detail": outage.detail})
+
+    def _reconcile(self) -> None:
+        """Find out where each newly assigned or doubtful shard goes on, and let it."""
+        wanted = sorted(self._unreconciled - set(self.stopped))
+        if not wanted:
+            return
+        topic = self._parts.config.log_topic
+        for number in wanted:
+            self._owned.pop(number, None)
+        self.subscription.pause([(topic, number) for number in wanted])
+        # What is under way may still move the committed offset: let it, then ask.
+        self.drain(self._parts.config.drain_timeout_ms / 1000)
+        committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in wanted])
+        topic_id = self._parts.log_topic_id()
+        stored = self._parts.store.read_shards(wanted)
+        for number in wanted:
+            low, high = log_bounds(self._consumer, topic, number)
+            fence = stored[number].fence
+            try:
+                known = None if fence is None else decode_fence(fence)
+                facts = Facts(number, known, committed[topic, number], low, high, topic_id)
+                rebuild = self._parts.config.on_state_loss is OnStateLoss.REBUILD
+                self._go_on(facts, decide(facts, rebuild=rebuild), stored[number])
+            except PartitionStopped as stopped:
+                self._stop(number, str(stopped))
+            self._unreconciled.discard(number)
+
+    def _go_on(self, facts: Facts, start: Start, stored: StoredShard) -> None:
+        number = facts.partition
+        fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
+        shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
+        shard.remember(stored.erased, stored.outbox)
+        owned = self._owned[number] = _Owned(shard, start.publish_from)
+        self._republish(owned, stored)
+        if shard.model_since_ms:
+            owned.review_cursor = 0
+        self._tell(facts, start)
+        self.subscription.start((self._parts.config.log_topic, number), start.offset)
+
+    def _republish(self, owned: _Owned, stored: StoredShard) -> None:
+        """Crossings that were written but perhaps never published."""
+        batch = self._deliveries.begin({})
+        for offset in sorted(stored.outbox):
+            if owned.publish_from <= offset <= owned.shard.offset:
+                for crossing in decode_crossings(stored.outbox[offset]):
+                    self._produce_crossing(batch, crossing)
+        if owned.shard.offset + 1 > owned.publish_from:
+            batch.offsets[self._parts.config.log_topic, owned.shard.number] = owned.shard.offset + 1
+
+    def _tell(self, facts: Facts, start: Start) -> None:
+        state = self._parts.metrics.state
+        state.reconciliations.labels(start.found.value).inc()
+        where = {"partition": facts.partition, "offset": start.offset, "committed": facts.committed}
+        if start.found is Found.BEHIND:
+            state.state_regressions.inc()
+            _log.warning("state_regression", extra={**where, "lost_records": start.lost_records})
+        elif start.found is Found.REBUILD:
+            state.state_losses.inc()
+            _log.warning("state_rebuild", extra={**where, "lost_records": start.lost_records})
+        else:
+            _log.info("shard_started", extra={**where, "found": start.found.value})
+
+    def _look_at_stopped(self, now_s: float) -> None:
+        """A stopped shard goes on by itself once its cause is gone; until then it says so again and again."""
+        if self.stopped and now_s - self._stopped_at_s >= STOPPED_AGAIN_S:
+            self._unreconciled |= set(self.stopped)
+            self.stopped.clear()
+            self._stopped_at_s = now_s
+
+    def _stop(self, number: int, why: str) -> None:
+        self.stopped[number] = why
+        self._parts.metrics.state.reconciliations.labels("stopped").inc()
+        _log.error("log_partition_stopped", extra={"partition": number, "detail": why})
+
+    # --- time ---
+
+    def _tick(self, now_s: float, until_ms: int) -> None:
+        """Append ticks for the leads that are due, every few seconds, where the shard has caught up with its log."""
+        interval_s = min(5.0, self._parts.config.due_interval_ms / 4000)
+        if now_s - self._look_at_s < interval_s:
+            return
+        self._look_at_s = now_s
+        ready = [
+            number
+            for number, owned in self._owned.items()
+            if number not in self._unreconciled and owned.tick_offset is None and self._has_caught_up(number)
+        ]
+        if not ready:
+            return
+        for number, look in self._parts.store.look_at_due(ready, until_ms, TICK_LEADS).items():
+            owned = self._owned[number]
+            if look.fence != owned.shard.stored:
+                self._unreconciled.add(number)
+            elif look.lead_ids:
+                self._append_tick(owned, until_ms, look.lead_ids)
+            elif owned.review_cursor is not None:
+                self._review(owned, until_ms)
+
+    def _has_caught_up(self, number: int) -> bool:
+        try:
+            bounds = self._consumer.get_watermark_offsets(
+                TopicPartition(self._parts.config.log_topic, number), cached=True
+            )
+        except KafkaException:
+            return False
+        shard = self._owned[number].shard
+        return bounds is not None and 0 <= bounds[1] <= shard.offset + 1
+
+    def _review(self, owned: _Owned, until_ms: int) -> None:
+        """After a model change every lead in a threshold is looked at once, page by page."""
+        page = self._parts.store.due_all(owned.shard.number, owned.review_cursor or 0)
+        owned.review_cursor = page.next_cursor
+        for first in range(0, len(page.lead_ids), TICK_LEADS):
+            self._append_tick(owned, until_ms, page.lead_ids[first : first + TICK_LEADS])
+
+    def _append_tick(self, owned: _Owned, time_ms: int, lead_ids: list[str]) -> None:
+        owned.tick_offset = -1
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            owned.tick_offset = message.offset() if error is None else None
+
+        self._produce(
+            self._parts.config.log_topic,
+            on_delivery=on_delivery,
+            value=encode(Tick(time_ms, lead_ids)),
+            partition=owned.shard.number,
+        )
+        self._parts.metrics.score.ticks.inc()
+
+    def _applied_tick(self, owned: _Owned) -> None:
+        if owned.tick_offset is not None and 0 <= owned.tick_offset <= owned.shard.offset:
+            owned.tick_offset = None
+
+
+@dataclass(frozen=True, slots=True)
+class _LogMessage:
+    """A record of the log and where it stood."""
+
+    offset: int
+    time_ms: int
+    record: LogRecord
+
+
+def _decoded(message: Message) -> _LogMessage:
+    value = message.value()
+    return _LogMessage(message.offset() or 0, message.timestamp()[1], decode(value if value is not None else b""))

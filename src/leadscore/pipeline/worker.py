@@ -1,0 +1,227 @@
+"""The worker: both stages, or one, in one loop, from start to a clean end (design 2.2, 2.8).
+
+One thread changes everything. A turn of the loop is a turn of the match stage and a turn of the score stage; waiting is
+left to the poll of whichever stage there is nothing else to do for.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from time import monotonic, time
+from typing import TypeVar
+
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+
+from leadscore.errors import ConfigError, Unavailable
+from leadscore.events.decoder import Decoder
+from leadscore.events.local_schemas import schema_texts
+from leadscore.events.mapping import load_mappings
+from leadscore.events.registry import RegistryClient
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher
+from leadscore.ops.config import Config, CrossingFormat, Role
+from leadscore.ops.health import Health
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer, partition_count, topic_ids
+from leadscore.pipeline.matcher import MatchParts, MatchStage
+from leadscore.pipeline.models import ModelsTopic
+from leadscore.pipeline.publishing import CrossingEncoding, avro_encoding, json_encoding
+from leadscore.pipeline.scorer import ScoreParts, ScoreStage
+from leadscore.pipeline.steps import Steps
+from leadscore.store.shard import Store
+
+_log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+IDLE_WAIT_S = 0.02
+GAUGES_EVERY_S = 2.0
+START_PATIENCE_S = 60.0
+START_RETRY_S = 1.0
+
+
+class Worker:
+    """The stages of one process. ``run`` returns when it is told to stop and everything under way is committed."""
+
+    def __init__(
+        self,
+        config: Config,
+        model: tuple[ModelDefinition, str] | None,
+        store: Store | None,
+        metrics: Metrics,
+        health: Health,
+        steps: Steps,
+        kafka_logger: logging.Logger,
+        *,
+        has_topic_ids: bool = True,
+    ) -> None:
+        """``model`` is the definition and its text, needed to match; ``store`` is needed to score."""
+        self._config = config
+        self._metrics = metrics
+        self._health = health
+        self._steps = steps
+        self._logger = kafka_logger
+        self._has_topic_ids = has_topic_ids
+        self._producer: Producer = make_producer(config.kafka, f"{config.group}-producer", kafka_logger)
+        self._admin: AdminClient = make_admin(config.kafka, kafka_logger)
+        self._models = ModelsTopic(config.kafka, config.models_topic, model[0].model if model else None, kafka_logger)
+        self._stopping = False
+        self._gauges_at_s = 0.0
+        self._check_topics()
+        self._match = self._match_stage(model) if config.role is not Role.SCORE else None
+        self._score = self._score_stage(store) if config.role is not Role.MATCH else None
+
+    def stop(self) -> None:
+        """Finish after this turn. Safe in a signal handler."""
+        self._stopping = True
+
+    def run(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Turn until told to stop (or ``until`` says so), then drain, commit and leave the groups."""
+        with ExitStack() as ending:
+            ending.callback(self._close)
+            while not self._stopping and not until():
+                self._turn()
+            self._drain()
+
+    def _turn(self) -> None:
+        now_s = time()
+        matched = self._match.step(now_s, 0.0) if self._match is not None else False
+        wait_s = 0.0 if matched else IDLE_WAIT_S
+        if self._score is not None:
+            reached_ms = self._match.reached_ms(now_s) if self._match is not None else None
+            self._score.step(now_s, wait_s, reached_ms)
+        elif not matched and self._match is not None:
+            self._match.step(now_s, wait_s)
+        self._health.beat()
+        if now_s - self._gauges_at_s >= GAUGES_EVERY_S:
+            self._gauges_at_s = now_s
+            self._tell_gauges()
+
+    def _drain(self) -> None:
+        budget_s = self._config.drain_timeout_ms / 1000
+        deadline_s = monotonic() + budget_s
+        _log.info("draining", extra={"budget_s": budget_s})
+        for stage in (self._match, self._score):
+            if stage is not None:
+                stage.drain(max(0.1, deadline_s - monotonic()))
+
+    def _close(self) -> None:
+        for stage in (self._match, self._score):
+            if stage is not None:
+                stage.subscription.close()
+        _log.info("stopped")
+
+    # --- start ---
+
+    def _check_topics(self) -> None:
+        """Every topic exists, and the log has as many partitions as leads are hashed to."""
+        config = self._config
+        partitions = self._patiently(lambda: partition_count(self._producer, config.log_topic))
+        if partitions != config.log_partitions:
+            raise ConfigError(
+                f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions} "
+                "partitions; the number is fixed when the log is created, because it decides where each lead lives"
+            )
+        for topic in (config.models_topic, *self._role_topics()):
+            self._patiently(lambda topic=topic: partition_count(self._producer, topic))  # type: ignore[misc]
+
+    def _role_topics(self) -> list[str]:
+        config = self._config
+        inputs = [*config.source_topics, config.command_topic, config.dead_letter_topic]
+        outputs = [config.crossing_topic]
+        return [*(inputs if config.role is not Role.SCORE else []), *(outputs if config.role is not Role.MATCH else [])]
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Services may come up later than the worker; for a while that is no error."""
+        deadline_s = monotonic() + START_PATIENCE_S
+        while True:
+            try:
+                return ask()
+            except Unavailable as outage:
+                if monotonic() > deadline_s or self._stopping:
+                    raise
+                _log.warning("waiting_to_start", extra={"service": outage.service, "detail": outage.detail})
+                self._producer.poll(START_RETRY_S)
+
+    def _match_stage(self, model: tuple[ModelDefinition, str] | None) -> MatchStage:
+        if model is None:
+            raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
+        definition, text = model
+        config = self._config
+        self._patiently(lambda: self._models.offer(definition, text, self._producer))
+        self._metrics.process.set_model(definition.model, definition.version)
+        self._metrics.score.expect_thresholds(definition.thresholds)
+        registry = self._registry()
+        parts = MatchParts(
+            config=config,
+            matcher=Matcher(definition),
+            decoder=Decoder(
+                load_mappings(config.mappings) if config.mappings else None,
+                registry.lookup if registry is not None else None,
+                config.max_record_bytes,
+            ),
+            producer=self._producer,
+            metrics=self._metrics,
+            topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
+            steps=self._steps,
+        )
+        commits = Commits(config.commit_interval_ms / 1000)
+        return MatchStage(parts, self._consumer(config.match_group, "range", commits), commits)
+
+    def _score_stage(self, store: Store | None) -> ScoreStage:
+        if store is None:
+            raise ConfigError("LEADSCORE_REDIS_URL: a worker that scores needs a store")
+        config = self._config
+        parts = ScoreParts(
+            config=config,
+            store=store,
+            producer=self._producer,
+            encoding=self._crossing_encoding(),
+            model_of_version=self._models.model_of_version,
+            log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
+            metrics=self._metrics,
+            steps=self._steps,
+        )
+        commits = Commits(config.commit_interval_ms / 1000)
+        return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits), commits)
+
+    def _consumer(self, group: str, assignor: str, commits: Commits) -> Consumer:
+        return make_consumer(self._config.kafka, group, assignor, self._logger, commits.on_commit)
+
+    def _registry(self) -> RegistryClient | None:
+        config = self._config
+        if config.schema_registry_url is None:
+            return None
+        user, password = config.schema_registry_user, config.schema_registry_password
+        credentials = (user, password) if user is not None and password is not None else None
+        return RegistryClient(config.schema_registry_url, credentials, config.schema_registry_timeout_ms / 1000)
+
+    def _crossing_encoding(self) -> CrossingEncoding:
+        """Avro under the registry's id where there is a registry; registering a schema it has changes nothing."""
+        config = self._config
+        if config.crossing_format is CrossingFormat.JSON:
+            return json_encoding()
+        registry = self._registry()
+        if registry is None:
+            return avro_encoding(None)
+        subject = f"{config.crossing_topic}-value"
+        return avro_encoding(self._patiently(lambda: registry.register(subject, schema_texts()["crossing"])))
+
+    def _topic_ids(self, topics: list[str]) -> dict[str, str]:
+        return topic_ids(self._admin, topics, has_topic_ids=self._has_topic_ids)
+
+    # --- what operators see ---
+
+    def _tell_gauges(self) -> None:
+        kafka = self._metrics.kafka
+        for name, stage in (("match", self._match), ("score", self._score)):
+            if stage is None:
+                continue
+            kafka.assigned_partitions.labels(name).set(len(stage.subscription.assigned))
+            kafka.stopped_partitions.labels(name).set(len(stage.stopped))
+            kafka.paused.labels(name).set(int(stage.is_paused))
+            self._health.set_check(f"{name}_assigned", stage.subscription.assigned_count > 0, "partitions assigned")
+            reasons = list(stage.stopped.values())
+            self._health.set_check(f"{name}_running", not reasons and not stage.is_paused, reasons[0] if reasons else "")

@@ -1,0 +1,293 @@
+"""The poison corpus: every way we know in which a value can be wrong, and the reason it is refused for."""
+
+import json
+import math
+import struct
+import time
+from typing import Any
+
+import pytest
+
+from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.events.decoder import Decoder
+from leadscore.events.encoding import encode_single_object
+from leadscore.events.local_schemas import schema_texts, single_object_header
+
+HEADER = single_object_header("website_event")
+LONGEST_S = 2.0
+"""What any of these may take, however slow the machine."""
+
+
+def long(number: int) -> bytes:
+    """A long as Avro writes it."""
+    bits = (number << 1) ^ (number >> 63)
+    encoded = bytearray()
+    while bits > 127:
+        encoded.append(bits & 127 | 128)
+        bits >>= 7
+    return bytes([*encoded, bits])
+
+
+def text(value: str) -> bytes:
+    return long(len(value.encode())) + value.encode()
+
+
+def website(**wrong: bytes) -> bytes:
+    """A page view in single-object encoding, field by field, with these fields in place of the right ones."""
+    right = {"event_id": text("e1"), "lead_id": text("L1"), "occurred_at": long(1_767_607_200_000), "type": long(1)}
+    right |= dict.fromkeys(("campaign", "path", "referrer", "form", "asset", "pages", "country"), long(0))
+    right |= {"fields": long(0), "attributes": long(0)}
+    assert set(wrong) <= set(right)
+    return HEADER + b"".join({**right, **wrong}.values())
+
+
+def attribute(branch: int, value: bytes) -> bytes:
+    """Attributes with one entry."""
+    return long(1) + long(1) + text("a") + long(branch) + value + long(0)
+
+
+def page_view(**more: object) -> bytes:
+    record = {"type": "website.page_view", "event_id": "e1", "lead_id": "L1", "occurred_at": 1_767_607_200_000}
+    return json.dumps({**record, **more}).encode()
+
+
+def refusal_of(value: bytes | None, schema: object = None) -> DeadLetter:
+    answer = {"schema": schema if isinstance(schema, str) else json.dumps(schema)}
+    decoder = Decoder(lookup=lambda _id: dict(answer)) if schema is not None else Decoder()
+    started_s = time.monotonic()
+    with pytest.raises(DeadLetter) as caught:
+        decoder.decode("topic", value)
+    assert time.monotonic() - started_s < LONGEST_S
+    return caught.value
+
+
+def test_the_corpus_starts_from_values_that_are_right() -> None:
+    decoder = Decoder()
+    record: dict[str, Any] = {"event_id": "e1", "lead_id": "L1", "occurred_at": 1_767_607_200_000, "type": "PAGE_VIEW"}
+    assert website() == encode_single_object("website_event", record)
+    assert decoder.decode("topic", website()) == decoder.decode("topic", page_view())
+    whole = website(attributes=attribute(3, struct.pack("<d", 1.5)))
+    assert decoder.decode("topic", whole).attributes == {"a": 1.5}
+
+
+MALFORMED, INVALID = DeadLetterReason.MALFORMED, DeadLetterReason.INVALID_FIELD
+
+CORPUS: dict[str, tuple[bytes | None, DeadLetterReason]] = {
+    "null value": (None, DeadLetterReason.EMPTY),
+    "no bytes": (b"", DeadLetterReason.EMPTY),
+    "5 MB of JSON": (page_view(path="x" * 5_000_000), DeadLetterReason.TOO_LARGE),
+    "5 MB of nothing": (bytes(5_000_000), DeadLetterReason.TOO_LARGE),
+    "wrong magic byte": (b"\x01" + website(), DeadLetterReason.UNKNOWN_FORMAT),
+    "half of the magic": (b"\xc3", DeadLetterReason.UNKNOWN_FORMAT),
+    "plain text": (b"hello", DeadLetterReason.UNKNOWN_FORMAT),
+    "white space": (b" \n", DeadLetterReason.UNKNOWN_FORMAT),
+    "a JSON array": (b"[" + page_view() + b"]", DeadLetterReason.UNKNOWN_FORMAT),
+    "a byte order mark": (b"\xef\xbb\xbf" + page_view(), DeadLetterReason.UNKNOWN_FORMAT),
+    "a Confluent magic and no id": (b"\x00\x00\x00\x00", DeadLetterReason.UNKNOWN_FORMAT),
+    "Confluent framing without a registry": (b"\x00\x00\x00\x00\x01" + website()[10:], DeadLetterReason.UNKNOWN_SCHEMA),
+    "a fingerprint of no schema": (b"\xc3\x01" + bytes(8) + website()[10:], DeadLetterReason.UNKNOWN_SCHEMA),
+    "half a fingerprint": (HEADER[:6], DeadLetterReason.UNKNOWN_SCHEMA),
+    "nothing but the header": (HEADER, MALFORMED),
+    "one byte more": (website() + b"\x00", DeadLetterReason.TRAILING_BYTES),
+    "two values": (website() + website(), DeadLetterReason.TRAILING_BYTES),
+    "enum index -1": (website(type=long(-1)), MALFORMED),
+    "enum index 6 of 6": (website(type=long(6)), MALFORMED),
+    "enum index 99": (website(type=long(99)), MALFORMED),
+    "enum index 2^40": (website(type=long(2**40)), MALFORMED),
+    "union index -1": (website(campaign=long(-1)), MALFORMED),
+    "union index 2 of 2": (website(campaign=long(2)), MALFORMED),
+    "union index 99": (website(campaign=long(99)), MALFORMED),
+    "union index -1 in a map": (website(attributes=attribute(-1, b"")), MALFORMED),
+    "union index 5 of 5 in a map": (website(attributes=attribute(5, b"")), MALFORMED),
+    "length -1": (website(event_id=long(-1) + b"e1"), MALFORMED),
+    "length -2^63": (website(event_id=long(-(2**63)) + b"e1"), MALFORMED),
+    "length 2^40": (website(event_id=long(2**40) + b"e1"), MALFORMED),
+    "length 2^63 - 1": (website(event_id=long(2**63 - 1) + b"e1"), MALFORMED),
+    "length 2^63 - 1 at the end": (website(attributes=attribute(1, long(2**63 - 1))), MALFORMED),
+    "length one too long at the end": (website(attributes=attribute(1, long(2) + b"x")), MALFORMED),
+    "key of length 2^40": (website(fields=long(1) + long(2**40)), MALFORMED),
+    "a number of 11 bytes": (website(occurred_at=b"\xff" * 10 + b"\x01"), MALFORMED),
+    "a number of 65 bits": (website(occurred_at=b"\xff" * 9 + b"\x02"), MALFORMED),
+    "a number without end": (website(occurred_at=b"\xff" * 500_000), MALFORMED),
+    "2^40 entries": (website(fields=long(2**40) + text("a") + text("b")), MALFORMED),
+    "-2^40 entries": (website(fields=long(-(2**40)) + long(4) + text("a") + text("b")), MALFORMED),
+    "-2^63 entries": (website(fields=long(-(2**63)) + long(4) + text("a") + text("b")), MALFORMED),
+    "one entry more than bytes": (website(fields=long(20) + text("a") + text("b")), MALFORMED),
+    "boolean 2": (website(attributes=attribute(4, b"\x02")), MALFORMED),
+    "half a double": (website()[:-1] + long(1) + long(1) + text("a") + long(3) + b"1234", MALFORMED),
+    "bad UTF-8": (website(path=long(1) + long(2) + b"\xff\xfe"), MALFORMED),
+    "a surrogate in UTF-8": (website(path=long(1) + long(3) + b"\xed\xa0\x80"), MALFORMED),
+    "bad UTF-8 in a key": (website(fields=long(1) + long(1) + b"\xff" + text("b") + long(0)), MALFORMED),
+    "NaN": (website(attributes=attribute(3, struct.pack("<d", math.nan))), INVALID),
+    "infinity": (website(attributes=attribute(3, struct.pack("<d", math.inf))), INVALID),
+    "minus infinity": (website(attributes=attribute(3, struct.pack("<d", -math.inf))), INVALID),
+    "year 300,000": (website(occurred_at=long(9_404_938_944_000_000)), INVALID),
+    "year -300,000": (website(occurred_at=long(-9_529_262_400_000_000)), INVALID),
+    "empty event id": (website(event_id=text("")), INVALID),
+    "separator in a lead id": (website(lead_id=text("L\x1f1")), INVALID),
+    "an address for a lead": (website(lead_id=text("jane@example.com")), INVALID),
+    "half of JSON": (page_view()[:-1], MALFORMED),
+    "an open brace": (b"{", MALFORMED),
+    "JSON and more": (page_view() + b"{}", DeadLetterReason.TRAILING_BYTES),
+    "bad UTF-8 in JSON": (page_view().replace(b"L1", b"\xff"), MALFORMED),
+    "half a surrogate pair in JSON": (page_view().replace(b"L1", b"\\ud800"), MALFORMED),
+    "NaN in JSON": (page_view(a=math.nan), MALFORMED),
+    "a JSON number above all": (page_view().replace(b"1767607200000", b"1e999"), MALFORMED),
+    "a JSON integer of 2^63": (page_view(a=2**63), INVALID),
+    "a JSON integer of -2^63 - 1": (page_view(a={"b": -(2**63) - 1}), INVALID),
+    "a JSON integer of 5,000 digits": (page_view().replace(b'"L1"', b"9" * 5_000), MALFORMED),
+    "an integer of 2^63 in attributes": (page_view(attributes={"a": 2**63}), INVALID),
+    "JSON nested 100,000 deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, MALFORMED),
+    "JSON arrays nested 100,000 deep": (page_view()[:-1] + b',"a":' + b"[" * 100_000, MALFORMED),
+    "attributes that are text": (page_view(attributes="ceo"), INVALID),
+    "attributes that are a list": (page_view(attributes=["ceo"]), INVALID),
+    "no fields at all": (b"{}", DeadLetterReason.MISSING_FIELD),
+    "an empty object and a null": (b'{"type": null}', DeadLetterReason.MISSING_FIELD),
+}
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_garbage_is_refused_for_its_reason(name: str) -> None:
+    value, reason = CORPUS[name]
+    assert refusal_of(value).reason is reason
+
+
+@pytest.mark.parametrize("length", range(len(HEADER), len(website(attributes=attribute(1, text("value"))))))
+def test_a_truncated_value_is_malformed_wherever_it_ends(length: int) -> None:
+    whole = website(attributes=attribute(1, text("value")))
+    assert refusal_of(whole[:length]).reason is MALFORMED
+
+
+def test_a_value_of_exactly_the_limit_is_read() -> None:
+    value = page_view()
+    assert Decoder(max_value_bytes=len(value)).decode("topic", value).event_id == "e1"
+    with pytest.raises(DeadLetter, match="too_large"):
+        Decoder(max_value_bytes=len(value) - 1).decode("topic", value)
+
+
+def test_a_schema_id_in_a_header_is_explained() -> None:
+    with pytest.raises(DeadLetter, match="the schema id is in a header"):
+        Decoder().decode("topic", b"\x08abc", [("other", None), ("__value_schema_id", b"\x01\x02")])
+
+
+def test_a_message_never_holds_a_value() -> None:
+    secret = "jane@example.com"
+    wrong = [page_view(lead_id=secret), page_view(occurred_at=secret), page_view(attributes=secret)]
+    wrong += [page_view(type="command.adjust", points=secret), page_view(campaign=[secret] * 9, type=secret * 20)]
+    wrong += [page_view(event_id=secret + "\x00"), page_view()[:-1] + f',"{secret}"'.encode(), secret.encode()]
+    assert [str(refusal_of(value)) for value in wrong if secret in str(refusal_of(value))] == []
+
+
+# Schemas of a registry that no value is read with
+
+
+def record(*types: object, name: str = "R") -> dict[str, object]:
+    return {"type": "record", "name": name, "fields": [{"name": f"f{i}", "type": t} for i, t in enumerate(types)]}
+
+
+def chain(length: int) -> dict[str, object]:
+    """Records side by side, each holding the one before: deep without being nested."""
+    links = [record("int", name="R0"), *(record(f"R{i}", name=f"R{i + 1}") for i in range(length))]
+    return record(*links, name="Chain")
+
+
+def nested(depth: int) -> object:
+    schema: object = "string"
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+EMPTY_RECORD = record(name="Empty")
+
+POISONED_SCHEMAS: dict[str, object] = {
+    "array of nulls": record({"type": "array", "items": "null"}),
+    "array of empty records": record({"type": "array", "items": EMPTY_RECORD}),
+    "array of records of nulls": record({"type": "array", "items": record("null", EMPTY_RECORD, name="Nulls")}),
+    "array of fixed of no size": record({"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}),
+    "array of nulls in a map in a union": record(
+        ["int", {"type": "map", "values": {"type": "array", "items": "null"}}]
+    ),
+    "record in itself": record(["null", "R"]),
+    "record in an array in itself": record({"type": "array", "items": "R"}),
+    "two records in each other": record(record(["null", "R"], name="Inner")),
+    "60 arrays deep": record(nested(60)),
+    "100,000 arrays deep": '{"type":"array","items":' * 100_000,
+    "5,000 arrays deep": '{"type":"array","items":' * 5_000 + '"int"' + "}" * 5_000,
+    "a chain of 60 records": chain(60),
+    "union of nothing": record([]),
+    "union of 65 records": record([record("int", name=f"U{i}") for i in range(65)]),
+    "union in a union": record([["null", "int"], "string"]),
+    "an int": "int",
+    "a union": ["null", record("int")],
+    "a JSON number": 7,
+    "a JSON null": "null",
+    "no JSON": "{",
+    "no text": "",
+    "an unknown type": record("strnig"),
+    "fields that are no list": {"type": "record", "name": "R", "fields": 7},
+    "a field without a type": {"type": "record", "name": "R", "fields": [{"name": "a"}]},
+    "an enum without symbols": record({"type": "enum", "name": "E"}),
+    "a map without values": record({"type": "map"}),
+    "a schema of 300 KB": record("int", name="R" * 300_000),
+}
+
+
+@pytest.mark.parametrize("name", POISONED_SCHEMAS)
+@pytest.mark.parametrize("value", [b"", bytes(10), b"\xfe\xff\xff\xff\x0f", website()[10:]])
+def test_no_value_is_read_with_a_poisoned_schema(name: str, value: bytes) -> None:
+    refusal = refusal_of(b"\x00\x00\x00\x00\x01" + value, POISONED_SCHEMAS[name])
+    assert refusal.reason is DeadLetterReason.UNKNOWN_SCHEMA
+    assert refusal.detail.startswith("schema id 1: ")
+
+
+@pytest.mark.parametrize(
+    "answer", [{"schema": "{}", "schemaType": "PROTOBUF"}, {"schema": '"int"', "references": [{"name": "a"}]}, {}]
+)
+def test_a_schema_we_cannot_use_is_an_unknown_one(answer: dict[str, object]) -> None:
+    with pytest.raises(DeadLetter, match="unknown_schema: schema id 1: "):
+        Decoder(lookup=lambda _id: answer).decode("topic", b"\x00\x00\x00\x00\x01abc")
+
+
+def test_a_poisoned_schema_is_looked_at_once() -> None:
+    asked: list[int] = []
+
+    def lookup(schema_id: int) -> dict[str, object]:
+        asked.append(schema_id)
+        return {"schema": json.dumps(POISONED_SCHEMAS["array of nulls"])}
+
+    decoder = Decoder(lookup=lookup)
+    for _ in range(3):
+        with pytest.raises(DeadLetter):
+            decoder.decode("topic", b"\x00\x00\x00\x00\x01\x00")
+    assert asked == [1]
+
+
+CODE = "a'] = 1 / 0 #\n  raise SystemExit"
+
+
+@pytest.mark.parametrize("place", ["name", "field", "symbol"])
+def test_what_a_schema_says_is_never_run(place: str) -> None:
+    schema = json.loads(schema_texts()["lead_profile"])
+    schema["name"] = CODE if place == "name" else "Foreign"
+    schema["fields"][3]["type"]["symbols"] = ["A", CODE if place == "symbol" else "B"]
+    schema["fields"][2]["name"] = CODE if place == "field" else "seen_at"
+    value = b"\x00\x00\x00\x00\x01" + text("e1") + text("L1") + long(1) + long(1) + long(0)
+    assert refusal_of(value, schema).reason in (DeadLetterReason.UNKNOWN_SCHEMA, DeadLetterReason.MISSING_FIELD)
+
+
+def test_wide_records_that_share_records_are_read_in_time() -> None:
+    """Thirty levels of two fields of the level below: a thousand million values, of no bytes."""
+    levels = [
+        EMPTY_RECORD,
+        *(record(f"L{i}" if i else "Empty", f"L{i}" if i else "Empty", name=f"L{i + 1}") for i in range(30)),
+    ]
+    refusal = refusal_of(b"\x00\x00\x00\x00\x01", record(*levels, name="Wide"))
+    assert refusal.reason is DeadLetterReason.MISSING_FIELD
+
+
+def test_many_dropped_items_are_skipped_in_time() -> None:
+    items = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 1_000_000}}
+    block = long(900_000) + bytes(900_000)
+    refusal = refusal_of(b"\x00\x00\x00\x00\x01" + block, record(items))
+    assert refusal.reason is MALFORMED
