@@ -23,11 +23,18 @@ from tests.servers import (
     wait_until,
 )
 
-# The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis.
-_SLOW_IS_FINE = [HealthCheck.too_slow]
-settings.register_profile("default", max_examples=200, deadline=None, suppress_health_check=_SLOW_IS_FINE)
-settings.register_profile("nightly", max_examples=10_000, deadline=None, suppress_health_check=_SLOW_IS_FINE)
-settings.load_profile("default")  # --hypothesis-profile comes later and wins; without this, CI would get "ci"
+# The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis. What a CI variable would
+# change is set here: other histories on every run, and the failing one printed.
+for profile, examples in (("default", 200), ("nightly", 10_000)):
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        derandomize=False,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile("default")  # --hypothesis-profile comes later and wins
 
 NEEDS_KAFKA = "needs a real Kafka"
 PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased")

@@ -247,6 +247,27 @@ def test_instants_of_any_resolution_become_milliseconds(logical: str, factor: in
     assert (event.occurred_at_ms, event.fields["seen"]) == (1_767_607_200_123, -1)
 
 
+@pytest.mark.parametrize("number", [0, -1, 1, 63, 64, -64, -65, 2**31 - 1, -(2**31), 2**56, 2**62, 2**63 - 1, -(2**63)])
+def test_a_long_of_any_size_is_read(number: int) -> None:
+    assert registered(a_record({"name": "n", "type": "long"}), {**ENVELOPE, "n": number}).fields == {"n": number}
+
+
+@pytest.mark.parametrize("symbols", [1, 63, 64, 65, 200])
+def test_an_enum_of_any_size_is_read(symbols: int) -> None:
+    enum = {"type": "enum", "name": "E", "symbols": [f"S{i}" for i in range(symbols)]}
+    last = f"S{symbols - 1}"
+    assert registered(a_record({"name": "e", "type": enum}), {**ENVELOPE, "e": last}).fields == {"e": last}
+
+
+def test_a_map_in_several_blocks_with_and_without_sizes_is_read() -> None:
+    without_map = encode_single_object("lead_profile", {**PAGE_VIEW, "type": "UPDATED", "attributes": {}})[:-1]
+    a, b, c = (bytes([2, ord(key), 4, 2 * number]) for number, key in enumerate("abc"))
+    one, one_of_4_bytes, two_of_8_bytes = b"\x02", b"\x01\x08", b"\x03\x10"
+    assert decode(without_map + one + a + one + b + b"\x00").attributes == {"a": 0, "b": 1}
+    assert decode(without_map + one_of_4_bytes + a + one + b + b"\x00").attributes == {"a": 0, "b": 1}
+    assert decode(without_map + one + a + two_of_8_bytes + b + c + b"\x00").attributes == {"a": 0, "b": 1, "c": 2}
+
+
 # Identities and times
 
 

@@ -152,7 +152,9 @@ def test_our_reader_says_what_fastavro_says(case: tuple[Json, bytes]) -> None:
 
 
 @given(written(), st.data())
-def test_what_our_reader_takes_of_broken_bytes_fastavro_reads_alike(case: tuple[Json, bytes], draws: st.DataObject) -> None:
+def test_what_our_reader_takes_of_broken_bytes_fastavro_reads_alike(
+    case: tuple[Json, bytes], draws: st.DataObject
+) -> None:
     schema, value = case
     assume(value)
     assume(not has_items_without_width(schema))

@@ -146,6 +146,12 @@ CORPUS: dict[str, tuple[bytes | None, DeadLetterReason]] = {
 }
 
 
+@pytest.mark.parametrize("field", ["type", "campaign", "attributes", "path"])
+def test_the_message_names_the_field(field: str) -> None:
+    wrong = attribute(5, b"") if field == "attributes" else long(1) + long(-1) if field == "path" else long(99)
+    assert refusal_of(website(**{field: wrong})).detail.startswith(f"{field}: wanted ")
+
+
 @pytest.mark.parametrize("name", CORPUS)
 def test_garbage_is_refused_for_its_reason(name: str) -> None:
     value, reason = CORPUS[name]
@@ -198,6 +204,13 @@ def nested(depth: int) -> object:
     return schema
 
 
+def records_nested(depth: int) -> object:
+    schema: object = "int"
+    for level in range(depth):
+        schema = record(schema, name=f"R{level}")
+    return schema
+
+
 EMPTY_RECORD = record(name="Empty")
 
 POISONED_SCHEMAS: dict[str, object] = {
@@ -212,6 +225,7 @@ POISONED_SCHEMAS: dict[str, object] = {
     "record in an array in itself": record({"type": "array", "items": "R"}),
     "two records in each other": record(record(["null", "R"], name="Inner")),
     "60 arrays deep": record(nested(60)),
+    "200 records deep": records_nested(200),
     "100,000 arrays deep": '{"type":"array","items":' * 100_000,
     "5,000 arrays deep": '{"type":"array","items":' * 5_000 + '"int"' + "}" * 5_000,
     "a chain of 60 records": chain(60),
@@ -288,6 +302,16 @@ def test_wide_records_that_share_records_are_read_in_time() -> None:
 
 def test_many_dropped_items_are_skipped_in_time() -> None:
     items = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 1_000_000}}
-    block = long(900_000) + bytes(900_000)
-    refusal = refusal_of(b"\x00\x00\x00\x00\x01" + block, record(items))
-    assert refusal.reason is MALFORMED
+    for block in (long(900_000) + bytes(900_000), long(2**62) + bytes(9), long(-(2**62)) + bytes(9)):
+        refusal = refusal_of(b"\x00\x00\x00\x00\x01" + block, record(items))
+        assert refusal.reason is MALFORMED
+
+
+@pytest.mark.parametrize(
+    "type_", ["string", "bytes", "double", "boolean", "int", {"type": "fixed", "name": "F", "size": 2}]
+)
+def test_a_last_field_that_ends_one_byte_early_is_malformed(type_: object) -> None:
+    whole = {"string": text("ab"), "bytes": text("ab"), "double": bytes(8), "boolean": b"\x01", "int": long(64)}
+    value = b"\x00\x00\x00\x00\x01" + (whole[type_] if isinstance(type_, str) else b"ab")
+    assert refusal_of(value, record(type_)).reason is DeadLetterReason.MISSING_FIELD
+    assert refusal_of(value[:-1], record(type_)).reason is MALFORMED

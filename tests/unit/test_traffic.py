@@ -115,13 +115,20 @@ def test_every_story_has_events(persona: str) -> None:
     assert all(stories(persona))
 
 
-def test_a_buyer_looks_at_prices_after_taking_the_whitepaper() -> None:
+def test_buyers_who_look_at_prices_took_the_whitepaper_before() -> None:
+    looked = 0
     for events in stories("buyer"):
-        types = [event.type for event in events]
+        taken_ms = [event.occurred_at_ms for event in events if event.fields.get("form") == "whitepaper"]
         prices = [event for event in events if str(event.fields.get("path")).startswith("/pricing")]
-        whitepaper = types.index("website.form_submitted")
-        assert all(event.occurred_at_ms > events[whitepaper].occurred_at_ms for event in prices)
-        assert "profile.updated" in types
+        assert all(event.occurred_at_ms > taken_ms[0] for event in prices)
+        looked += bool(prices)
+    assert 10 <= looked <= 50
+
+
+def test_a_buyer_loses_interest_anywhere_between_the_first_visit_and_the_decision() -> None:
+    lengths = sorted(len(events) for events in stories("buyer"))
+    assert lengths[0] <= 5
+    assert lengths[-1] >= 25
 
 
 def test_some_buyers_ask_for_contact_and_some_cancel_a_meeting_or_unsubscribe() -> None:
@@ -173,11 +180,13 @@ def test_office_hours_are_those_of_the_lead() -> None:
     assert max(hours) <= 23.5
 
 
-def test_profiles_carry_the_attributes_that_models_use() -> None:
-    profiles = [event for event in events_of(traffic(leads=100)) if event.type == "profile.updated"]
+def test_profiles_carry_the_attributes_that_models_use_and_are_patchy() -> None:
+    profiles = [
+        set(event.attributes or ()) for event in events_of(traffic(leads=200)) if event.type == "profile.updated"
+    ]
     wanted = {"role", "company_size", "country", "city", "age", "buying_authority", "email_domain_type"}
-    assert len(profiles) > 30
-    assert all(event.attributes is not None and set(event.attributes) == wanted for event in profiles)
+    assert set.union(*profiles) == wanted
+    assert set.intersection(*profiles) == {"role", "country", "email_domain_type"}
 
 
 def test_a_short_span_still_has_buyers_who_ask_for_contact() -> None:

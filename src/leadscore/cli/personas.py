@@ -167,6 +167,8 @@ def _discover(stage: Stage, day: float, topic: str, campaign: str | None) -> Non
     left_ms = stage.visit(stage.office_hour(day), ("/", f"/blog/{topic}", "/product"), campaign)
     if stage.chance(0.3):
         stage.happen(left_ms, "social.engaged", asset=f"post-{topic}", campaign=campaign)
+    if stage.chance(0.08):
+        _ask_for_contact(stage, left_ms, campaign)
 
 
 def _take_whitepaper(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
@@ -206,8 +208,7 @@ def _decide(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
     if stage.chance(0.25):
         stage.happen(at_ms, "app.trial_started", campaign=campaign)
     if stage.chance(0.5):
-        left_ms = stage.visit(at_ms, ("/pricing", "/contact"), campaign)
-        stage.happen(left_ms, "website.contact_requested", path="/contact", campaign=campaign)
+        _ask_for_contact(stage, at_ms, campaign)
     if stage.chance(0.4):
         _meet(stage, day)
     if stage.chance(0.1):
@@ -216,6 +217,11 @@ def _decide(stage: Stage, day: float, topic: str, campaign: str | None) -> None:
         stage.happen(stage.office_hour(day + 1), "command.adjust", points=10, reason="met at the fair")
     if stage.chance(0.1):
         stage.happen(stage.office_hour(day + 3), "email.unsubscribe", asset=f"{topic}-1", campaign=campaign)
+
+
+def _ask_for_contact(stage: Stage, at_ms: int, campaign: str | None) -> None:
+    left_ms = stage.visit(at_ms, ("/contact",), campaign)
+    stage.happen(left_ms, "website.contact_requested", path="/contact", campaign=campaign)
 
 
 def _meet(stage: Stage, day: float) -> None:

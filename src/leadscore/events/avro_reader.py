@@ -2,8 +2,8 @@
 
 It reads what an event can hold: records and maps become dicts (a record's nulls are left out, a map's stay), scalars
 are themselves, instants are UTC milliseconds. Arrays, bytes and fixed are checked, skipped, and stand as ``DROPPED``.
-Refused: indexes out of range, negative lengths, more items than bytes, numbers that are not finite, bad UTF-8, values
-that end early or late.
+Refused: indexes out of range, negative lengths, more items than bytes, numbers of more than 64 bits, bad UTF-8, values
+that end early or late. What a number may be (finite, an instant in range) is for ``validation`` to say.
 
 RATIO
 """
@@ -65,7 +65,6 @@ class _Compiler:
             "read_long_varint": _read_long_varint,
             "read_block": _read_block,
             "malformed": _malformed_value,
-            "not_finite": _not_finite,
             "float_at": struct.Struct("<f").unpack_from,
             "double_at": struct.Struct("<d").unpack_from,
         }
@@ -124,7 +123,7 @@ class _Compiler:
             wrong = f"if v > 1: malformed({where!r}, 'a boolean of 0 or 1')"
             return ["v = data[i]", "i += 1", wrong, "v = v == 1"]
         width = {"float": 4, "double": 8}[name]
-        return [f"v = {name}_at(data, i)[0]", f"i += {width}", f"if v - v != 0: not_finite({where!r}, v)"]
+        return [f"v = {name}_at(data, i)[0]", f"i += {width}"]
 
     def _instant(self, where: str, divisor: int) -> Lines:
         lines = self._primitive("long", where)
@@ -227,7 +226,3 @@ def _malformed(detail: str) -> DeadLetter:
 
 def _malformed_value(where: str, wanted: str) -> NoReturn:
     raise _malformed(f"{where}: wanted {wanted}")
-
-
-def _not_finite(where: str, _value: float) -> NoReturn:
-    raise DeadLetter(DeadLetterReason.INVALID_FIELD, f"{where}: wanted a finite number")

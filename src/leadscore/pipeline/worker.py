@@ -77,6 +77,11 @@ class Worker:
         """Finish after this turn. Safe in a signal handler."""
         self._stopping = True
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
+
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Turn until told to stop (or ``until`` says so), then drain, commit and leave the groups."""
         with ExitStack() as ending:

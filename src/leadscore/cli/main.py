@@ -1,0 +1,56 @@
+"""The ``leadscore`` command. One module per command; this one finds it and says in one line what went wrong."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from leadscore import __version__
+from leadscore.errors import InputError, LeadscoreError
+
+COMMANDS = (
+    "demo",
+    "run",
+    "check",
+    "simulate",
+    "explain",
+    "leads",
+    "produce",
+    "topics",
+    "award_log",
+    "commands",
+)
+"""Modules of this package, in the order of the help; each adds its parser, which names its ``run``."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command: 0 done, 1 failed, 2 the input was wrong."""
+    args = _parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except LeadscoreError as error:
+        print(f"leadscore: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="leadscore", description="Event-driven lead scoring on Kafka and Redis.")
+    parser.add_argument("--version", action="version", version=f"leadscore {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        from importlib.util import find_spec
+        if find_spec(f"leadscore.cli.{name}") is None: continue  # TEMPORARY
+        import_module(f"leadscore.cli.{name}").add_parser(subparsers)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

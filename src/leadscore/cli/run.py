@@ -1,0 +1,128 @@
+"""``leadscore run``: the worker, configured by the environment."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from leadscore import __version__
+from leadscore.errors import ConfigError, LeadscoreError
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.load import load_model
+from leadscore.ops.config import Config, Role, config_sha256, describe_config, load_config
+from leadscore.ops.health import Health, serve
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.ops.logs import RepeatLimit, configure_logging, kafka_client_logger
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.steps import NoSteps, Steps
+from leadscore.pipeline.worker import Worker
+from leadscore.store.redis_store import RedisStore
+
+_log = logging.getLogger(__name__)
+
+MAX_BEAT_AGE_S = 330.0
+"""More than librdkafka's max.poll.interval.ms: a poll may be away that long."""
+CRASH_VARIABLE = "LEADSCORE_TEST_CRASH_AFTER"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run the worker",
+        description="Run the worker until SIGTERM or Ctrl-C. It is configured by LEADSCORE_... variables alone: "
+        "docs/configuration.md lists them.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on."""
+    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+    metrics = Metrics(__version__, [*config.source_topics, config.command_topic])
+    configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
+    metrics.process.set_config(config_sha256(config))
+    _log.info("starting", extra={"version": __version__, "config": describe_config(config)})
+    health = Health(_checks(config), MAX_BEAT_AGE_S)
+    server = serve(config.http_host, config.http_port, metrics, health)
+    _log.info("listening", extra={"port": server.port})
+    try:
+        worker = build_worker(config, metrics, health, crash_steps(os.environ))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopper(worker))
+        worker.run()
+    except LeadscoreError as error:
+        health.fail(str(error))
+        _log.critical("worker_stopped", extra={"error": type(error).__name__, "detail": str(error)})
+        raise
+    finally:
+        server.close()
+    return 0
+
+
+def build_worker(config: Config, metrics: Metrics, health: Health, steps: Steps, *, has_topic_ids: bool = True) -> Worker:
+    """A worker as configured. ``InputError`` where something is wrong with the configuration or the model."""
+    model = _model(config) if config.role is not Role.SCORE else None
+    store = make_store(config) if config.role is not Role.MATCH else None
+    if store is not None:
+        facts = store.check_server(allow_eviction=config.allow_eviction)
+        _log.info("redis", extra={"product": facts.product, "version": facts.version, "masters": facts.masters})
+        for warning in facts.warnings:
+            _log.warning("redis_warning", extra={"detail": warning})
+    logger = kafka_client_logger(RepeatLimit(10.0))
+    try:
+        return Worker(config, model, store, metrics, health, steps, logger, has_topic_ids=has_topic_ids)
+    except KafkaException as error:
+        raise ConfigError(f"LEADSCORE_KAFKA__...: {error.args[0].str()}") from error
+
+
+def make_store(config: Config) -> RedisStore:
+    """The store as configured; nothing is connected yet."""
+    return RedisStore([config.redis_url], config.redis_prefix, config.log_partitions, config.redis_timeout_ms / 1000)
+
+
+def crash_steps(environ: Mapping[str, str]) -> Steps:
+    """Nothing, or what ends the process at a named step: crash tests set ``step:times`` and nobody else does."""
+    asked = environ.get(CRASH_VARIABLE)
+    if not asked:
+        return NoSteps()
+    step, _, times = asked.partition(":")
+    return _CrashAfter(step, int(times or "1"))
+
+
+class _CrashAfter:
+    def __init__(self, step: str, times: int) -> None:
+        self._step = step
+        self._left = times
+
+    def passed(self, step: str) -> None:
+        if step == self._step:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _model(config: Config) -> tuple[ModelDefinition, str]:
+    if config.model is None:
+        raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
+    loaded = load_model(Path(config.model))
+    return loaded.definition, loaded.text
+
+
+def _checks(config: Config) -> list[str]:
+    stages = {Role.ALL: ("match", "score"), Role.MATCH: ("match",), Role.SCORE: ("score",)}[config.role]
+    return [f"{stage}_{what}" for stage in stages for what in ("assigned", "running")]
+
+
+def _stopper(worker: Worker) -> "signal._HANDLER":
+    def stop(_number: int, _frame: object) -> None:
+        if worker.is_stopping:
+            os._exit(3)  # asked twice: now
+        worker.stop()
+
+    return stop
