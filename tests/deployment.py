@@ -6,26 +6,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http.client import HTTPConnection
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import fastavro
 import msgspec
+import pytest
+import redis
 import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from leadscore.cli.event_bytes import avro_bytes, json_bytes
+from leadscore.cli.traffic import GeneratedEvent, topic_role_of
 from leadscore.events.event import Event
 from leadscore.log.records import Frame, LogRecord, decode
 from leadscore.model.compile import CompiledModel, compile_model
 from leadscore.model.definition import ModelDefinition
+from leadscore.pipeline.publishing import OutputRecord, avro_encoding, crossing_output
 from leadscore.pipeline.shard import Shard
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.fold import FoldSettings
-from leadscore.scoring.state import LeadState, decode_state
+from leadscore.scoring.score import score_at
+from leadscore.scoring.simulation import simulate
+from leadscore.scoring.state import LeadState, decode_state, encode_state
 from leadscore.store.fence import Fence
 from leadscore.store.redis_store import RedisStore
 from tests.servers import KafkaServer, RedisServer, wait_until
@@ -33,6 +41,60 @@ from tests.servers import KafkaServer, RedisServer, wait_until
 SOURCES = ("website", "email", "webinar", "profiles")
 LOG_PARTITIONS = 4
 OUT_OF_GROUP = {"enable.auto.commit": False, "enable.partition.eof": True, "auto.offset.reset": "earliest"}
+
+
+WANDERING_MODEL: Mapping[str, Any] = {
+    "model": "wandering",
+    "version": 1,
+    "decay": {"half_life": "30d"},
+    "groups": {"email": {"min": -80, "max": 60}},
+    "rules": {
+        "page": {"event": "website.page_view", "points": 5},
+        "pricing": {"event": "website.page_view", "where": {"path": {"matches": "^/pricing"}}, "points": 10},
+        "click": {"event": "email.click", "points": 10, "group": "email", "decay": {"half_life": "10d"}},
+        "unsubscribe": {"event": "email.unsubscribe", "points": -45, "group": "email"},
+        "attended": {"event": "webinar.attended", "points": 25},
+        "no_show": {"event": "webinar.no_show", "points": -40},
+    },
+    "thresholds": {"mql": {"enter": 50, "exit": 35}, "hot": {"enter": 80, "exit": 60}},
+}
+"""With it the leads of ``wandering_events`` cross thresholds again and again, in both directions."""
+_WANDERING_TYPES = ("website.page_view", "email.click", "email.unsubscribe", "webinar.attended", "webinar.no_show")
+
+
+def wandering_events(name: str, number: int, leads: int = 16) -> list[Event]:
+    """Events of the last two days, in no order; the same name gives the same events but for their time."""
+    random, end_ms = Random(name), now_ms()
+    events = []
+    for index in range(number):
+        event_type = random.choices(_WANDERING_TYPES, (50, 20, 8, 15, 7))[0]
+        fields = {"path": random.choice(("/", "/blog", "/pricing"))} if event_type == "website.page_view" else {}
+        occurred_ms = end_ms - random.randrange(2 * 86_400_000)
+        events.append(
+            Event(event_type, f"{name}-{index}", f"lead-{random.randrange(leads)}", occurred_ms, dict(fields))
+        )
+    return events
+
+
+FEW_RECENT_EVENTS = FoldSettings(recent_events=8)
+FEW_RECENT = {"LEADSCORE_RECENT_EVENTS": "8"}
+"""For workers whose leads shall not recognise a record that is applied twice: the protocol alone must prevent it."""
+
+
+def lead_key(event: Event) -> bytes:
+    return event.lead_id.encode()
+
+
+def event_key(event: Event) -> bytes:
+    return event.event_id.encode()
+
+
+KEYS: Mapping[str, Callable[[Event], bytes | None]] = {
+    "website": lead_key,
+    "email": event_key,
+    "webinar": lambda _: None,
+}
+"""The input topics are not keyed alike: one lead's events lie in many partitions."""
 
 
 class Deployment:
@@ -83,7 +145,8 @@ class Deployment:
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
         sizes = {word: source_partitions for word in SOURCES}
         sizes |= {"commands": 1, "log": LOG_PARTITIONS, "models": 1, "crossings": 2, "dead-letters": 1}
-        large = {"max.message.bytes": str(20 * 1024 * 1024)}
+        # Tests send events that are older than a broker keeps records by default.
+        large = {"max.message.bytes": str(20 * 1024 * 1024), "retention.ms": "-1"}
         topics = [
             NewTopic(self.topic(word), partitions, 1, config=large if word in (*SOURCES, "dead-letters") else {})
             for word, partitions in sizes.items()
@@ -110,6 +173,20 @@ class Deployment:
             count += 1
         self.producer.flush(60)
         return count
+
+    def send_traffic(self, records: Iterable[GeneratedEvent]) -> None:
+        """Produce events in the order given, under their Kafka timestamps, each topic keyed in its own way."""
+        for record in records:
+            event = record.content
+            assert isinstance(event, Event)
+            value = avro_bytes(event) or json_bytes(event)
+            key = KEYS.get(record.topic_role, lead_key)(event)
+            self.send_bytes(record.topic_role, value, record.timestamp_ms, key=key)
+        self.producer.flush(60)
+
+    def send_now(self, events: Iterable[Event]) -> None:
+        """Produce events that arrive now, whenever they occurred."""
+        self.send_traffic(GeneratedEvent(topic_role_of(event.type), now_ms(), event) for event in events)
 
     def send_bytes(self, word: str, value: bytes | None, timestamp_ms: int, **record: Any) -> None:
         while True:
@@ -152,7 +229,7 @@ class Deployment:
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         records, open_partitions = [], set(partitions)
         while open_partitions:
-            for message in consumer.consume(10_000, 0.5):
+            for message in consumer.consume(10_000, 0.1):
                 if message.error() is None:
                     records.append(message)
                 else:
@@ -162,11 +239,23 @@ class Deployment:
 
     def crossings(self) -> list[dict[str, Any]]:
         """Published crossings, decoded, repeats among them."""
-        return [decode_crossing(message.value()) for message in self.read("crossings")]
+        return [decode_crossing(message.value() or b"") for message in self.read("crossings")]
+
+    def published(self) -> dict[str, list[OutputRecord]]:
+        """Published crossings as the records they are, repeats among them, by their CloudEvents id."""
+        by_id: dict[str, list[OutputRecord]] = {}
+        for message in self.read("crossings"):
+            headers = headers_of(message)
+            crossing_id = dict(headers)["ce_id"]
+            assert isinstance(crossing_id, bytes)
+            by_id.setdefault(crossing_id.decode(), []).append(OutputRecord(message.key(), message.value(), headers))
+        return by_id
 
     def log(self) -> list[tuple[int, int, int, LogRecord]]:
         """The award log: partition, offset, timestamp, record."""
-        return [(m.partition(), m.offset(), m.timestamp()[1], decode(m.value())) for m in self.read("log")]
+        return [
+            (m.partition() or 0, m.offset() or 0, m.timestamp()[1], decode(m.value() or b"")) for m in self.read("log")
+        ]
 
     def plain_fold(self, *, settings: FoldSettings = FoldSettings()) -> tuple[dict[str, LeadState], list[Crossing]]:  # noqa: B008
         """The states and crossings that a fold of the log alone gives, in one go and one process."""
@@ -194,6 +283,36 @@ class Deployment:
                 found[lead_id] = None if data is None else decode_state(data)
         store.close()
         return found
+
+    # --- what Redis may do ---
+
+    def snapshot(self) -> "Snapshot":
+        """Everything stored of this deployment; to be taken while nothing is under way."""
+        with self._redis() as client:
+            keys = sorted(client.keys(f"{{{self.prefix}:*"))
+            return {key: (max(client.pttl(key), 0), client.dump(key)) for key in keys}
+
+    def lose_writes_since(self, snapshot: "Snapshot") -> None:
+        """What is stored is what was stored then, at once: a snapshot restored, or a replica promoted, too late."""
+        with self._redis() as client, client.pipeline(transaction=True) as change:
+            change.eval(DELETE_ALL, 0, f"{{{self.prefix}:*")
+            for key, (ttl_ms, content) in snapshot.items():
+                change.restore(key, ttl_ms, content)
+            change.execute()
+
+    def lose_everything(self) -> None:
+        """What FLUSHALL would do, but for this deployment alone."""
+        self.lose_writes_since({})
+
+    def keys(self) -> list[bytes]:
+        """Every key of this deployment."""
+        with self._redis() as client:
+            return sorted(client.keys(f"{{{self.prefix}:*"))
+
+    def _redis(self) -> "redis.Redis":
+        return redis.Redis.from_url(self.redis.url)
+
+    # --- how far it is ---
 
     def lag(self) -> int:
         """Records that the groups have not committed: of the sources by the match group, of the log by the score group."""
@@ -224,6 +343,29 @@ class Deployment:
 
         wait_until(is_done, timeout_s, "all records committed")
 
+    def wait_until_nothing_is_due(self, timeout_s: float = 30) -> None:
+        """Until every lead that time alone takes out of a threshold by now has left."""
+        store = RedisStore([self.redis.url], self.prefix, LOG_PARTITIONS)
+        until_ms = now_ms()
+
+        def nobody_is_due() -> bool:
+            looks = store.look_at_due(list(range(LOG_PARTITIONS)), until_ms, 1)
+            return not any(look.lead_ids for look in looks.values())
+
+        wait_until(nobody_is_due, timeout_s, "all leads that are due to have left")
+        store.close()
+        self.wait_until_done(timeout_s)
+
+    def wait_until_settled(self) -> None:
+        """Until everything is done, and whatever time alone makes of it as well."""
+        self.wait_until_done()
+        self.wait_until_nothing_is_due()
+
+
+Snapshot = Mapping[bytes, tuple[int, bytes]]
+"""By key: the rest of its life (ms, 0: for good) and its content as DUMP gives it."""
+DELETE_ALL = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end"
+
 
 class WorkerProcess:
     """``leadscore run`` as a process of its own."""
@@ -250,13 +392,23 @@ class WorkerProcess:
     def wait_for(self, event: str, timeout_s: float = 30) -> dict[str, Any]:
         """The first log line of that event."""
 
-        def find() -> dict[str, Any] | None:
+        def find() -> list[dict[str, Any]]:
             found = self.said(event)
             if not found:
                 self.check()
-            return found[0] if found else None
+            return found
 
-        return wait_until(find, timeout_s, f"log line {event}")
+        return wait_until(find, timeout_s, f"log line {event}")[0]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of its HTTP port."""
+        connection = HTTPConnection("127.0.0.1", self.wait_for("listening")["port"], timeout=5)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def check(self) -> None:
         """Fail loudly if it ended although nobody asked it to."""
@@ -292,6 +444,47 @@ class WorkerProcess:
 
 def fresh_shard(number: int, model: CompiledModel, settings: FoldSettings) -> Shard:
     return Shard(number, None, Fence("", -1, 0, 0, {}), lambda _: model, settings)
+
+
+def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
+    headers = message.headers() or []
+    return list(headers.items()) if isinstance(headers, dict) else headers
+
+
+def assert_exact(deployment: Deployment, events: list[Event], settings: FoldSettings = FoldSettings()) -> None:  # noqa: B008
+    """Nothing was lost and nothing counted twice.
+
+    What is stored is the plain fold of the log, byte for byte; the scores are those of the events alone, whatever the
+    log says; and what is published are the crossings of that fold, each once or more with the same record, and no other.
+    """
+    folded, crossings = deployment.plain_fold(settings=settings)
+    stored = deployment.stored(sorted({event.lead_id for event in events}))
+    states = {lead_id: state for lead_id, state in stored.items() if state is not None}
+    assert {lead_id: encode_state(state) for lead_id, state in states.items()} == {
+        lead_id: encode_state(state) for lead_id, state in folded.items()
+    }
+    at_ms = now_ms()
+    assert _points_of(deployment, states, at_ms) == pytest.approx(_points_from(deployment, events, at_ms), abs=1e-9)
+    published = {crossing_id: set(map(_comparable, each)) for crossing_id, each in deployment.published().items()}
+    assert published == {
+        crossing.id: {_comparable(crossing_output(crossing, avro_encoding(None)))} for crossing in crossings
+    }
+
+
+def _points_of(deployment: Deployment, states: Mapping[str, LeadState], at_ms: int) -> dict[str, float]:
+    model = compile_model(deployment.definition)
+    return {lead_id: score_at(state, model, at_ms).unclamped for lead_id, state in states.items()}
+
+
+def _points_from(deployment: Deployment, events: list[Event], at_ms: int) -> dict[str, float]:
+    without_thresholds = msgspec.structs.replace(deployment.definition, thresholds={})  # much faster, same scores
+    scores = simulate(without_thresholds, ((event, event.occurred_at_ms) for event in events), at_ms).scores
+    return {each.lead_id: each.engagement + each.fit for each in scores}
+
+
+def _comparable(record: OutputRecord) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]:
+    headers = ((name, text.encode() if isinstance(text, str) else text) for name, text in record.headers)
+    return record.key, record.value, tuple(headers)
 
 
 def decode_crossing(value: bytes) -> dict[str, Any]:

@@ -623,13 +623,7 @@ class _Lead:
     history: History
     standings: dict[str, Standing]
     latest_ms: int | None = None
-    erased_to_ms: int | None = None
     departures: dict[str, Departure | None] = field(default_factory=dict)
-
-    @property
-    def is_erased(self) -> bool:
-        """Nothing came since it was erased."""
-        return self.erased_to_ms is not None and not self.history.records
 
 
 @dataclass(frozen=True, slots=True)
@@ -652,6 +646,7 @@ class _World:
         self._thresholds: Plain = model.get("thresholds", {})
         self._leads: dict[str, _Lead] = {}
         self._lead_ids: set[str] = set()
+        self._erased_to_ms: dict[str, int] = {}
         self._time_ms = 0
         self.crossings: list[Plain] = []
 
@@ -668,11 +663,12 @@ class _World:
         lead_id, record = event["lead_id"], record_of(self._model, event)
         self._lead_ids.add(lead_id)
         lead = self._remembered(lead_id)
-        if not self._accepts(lead, record):
+        if not self._accepts(lead_id, lead, record):
             return
         self._leads[lead_id] = lead
         if record.type == ERASE:
-            self._leads[lead_id] = self._new_lead(erased_to_ms=record.at_ms)
+            self._erased_to_ms[lead_id] = record.at_ms
+            self._leads[lead_id] = self._new_lead()
             return
         at_ms = record.at_ms if lead.latest_ms is None else max(lead.latest_ms, record.at_ms)
         self._leave_by_time(lead_id, lead, at_ms - 1)
@@ -687,21 +683,24 @@ class _World:
 
     def score_lines(self, at_ms: int) -> list[Plain]:
         """One line per lead of the log that is not erased, by lead id, as of an instant."""
-        leads = [(lead_id, self._remembered(lead_id)) for lead_id in sorted(self._lead_ids)]
-        return [_score_line(lead_id, lead, at_ms, self._limits) for lead_id, lead in leads if not lead.is_erased]
+        leads = [(lead_id, self._remembered(lead_id)) for lead_id in sorted(self._lead_ids - self._gone())]
+        return [_score_line(lead_id, lead, at_ms, self._limits) for lead_id, lead in leads]
 
-    def _new_lead(self, erased_to_ms: int | None = None) -> _Lead:
-        standings = {name: Standing() for name in self._thresholds}
-        return _Lead(History(self._model, ()), standings, erased_to_ms=erased_to_ms)
+    def _gone(self) -> set[str]:
+        """The leads of which nothing came since they were erased."""
+        return {lead_id for lead_id in self._erased_to_ms if not self._leads[lead_id].history.records}
+
+    def _new_lead(self) -> _Lead:
+        return _Lead(History(self._model, ()), {name: Standing() for name in self._thresholds})
 
     def _remembered(self, lead_id: str) -> _Lead:
         lead = self._leads.get(lead_id)
         return self._new_lead() if lead is None or self._is_forgotten(lead) else lead
 
     def _is_forgotten(self, lead: _Lead) -> bool:
-        if lead.erased_to_ms is not None or any(standing.is_in for standing in lead.standings.values()):
-            return False
         history = lead.history
+        if not history.records or any(standing.is_in for standing in lead.standings.values()):
+            return False
         latest_ms = max(record.at_ms for record in history.records)
         if self._time_ms - latest_ms <= duration_ms(self._model.get("forget_after", "365d")):
             return False
@@ -711,8 +710,8 @@ class _World:
         flagged = history.suspended or history.reasons_against(self._time_ms)
         return not flagged and all(abs(points) < NEGLIGIBLE_POINTS for points in worth)
 
-    def _accepts(self, lead: _Lead, record: Record) -> bool:
-        if lead.erased_to_ms is not None and record.at_ms <= lead.erased_to_ms:
+    def _accepts(self, lead_id: str, lead: _Lead, record: Record) -> bool:
+        if lead_id in self._erased_to_ms and record.at_ms <= self._erased_to_ms[lead_id]:
             return False
         if not record.is_act:
             return True

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from leadscore.store.shard import DueLook, LeadWrite, ShardWrite, Store, StoredShard
+from leadscore.store.shard import DueLook, LeadWrite, ScanPlace, ShardWrite, Store, StoredShard
 
 SHARDS = 8
 DAY_MS = 86_400_000
@@ -170,6 +170,34 @@ def all_due_leads_come_page_by_page(subject: Subject) -> None:
     assert pages > 1
 
 
+def every_lead_is_found_by_a_scan(subject: Subject) -> None:
+    store = subject.store
+    assert scanned(store)[0] == {}
+    odd = ["", ":fence", "/", "}/", "{x}", "müller@例え.jp", "*", "\0"]
+    leads = {shard: {f"lead-{shard}-{number}" for number in range(700)} | set(odd) for shard in (0, 3, 7)}
+    for shard, lead_ids in leads.items():
+        states = {lead_id: lead(b"x") for lead_id in lead_ids}
+        store.write([everything(shard, None, b"f1")])
+        store.write([ShardWrite(shard=shard, expected=b"f1", fence=b"f2", leads=states)])
+    found, pages = scanned(store)
+    assert found == {shard: lead_ids | {"L1", "L2"} for shard, lead_ids in leads.items()}
+    assert pages > 1
+
+
+def scanned(store: Store) -> tuple[dict[int, set[str]], int]:
+    """All leads by shard, and the number of pages it took."""
+    found: dict[int, set[str]] = {}
+    place: ScanPlace | None = ScanPlace()
+    pages = 0
+    while place is not None:
+        page = store.scan_leads(place)
+        for shard, lead_ids in page.lead_ids.items():
+            found.setdefault(shard, set()).update(lead_ids)
+        place = page.next_place
+        pages += 1
+    return found, pages
+
+
 def erasures_are_remembered_and_forgotten(subject: Subject) -> None:
     store = subject.store
     store.write([ShardWrite(shard=0, expected=None, fence=b"f1", erased={b"a": b"1", EVERY_BYTE: EVERY_BYTE})])
@@ -278,6 +306,7 @@ CONTRACT: tuple[Callable[[Subject], None], ...] = (
     due_leads_come_most_overdue_first,
     due_times_move_and_vanish,
     all_due_leads_come_page_by_page,
+    every_lead_is_found_by_a_scan,
     erasures_are_remembered_and_forgotten,
     lead_ids_may_be_any_text,
     any_bytes_come_back_unchanged,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from leadscore.errors import Unavailable
-from leadscore.store.shard import DueLook, DuePage, ServerFacts, ShardWrite, StoredShard
+from leadscore.store.shard import DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
 
 DUE_PAGE_LEADS = 1_000
+SCAN_PAGE_LEADS = 1_000
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -87,6 +88,15 @@ class FakeStore:
             lead_ids = list(self._shard(shard).due)
             end = cursor + DUE_PAGE_LEADS
             return DuePage(lead_ids[cursor:end], end if end < len(lead_ids) else None)
+
+    def scan_leads(self, place: ScanPlace = ScanPlace()) -> LeadPage:  # noqa: B008  # a frozen value
+        with self._noted("scan_leads", place):
+            every = [(shard, lead_id) for shard, stored in self.shards.items() for lead_id in stored.leads]
+            end = place.cursor + SCAN_PAGE_LEADS
+            page: dict[int, list[str]] = {}
+            for shard, lead_id in every[place.cursor : end]:
+                page.setdefault(shard, []).append(lead_id)
+            return LeadPage(page, SCAN_PAGE_LEADS, ScanPlace(cursor=end) if end < len(every) else None)
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         with self._noted("check_server", allow_eviction):

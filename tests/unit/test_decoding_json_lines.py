@@ -7,6 +7,7 @@ from leadscore.events.event import Event
 from leadscore.events.json_lines import Line, read_line, read_lines
 
 VISIT = '{"type": "website.page_view", "event_id": "e1", "lead_id": "L1", "occurred_at": 1000}'
+AN_INSTANT = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
 
 
 def problem_of(*lines: str) -> str:
@@ -31,8 +32,7 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
     [
         (
             VISIT.replace("1000", '"2026-01-05T10:00:00"'),
-            "events.jsonl:2: occurred_at: '2026-01-05T10:00:00': "
-            "wanted integer milliseconds or ISO 8601 with an offset, from 1900 to 2200",
+            f"events.jsonl:2: occurred_at: '2026-01-05T10:00:00': wanted {AN_INSTANT}",
         ),
         (
             VISIT.replace('"lead_id": "L1", ', ""),
@@ -44,8 +44,7 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
         ),
         (
             VISIT.replace("}", ', "received_at": "soon"}'),
-            "events.jsonl:2: received_at: 'soon': "
-            "wanted integer milliseconds or ISO 8601 with an offset, from 1900 to 2200",
+            f"events.jsonl:2: received_at: 'soon': wanted {AN_INSTANT}",
         ),
     ],
 )

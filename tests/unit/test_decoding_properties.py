@@ -56,9 +56,11 @@ def any_schemas(draw: st.DrawFn, names: list[str], depth: int) -> Json:
     """A schema, or a union of different ones, of which one is a record or map at most."""
     if not draw(st.booleans()):
         return draw(schemas(names, depth))
-    branches = draw(st.lists(st.sampled_from(["null", "boolean", "long", "double", "string"]), unique=True, max_size=4))
+    branches: list[Json] = draw(
+        st.lists(st.sampled_from(["null", "boolean", "long", "double", "string"]), unique=True, max_size=4)
+    )
     branches.insert(draw(st.integers(0, len(branches))), draw(schemas(names, depth)))
-    kinds = [branch if isinstance(branch, str) else branch["type"] for branch in branches]
+    kinds = [branch["type"] if isinstance(branch, dict) else branch for branch in branches]
     assume(len(set(kinds)) == len(kinds) and not {"int", "float"} & set(kinds))
     return branches
 
@@ -70,7 +72,7 @@ def records_fields(draw: st.DrawFn, names: list[str], depth: int) -> Json:
 
 
 @st.composite
-def data(draw: st.DrawFn, schema: Json) -> Json:
+def data(draw: st.DrawFn, schema: Json) -> Json:  # noqa: PLR0911 - one per sort of schema
     """Data that fastavro writes with the schema."""
     if isinstance(schema, list):
         return draw(data(draw(st.sampled_from(schema))))

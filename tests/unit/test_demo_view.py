@@ -283,3 +283,10 @@ def test_the_summary_as_json_is_one_line_with_all_its_fields() -> None:
     text = summary_json(SUMMARY)
     assert "\n" not in text
     assert json.loads(text) == {name: getattr(SUMMARY, name) for name in DemoSummary.__struct_fields__}
+
+
+def test_a_demo_that_was_stopped_says_what_it_did_not_come_to() -> None:
+    stopped = msgspec.structs.replace(SUMMARY, events_applied=4_000, waiting=100)
+    assert stopped.adds_up
+    assert "20 dead letters + 100 not worked yet" in "\n".join(summary_lines(stopped, []))
+    assert "not worked" not in "\n".join(summary_lines(SUMMARY, []))

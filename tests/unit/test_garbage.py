@@ -225,7 +225,7 @@ POISONED_SCHEMAS: dict[str, object] = {
     "record in an array in itself": record({"type": "array", "items": "R"}),
     "two records in each other": record(record(["null", "R"], name="Inner")),
     "60 arrays deep": record(nested(60)),
-    "200 records deep": records_nested(200),
+    "300 records deep": records_nested(300),
     "100,000 arrays deep": '{"type":"array","items":' * 100_000,
     "5,000 arrays deep": '{"type":"array","items":' * 5_000 + '"int"' + "}" * 5_000,
     "a chain of 60 records": chain(60),

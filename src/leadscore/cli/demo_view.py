@@ -46,7 +46,7 @@ class DemoSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What the demo did. ``events_produced`` is the sum of the four counts that follow it.
+    """What the demo did. ``events_produced`` is the sum of the four counts that follow it, and of ``waiting``.
 
     events_produced    records given to the input topics: events, commands, duplicates and garbage
     events_applied     events and commands that became part of a lead's score
@@ -57,6 +57,7 @@ class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
     leads              leads that have a state
     seconds            from the first record produced to the last one applied
     events_per_second  events_produced / seconds
+    waiting            records the worker had not come to when the demo was stopped; 0 where it was not
     """
 
     events_produced: int
@@ -70,11 +71,12 @@ class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
     leads: int
     seconds: float
     events_per_second: float
+    waiting: int = 0
 
     @property
     def unaccounted(self) -> int:
         """Records produced of which nothing else is known; 0 when the summary adds up."""
-        accounted = self.events_applied + self.duplicates + self.ignored + self.dead_letters
+        accounted = self.events_applied + self.duplicates + self.ignored + self.dead_letters + self.waiting
         return self.events_produced - accounted
 
     @property
@@ -146,10 +148,10 @@ class LiveView:
         self._draw([*crossings, *panel], panel_rows=len(panel))
 
     def close(self, lines: Iterable[str] = ()) -> None:
-        """Leave the panel as it is, print the last lines below it and show the cursor."""
+        """Leave the panel as it is, show the cursor and print the last lines."""
         self._panel_rows = 0
-        self._stream.writelines(f"{line}\n" for line in lines)
         self._stream.write(_SHOW_CURSOR)
+        self._stream.writelines(f"{line}\n" for line in lines)
         self._stream.flush()
 
     def _draw(self, lines: Sequence[str], *, panel_rows: int) -> None:
@@ -215,6 +217,7 @@ def summary_lines(summary: DemoSummary, commands: Sequence[tuple[str, str]]) -> 
         f"{summary.events_applied:,} applied + {summary.duplicates:,} duplicates"
         f" + {summary.ignored:,} ignored + {summary.dead_letters:,} dead letters"
     )
+    parts += f" + {summary.waiting:,} not worked yet" if summary.waiting else ""
     crossings = f"{summary.crossings:,} crossings = {summary.entered:,} entered + {summary.left:,} left"
     return [
         "",

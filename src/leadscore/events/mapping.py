@@ -5,7 +5,8 @@ format of Segment and RudderStack (module ``segment``).
 """
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Hashable
+from collections.abc import Set as AbstractSet
 from math import isfinite
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,8 @@ RecordMapper = Callable[[Record], tuple[Record, Record]]
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _PRESET_KEYS = frozenset({"preset", "types"})
 _TYPE_KEYS = frozenset({"type_field", "types", "type_prefix"})
-_PROBLEM_PATH = re.compile(r"^(.*?)(?: - at `(?:key in )?\$(.*)`)?$", re.DOTALL)
+_CHOICES = {"preset": "wanted segment", "occurred_at_unit": "wanted one of s, ms, us, ns"}
+_PATH_NAME = re.compile(r"\.(\w+)")
 
 
 class TopicMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +54,7 @@ class TopicMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def load_mappings(path: str | Path) -> dict[str, TopicMapping]:
     """The mappings of a file, by topic; ``ConfigError`` naming file, path, value and what was wanted."""
     try:
-        raw = yaml.safe_load(Path(path).read_text("utf-8"))
+        raw = yaml.load(Path(path).read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): wanted a mappings file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -139,23 +141,35 @@ def _topic_mapping(entry: object, where: str) -> TopicMapping:
     return mapping
 
 
-def _forbid(given: dict[str, object], names: Set[str], where: str, wanted: str) -> None:
+def _forbid(given: dict[str, object], names: AbstractSet[str], where: str, wanted: str) -> None:
     for name in sorted(names):
         raise ConfigError(f"{where}.{name}: {given[name]!r}: wanted {wanted}")
 
 
 def _all_paths(mapping: TopicMapping) -> list[str]:
+    """Every path there is; an empty text stands for a list without any."""
     fields = [mapping.lead_id, mapping.event_id, mapping.occurred_at, mapping.type_field]
-    return [
-        single for path in [*fields, mapping.attributes, mapping.campaign, mapping.lift] for single in paths_of(path)
-    ]
+    return [path for one in [*fields, mapping.attributes, mapping.campaign] for path in paths_of(one) or [""]]
 
 
 def _entry_problem(message: str, entry: object, where: str) -> ConfigError:
     """What was wanted and where is in msgspec's message; the value is looked up for the person who wrote it."""
-    match = _PROBLEM_PATH.match(message)
-    wanted, path = (match.group(1), match.group(2) or "") if match else (message, "")
+    wanted, _, path = message.partition(" - at `$")
     value = entry
-    for name in path.strip(".").split("."):
-        value = value.get(name, value) if isinstance(value, dict) else value
-    return ConfigError(f"{where}{path}: {value!r}: {wanted}")
+    for name in _PATH_NAME.findall(path):
+        value = value[name] if isinstance(value, dict) else value
+        wanted = _CHOICES.get(name, wanted)
+    if "unknown field" in wanted:
+        wanted += ", wanted only " + ", ".join(TopicMapping.__struct_fields__)
+    return ConfigError(f"{where}{path.removesuffix('`')}: {value!r}: {wanted}")
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML, in which the same key twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(problem=f"the key {key!r} twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)

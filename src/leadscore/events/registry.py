@@ -4,11 +4,10 @@ An id that the registry confirms unknown is a dead letter; anything else that go
 """
 
 import base64
-import socket
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
-from typing import NoReturn, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -22,6 +21,8 @@ UNKNOWN_ID_REMEMBERED_S = 5.0
 MAX_UNKNOWN_IDS = 1_000
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
+_KINDS = {401: "unauthorized", 403: "unauthorized", 429: "overloaded"}
+_REFUSED_SCHEMA = {409: "one compatible with its earlier versions", 422: "a valid schema"}
 _ANSWER = msgspec.json.Decoder(dict[str, object])
 
 
@@ -51,63 +52,62 @@ class RegistryClient:
         """The registry's answer for an id: ``schema`` (text), ``schemaType``, ``references``."""
         if self._unknown_until_s.get(schema_id, 0.0) > self._clock():
             raise _unknown_id(schema_id)
-        try:
-            answer = self._call(Request(f"{self._url}/schemas/ids/{schema_id}", headers=self._headers))  # noqa: S310 - http(s) only
-        except HTTPError as error:
-            if _is_confirmed_unknown(error):
-                self._remember_unknown(schema_id)
-                raise _unknown_id(schema_id) from error
-            _raise_unavailable(error)
-        if not isinstance(answer.get("schema"), str):
-            raise _unavailable("bad_answer", "an answer without a schema")
+        status, answer = self._call("GET", f"schemas/ids/{schema_id}")
+        if _is_confirmed_unknown(status, answer):
+            self._remember_unknown(schema_id)
+            raise _unknown_id(schema_id)
+        if status != HTTPStatus.OK or not isinstance(answer.get("schema"), str):
+            raise _unavailable_by(status)
         return answer
 
     def register(self, subject: str, schema: str) -> int:
         """Register a schema text under a subject and return its id; the same text again returns the same id."""
         body = msgspec.json.encode({"schema": schema, "schemaType": "AVRO"})
-        url = f"{self._url}/subjects/{quote(subject, safe='')}/versions"
-        try:
-            answer = self._call(Request(url, data=body, headers=self._headers, method="POST"))  # noqa: S310 - http(s) only
-        except HTTPError as error:
-            if error.code in (409, 422):
-                wanted = "compatible with its earlier versions" if error.code == 409 else "a valid schema"
-                raise ConfigError(
-                    f"schema registry: subject {subject}: the schema is refused, wanted one {wanted}"
-                ) from error
-            _raise_unavailable(error)
+        status, answer = self._call("POST", f"subjects/{quote(subject, safe='')}/versions", body)
+        if status in _REFUSED_SCHEMA:
+            wanted = _REFUSED_SCHEMA[status]
+            raise ConfigError(f"schema registry: subject {subject}: the schema is refused: wanted {wanted}")
         schema_id = answer.get("id")
-        if type(schema_id) is not int:
-            raise _unavailable("bad_answer", "an answer without an id")
+        if status != HTTPStatus.OK or type(schema_id) is not int:
+            raise _unavailable_by(status)
         return schema_id
 
-    def _call(self, request: Request) -> dict[str, object]:
-        """One request; ``HTTPError`` for a status that is not 2xx, ``Unavailable`` for what is no answer at all."""
-        deadline_s = self._clock() + self._timeout_s
+    def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, object]]:
+        """Ask once: status, and the object in the answer (empty if it is none); ``Unavailable`` without an answer."""
+        request = Request(f"{self._url}/{path}", body, self._headers, method=method)  # noqa: S310 - see __init__
         try:
-            with urlopen(request, timeout=self._timeout_s) as response:  # noqa: S310 - the address begins with http
-                return _ANSWER.decode(self._read(cast("HTTPResponse", response), deadline_s))
-        except HTTPError:
-            raise
+            return self._exchange(request)
         except TimeoutError as error:
-            raise _unavailable("timeout", f"no answer in {self._timeout_s:g} s") from error
+            raise self._timed_out() from error
         except URLError as error:
-            timed_out = isinstance(error.reason, TimeoutError | socket.timeout)
-            raise _unavailable("timeout" if timed_out else "connection", str(error.reason)) from error
+            if isinstance(error.reason, TimeoutError):
+                raise self._timed_out() from error
+            raise _unavailable("connection", str(error.reason)) from error
         except (OSError, HTTPException) as error:
             raise _unavailable("connection", type(error).__name__) from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise _unavailable("bad_answer", "the answer is not a JSON object") from error
+
+    def _exchange(self, request: Request) -> tuple[int, dict[str, object]]:
+        deadline_s = self._clock() + self._timeout_s
+        try:
+            response = urlopen(request, timeout=self._timeout_s)  # noqa: S310 - see __init__
+        except HTTPError as error:
+            response = error  # an answer like any other
+        with response:
+            return response.status, _object_in(self._read(response, deadline_s))
 
     def _read(self, response: HTTPResponse, deadline_s: float) -> bytes:
         """The whole answer. The socket's own timeout starts anew with every byte; this one does not."""
-        chunks = []
+        body = b""
         while chunk := response.read1(65_536):
-            chunks.append(chunk)
-            if sum(map(len, chunks)) > MAX_ANSWER_BYTES:
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
                 raise _unavailable("bad_answer", f"more than {MAX_ANSWER_BYTES} bytes")
             if self._clock() > deadline_s:
-                raise _unavailable("timeout", f"the answer is not complete after {self._timeout_s:g} s")
-        return b"".join(chunks)
+                raise self._timed_out()
+        return body
+
+    def _timed_out(self) -> Unavailable:
+        return _unavailable("timeout", f"no whole answer in {self._timeout_s:g} s")
 
     def _remember_unknown(self, schema_id: int) -> None:
         """Only for a moment: the id may be registered just now."""
@@ -117,21 +117,21 @@ class RegistryClient:
         self._unknown_until_s[schema_id] = now_s + UNKNOWN_ID_REMEMBERED_S
 
 
-def _is_confirmed_unknown(error: HTTPError) -> bool:
-    """A registry says so with an error code of its own; a bare 404 may be a proxy's or a wrong address."""
-    if error.code != 404:
-        return False
+def _object_in(body: bytes) -> dict[str, object]:
     try:
-        code = _ANSWER.decode(error.read(65_536)).get("error_code")
-    except (OSError, HTTPException, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return str(code).startswith("404")
+        return _ANSWER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
 
 
-def _raise_unavailable(error: HTTPError) -> NoReturn:
-    kinds = {401: "unauthorized", 403: "unauthorized", 429: "overloaded"}
-    kind = kinds.get(error.code, "server_error" if error.code >= 500 else "bad_answer")
-    raise _unavailable(kind, f"HTTP status {error.code}") from error
+def _is_confirmed_unknown(status: int, answer: dict[str, object]) -> bool:
+    """A registry says so with an error code of its own; a bare 404 may be a proxy's or a wrong address."""
+    return status == HTTPStatus.NOT_FOUND and str(answer.get("error_code")).startswith("404")
+
+
+def _unavailable_by(status: int) -> Unavailable:
+    kind = _KINDS.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_answer")
+    return _unavailable(kind, f"HTTP status {status}, wanted a registry's answer")
 
 
 def _unknown_id(schema_id: int) -> DeadLetter:

@@ -123,7 +123,7 @@ def _scalars(fields: Record) -> dict[str, FieldValue]:
         elif type(value) is dict:
             scalars.update(_without_nulls(_flat(value, f"{name}.", "", 2)))
         elif value is not None and not isinstance(value, list | tuple):
-            scalars[name] = _scalar(value, name)
+            scalars[name] = _number_or_flag(value, "", name)
     return scalars
 
 
@@ -131,11 +131,14 @@ def _flat(source: Record, prefix: str, where: str, depth: int) -> dict[str, Fiel
     """The scalars of a nested dict under dotted names, nulls among them; sequences and what is too deep is dropped."""
     flat: dict[str, FieldValue] = {}
     for name, value in source.items():
-        if type(value) is dict:
+        path = prefix + name
+        if type(value) is str or value is None:
+            flat[path] = value
+        elif type(value) is dict:
             if depth < MAX_DEPTH:
-                flat.update(_flat(value, f"{prefix}{name}.", where, depth + 1))
+                flat.update(_flat(value, f"{path}.", where, depth + 1))
         elif not isinstance(value, list | tuple):
-            flat[f"{prefix}{name}"] = _scalar(value, f"{where}{prefix}{name}")
+            flat[path] = _number_or_flag(value, where, path)
     return flat
 
 
@@ -143,11 +146,11 @@ def _without_nulls(values: dict[str, FieldValue]) -> dict[str, FieldValue]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _scalar(value: object, field: str) -> FieldValue:
+def _number_or_flag(value: object, where: str, path: str) -> FieldValue:
     if type(value) is int and not -(2**63) <= value < 2**63:
-        raise FieldProblem(field, value, "an integer of 64 bits")
+        raise FieldProblem(where + path, value, "an integer of 64 bits")
     if type(value) is float and not isfinite(value):
-        raise FieldProblem(field, value, "a finite number")
+        raise FieldProblem(where + path, value, "a finite number")
     return cast("FieldValue", value)
 
 

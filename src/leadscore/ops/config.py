@@ -164,7 +164,7 @@ class Config:
         duration_ms("0s", "1m"), "200ms", "Shortest time between two commits of offsets."
     )
     alignment_wait_ms: int = _setting(
-        duration_ms("0s", "1h"), "1s", "How long the merge by time waits for an empty source partition; 0s: no merge."
+        duration_ms("0s", "1h"), "10s", "How long the merge by time waits for an empty source partition; 0s: no merge."
     )
     alignment_buffer: int = _setting(
         whole_number(1, 1_000_000), "5000", "Records held per source partition while merging by time."

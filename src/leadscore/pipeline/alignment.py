@@ -2,7 +2,8 @@
 
 A merge of the partitions' heads: within a partition always offset order. A record may go once every other partition has
 a later one at hand, or is at its end. A partition that has nothing at hand and is not known to be at its end is waited
-for, but not for ever; one that is far ahead fills its buffer and is paused. Best effort: scores do not depend on it.
+for, but not for ever: its broker may be down. One that is far ahead fills its buffer and is paused. Best effort: scores
+do not depend on it.
 """
 
 from collections import deque
@@ -11,6 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 Record = TypeVar("Record")
 Key = TypeVar("Key", bound=Hashable)
+
+LONG_AGO_MS = -(1 << 62)
 
 
 class Flow(NamedTuple, Generic[Key]):
@@ -25,7 +28,7 @@ class _Partition(Generic[Record]):
 
     def __init__(self) -> None:
         self.records: deque[tuple[int, Record]] = deque()
-        self.latest_ms = -(1 << 62)
+        self.latest_ms = LONG_AGO_MS
         self.at_end = False
         self.is_paused = False
         self.waited_since_ms: int | None = None
@@ -105,15 +108,18 @@ class Alignment(Generic[Key, Record]):
         """Everything up to here may go: nothing earlier is still to come, or it was waited for long enough."""
         bounds = []
         for partition in self._partitions.values():
+            if partition.at_end:
+                continue
             if partition.records:
-                if not partition.at_end:
-                    bounds.append(partition.latest_ms)
-            elif not partition.at_end:
-                if partition.waited_since_ms is None:
-                    partition.waited_since_ms = now_ms
-                if now_ms - partition.waited_since_ms < self._wait_ms:
-                    return -(1 << 62)
+                bounds.append(partition.latest_ms)
+            elif self._is_waited_for(partition, now_ms):
+                bounds.append(LONG_AGO_MS)
         return min(bounds, default=None)
+
+    def _is_waited_for(self, partition: _Partition[Record], now_ms: int) -> bool:
+        if partition.waited_since_ms is None:
+            partition.waited_since_ms = now_ms
+        return now_ms - partition.waited_since_ms < self._wait_ms
 
 
 def _bounded(partitions: list[_Partition[Record]], safe_ms: int | None, most: int) -> int | None:

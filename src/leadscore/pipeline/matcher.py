@@ -17,7 +17,7 @@ from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Fram
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.alignment import Alignment
+from leadscore.pipeline.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
 from leadscore.pipeline.kafka import committed_offsets, log_bounds
 from leadscore.pipeline.publishing import Origin, dead_letter_headers
@@ -110,6 +110,8 @@ class MatchStage:
 
     def reached_ms(self, now_s: float) -> int:
         """The Kafka time up to which everything assigned here is matched; now, when there is nothing left to do."""
+        if self._starting or not self.subscription.is_settled:
+            return LONG_AGO_MS  # what has waited for this worker may be older than any tick
         now_ms = int(now_s * 1000)
         if self._held:
             return min(message.timestamp()[1] for message in self._held)
@@ -144,10 +146,12 @@ class MatchStage:
     def _start_partitions(self) -> None:
         committed = committed_offsets(self._consumer, [TopicPartition(*partition) for partition in self._starting])
         topic_ids = self._parts.topic_ids()
+        # All of them before the first one starts: a question to a broker waits for the fetch that is under way there.
+        bounds = {partition: log_bounds(self._consumer, *partition) for partition in self._starting}
         while self._starting:
             partition = self._starting[0]
             try:
-                offset = self._first_offset(partition, committed[partition])
+                offset = self._first_offset(partition, committed[partition], bounds[partition])
             except PartitionStopped as stopped:
                 self._stop(partition, str(stopped))
             else:
@@ -156,10 +160,10 @@ class MatchStage:
                 self._alignment.assign([partition])
             self._starting.pop(0)
 
-    def _first_offset(self, partition: Partition, committed: int | None) -> int:
+    def _first_offset(self, partition: Partition, committed: int | None, bounds: tuple[int, int]) -> int:
         if committed is None:
             return int(OFFSET_BEGINNING)
-        low, high = log_bounds(self._consumer, *partition)
+        low, high = bounds
         if committed < low or committed > high:
             raise PartitionStopped(
                 f"{partition[0]}/{partition[1]}: the committed offset {committed} is not in the topic, which holds "
@@ -175,6 +179,7 @@ class MatchStage:
     def _accept(self, messages: list[Message]) -> None:
         alignment, read = self._alignment, self._read
         key: Partition = ("", -1)
+        fresh: set[Partition] = set()
         for message in messages:
             error = message.error()
             topic, number = message.topic(), message.partition()
@@ -185,10 +190,22 @@ class MatchStage:
                 if offset > read.get(key, -1):  # the client has been seen to deliver an offset twice
                     read[key] = offset
                     alignment.add(key, message.timestamp()[1], message)
+                    fresh.add(key)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 alignment.at_end(key)
             else:
                 self._client_error(key, error)
+        for key in fresh:
+            if self._is_at_end(key):
+                alignment.at_end(key)
+
+    def _is_at_end(self, partition: Partition) -> bool:
+        """Whether what was read is all there was at the last fetch; the client says so itself only a fetch later."""
+        try:
+            bounds = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
+        except KafkaException:
+            return False
+        return bounds is not None and 0 <= bounds[1] <= self._read[partition] + 1
 
     def _client_error(self, partition: Partition, error: KafkaError) -> None:
         if error.fatal():
@@ -219,6 +236,7 @@ class MatchStage:
         batch = self._deliveries.begin(work.offsets)
         self._log_frames(work, batch)
         self._publish_dead_letters(work, batch)
+        self._parts.steps.passed("matched")
         work.count(self._parts.metrics)
 
     def _retry(self, now_s: float, attempt: Callable[[], None]) -> None:

@@ -61,9 +61,14 @@ class _Owned:
     publish_from: int
     """Crossings caused below are published already."""
     tick_offset: int | None = None
-    """The last tick that was appended and is not applied yet; -1 while Kafka has not said where it is."""
+    """Where the last tick was appended; -1 while Kafka has not said where."""
     review_cursor: int | None = None
     """Where looking at every lead in a threshold, because the model changed, goes on."""
+
+    @property
+    def has_tick_under_way(self) -> bool:
+        """Whether a tick was appended and is not applied yet. It may come back before Kafka's answer where it is."""
+        return self.tick_offset is not None and not 0 <= self.tick_offset <= self.shard.offset
 
 
 class ScoreStage:
@@ -233,7 +238,6 @@ class ScoreStage:
             for offset, _, crossing in crossings[number]:
                 if offset >= owned.publish_from:
                     self._produce_crossing(batch, crossing)
-            self._applied_tick(owned)
         self._count(written, crossings)
 
     def _produce_crossing(self, batch: Batch, crossing: Crossing) -> None:
@@ -271,6 +275,8 @@ class ScoreStage:
         for number in written:
             counts = self._owned[number].shard.take_counts()
             metrics.score.awards.labels("applied").inc(counts.applied)
+            metrics.score.awards.labels("duplicate").inc(counts.duplicates)
+            metrics.score.awards.labels("rejected").inc(counts.rejected)
             metrics.score.awards.labels("skipped_replay").inc(counts.replayed)
             by_time = sum(1 for _, _, crossing in crossings[number] if crossing.cause is Cause.TIME)
             metrics.score.leads_left_by_time.inc(by_time)
@@ -322,8 +328,10 @@ class ScoreStage:
         committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in wanted])
         topic_id = self._parts.log_topic_id()
         stored = self._parts.store.read_shards(wanted)
+        # All of them before the first shard starts: a question to a broker waits for the fetch that is under way there.
+        bounds = {number: log_bounds(self._consumer, topic, number) for number in wanted}
         for number in wanted:
-            low, high = log_bounds(self._consumer, topic, number)
+            low, high = bounds[number]
             fence = stored[number].fence
             try:
                 known = None if fence is None else decode_fence(fence)
@@ -392,7 +400,7 @@ class ScoreStage:
         ready = [
             number
             for number, owned in self._owned.items()
-            if number not in self._unreconciled and owned.tick_offset is None and self._has_caught_up(number)
+            if number not in self._unreconciled and not owned.has_tick_under_way and self._has_caught_up(number)
         ]
         if not ready:
             return
@@ -435,10 +443,6 @@ class ScoreStage:
             partition=owned.shard.number,
         )
         self._parts.metrics.score.ticks.inc()
-
-    def _applied_tick(self, owned: _Owned) -> None:
-        if owned.tick_offset is not None and 0 <= owned.tick_offset <= owned.shard.offset:
-            owned.tick_offset = None
 
 
 @dataclass(frozen=True, slots=True)

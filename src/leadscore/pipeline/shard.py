@@ -31,9 +31,11 @@ ModelOfVersion = Callable[[int], CompiledModel]
 
 
 class FoldCounts(msgspec.Struct):
-    """What became of the awards of a batch."""
+    """What became of the awards of a batch; an award is one of the first four."""
 
     applied: int = 0
+    duplicates: int = 0
+    rejected: int = 0
     replayed: int = 0
     ticks: int = 0
 
@@ -165,7 +167,14 @@ class Shard:
             topic = frame.sources[award.source].topic
             crossings += self._apply(award, topic, context)
             touched[award.lead_id] = None
+        self._count_unchanged(context)
         return crossings
+
+    def _count_unchanged(self, context: FoldContext) -> None:
+        """Awards that changed nothing were counted as applied until here."""
+        self.counts.applied -= context.duplicates + context.rejected
+        self.counts.duplicates += context.duplicates
+        self.counts.rejected += context.rejected
 
     def _apply(self, award: Award, topic: str, context: FoldContext) -> list[Crossing]:
         self.counts.applied += 1

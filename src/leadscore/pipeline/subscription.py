@@ -17,7 +17,7 @@ SEEK_TIMEOUT_S = 10.0
 
 
 class Subscription:
-    """Assigned partitions of one consumer.
+    """Assigned partitions of one consumer; it is not ``is_settled`` before the first assignment, nor between two.
 
     ``drain`` gets the partitions about to be revoked, and keeps within a budget of its own; ``cooperative`` says that the
     consumer's assignor moves partitions one by one.
@@ -29,6 +29,7 @@ class Subscription:
         self.consumer = consumer
         self._assign = consumer.incremental_assign if cooperative else consumer.assign
         self.assigned: set[Partition] = set()
+        self.is_settled = False
         self.assigned_count = 0
         self.revoked_count = 0
         self.lost_count = 0
@@ -96,6 +97,7 @@ class Subscription:
             if partitions:
                 consumer.pause(partitions)
             names = _names(partitions)
+            self.is_settled = True
             self.assigned |= set(names)
             self._fresh += names
             self.assigned_count += len(names)
@@ -115,6 +117,7 @@ class Subscription:
         self.lost_count += len(partitions)
 
     def _take_away(self, names: list[Partition]) -> None:
+        self.is_settled = False
         self.assigned -= set(names)
         self._gone += names
 

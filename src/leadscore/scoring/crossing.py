@@ -84,9 +84,11 @@ def iso_instant(instant_ms: int) -> str:
 
 
 def as_json_object(crossing: Crossing) -> dict[str, object]:
-    """The names of design 1.7, instants as ISO 8601."""
-    named = msgspec.to_builtins(crossing)
-    for name in ("occurred_at", "decided_at", "projected_exit_at"):
-        instant_ms = named.pop(f"{name}_ms")
-        named[name] = None if instant_ms is None else iso_instant(instant_ms)
-    return dict(named)
+    """The names of design 1.7, in its order; instants as ISO 8601."""
+    named: dict[str, object] = {}
+    for name, value in msgspec.to_builtins(crossing).items():
+        if name.endswith("_ms"):
+            named[name.removesuffix("_ms")] = None if value is None else iso_instant(value)
+        else:
+            named[name] = value
+    return named

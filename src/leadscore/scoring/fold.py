@@ -41,7 +41,7 @@ from leadscore.model.matching import event_hash
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
 from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.recent import at_of, find, time_of
-from leadscore.scoring.score import EPSILON, Score, attribute_points, rule_points, score_at
+from leadscore.scoring.score import EPSILON, Score, known_attribute_points, rule_points, score_at
 from leadscore.scoring.state import (
     AttributeState,
     LeadState,
@@ -85,6 +85,10 @@ class FoldContext:
     model_of_version: Callable[[int], CompiledModel]
     log_time_ms: int
     settings: FoldSettings
+    duplicates: int = 0
+    """Events that changed nothing because the lead knows them; counted here because hardly any event is one."""
+    rejected: int = 0
+    """Events that changed nothing because they are retracted, or erased with their lead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def fold_award(state: LeadState | None, award: Award, topic: str | None, context
         state = new_state(model.version, occurred_ms)
     is_event = not award.type.startswith("command.")
     hashed = event_hash(award.event_id)
-    if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed):
+    if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed, context):
         return state, NO_CROSSINGS
     tau_ms = max(latest_ms(state), occurred_ms)
     crossings: list[Crossing] = []
@@ -142,16 +146,23 @@ def fold_tick(state: LeadState | None, lead_id: str, time_ms: int, context: Fold
     return state, crossings
 
 
-def remembered(state: LeadState | None, context: FoldContext) -> LeadState | None:
-    """The state under the model in force, or nothing if the lead is forgotten by the log's time (design 1.9)."""
-    if state is None:
-        return None
+def under_model_in_force(state: LeadState, context: FoldContext) -> LeadState:
+    """The state, its totals following the model version in force."""
     model = context.model
     if state.model_version != model.version:
         migrate(state, context.model_of_version(state.model_version), model)
         if any(known.is_in for known in state.thresholds):
             flags_of(state).under_model_since_ms = context.model_since_ms
             state.due_ms = latest_ms(state)
+    return state
+
+
+def remembered(state: LeadState | None, context: FoldContext) -> LeadState | None:
+    """The state under the model in force, or nothing if the lead is forgotten by the log's time (design 1.9)."""
+    if state is None:
+        return None
+    model = context.model
+    state = under_model_in_force(state, context)
     if context.log_time_ms - state.latest_record_ms > model.forget_after_ms and _is_worthless(state, context):
         return None
     return state
@@ -160,14 +171,14 @@ def remembered(state: LeadState | None, context: FoldContext) -> LeadState | Non
 def _is_worthless(state: LeadState, context: FoldContext) -> bool:
     """Out of every threshold, no lasting flag, and nothing it did or is worth a hundredth of a point any more.
 
-    Points of conditions are no part of it: ``quiet`` would keep every lead for ever.
+    Points of conditions, and of attributes without a value, are no part of it: they would keep every lead for ever.
     """
     model, at_ms = context.model, context.log_time_ms
     if any(known.is_in for known in state.thresholds) or is_suspended(state):
         return False
     rules = ((model.rules.get(rule_id), total) for rule_id, total in zip(state.rules, state.totals, strict=True))
     points = [rule_points(rule, total, state, at_ms) for rule, total in rules if rule is not None]
-    points += [points for _, points in attribute_points(state, model)]
+    points += known_attribute_points(state, model)
     return all(abs(worth) < FORGOTTEN_BELOW_POINTS for worth in points) and disqualified(state, model, at_ms) is None
 
 
@@ -204,9 +215,15 @@ def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:
     return latest[1]
 
 
-def _is_acceptable(state: LeadState, hashed: bytes) -> bool:
-    """Neither among the recent events nor retracted."""
-    return find(state.rows, hashed) < 0 and (state.flags is None or hashed not in state.flags.retracted)
+def _is_acceptable(state: LeadState, hashed: bytes, context: FoldContext) -> bool:
+    """Neither among the recent events nor retracted; the context counts those that are."""
+    if find(state.rows, hashed) >= 0:
+        context.duplicates += 1
+        return False
+    if state.flags is not None and hashed in state.flags.retracted:
+        context.rejected += 1
+        return False
+    return True
 
 
 # --- step 2: apply the record ------------------------------------------------------------------------------------------

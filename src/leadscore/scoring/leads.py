@@ -37,6 +37,7 @@ def apply_award(states: States, erasures: Erasures, award: Award, topic: str | N
         _erase(states, erasures, award, context)
         return NO_CROSSINGS
     if erasures and _is_erased(erasures, award, context.log_time_ms):
+        context.rejected += 1
         return NO_CROSSINGS
     states[award.lead_id], crossings = fold_award(states.get(award.lead_id), award, topic, context)
     return crossings

@@ -96,6 +96,16 @@ def fit_of(state: LeadState, model: CompiledModel) -> float:
     return model.fit_low if total < model.fit_low else model.fit_high if total > model.fit_high else total
 
 
+def known_attribute_points(state: LeadState, model: CompiledModel) -> list[float]:
+    """Points of the model's attributes that have a value."""
+    current = current_attributes(state.flags) if state.flags is not None else {}
+    return [
+        float(value.points)
+        for attribute_id, value in current.items()
+        if attribute_id in model.attributes and value.points is not None
+    ]
+
+
 def attribute_points(state: LeadState, model: CompiledModel) -> list[tuple[int, float]]:
     """Points per attribute of the model, by attribute id."""
     current = current_attributes(state.flags) if state.flags is not None else {}

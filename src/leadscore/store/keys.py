@@ -49,6 +49,17 @@ class ShardKeys:
         return self.lead_prefix + lead_id
 
 
+def lead_pattern(prefix: str) -> str:
+    """What the keys of all leads of a deployment look like, as Redis's SCAN wants it."""
+    return f"{{{prefix}:*}}/*"
+
+
+def tag_and_lead_of(key: str) -> tuple[str, str]:
+    """The hash tag and the lead id in a lead's key."""
+    tag, _, lead_id = key[1:].partition("}/")
+    return tag, lead_id
+
+
 def slot_of(tag: str) -> int:
     """The Redis Cluster slot of a hash tag: CRC16 (XMODEM) of it."""
     return crc_hqx(tag.encode(), 0) % SLOTS

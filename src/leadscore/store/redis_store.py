@@ -11,12 +11,13 @@ from typing import cast
 from redis.exceptions import NoScriptError
 
 from leadscore.errors import ConfigError
-from leadscore.store.keys import ShardKeys
+from leadscore.store.keys import ShardKeys, lead_pattern, shard_tags, tag_and_lead_of
 from leadscore.store.routing import Argument, Call, Reply, Router
-from leadscore.store.shard import DueLook, DuePage, ServerFacts, ShardWrite, StoredShard
+from leadscore.store.shard import DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
 
 MGET_KEYS = 1_000
 DUE_PAGE_LEADS = 1_000
+SCAN_KEYS = 1_000
 
 _NO_TTL = 0
 _DELETE = -1
@@ -32,6 +33,8 @@ class RedisStore:
 
     def __init__(self, urls: Sequence[str], prefix: str, shards: int, timeout_s: float = 2.0) -> None:
         self._keys = [ShardKeys(prefix, shard, shards) for shard in range(shards)]
+        self._shard_by_tag = {tag: shard for shard, tag in enumerate(shard_tags(prefix, shards))}
+        self._lead_pattern = lead_pattern(prefix)
         self._router = Router(urls, timeout_s)
         self._script = files("leadscore.store").joinpath("write_shard.lua").read_text(encoding="utf-8")
         self._script_sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
@@ -94,6 +97,21 @@ class RedisStore:
         [reply] = self._router.call([Call(keys.slot, ("ZSCAN", keys.due, cursor, "COUNT", DUE_PAGE_LEADS))])
         next_cursor, members = cast("tuple[bytes, list[Reply]]", reply)
         return DuePage(_lead_ids(members[::2]), int(next_cursor) or None)
+
+    def scan_leads(self, place: ScanPlace = ScanPlace()) -> LeadPage:  # noqa: B008  # a frozen value
+        """A page of all leads of all shards."""
+        command = ("SCAN", place.cursor, "MATCH", self._lead_pattern, "COUNT", SCAN_KEYS)
+        reply, masters = self._router.call_master(place.master, command)
+        next_cursor, keys = cast("tuple[bytes, list[bytes]]", reply)
+        lead_ids: dict[int, list[str]] = {}
+        for key in keys:
+            tag, lead_id = tag_and_lead_of(key.decode())
+            if tag in self._shard_by_tag:  # else of a deployment with another number of shards
+                lead_ids.setdefault(self._shard_by_tag[tag], []).append(lead_id)
+        if int(next_cursor):
+            return LeadPage(lead_ids, SCAN_KEYS, ScanPlace(place.master, int(next_cursor)))
+        is_last = place.master + 1 >= masters
+        return LeadPage(lead_ids, SCAN_KEYS, None if is_last else ScanPlace(place.master + 1))
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         """Facts of the server; ``ConfigError`` where a master may evict keys and that is not allowed."""

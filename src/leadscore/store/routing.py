@@ -105,6 +105,15 @@ class Router:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
+    def call_master(self, number: int, command: Command) -> tuple[Reply, int]:
+        """The reply of one master, counted from 0, and how many there are; ``Unavailable`` as for ``call``."""
+        try:
+            masters = self._current_topology().masters
+            [reply] = self._exchange([(masters[number] if number < len(masters) else None, command)])
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return reply, len(masters)
+
     def close(self) -> None:
         """Close all connections; the next call opens new ones."""
         for connection in self._connections.values():

@@ -4,7 +4,7 @@ A shard is the state of one log partition; states, fences and crossings are byte
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -56,6 +56,21 @@ class DuePage(msgspec.Struct, frozen=True):
     next_cursor: int | None
 
 
+class ScanPlace(NamedTuple):
+    """How far a scan of all leads has come: a master of the cluster, and Redis's cursor in it."""
+
+    master: int = 0
+    cursor: int = 0
+
+
+class LeadPage(msgspec.Struct, frozen=True):
+    """Some leads by shard, out of about ``keys_seen`` keys; ``next_place`` is ``None`` after the last page."""
+
+    lead_ids: dict[int, list[str]]
+    keys_seen: int
+    next_place: ScanPlace | None
+
+
 class ServerFacts(msgspec.Struct, frozen=True):
     """What the server says about itself; ``eviction_policy`` is ``None`` where it does not tell."""
 
@@ -95,6 +110,13 @@ class Store(Protocol):
         """All due leads of a shard, page by page.
 
         A lead that is due all the while comes at least once. After ``Unavailable`` begin again at 0.
+        """
+
+    def scan_leads(self, place: ScanPlace = ScanPlace()) -> LeadPage:  # noqa: B008  # a frozen value
+        """All leads of all shards, page by page: for people's lists, read-only, never used by the worker.
+
+        A lead that is there all the while comes at least once (unless the cluster moves slots meanwhile); the work is
+        that of walking over every key of the database. After ``Unavailable`` begin again.
         """
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:

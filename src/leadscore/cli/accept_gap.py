@@ -1,0 +1,182 @@
+"""``leadscore log accept-gap``: an operator lets a shard go on although log records are lost (design 2.4).
+
+The worker stops a partition whose log no longer holds what the stored states lack. Accepting the gap lets it go on at
+the oldest record held. What the lost records awarded is lost; the source offsets in the fence stay, so that nothing
+counts twice.
+"""
+
+import argparse
+import os
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+
+from leadscore.cli.kafka_session import KafkaSession, records_between
+from leadscore.cli.options import number_from_0
+from leadscore.cli.run import make_store
+from leadscore.errors import ConfigError, PartitionStopped, Unavailable
+from leadscore.log.records import Frame, decode
+from leadscore.ops.config import Config, load_config
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.pipeline.kafka import committed_offsets, log_bounds, partition_count, topic_ids
+from leadscore.pipeline.reconcile import Facts, decide
+from leadscore.store.fence import Fence
+from leadscore.store.fence import decode as decode_fence
+from leadscore.store.fence import encode as encode_fence
+from leadscore.store.shard import Store
+
+REQUEST_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What accepting the gap does. ``committed`` is the committed offset to set, ``None`` where it stays."""
+
+    fence: Fence
+    committed: int | None
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "accept-gap",
+        help="let a stopped log partition go on at the oldest record held",
+        description="Let a log partition that stopped because records are lost go on at the oldest record held. What "
+        "the lost records awarded is lost with them. Without --yes it only says what it found and would do.",
+    )
+    parser.add_argument("--partition", type=number_from_0, required=True, metavar="N", help="the log partition")
+    parser.add_argument("--yes", action="store_true", help="do it")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Say what was found; 0 if the gap was accepted, 1 if not. ``ConfigError`` where there is no gap."""
+    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+    session = KafkaSession(config)
+    with ExitStack() as closes:
+        consumer = closes.enter_context(closing(session.consumer(config.score_group)))
+        store = closes.enter_context(closing(make_store(config)))
+        _check_partition(args.partition, config, consumer)
+        stored = store.read_shards([args.partition])[args.partition].fence
+        facts = _facts(config, session, consumer, (args.partition, stored))
+        print("\n".join(_found(facts)))
+        _refuse_without_gap(facts)
+        decision = decision_of(facts, _first_version(consumer, config.log_topic, facts))
+        print(_would_do(decision, facts, config))
+        if not args.yes:
+            print("Nothing was changed. To do it, repeat with --yes.")
+            return 1
+        if decision.committed is not None:
+            _commit(session, config, args.partition, decision.committed)
+        _replace(store, args.partition, stored, decision.fence)
+    print("Done. A worker that owns the partition goes on within half a minute.")
+    return 0
+
+
+def decision_of(facts: Facts, first_version: int) -> Decision:
+    """Where the shard goes on, and with what; ``first_version`` is for shards that lost their fence."""
+    fence = facts.fence or Fence(facts.log_topic_id, -1, first_version, 0, {})
+    offset = facts.low - 1
+    since_ms, sources = fence.model_since_ms, fence.sources
+    accepted = Fence(facts.log_topic_id, offset, fence.model_version, since_ms, sources)
+    return Decision(accepted, facts.low if _is_of_another_log(facts) else None)
+
+
+def _is_of_another_log(facts: Facts) -> bool:
+    """Whether the committed offset says nothing about this log: kept, it would hold back crossings of new records."""
+    if facts.committed is None:
+        return False
+    recreated = facts.fence is not None and facts.fence.log_topic_id != facts.log_topic_id
+    return recreated or facts.committed > facts.high
+
+
+def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
+    partitions = partition_count(consumer, config.log_topic)
+    if partitions != config.log_partitions:
+        raise ConfigError(
+            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted that"
+        )
+    if number >= partitions:
+        raise ConfigError(f"--partition: {number}: wanted one of the log's, 0 to {partitions - 1}")
+
+
+def _facts(config: Config, session: KafkaSession, consumer: Consumer, shard: tuple[int, bytes | None]) -> Facts:
+    number, stored = shard
+    topic_id = topic_ids(session.admin(), [config.log_topic], has_topic_ids=True)[config.log_topic]
+    low, high = log_bounds(consumer, config.log_topic, number)
+    committed = committed_offsets(consumer, [TopicPartition(config.log_topic, number)])[config.log_topic, number]
+    fence = None if stored is None else decode_fence(stored)
+    return Facts(number, fence, committed, low, high, topic_id)
+
+
+def _found(facts: Facts) -> list[str]:
+    fence = facts.fence
+    applied = "no state" if fence is None else f"states up to offset {fence.offset} of topic id {fence.log_topic_id}"
+    return [
+        f"log partition {facts.partition}",
+        f"  in Redis:  {applied}",
+        f"  committed: {'nothing' if facts.committed is None else f'offset {facts.committed}'}",
+        f"  the log:   holds offsets {facts.low} to {facts.high - 1}, topic id {facts.log_topic_id}",
+    ]
+
+
+def _refuse_without_gap(facts: Facts) -> None:
+    try:
+        decide(facts, rebuild=True)
+    except PartitionStopped:
+        return
+    if facts.committed is not None and facts.committed > facts.high:
+        return
+    lost = "" if facts.fence is not None else "; LEADSCORE_ON_STATE_LOSS=rebuild restores the state from the log"
+    raise ConfigError(f"--partition: {facts.partition}: there is no gap to accept: the log holds all it needs{lost}")
+
+
+def _first_version(consumer: Consumer, topic: str, facts: Facts) -> int:
+    """The model version of the oldest frame held: a shard without a fence begins with it, were a tick to come first."""
+    if facts.fence is not None:
+        return facts.fence.model_version
+    for message in records_between(consumer, TopicPartition(topic, facts.partition, facts.low), facts.high):
+        record = decode(message.value() or b"")
+        if isinstance(record, Frame):
+            return record.model_version
+    return 0
+
+
+def _would_do(decision: Decision, facts: Facts, config: Config) -> str:
+    goes_on = f"Accepting the gap: the partition goes on at offset {facts.low}"
+    if decision.committed is not None:
+        return (
+            f"{goes_on}. The committed offset of group {config.score_group}, which is of another log, becomes "
+            f"{decision.committed}: for that all workers must be stopped."
+        )
+    lost = facts.low - (0 if facts.fence is None else facts.fence.offset + 1)
+    return f"{goes_on}; {lost} records are lost." if lost > 0 else f"{goes_on}."
+
+
+def _commit(session: KafkaSession, config: Config, number: int, offset: int) -> None:
+    """First the committed offset, then the fence: in between the partition is still stopped."""
+    wanted = ConsumerGroupTopicPartitions(config.score_group, [TopicPartition(config.log_topic, number, offset)])
+    try:
+        answers = session.admin().alter_consumer_group_offsets([wanted], request_timeout=REQUEST_TIMEOUT_S)
+        _raise_first([each.error for each in answers[config.score_group].result().topic_partitions or []])
+    except KafkaException as failure:
+        error = failure.args[0]
+        if error.code() in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP):
+            raise ConfigError(
+                f"--yes: group {config.score_group} has running workers, and the committed offset cannot be set under "
+                "them: stop all workers, then repeat. Nothing was changed."
+            ) from failure
+        raise Unavailable("kafka", error.name(), f"setting the committed offset: {error.str()}") from failure
+
+
+def _raise_first(errors: list[KafkaError | None]) -> None:
+    for error in errors:
+        if error is not None:
+            raise KafkaException(error)
+
+
+def _replace(store: Store, number: int, stored: bytes | None, fence: Fence) -> None:
+    wanted = encode_fence(fence)
+    if store.replace_fence(number, stored, wanted) != wanted:
+        raise PartitionStopped(f"log partition {number}: the fence changed meanwhile, and was left alone: look again")

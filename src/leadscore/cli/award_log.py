@@ -1,0 +1,184 @@
+"""``leadscore log``: records of the award log as JSON lines, by lead or by partition and offset."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from leadscore.cli import accept_gap
+from leadscore.cli.kafka_session import KafkaSession, records_between
+from leadscore.cli.options import number_from_0, number_from_1
+from leadscore.errors import ConfigError, Unavailable
+from leadscore.log.records import (
+    ADJUST,
+    ADJUST_RULE_ID,
+    Award,
+    Frame,
+    LogFormatError,
+    Source,
+    Tick,
+    decode,
+    partition_of,
+    stable_id,
+)
+from leadscore.model.compile import attribute_tests
+from leadscore.model.definition import ModelDefinition
+from leadscore.ops.config import Config, load_config
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.pipeline.kafka import log_bounds, partition_count
+from leadscore.scoring.crossing import iso_instant
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What stands behind the ids of one model version."""
+
+    rules: Mapping[int, str]
+    attributes: Mapping[int, str]
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command, its options, and ``accept-gap``."""
+    parser = subparsers.add_parser(
+        "log",
+        help="print the award log",
+        description="Print the records of the award log as JSON lines, up to its end when the command started: all, "
+        "one partition's, or those of one lead. Configured by the worker's LEADSCORE_... variables.",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--lead", metavar="ID", help="the awards of this lead alone")
+    which.add_argument("--partition", type=number_from_0, metavar="N", help="the records of this partition alone")
+    parser.add_argument(
+        "--from",
+        type=number_from_0,
+        dest="start",
+        metavar="OFFSET",
+        help="begin here (default: the oldest record held)",
+    )
+    parser.add_argument("--limit", type=number_from_1, metavar="N", help="so many lines at most (default: all)")
+    parser.set_defaults(run=run)
+    accept_gap.add_parser(parser.add_subparsers(metavar="[accept-gap]"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the records; ``InputError`` for wrong options, ``Unavailable`` without Kafka."""
+    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+    if args.start is not None and args.lead is None and args.partition is None:
+        raise ConfigError(f"--from: {args.start}: offsets belong to a partition: wanted --partition or --lead too")
+    session = KafkaSession(config)
+    with closing(session.consumer(f"{config.group}-tool")) as consumer:
+        partitions = partition_count(consumer, config.log_topic)
+        names = _names_by_version(session)
+        lines = (
+            line
+            for number in _wanted(args, config, partitions)
+            for message in _records(consumer, config.log_topic, number, args.start)
+            if (line := record_object(message, names, args.lead)) is not None
+        )
+        for line in islice(lines, args.limit):
+            print(json.dumps(line))
+    return 0
+
+
+def record_object(message: Message, names: Mapping[int, Names], lead_id: str | None) -> dict[str, object] | None:
+    """A log record as plain JSON values; with ``lead_id`` what it has of that lead, ``None`` where that is nothing."""
+    where: dict[str, object] = {
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "timestamp": iso_instant(message.timestamp()[1]),
+    }
+    try:
+        record = decode(message.value() or b"")
+    except LogFormatError as error:
+        return {**where, "type": "unreadable", "problem": str(error)}
+    if isinstance(record, Tick):
+        return _tick_object(where, record, lead_id)
+    awards = [award for award in record.awards if lead_id in (None, award.lead_id)]
+    return {**where, **_frame_object(record, awards, names)} if awards else None
+
+
+def _tick_object(where: dict[str, object], tick: Tick, lead_id: str | None) -> dict[str, object] | None:
+    lead_ids = [each for each in tick.lead_ids if lead_id in (None, each)]
+    if not lead_ids:
+        return None
+    return {**where, "type": "tick", "time": iso_instant(tick.time_ms), "lead_ids": lead_ids}
+
+
+def _frame_object(frame: Frame, awards: list[Award], names: Mapping[int, Names]) -> dict[str, object]:
+    known = names.get(frame.model_version, Names({ADJUST_RULE_ID: ADJUST}, {}))
+    return {
+        "type": "frame",
+        "model_version": frame.model_version,
+        "awards": [_award_object(award, frame.sources[award.source], known) for award in awards],
+    }
+
+
+def _award_object(award: Award, source: Source, names: Names) -> dict[str, object]:
+    """An award; the name of a rule or attribute is ``null`` where the version in the models topic does not tell."""
+    return {
+        "lead_id": award.lead_id,
+        "event_id": award.event_id,
+        "type": award.type,
+        "occurred_at": iso_instant(award.occurred_at_ms),
+        "campaign": award.campaign,
+        "rules": [
+            {"name": names.rules.get(given.rule_id), "id": given.rule_id, "points": given.points}
+            for given in award.rules
+        ],
+        "attributes": [
+            {"name": names.attributes.get(given.attribute_id), "id": given.attribute_id, "points": given.points}
+            for given in award.attributes
+        ],
+        "target": award.target,
+        "source": {
+            "topic": source.topic,
+            "topic_id": source.topic_id,
+            "partition": source.partition,
+            "offset": award.offset,
+        },
+    }
+
+
+def names_of(definition: ModelDefinition) -> Names:
+    """The names behind the ids of a version."""
+    attributes = [*definition.fit.attributes, *(test.name for test in attribute_tests(definition))]
+    rules = {stable_id(name): name for name in definition.rules}
+    return Names({**rules, ADJUST_RULE_ID: ADJUST}, {stable_id(name): name for name in attributes})
+
+
+def _names_by_version(session: KafkaSession) -> dict[int, Names]:
+    """The names of every version in the models topic; none where it cannot be read: the log is still worth printing."""
+    try:
+        models = session.models()
+        return {version: names_of(models.definition(version)) for version in models.versions()}
+    except (ConfigError, Unavailable) as error:
+        sys.stderr.write(f"rules have no names below: {error}\n")
+        return {}
+
+
+def _wanted(args: argparse.Namespace, config: Config, partitions: int) -> list[int]:
+    if args.lead is not None:
+        if partitions != config.log_partitions:
+            raise ConfigError(
+                f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted "
+                "that number, it decides where each lead lives"
+            )
+        return [partition_of(args.lead, partitions)]
+    if args.partition is None:
+        return list(range(partitions))
+    if args.partition >= partitions:
+        raise ConfigError(f"--partition: {args.partition}: wanted one of the log's, 0 to {partitions - 1}")
+    return [int(args.partition)]
+
+
+def _records(consumer: Consumer, topic: str, number: int, start: int | None) -> Iterator[Message]:
+    low, high = log_bounds(consumer, topic, number)
+    if start is not None and start < low:
+        sys.stderr.write(f"partition {number}: the log holds offsets {low} to {high - 1}: beginning at {low}\n")
+    return records_between(consumer, TopicPartition(topic, number, max(low, start or 0)), high)

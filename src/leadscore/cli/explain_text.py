@@ -1,0 +1,140 @@
+"""What ``explain`` prints for people: the score, the thresholds, and a table that adds up. A view in, lines out."""
+
+from leadscore.cli.columns import aligned, bar, length_of_time, minute
+from leadscore.cli.lead_view import Fading, LeadView, Standing
+from leadscore.scoring.explanation import Adjustment, Part
+from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
+
+LEAST_BAR_CELLS = 8
+MOST_BAR_CELLS = 24
+COLUMNS_BESIDE_BAR = 84
+"""What the table takes besides the bars, about."""
+
+_HEADER = ("", "now", "", "granted", "events", "latest", "half gone", "gone")
+_NUMBERS = (1, 3, 4)
+_FLOOR_OR_CEILING = {"rule": "the rule's max", "group": "the group's min or max", "fit": "min or max of the fit"}
+
+
+def explain_lines(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
+    """The explanation, about so many columns wide."""
+    cells = min(max(columns - COLUMNS_BESIDE_BAR, LEAST_BAR_CELLS), MOST_BAR_CELLS)
+    table = _Table(view, cells, unicode=unicode)
+    return [*_head(view), "", *_thresholds(view), "", *aligned(table.rows(), _NUMBERS), *_notes(view)]
+
+
+def _head(view: LeadView) -> list[str]:
+    line = view.line
+    grade = f", grade {line.grade}" if line.grade else ""
+    lines = [
+        f"Lead {line.lead_id} on {minute(line.explanation.at_ms)} UTC, {view.model} version {view.model_version}",
+        f"Score {line.score:.2f}: {line.band} (engagement {line.engagement:.2f}, fit {line.fit:.2f}{grade})",
+    ]
+    if not view.scored:
+        lines.append("Nothing is known of this lead: it has the score of a newcomer.")
+    if line.disqualified is not None:
+        lines.append(f"Disqualified: {line.disqualified}")
+    if view.suspended:
+        lines.append("Suspended: it enters no threshold until a resume command.")
+    return lines
+
+
+def _thresholds(view: LeadView) -> list[str]:
+    lines = [f"{known.threshold}: {_standing(known, view)}" for known in view.standings]
+    soonest = view.next_exit
+    if soonest is not None and soonest.projected_exit is not None:
+        at_ms, cause = soonest.projected_exit
+        away = length_of_time(at_ms - view.explanation.at_ms)
+        why = "disqualified" if cause.value == "DISQUALIFIED" else f"below {soonest.exit_level:g}"
+        return [*lines, f"Next change by time alone: leaves {soonest.threshold} in {away}, on {minute(at_ms)}, {why}."]
+    return [*lines, "Time alone changes no threshold."]
+
+
+def _standing(known: Standing, view: LeadView) -> str:
+    at_ms, score = view.explanation.at_ms, view.line.score
+    if known.is_in:
+        since = "" if known.entered_ms is None else f" since {minute(known.entered_ms)}"
+        return f"in{since} ({length_of_time(at_ms - (known.entered_ms or at_ms))}), leaves below {known.exit_level:g}"
+    missing = known.enter_level - score
+    wants = [f"enters at {known.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
+    wants += [f"needs {gate.what} {gate.wanted}, has {gate.current}" for gate in known.gates]
+    if known.cooldown_until_ms is not None:
+        wants.append(f"not before {minute(known.cooldown_until_ms)} (cooldown)")
+    return "out, " + "; ".join(wants)
+
+
+class _Table:
+    """The parts by group, with what the clamps took, down to the score."""
+
+    def __init__(self, view: LeadView, cells: int, *, unicode: bool) -> None:
+        self._view = view
+        self._cells = cells
+        self._unicode = unicode
+        self._at_ms = view.explanation.at_ms
+        parts = view.explanation.parts
+        self._most = max([abs(part.points) for part in parts], default=0.0)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Rows of eight cells; the second column adds up to the last row."""
+        parts = self._view.explanation.parts
+        rows: list[tuple[str, ...]] = [_HEADER]
+        groups = dict.fromkeys(part.group for part in parts if part.part != "attribute")
+        for group in sorted(groups, key=lambda name: (name is None, name or "")):
+            rows.append(_heading("other rules" if group is None else group))
+            rows += self._section([part for part in parts if part.part != "attribute" and part.group == group])
+            rows += self._clamps("group", group)
+        attributes = [part for part in parts if part.part == "attribute"]
+        if attributes:
+            rows.append(_heading("fit"))
+        rows += [*self._section(attributes), *self._clamps("fit", "fit"), *self._clamps("score", "score")]
+        return [*rows, ("score", f"{self._view.line.score:.2f}", "", "", "", "", "", "")]
+
+    def _section(self, parts: list[Part]) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
+        for part in sorted(parts, key=lambda each: (-each.points, each.name)):
+            rows.append(self._part(part))
+            if part.part == "rule":
+                rows += self._clamps("rule", part.name)
+        return rows
+
+    def _part(self, part: Part) -> tuple[str, ...]:
+        share = part.points / self._most if self._most else 0.0
+        fades = part.part == "rule" and abs(part.points) >= FORGOTTEN_BELOW_POINTS
+        fading = self._view.fading.get(part.name) if fades else None
+        latest = "" if part.latest_event_ms is None else f"{length_of_time(self._at_ms - part.latest_event_ms)} ago"
+        return (
+            f"  {part.name}",
+            f"{part.points:.2f}",
+            bar(share, self._cells, unicode=self._unicode),
+            f"{part.granted:.2f}",
+            str(part.count) if part.part == "rule" else "",
+            latest if part.part == "rule" else {"condition": "while it is true"}.get(part.part, ""),
+            *self._fading(fading),
+        )
+
+    def _fading(self, fading: Fading | None) -> tuple[str, str]:
+        if fading is None:
+            return "", ""
+        return self._away(fading.half_gone_ms), self._away(fading.gone_ms)
+
+    def _away(self, instant_ms: int | None) -> str:
+        return "never" if instant_ms is None else f"in {length_of_time(instant_ms - self._at_ms)}"
+
+    def _clamps(self, clamp: str, name: str | None) -> list[tuple[str, ...]]:
+        found = [each for each in self._view.explanation.adjustments if (each.clamp, each.name) == (clamp, name)]
+        return [(f"  {_clamp_text(each)}", f"{each.points:+.2f}", "", "", "", "", "", "") for each in found]
+
+
+def _heading(text: str) -> tuple[str, ...]:
+    return (text, "", "", "", "", "", "", "")
+
+
+def _clamp_text(adjustment: Adjustment) -> str:
+    if adjustment.clamp == "score":
+        return "floor of the score" if adjustment.points > 0 else "ceiling of the score"
+    return f"{'raised' if adjustment.points > 0 else 'cut'} by {_FLOOR_OR_CEILING[adjustment.clamp]}"
+
+
+def _notes(view: LeadView) -> list[str]:
+    if not any(part.part == "rule" for part in view.explanation.parts):
+        return []
+    return ["", "now: points at this instant; granted: when they were given; gone: less than 0.01 is left."]

@@ -1,0 +1,88 @@
+"""Kafka as the command-line tools use it: the worker's clients without its log, and a partition read to its end."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from leadscore.errors import ConfigError, Unavailable
+from leadscore.ops.config import Config
+from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer
+from leadscore.pipeline.models import ModelsTopic
+
+SILENCE_TIMEOUT_S = 30.0
+
+
+class KafkaSession:
+    """Clients for one command. ``ConfigError`` where librdkafka refuses the properties."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._logger = _silent_logger()
+
+    def admin(self) -> AdminClient:
+        """A client for topics and committed offsets."""
+        with refused_properties():
+            return make_admin(self._config.kafka, self._logger)
+
+    def producer(self) -> Producer:
+        """The worker's producer."""
+        with refused_properties():
+            return make_producer(self._config.kafka, f"{self._config.group}-tool", self._logger)
+
+    def consumer(self, group: str) -> Consumer:
+        """A consumer that joins no group until it subscribes, which no command does."""
+        with refused_properties():
+            return make_consumer(self._config.kafka, group, "range", self._logger)
+
+    def models(self) -> ModelsTopic:
+        """The versions of the model, read from Kafka."""
+        with refused_properties():
+            models = ModelsTopic(self._config.kafka, self._config.models_topic, None, self._logger)
+            models.read()
+            return models
+
+
+@contextmanager
+def refused_properties() -> Iterator[None]:
+    """Properties that librdkafka refuses are a ``ConfigError``."""
+    try:
+        yield
+    except KafkaException as error:
+        raise ConfigError(f"LEADSCORE_KAFKA__...: librdkafka refuses the properties: {error.args[0].str()}") from error
+
+
+def records_between(consumer: Consumer, partition: TopicPartition, end: int) -> Iterator[Message]:
+    """The records of a partition from its offset on, up to ``end``; ``Unavailable`` where none comes for long."""
+    if partition.offset >= end:
+        return
+    consumer.assign([partition])
+    heard_s = time.monotonic()
+    while True:
+        message = consumer.poll(0.5)
+        if message is None:
+            if time.monotonic() - heard_s > SILENCE_TIMEOUT_S:
+                raise Unavailable("kafka", "timeout", f"reading {partition.topic}/{partition.partition}")
+            continue
+        heard_s = time.monotonic()
+        error = message.error()
+        offset = message.offset() or 0
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # it has no public name
+            return
+        if error is not None:
+            raise Unavailable("kafka", error.name(), f"reading {partition.topic}/{partition.partition}: {error.str()}")
+        if offset >= end:
+            return
+        yield message
+        if offset == end - 1:
+            return
+
+
+def _silent_logger() -> logging.Logger:
+    """Without it librdkafka says every failed attempt to connect; a command says once that nothing answers."""
+    logger = logging.getLogger("leadscore.cli.kafka_client")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger

@@ -1,0 +1,158 @@
+"""Everything ``explain`` says about a lead, as values: parts, fading, standing with each threshold. No text in here."""
+
+import math
+
+import msgspec
+
+from leadscore.cli.stored_leads import LeadAt
+from leadscore.model.compile import GRADES, CompiledModel, CompiledRule, CompiledThreshold
+from leadscore.scoring.explanation import Explanation
+from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS, is_suspended, standing
+from leadscore.scoring.score import EPSILON, rule_points
+from leadscore.scoring.simulation import LeadScore, score_line
+from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
+from leadscore.scoring.timeline import Exit, next_exit
+
+
+class Fading(msgspec.Struct, frozen=True):
+    """When a rule's points of now are half gone, and all but gone; ``None`` where they never are."""
+
+    half_gone_ms: int | None
+    gone_ms: int | None
+
+
+class Gate(msgspec.Struct, frozen=True):
+    """Something besides the score that keeps the lead out of a threshold now: ``current`` is not ``wanted``."""
+
+    what: str
+    current: str
+    wanted: str
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How the lead stands with one threshold; instants are UTC ms."""
+
+    threshold: str
+    is_in: bool
+    enter_level: float
+    exit_level: float
+    entered_ms: int | None
+    projected_exit: Exit | None
+    gates: list[Gate]
+    cooldown_until_ms: int | None
+
+
+class LeadView(msgspec.Struct, frozen=True, kw_only=True):
+    """A lead at an instant; ``fading`` is by rule, ``scored`` whether anything is known of the lead."""
+
+    model: str
+    model_version: int
+    scored: bool
+    suspended: bool
+    latest_record_ms: int | None
+    line: LeadScore
+    ceiling: float
+    fading: dict[str, Fading]
+    standings: list[Standing]
+
+    @property
+    def explanation(self) -> Explanation:
+        """The parts and adjustments that add up to the score."""
+        return self.line.explanation
+
+    @property
+    def next_exit(self) -> Standing | None:
+        """The threshold the lead leaves first if nothing else happens."""
+        leaving = [(known.projected_exit, known) for known in self.standings if known.projected_exit is not None]
+        return min(leaving, key=lambda pair: pair[0].at_ms)[1] if leaving else None
+
+
+def view_of(lead: LeadAt) -> LeadView:
+    """The lead with its projections."""
+    state, model = lead.state, lead.context.model
+    line = score_line(lead.lead_id, state, lead.context, lead.at_ms)
+    return LeadView(
+        model=model.name,
+        model_version=model.version,
+        scored=state is not None,
+        suspended=state is not None and is_suspended(state),
+        latest_record_ms=None if state is None else state.latest_record_ms,
+        line=line,
+        ceiling=model.ceiling,
+        fading={} if state is None else _fading(state, model, lead.at_ms),
+        standings=[_standing(threshold, line, state, model) for threshold in model.thresholds],
+    )
+
+
+def _fading(state: LeadState, model: CompiledModel, at_ms: int) -> dict[str, Fading]:
+    found = {}
+    for rule_id, total in zip(state.rules, state.totals, strict=True):
+        rule = model.rules.get(rule_id)
+        if rule is not None:
+            found[rule.name] = _fading_of(rule, total, state, at_ms)
+    return found
+
+
+def _fading_of(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> Fading:
+    points = abs(rule_points(rule, total, state, at_ms))
+    if points < FORGOTTEN_BELOW_POINTS:
+        return Fading(None, None)
+    half_life_ms = rule.fading.half_life_ms
+    if half_life_ms is not None:
+        gone_ms = at_ms + half_life_ms * math.log2(points / FORGOTTEN_BELOW_POINTS)
+        return Fading(at_ms + round(half_life_ms), round(gone_ms))
+    return _fading_by_day(rule, total, state, at_ms)
+
+
+def _fading_by_day(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> Fading:
+    """Points that age in whole days change at midnight only; those without decay never do."""
+    points = abs(rule_points(rule, total, state, at_ms))
+    today = at_ms // DAY_MS
+    half_gone_ms: int | None = None
+    for day in range(today + 1, today + 2 + len(rule.fading.weights or ())):
+        left = abs(rule_points(rule, total, state, day * DAY_MS))
+        if half_gone_ms is None and left <= points / 2:
+            half_gone_ms = day * DAY_MS
+        if left < FORGOTTEN_BELOW_POINTS:
+            return Fading(half_gone_ms, day * DAY_MS)
+    return Fading(half_gone_ms, None)
+
+
+def _standing(threshold: CompiledThreshold, line: LeadScore, state: LeadState | None, model: CompiledModel) -> Standing:
+    known = None if state is None else standing(state, threshold)
+    is_in = known is not None and known.is_in
+    at_ms = line.explanation.at_ms
+    over_ms = 0 if known is None else known.entered_ms + threshold.cooldown_ms
+    return Standing(
+        threshold=threshold.name,
+        is_in=is_in,
+        enter_level=threshold.enter,
+        exit_level=threshold.exit,
+        entered_ms=None if known is None else known.entered_ms,
+        projected_exit=_projected(state, model, (threshold, known), at_ms),
+        gates=[] if is_in else _closed_gates(threshold, line),
+        cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,
+    )
+
+
+def _projected(
+    state: LeadState | None, model: CompiledModel, place: tuple[CompiledThreshold, ThresholdState | None], at_ms: int
+) -> Exit | None:
+    threshold, known = place
+    if state is None or known is None or not known.is_in:
+        return None
+    return next_exit(state, model, (threshold, known), at_ms)
+
+
+def _closed_gates(threshold: CompiledThreshold, line: LeadScore) -> list[Gate]:
+    gates = []
+    grade = threshold.require_grade
+    if grade is not None and GRADES.index(line.grade) > GRADES.index(grade):
+        gates.append(Gate("grade", line.grade, grade))
+    for what, points, least in (
+        ("engagement", line.engagement, threshold.require_engagement),
+        ("fit", line.fit, threshold.require_fit),
+    ):
+        if points < least - EPSILON:
+            gates.append(Gate(what, f"{points:.2f}", f"{least:g}"))
+    return gates

@@ -1,0 +1,261 @@
+"""``leadscore list``: the leads of a threshold or a band, best first: the daily view."""
+
+import argparse
+import heapq
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple, TextIO
+
+import msgspec
+
+from leadscore.cli.columns import aligned, length_of_time
+from leadscore.cli.options import number_from_1
+from leadscore.cli.run import make_store
+from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_model_option, model_versions
+from leadscore.errors import ConfigError
+from leadscore.ops.config import load_config
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.scoring.crossing import Reason, iso_instant
+from leadscore.scoring.explanation import top_reasons
+from leadscore.scoring.fold import disqualified, is_suspended, standing
+from leadscore.scoring.score import Score, score_at
+from leadscore.scoring.state import LeadState
+from leadscore.store.shard import ScanPlace, Store
+
+DEFAULT_LIMIT = 50
+DEFAULT_SCAN_LIMIT = 100_000
+
+Page = tuple[dict[int, list[str]], int]
+"""Lead ids by shard, and about how many keys it took to find them."""
+
+
+class Choice(NamedTuple):
+    """Which leads are wanted: of one threshold, of one band, or (neither) of any threshold."""
+
+    threshold: str | None
+    band: str | None
+
+
+class ListedLead(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the list; instants are UTC ms.
+
+    ``entered_ms`` is when it entered the threshold asked for; without one, when it last entered any that it is in.
+    """
+
+    lead_id: str
+    score: float
+    band: str
+    grade: str
+    thresholds: list[str]
+    disqualified: str | None
+    suspended: bool
+    reason: Reason | None
+    entered_ms: int | None
+    latest_record_ms: int
+    at_ms: int
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "list",
+        help="list the leads of a threshold or a band, best first",
+        description="List leads from Redis, best first; without an option those in any threshold. The cost: thresholds "
+        "read the leads that are in one (an index has them); a band walks over the keys of all leads, in pages that "
+        "block Redis for about a millisecond. Either way one state in memory per lead looked at, and two round trips "
+        "per thousand.",
+    )
+    wanted = parser.add_mutually_exclusive_group()
+    wanted.add_argument("--threshold", metavar="NAME", help="leads that are in this threshold")
+    wanted.add_argument("--band", choices=("cold", "warm", "hot"), help="leads whose score is in this band")
+    parser.add_argument(
+        "--limit",
+        type=number_from_1,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help=f"so many leads (default: {DEFAULT_LIMIT})",
+    )
+    parser.add_argument(
+        "--scan-limit",
+        type=number_from_1,
+        default=DEFAULT_SCAN_LIMIT,
+        metavar="N",
+        help=f"look at about so many keys at most (default: {DEFAULT_SCAN_LIMIT})",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object per lead, one a line")
+    add_model_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list, and on standard error how much was looked at."""
+    config = load_config(os.environ, required=[] if args.model else [BOOTSTRAP_SERVERS])
+    versions = model_versions(config, args.model)
+    choice = Choice(args.threshold, args.band)
+    _check(choice, versions)
+    with closing(make_store(config)) as store:
+        pages = _scanned(store) if choice.band is not None else _in_thresholds(store, config.log_partitions)
+        search = Search(StoredLeads(store, config, versions), choice, time.time_ns() // 1_000_000)
+        found = search.best(pages, args.limit, args.scan_limit)
+    search.report(args.scan_limit, sys.stderr)
+    for line in _lines(found) if not args.json else (json.dumps(lead_object(lead)) for lead in found):
+        print(line)
+    return 0
+
+
+class Search:
+    """One look for the best leads; counts what it looked at."""
+
+    def __init__(self, leads: StoredLeads, choice: Choice, at_ms: int) -> None:
+        self._leads = leads
+        self._choice = choice
+        self._at_ms = at_ms
+        self._keys_seen = 0
+        self._seen: set[str] = set()
+        self._stopped = False
+
+    def best(self, pages: Iterator[Page], limit: int, scan_limit: int) -> list[ListedLead]:
+        """The ``limit`` best of the leads in the pages, of which no more are read after ``scan_limit`` keys."""
+        ranked = (
+            (-score.value, lead.lead_id, lead)
+            for lead in self._all(pages, scan_limit)
+            if (score := self._score_if_chosen(lead)) is not None
+        )
+        best = heapq.nsmallest(limit, ranked, key=lambda rank: rank[:2])
+        return [_listed(lead, lead.state, self._choice) for _, _, lead in best if lead.state is not None]
+
+    def report(self, scan_limit: int, notes: TextIO) -> None:
+        """Say what was looked at, and whether that was all."""
+        end = f"; stopped there, there is more: --scan-limit {scan_limit}" if self._stopped else ""
+        notes.write(f"looked at {len(self._seen):,} leads{end}\n")
+
+    def _all(self, pages: Iterator[Page], scan_limit: int) -> Iterator[LeadAt]:
+        for lead_ids, keys_seen in pages:
+            if self._keys_seen >= scan_limit:
+                self._stopped = True
+                return
+            self._keys_seen += keys_seen
+            fresh = {shard: [each for each in ids if each not in self._seen] for shard, ids in lead_ids.items()}
+            fresh = {shard: list(dict.fromkeys(ids)) for shard, ids in fresh.items() if ids}
+            self._seen.update(lead_id for ids in fresh.values() for lead_id in ids)
+            if fresh:
+                yield from (self._leads.brought_to(stored, self._at_ms) for stored in self._leads.read(fresh))
+
+    def _score_if_chosen(self, lead: LeadAt) -> Score | None:
+        state, model = lead.state, lead.context.model
+        if state is None:
+            return None
+        if self._choice.band is None:
+            names = _thresholds_of(lead)
+            wanted = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
+            return score_at(state, model, lead.at_ms) if wanted else None
+        score = score_at(state, model, lead.at_ms)
+        return score if model.band_of(score.value) == self._choice.band else None
+
+
+def lead_object(lead: ListedLead) -> dict[str, object]:
+    """A row as plain JSON values."""
+    return {
+        "lead_id": lead.lead_id,
+        "score": lead.score,
+        "band": lead.band,
+        "grade": lead.grade,
+        "thresholds": lead.thresholds,
+        "disqualified": lead.disqualified,
+        "suspended": lead.suspended,
+        "reason": None if lead.reason is None else {"name": lead.reason.name, "points": lead.reason.points},
+        "entered_at": None if lead.entered_ms is None else iso_instant(lead.entered_ms),
+        "latest_record_at": iso_instant(lead.latest_record_ms),
+        "as_of": iso_instant(lead.at_ms),
+    }
+
+
+def _check(choice: Choice, versions: ModelVersions) -> None:
+    if choice.threshold is None:
+        return
+    names = [threshold.name for threshold in versions.of_version(versions.newest).thresholds]
+    if choice.threshold not in names:
+        raise ConfigError(f"--threshold: {choice.threshold!r}: wanted one of the model's: {', '.join(names) or 'none'}")
+
+
+def _in_thresholds(store: Store, shards: int) -> Iterator[Page]:
+    """Every lead that is in a threshold is in its shard's index of due leads, were it due at the end of time."""
+    for shard in range(shards):
+        cursor: int | None = 0
+        while cursor is not None:
+            page = store.due_all(shard, cursor)
+            cursor = page.next_cursor
+            yield {shard: page.lead_ids}, len(page.lead_ids)
+
+
+def _scanned(store: Store) -> Iterator[Page]:
+    place: ScanPlace | None = ScanPlace()
+    while place is not None:
+        page = store.scan_leads(place)
+        place = page.next_place
+        yield page.lead_ids, page.keys_seen
+
+
+def _thresholds_of(lead: LeadAt) -> list[str]:
+    """The thresholds the lead is in, highest first."""
+    if lead.state is None:
+        return []
+    places = ((each.name, standing(lead.state, each)) for each in lead.context.model.thresholds)
+    return [name for name, place in places if place is not None and place.is_in]
+
+
+def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
+    model = lead.context.model
+    score = score_at(state, model, lead.at_ms)
+    reasons = top_reasons(state, model, lead.at_ms)
+    return ListedLead(
+        lead_id=lead.lead_id,
+        score=score.value,
+        band=model.band_of(score.value),
+        grade=model.grade_of(score.fit),
+        thresholds=_thresholds_of(lead),
+        disqualified=disqualified(state, model, lead.at_ms),
+        suspended=is_suspended(state),
+        reason=reasons[0] if reasons else None,
+        entered_ms=_entered_ms(lead, state, choice),
+        latest_record_ms=state.latest_record_ms,
+        at_ms=lead.at_ms,
+    )
+
+
+def _entered_ms(lead: LeadAt, state: LeadState, choice: Choice) -> int | None:
+    places = [
+        place
+        for threshold in lead.context.model.thresholds
+        if choice.threshold in (None, threshold.name) and (place := standing(state, threshold)) is not None
+    ]
+    return max((place.entered_ms for place in places if place.is_in), default=None)
+
+
+def _lines(leads: list[ListedLead]) -> list[str]:
+    if not leads:
+        return ["no such leads"]
+    rows: list[tuple[str, ...]] = [("", "lead", "score", "band", "grade", "in", "top reason", "entered", "latest", "")]
+    rows += [_row(number, lead) for number, lead in enumerate(leads, start=1)]
+    return aligned(rows, right=(0, 2))
+
+
+def _row(number: int, lead: ListedLead) -> tuple[str, ...]:
+    notes = [f"disqualified: {lead.disqualified}"] if lead.disqualified is not None else []
+    notes += ["suspended"] if lead.suspended else []
+    return (
+        str(number),
+        lead.lead_id,
+        f"{lead.score:.1f}",
+        lead.band,
+        lead.grade,
+        ", ".join(lead.thresholds),
+        "" if lead.reason is None else f"{lead.reason.name} {lead.reason.points:+.1f}",
+        "" if lead.entered_ms is None else f"{length_of_time(lead.at_ms - lead.entered_ms)} ago",
+        f"{length_of_time(lead.at_ms - lead.latest_record_ms)} ago",
+        ", ".join(notes),
+    )

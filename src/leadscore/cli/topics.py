@@ -1,0 +1,233 @@
+"""``leadscore topics create``: every topic of the configuration, with the settings the design needs."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewTopic
+
+from leadscore.cli.kafka_session import KafkaSession
+from leadscore.cli.options import duration, number_from_1
+from leadscore.errors import Unavailable
+from leadscore.events.local_schemas import schema_texts
+from leadscore.events.mapping import load_mappings
+from leadscore.events.registry import RegistryClient
+from leadscore.ops.config import Config, CrossingFormat, load_config
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.pipeline.kafka import PRODUCER, unavailable
+
+REQUEST_TIMEOUT_S = 30.0
+MOST_REPLICAS = 3
+LOG_MAX_BYTES = 2 * 1024 * 1024
+"""A frame is at most 256 KiB, a producer's batch of them 1 MB."""
+SCHEMA_BY_ROLE = {
+    "website": "website_event",
+    "email": "email_event",
+    "webinar": "webinar_event",
+    "profiles": "lead_profile",
+}
+"""The contract of a source topic, by how its name ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTopic:
+    """A topic, its partitions, and the settings in which it differs from the broker's defaults."""
+
+    name: str
+    partitions: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the options say; retentions in milliseconds."""
+
+    replication: int
+    source_partitions: int
+    crossing_partitions: int
+    log_retention_ms: int
+    source_retention_ms: int
+    output_retention_ms: int
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser("topics", help="create the topics the worker needs")
+    actions = parser.add_subparsers(metavar="create", required=True)
+    create = actions.add_parser(
+        "create",
+        help="create the topics the worker needs",
+        description="Create every topic of the configuration with the settings the design needs. A topic that exists "
+        "is left as it is, and settings in which it differs are reported. With a schema registry the contracts are "
+        "registered.",
+    )
+    create.add_argument(
+        "--replication",
+        type=number_from_1,
+        metavar="N",
+        help=f"copies of each partition (default: one per broker, at most {MOST_REPLICAS}); from 3 on, 2 are in sync",
+    )
+    for option, kind, default, meaning in (
+        ("--log-retention", duration, "30d", "how long the award log is kept, to rebuild state from"),
+        ("--source-retention", duration, "90d", "how long source and command topics are kept"),
+        ("--output-retention", duration, "30d", "how long crossings and dead letters are kept"),
+        ("--source-partitions", number_from_1, "6", "partitions of source topics, commands, dead letters"),
+        ("--crossing-partitions", number_from_1, "6", "partitions of the topic of crossings"),
+    ):
+        metavar = "N" if kind is number_from_1 else "DURATION"
+        help_text = f"{meaning} (default: {default})"
+        create.add_argument(option, type=kind, default=default, metavar=metavar, help=help_text)
+    create.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    create.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Create what is missing. 1 where the log exists with another number of partitions, which cannot be mended."""
+    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+    admin = KafkaSession(config).admin()
+    existing, brokers = _existing(admin)
+    sizes = _sizes(args, args.replication or min(brokers, MOST_REPLICAS))
+    wanted = wanted_topics(config, sizes)
+    missing = [topic for topic in wanted if topic.name not in existing]
+    _create(admin, missing, sizes.replication, dry_run=args.dry_run)
+    _report_existing(admin, [topic for topic in wanted if topic.name in existing], existing)
+    _register(config, dry_run=args.dry_run)
+    log_partitions = existing.get(config.log_topic, config.log_partitions)
+    if log_partitions == config.log_partitions:
+        return 0
+    sys.stderr.write(
+        f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {log_partitions} partitions: "
+        "the number decides where each lead lives and cannot be changed; set the variable, or name a new log topic\n"
+    )
+    return 1
+
+
+def wanted_topics(config: Config, sizes: Sizes) -> list[WantedTopic]:
+    """Every topic of the configuration, in the order of the flow."""
+    safe = {"min.insync.replicas": "2"} if sizes.replication >= 3 else {}
+    kept = {"cleanup.policy": "delete", **safe}
+    source = {**kept, "retention.ms": str(sizes.source_retention_ms)}
+    log = {
+        **kept,
+        "retention.ms": str(sizes.log_retention_ms),
+        "max.message.bytes": str(LOG_MAX_BYTES),
+        # The log's time is the broker's: it never goes back because a worker's clock does.
+        "message.timestamp.type": "LogAppendTime",
+    }
+    output = {**kept, "retention.ms": str(sizes.output_retention_ms)}
+    dead_letters = {**output, "max.message.bytes": str(PRODUCER["message.max.bytes"])}
+    inputs = [*config.source_topics, config.command_topic]
+    return [
+        *(WantedTopic(topic, sizes.source_partitions, source) for topic in inputs),
+        WantedTopic(config.log_topic, config.log_partitions, log),
+        WantedTopic(config.models_topic, 1, {"cleanup.policy": "compact", **safe}),
+        WantedTopic(config.crossing_topic, sizes.crossing_partitions, output),
+        WantedTopic(config.dead_letter_topic, sizes.source_partitions, dead_letters),
+    ]
+
+
+def schema_by_topic(config: Config) -> Iterator[tuple[str, str]]:
+    """Topics whose values follow a contract of ours, with the contract's name; foreign sources have none."""
+    mapped = load_mappings(config.mappings) if config.mappings else {}
+    for topic in config.source_topics:
+        schema = next((schema for role, schema in SCHEMA_BY_ROLE.items() if topic.endswith(role)), None)
+        if schema is not None and topic not in mapped:
+            yield topic, schema
+    yield config.command_topic, "lead_command"
+    if config.crossing_format is CrossingFormat.AVRO:
+        yield config.crossing_topic, "crossing"
+
+
+def _sizes(args: argparse.Namespace, replication: int) -> Sizes:
+    return Sizes(
+        replication=replication,
+        source_partitions=args.source_partitions,
+        crossing_partitions=args.crossing_partitions,
+        log_retention_ms=args.log_retention,
+        source_retention_ms=args.source_retention,
+        output_retention_ms=args.output_retention,
+    )
+
+
+def _existing(admin: AdminClient) -> tuple[dict[str, int], int]:
+    """The partitions of every topic there is, and the number of brokers."""
+    try:
+        found = admin.list_topics(timeout=REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise unavailable(error, "asking for the topics") from error
+    return {name: len(topic.partitions) for name, topic in found.topics.items()}, len(found.brokers)
+
+
+def _create(admin: AdminClient, topics: list[WantedTopic], replication: int, *, dry_run: bool) -> None:
+    if not topics:
+        return
+    if not dry_run:
+        new = [NewTopic(each.name, each.partitions, replication, config=dict(each.settings)) for each in topics]
+        for name, answer in admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_S).items():
+            try:
+                answer.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+                    raise unavailable(error, f"creating topic {name}") from error
+        _wait_for(admin, topics)
+    for topic in topics:
+        settings = ", ".join(f"{name}={value}" for name, value in topic.settings.items())
+        size = f"{_count(topic.partitions, 'partition')}, {_count(replication, 'replica')}"
+        print(f"{topic.name}: {'would be created' if dry_run else 'created'}: {size}; {settings}")
+
+
+def _wait_for(admin: AdminClient, topics: list[WantedTopic]) -> None:
+    """The controller answers before the brokers know; the next command should find the topics."""
+    deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
+    missing = {topic.name for topic in topics}
+    while missing:
+        missing -= _existing(admin)[0].keys()
+        if missing and time.monotonic() > deadline_s:
+            raise Unavailable("kafka", "timeout", f"topics created, but the broker does not show {', '.join(missing)}")
+        time.sleep(0.1 if missing else 0)
+
+
+def _report_existing(admin: AdminClient, topics: list[WantedTopic], partitions: Mapping[str, int]) -> None:
+    for topic, settings in _settings(admin, topics):
+        differing = [
+            f"; {name} is {settings.get(name)}, wanted {value}"
+            for name, value in topic.settings.items()
+            if settings.get(name) != value
+        ]
+        print(f"{topic.name}: exists: {_count(partitions[topic.name], 'partition')}{''.join(differing)}")
+
+
+def _settings(admin: AdminClient, topics: list[WantedTopic]) -> Iterator[tuple[WantedTopic, dict[str, str | None]]]:
+    if not topics:
+        return
+    resources = {topic.name: ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics}
+    answers = admin.describe_configs(list(resources.values()), request_timeout=REQUEST_TIMEOUT_S)
+    for topic in topics:
+        try:
+            entries = answers[resources[topic.name]].result()
+        except KafkaException as error:
+            raise unavailable(error, f"asking for the settings of topic {topic.name}") from error
+        yield topic, {name: entry.value for name, entry in entries.items()}
+
+
+def _register(config: Config, *, dry_run: bool) -> None:
+    if config.schema_registry_url is None:
+        return
+    user, password = config.schema_registry_user, config.schema_registry_password
+    credentials = (user, password) if user is not None and password is not None else None
+    registry = RegistryClient(config.schema_registry_url, credentials, config.schema_registry_timeout_ms / 1000)
+    for topic, schema in schema_by_topic(config):
+        subject = f"{topic}-value"
+        if dry_run:
+            print(f"{subject}: the schema {schema} would be registered")
+        else:
+            print(f"{subject}: the schema {schema} has id {registry.register(subject, schema_texts()[schema])}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,88 @@
+"""Processes that die between two steps, and processes that are asked to end: nothing is lost, nothing counts twice.
+
+Leads remember few recent events, so that these cannot make up for a record that is applied twice; and a producer that
+lingers loses what it was handed when its process dies. Only the protocol saves the day.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+
+from leadscore.events.event import Event
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    wandering_events,
+)
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.lasting_leads
+
+SMALL_BATCHES = {
+    **FEW_RECENT,
+    "LEADSCORE_BATCH_SIZE": "40",
+    "LEADSCORE_SCORE_BATCH_FRAMES": "2",
+    "LEADSCORE_COMMIT_INTERVAL": "0s",
+    "LEADSCORE_ALIGNMENT_WAIT": "200ms",
+}
+LINGERING = {"LEADSCORE_KAFKA__LINGER_MS": "300"}
+SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
+"""A restarted process gets the partitions of its predecessor at once, not after the session timeout."""
+
+
+@pytest.mark.parametrize(
+    "step", ["matched:12", "logged:2", "folded:3", "written:3", "published:3", "acknowledged:3"]
+)
+def test_a_crash_after_any_step_loses_nothing_and_counts_nothing_twice(
+    deploy: Callable[..., Deployment], step: str
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SMALL_BATCHES | SAME_MEMBER
+    events = wandering_events("steady", 360)
+    waiting = iter(events)
+    deployment.send_now(islice(waiting, 60))
+    crashing = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=step, **LINGERING)
+    feed_until_death(deployment, crashing, waiting)
+    assert crashing.process.returncode == -signal.SIGKILL
+    deployment.send_now(waiting)
+    deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+
+
+def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event]) -> None:
+    """A steady stream, so that there is always something under way."""
+    worker.wait_for("shard_started")
+    worker.expected_to_die = True
+
+    def is_dead() -> bool:
+        deployment.send_now(islice(waiting, 5))
+        return worker.process.poll() is not None
+
+    wait_until(is_dead, 30, "the worker to die")
+
+
+def test_a_worker_asked_to_end_commits_what_it_did_and_leaves_the_group(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SMALL_BATCHES
+    events = wandering_events("ending", 400)
+    deployment.send_now(events[:200])
+    first = deployment.start_worker(**LINGERING)
+    wait_until(deployment.published, 30, "a crossing")
+    deployment.send_now(events[200:])
+    assert first.terminate() == 0
+    assert first.said("draining")
+    assert first.said("stopped")
+    second = deployment.start_worker()
+    wait_until(lambda: len(second.said("shard_started")) == LOG_PARTITIONS, 20, "all partitions")  # less than a session
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    repeated = [crossing_id for crossing_id, each in deployment.published().items() if len(each) > 1]
+    assert repeated == []

@@ -1,0 +1,112 @@
+"""Records that can never be decoded: each is one dead letter, untouched and with its position, and holds nobody up."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from leadscore.cli.event_bytes import avro_bytes, json_bytes
+from leadscore.errors import DeadLetterReason
+from leadscore.events.event import Event
+from tests.deployment import WANDERING_MODEL, Deployment, assert_exact, headers_of, now_ms, wandering_events
+
+pytestmark = pytest.mark.lasting_leads
+
+EVENT = Event("website.page_view", "e1", "lead-1", now_ms(), {"path": "/pricing"})
+GOOD = avro_bytes(EVENT) or b""
+JSON = json_bytes(EVENT)
+HOUR_MS = 3_600_000
+
+
+class Garbage(NamedTuple):
+    """A value that is no event, and why."""
+
+    value: bytes | None
+    reason: DeadLetterReason
+    word: str = "website"
+    timestamp_ms: int = now_ms()
+
+
+GARBAGE = {
+    "truncated": Garbage(GOOD[:-3], DeadLetterReason.MALFORMED),
+    "trailing bytes": Garbage(GOOD + b"\x00", DeadLetterReason.TRAILING_BYTES),
+    "wrong magic": Garbage(b"\x7f" + GOOD[1:], DeadLetterReason.UNKNOWN_FORMAT),
+    "unknown fingerprint": Garbage(GOOD[:2] + b"\x00" * 8 + GOOD[10:], DeadLetterReason.UNKNOWN_SCHEMA),
+    "unknown schema id": Garbage(b"\x00\x00\x00\x00\x07" + GOOD[10:], DeadLetterReason.UNKNOWN_SCHEMA),
+    "null": Garbage(None, DeadLetterReason.EMPTY),
+    "empty": Garbage(b"", DeadLetterReason.EMPTY),
+    "5 MB": Garbage(b"{" + b" " * 5_000_000, DeadLetterReason.TOO_LARGE),
+    "not JSON": Garbage(b'{"type": "website.page_view", ', DeadLetterReason.MALFORMED),
+    "no lead": Garbage(JSON.replace(b"lead_id", b"load_id"), DeadLetterReason.MISSING_FIELD),
+    "an e-mail address": Garbage(JSON.replace(b"lead-1", b"a@example.com"), DeadLetterReason.INVALID_FIELD),
+    "tomorrow": Garbage(GOOD, DeadLetterReason.FUTURE, timestamp_ms=EVENT.occurred_at_ms - 24 * HOUR_MS),
+    "an event among commands": Garbage(JSON, DeadLetterReason.INVALID_COMMAND, word="commands"),
+}
+
+
+def header_texts(message: Message) -> dict[str, str]:
+    return {name: text.decode() for name, text in headers_of(message) if isinstance(text, bytes)}
+
+
+def test_each_garbage_record_is_one_dead_letter_and_good_events_around_it_are_scored(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    events = wandering_events("good", 120)
+    for index, (name, garbage) in enumerate(GARBAGE.items()):
+        deployment.send_now(events[5 * index : 5 * index + 5])
+        record: dict[str, Any] = {"key": name.encode(), "headers": [("trace", name.encode())]}
+        deployment.send_bytes(garbage.word, garbage.value, garbage.timestamp_ms, **record)
+    deployment.send_now(events[5 * len(GARBAGE) :])
+    worker = deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_exact(deployment, events)
+
+    dead = {header_texts(message)["trace"]: message for message in deployment.read("dead-letters")}
+    assert len(deployment.read("dead-letters")) == len(GARBAGE)
+    assert {name: (message.key(), message.value()) for name, message in dead.items()} == {
+        name: (name.encode(), garbage.value) for name, garbage in GARBAGE.items()
+    }
+    assert {name: reason_and_position(message) for name, message in dead.items()} == {
+        header_texts(message)["trace"]: (GARBAGE[header_texts(message)["trace"]].reason.value, *position(message))
+        for word in ("website", "commands")
+        for message in deployment.read(word)
+        if "trace" in header_texts(message)
+    }
+    assert len(worker.said("dead_letter")) == len(GARBAGE)
+    assert worker.terminate() == 0
+
+
+def reason_and_position(dead: Message) -> tuple[str, ...]:
+    headers = header_texts(dead)
+    return tuple(headers[f"leadscore.dead_letter.{name}"] for name in ("reason", "topic", "partition", "offset"))
+
+
+def position(message: Message) -> tuple[str, str, str]:
+    return str(message.topic()), str(message.partition()), str(message.offset())
+
+
+def test_a_topic_of_garbage_stops_the_worker_instead_of_draining_into_the_dead_letters(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL, source_partitions=1)
+    deployment.environ |= {"LEADSCORE_DEAD_LETTER_MIN_RECORDS": "100", "LEADSCORE_BATCH_SIZE": "30"}
+    for index in range(500):
+        deployment.send_bytes("website", f"no event {index}".encode(), now_ms())
+    deployment.producer.flush(30)
+    worker = deployment.start_worker()
+    worker.wait_for_death()
+    assert worker.process.returncode == 1
+    [stopped] = worker.said("worker_stopped")
+    assert "LEADSCORE_DEAD_LETTER_MAX_RATIO" in stopped["detail"]
+    dead = {message.value() for message in deployment.read("dead-letters")}
+    assert len(dead) < 100
+    assert committed_offset(deployment) <= len(dead)
+
+
+def committed_offset(deployment: Deployment) -> int:
+    consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": f"{deployment.name}-match"})
+    [committed] = consumer.committed([TopicPartition(deployment.topic("website"), 0)], timeout=10)
+    consumer.close()
+    return max(committed.offset, 0)

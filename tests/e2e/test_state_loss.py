@@ -1,0 +1,189 @@
+"""Redis loses what it acknowledged, or does not answer; the log loses records that were not read (design 2.4)."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from leadscore.log.records import partition_of
+from tests.deployment import LOG_PARTITIONS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
+from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
+
+pytestmark = pytest.mark.lasting_leads
+
+REBUILD = {"LEADSCORE_ON_STATE_LOSS": "rebuild"}
+
+
+@pytest.fixture
+def stopping_redis() -> Iterator[RedisServer]:
+    """A Redis of the test's own, as a process that can be stopped."""
+    with start_redis(next(iter(redis_binaries()))) as server:
+        yield server
+
+
+def crossing_counts(deployment: Deployment) -> dict[str, int]:
+    return {crossing_id: len(records) for crossing_id, records in deployment.published().items()}
+
+
+def stopped_partitions(worker: WorkerProcess) -> dict[int, str]:
+    return {line["partition"]: line["detail"] for line in worker.said("log_partition_stopped")}
+
+
+def test_after_the_loss_of_all_state_the_worker_halts_and_says_what_to_do(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    before, after = wandering_events("before", 150), wandering_events("after", 100)
+    worker = deployment.start_worker()
+    deployment.send_now(before)
+    deployment.wait_until_settled()
+    published = crossing_counts(deployment)
+    wait_until(lambda: not why_not_ready(worker), 10, "readiness")
+
+    deployment.lose_everything()
+    wait_until(lambda: len(stopped_partitions(worker)) == LOG_PARTITIONS, 10, "every partition to stop")
+    deployment.send_now(after)
+    wait_until(lambda: matched(deployment), 20, "the events in the log")
+    body = wait_until(lambda: why_not_ready(worker), 10, "unreadiness")
+
+    assert all("LEADSCORE_ON_STATE_LOSS=rebuild" in why for why in stopped_partitions(worker).values())
+    assert "LEADSCORE_ON_STATE_LOSS=rebuild" in json.loads(body)["checks"]["score_running"]["detail"]
+    assert worker.get("/livez")[0] == 200
+    assert crossing_counts(deployment) == published
+    assert deployment.keys() == []
+    assert worker.terminate() == 0
+
+    deployment.start_worker(**REBUILD)
+    deployment.wait_until_settled()
+    assert_exact(deployment, [*before, *after])
+    counts = crossing_counts(deployment)
+    assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
+
+
+def matched(deployment: Deployment) -> bool:
+    """Whether every event is in the log."""
+    return deployment._lag(f"{deployment.name}-match", ["website", "email", "webinar"]) == 0
+
+
+def why_not_ready(worker: WorkerProcess) -> str:
+    """The answer to the readiness probe; empty if all is well."""
+    status, body = worker.get("/readyz")
+    return "" if status == 200 else body
+
+
+def test_told_to_rebuild_the_worker_does_so_in_the_middle_of_the_load(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= REBUILD
+    events = wandering_events("load", 400)
+    worker = deployment.start_worker()
+    deployment.send_now(events[:200])
+    deployment.wait_until_settled()
+    published = crossing_counts(deployment)
+    deployment.send_now(events[200:])
+    deployment.lose_everything()
+    deployment.wait_until_settled()
+    assert_exact(deployment, events)
+    assert {line["partition"] for line in worker.said("state_rebuild")} == set(range(LOG_PARTITIONS))
+    counts = crossing_counts(deployment)
+    assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
+
+
+def test_the_loss_of_acknowledged_writes_is_repaired_and_nothing_is_published_again(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    events = wandering_events("load", 400)
+    worker = deployment.start_worker()
+    deployment.send_now(events[:150])
+    deployment.wait_until_settled()
+    old = deployment.snapshot()
+    deployment.send_now(events[150:300])
+    deployment.wait_until_settled()
+    published = crossing_counts(deployment)
+
+    deployment.lose_writes_since(old)
+    wait_until(lambda: len(worker.said("state_regression")) == LOG_PARTITIONS, 10, "every shard to notice")
+    deployment.send_now(events[300:])
+    deployment.wait_until_settled()
+
+    assert_exact(deployment, events)
+    assert all(line["lost_records"] > 0 for line in worker.said("state_regression"))
+    counts = crossing_counts(deployment)
+    assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
+
+
+def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
+    deploy: Callable[..., Deployment], stopping_redis: RedisServer
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.redis = stopping_redis
+    deployment.environ |= {"LEADSCORE_REDIS_TIMEOUT": "300ms", "LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+    events = wandering_events("load", 400)
+    worker = deployment.start_worker()
+    deployment.send_now(events[:200])
+    wait_until(deployment.published, 30, "a crossing")
+    assert stopping_redis.pid is not None
+    os.kill(stopping_redis.pid, signal.SIGSTOP)
+    try:
+        deployment.send_now(events[200:])
+        wait_until(lambda: len(worker.said("score_paused")) >= 3, 20, "the worker to wait")
+        wait_until(lambda: why_not_ready(worker), 10, "unreadiness")
+        assert worker.get("/livez")[0] == 200
+    finally:
+        os.kill(stopping_redis.pid, signal.SIGCONT)
+    deployment.wait_until_settled()
+    assert_exact(deployment, events)
+    assert len(deployment.read("dead-letters")) == 0
+    wait_until(lambda: not why_not_ready(worker), 10, "readiness")
+
+
+def test_a_partition_whose_log_lost_unread_records_stops_and_says_the_numbers(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    worker = deployment.start_worker()
+    deployment.send_now(wandering_events("before", 150))
+    deployment.wait_until_settled()
+    assert worker.terminate() == 0
+    published = crossing_counts(deployment)
+    matcher = deployment.start_worker(LEADSCORE_ROLE="match")
+    deployment.send_now(wandering_events("unread", 100))
+    wait_until(lambda: matched(deployment), 20, "the events in the log")
+    assert matcher.terminate() == 0
+
+    unread = unread_records(deployment)
+    low = unread[2].start + 1
+    delete_records(deployment, 2, low)
+    worker = deployment.start_worker()
+    stopped = worker.wait_for("log_partition_stopped")
+    left = [0, 0, len(unread[2]), 0]
+    wait_until(lambda: [len(each) for each in unread_records(deployment).values()] == left, 20, "the other partitions")
+
+    assert stopped["partition"] == 2
+    assert f"the log no longer holds 1 records after the last applied {low - 2}" in stopped["detail"]
+    assert f"the log holds offsets {low} to {unread[2].stop - 1}, committed is {low - 1}" in stopped["detail"]
+    new = [crossing["lead_id"] for crossing in deployment.crossings() if crossing["id"] not in published]
+    assert {partition_of(lead_id, LOG_PARTITIONS) for lead_id in new} == {0, 1, 3}
+    assert why_not_ready(worker)
+    assert worker.terminate() == 0
+
+
+def unread_records(deployment: Deployment) -> dict[int, range]:
+    """By log partition: from the committed offset to the end."""
+    consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": f"{deployment.name}-score"})
+    partitions = [TopicPartition(deployment.topic("log"), number) for number in range(LOG_PARTITIONS)]
+    try:
+        committed = {each.partition: each.offset for each in consumer.committed(partitions, timeout=10)}
+        ends = {each.partition: consumer.get_watermark_offsets(each, timeout=10)[1] for each in partitions}
+    finally:
+        consumer.close()
+    return {number: range(committed[number], ends[number]) for number in committed}
+
+
+def delete_records(deployment: Deployment, partition: int, below: int) -> None:
+    """What retention does, at once."""
+    admin = AdminClient({"bootstrap.servers": deployment.kafka.bootstrap})
+    for deleted in admin.delete_records([TopicPartition(deployment.topic("log"), partition, below)]).values():
+        deleted.result(timeout=30)

@@ -1,0 +1,46 @@
+"""A fake store as the score stage leaves it: events matched and folded, then written shard by shard."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from leadscore.events.event import Event, FieldValue
+from leadscore.log.records import Frame, Source, partition_of
+from leadscore.model.compile import compile_model
+from leadscore.model.load import load_model
+from leadscore.model.matching import Matcher
+from leadscore.pipeline.shard import Shard
+from leadscore.scoring.fold import FoldSettings
+from leadscore.store.fence import Fence
+from tests.unit.fake_store import FakeStore
+
+SHARDS = 4
+DAY_MS = 86_400_000
+NOON_MS = 1_767_614_400_000
+"""2026-01-05T12:00:00Z, a Monday."""
+
+
+def page(event_id: str, lead_id: str, at_ms: int, event_type: str = "website.page_view", **fields: FieldValue) -> Event:
+    """An event of a lead; the fields are what rules test."""
+    return Event(event_type, event_id, lead_id, at_ms, fields)
+
+
+def stored(model: Path, events: Iterable[Event]) -> FakeStore:
+    """The store after the events, in their order, each in a frame of its own."""
+    definition = load_model(model).definition
+    matcher, compiled = Matcher(definition), compile_model(definition)
+    store = FakeStore()
+    shards = {
+        number: Shard(number, None, Fence("log", -1, 0, 0, {}), lambda _: compiled, FoldSettings())
+        for number in range(SHARDS)
+    }
+    for offset, event in enumerate(events):
+        award = matcher.award(event, 0, offset)
+        assert award is not None
+        shard = shards[partition_of(event.lead_id, SHARDS)]
+        frame = Frame(definition.version, [Source("website", "", 0)], [award])
+        unknown = shard.unknown_leads([frame])
+        shard.load(unknown, [None] * len(unknown))
+        shard.fold(frame, offset, event.occurred_at_ms)
+    store.write([shard.pending(0) for shard in shards.values() if shard.offset >= 0])
+    store.journal.clear()
+    return store

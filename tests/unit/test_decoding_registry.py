@@ -1,0 +1,140 @@
+"""The client of the schema registry: what is an answer, what is an outage, and what is asked again."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason, Unavailable
+from leadscore.events.decoder import Decoder
+from leadscore.events.encoding import encode_confluent
+from leadscore.events.local_schemas import schema_texts
+from leadscore.events.registry import MAX_ANSWER_BYTES, UNKNOWN_ID_REMEMBERED_S, RegistryClient
+from tests.unit.registry_stub import RegistryStub, registry_stub
+
+RECORD: dict[str, object] = {"event_id": "e1", "lead_id": "L1", "occurred_at": 1000, "type": "CLICK"}
+
+
+class Clock:
+    """Seconds that go on when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def stub() -> Iterator[RegistryStub]:
+    with registry_stub() as stub:
+        yield stub
+
+
+def unavailable(client: RegistryClient) -> str:
+    with pytest.raises(Unavailable) as caught:
+        client.lookup(1)
+    assert caught.value.service == "schema_registry"
+    return caught.value.kind
+
+
+def test_a_registered_schema_decodes_the_values_written_with_it(stub: RegistryStub) -> None:
+    stub.put_schema(42, schema_texts()["email_event"])
+    decoder = Decoder(lookup=RegistryClient(stub.url).lookup)
+    for _ in range(3):
+        assert decoder.decode("topic", encode_confluent(42, "email_event", RECORD)).type == "email.click"
+    assert stub.requests == [("GET", "/schemas/ids/42", None)]
+
+
+def test_credentials_are_sent_as_basic_authentication(stub: RegistryStub) -> None:
+    stub.put_schema(1, "{}")
+    RegistryClient(stub.url + "/", ("user", "pass:word")).lookup(1)
+    assert stub.requests == [("GET", "/schemas/ids/1", "Basic dXNlcjpwYXNzOndvcmQ=")]
+
+
+def test_an_id_the_registry_does_not_know_is_a_dead_letter_and_asked_again_after_a_moment(stub: RegistryStub) -> None:
+    clock = Clock()
+    client = RegistryClient(stub.url, clock=clock)
+    for _ in range(3):
+        with pytest.raises(DeadLetter) as caught:
+            client.lookup(1)
+        assert caught.value.reason is DeadLetterReason.UNKNOWN_SCHEMA
+    assert len(stub.requests) == 1
+    stub.put_schema(1, '"int"')
+    clock.now_s += UNKNOWN_ID_REMEMBERED_S - 0.1
+    with pytest.raises(DeadLetter):
+        client.lookup(1)
+    clock.now_s += 0.1
+    assert client.lookup(1)["schema"] == '"int"'
+    assert len(stub.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (404, "<html>no such page</html>", "bad_answer"),
+        (404, '{"message": "no such page"}', "bad_answer"),
+        (404, "[]", "bad_answer"),
+        (401, '{"error_code": 401}', "unauthorized"),
+        (403, "", "unauthorized"),
+        (429, "", "overloaded"),
+        (500, '{"error_code": 50001}', "server_error"),
+        (503, "", "server_error"),
+        (200, "<html>hello</html>", "bad_answer"),
+        (200, '{"id": 1}', "bad_answer"),
+        (200, "[" * 100_000, "bad_answer"),
+        (200, json.dumps({"schema": "x" * MAX_ANSWER_BYTES}), "bad_answer"),
+    ],
+)
+def test_what_is_no_answer_is_an_outage(stub: RegistryStub, status: int, body: str, kind: str) -> None:
+    stub.answers["/schemas/ids/1"] = (status, body)
+    assert unavailable(RegistryClient(stub.url)) == kind
+
+
+def test_a_registry_that_does_not_answer_is_an_outage_within_the_timeout(stub: RegistryStub) -> None:
+    stub.hang = True
+    started_s = time.monotonic()
+    assert unavailable(RegistryClient(stub.url, timeout_s=0.2)) == "timeout"
+    assert time.monotonic() - started_s < 5
+
+
+def test_an_answer_that_drips_is_an_outage_when_its_time_is_over(stub: RegistryStub) -> None:
+    stub.put_schema(1, "{}")
+    ticks = iter([0.0, 0.0, 6.0])
+    assert unavailable(RegistryClient(stub.url, timeout_s=5.0, clock=lambda: next(ticks))) == "timeout"
+
+
+def test_a_registry_that_is_not_there_is_an_outage() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert unavailable(RegistryClient(f"http://127.0.0.1:{port}")) == "connection"
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8081", "file:///etc/passwd", "ftp://host"])
+def test_an_address_that_is_not_http_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="wanted an address that begins with http:// or https://"):
+        RegistryClient(url)
+
+
+def test_registering_posts_the_schema_and_returns_its_id(stub: RegistryStub) -> None:
+    stub.answers["/subjects/a%2Fb-value/versions"] = (200, '{"id": 7}')
+    assert RegistryClient(stub.url).register("a/b-value", '"int"') == 7
+    assert stub.requests == [("POST", "/subjects/a%2Fb-value/versions", None)]
+    assert json.loads(stub.bodies[0]) == {"schema": '"int"', "schemaType": "AVRO"}
+
+
+@pytest.mark.parametrize(("status", "wanted"), [(409, "compatible with its earlier versions"), (422, "a valid schema")])
+def test_a_schema_that_may_not_be_registered_is_the_callers_mistake(
+    stub: RegistryStub, status: int, wanted: str
+) -> None:
+    stub.answers["/subjects/s/versions"] = (status, "{}")
+    with pytest.raises(ConfigError, match=f"subject s: the schema is refused: wanted .*{wanted}"):
+        RegistryClient(stub.url).register("s", '"int"')
+
+
+def test_an_outage_while_registering_is_an_outage(stub: RegistryStub) -> None:
+    stub.answers["/subjects/s/versions"] = (500, "")
+    with pytest.raises(Unavailable):
+        RegistryClient(stub.url).register("s", '"int"')

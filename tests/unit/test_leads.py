@@ -1,0 +1,188 @@
+"""``leadscore list``: which leads, in which order, and how much it looks at."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadscore.cli import leads
+from leadscore.cli.main import main
+from leadscore.events.event import Event
+from leadscore.store.shard import DuePage, LeadPage
+from tests.unit.fake_store import FakeStore
+from tests.unit.stored_events import DAY_MS, NOON_MS, SHARDS, page, stored
+
+MODEL = """
+model: small
+version: 3
+decay: none
+bands: {cold: 0, warm: 30, hot: 70}
+rules:
+  visit: {event: website.page_view, points: 20}
+  fair: {event: fair.visited, points: 60, decay: {half_life: 10d}}
+  stop: {event: email.complaint, points: 0, disqualifies: complained}
+thresholds:
+  mql: {enter: 40, exit: 30}
+  hot: {enter: 80, exit: 60}
+"""
+LATER_MS = NOON_MS + 20 * DAY_MS
+
+List = Callable[..., int]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.yaml"
+    path.write_text(MODEL)
+    return path
+
+
+@pytest.fixture
+def listed(model: Path, monkeypatch: pytest.MonkeyPatch) -> List:
+    """``listed(store, "--json")`` runs the command twenty days after noon."""
+    monkeypatch.setenv("LEADSCORE_LOG_PARTITIONS", str(SHARDS))
+    monkeypatch.setattr(leads.time, "time_ns", lambda: LATER_MS * 1_000_000)
+
+    def run(store: FakeStore, *arguments: str) -> int:
+        monkeypatch.setattr(leads, "make_store", lambda _config: store)
+        return main(["list", "--model", str(model), *arguments])
+
+    return run
+
+
+def visits(lead_id: str, number: int) -> list[Event]:
+    return [page(f"{lead_id}-{each}", lead_id, NOON_MS + each) for each in range(number)]
+
+
+@pytest.fixture
+def store(model: Path) -> FakeStore:
+    """Leads by their number of visits, one in each shard or so; ``faded`` was in a threshold twenty days ago."""
+    events = [event for lead_id, number in (("one", 1), ("two", 2), ("three", 3), ("four", 4), ("five", 5))
+              for event in visits(lead_id, number)]
+    return stored(model, [*events, page("f1", "faded", NOON_MS, "fair.visited")])
+
+
+def found(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_leads_in_any_threshold_come_best_first(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(store, "--json") == 0
+    rows = found(capsys)
+    assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [
+        ("five", 100.0, ["hot", "mql"]),
+        ("four", 80.0, ["hot", "mql"]),
+        ("three", 60.0, ["mql"]),
+        ("two", 40.0, ["mql"]),
+    ]
+    assert rows[0] == {
+        "lead_id": "five",
+        "score": 100.0,
+        "band": "hot",
+        "grade": "",
+        "thresholds": ["hot", "mql"],
+        "disqualified": None,
+        "suspended": False,
+        "reason": {"name": "visit", "points": 100.0},
+        "entered_at": "2026-01-05T12:00:00.003Z",
+        "latest_record_at": "2026-01-05T12:00:00.004Z",
+        "as_of": "2026-01-25T12:00:00.000Z",
+    }
+
+
+def test_one_threshold_has_its_own_leads_and_times(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(store, "--threshold", "mql", "--json", "--limit", "2") == 0
+    assert [(row["lead_id"], row["entered_at"]) for row in found(capsys)] == [
+        ("five", "2026-01-05T12:00:00.001Z"),
+        ("four", "2026-01-05T12:00:00.001Z"),
+    ]
+
+
+def test_a_band_has_leads_that_are_in_no_threshold(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(store, "--band", "cold", "--json") == 0
+    rows = found(capsys)
+    assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [("one", 20.0, []), ("faded", 15.0, [])]
+    assert rows[0]["entered_at"] is None
+
+
+def test_a_lead_that_time_has_taken_out_is_not_listed(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert any("faded" in shard.due for shard in store.shards.values())
+    assert listed(store, "--json") == 0
+    assert "faded" not in [row["lead_id"] for row in found(capsys)]
+
+
+def test_equal_scores_come_by_lead_id(listed: List, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = [event for lead_id in ("c", "a", "b") for event in visits(lead_id, 3)]
+    assert listed(stored(model, events), "--json") == 0
+    assert [row["lead_id"] for row in found(capsys)] == ["a", "b", "c"]
+
+
+def test_a_lead_that_the_index_gives_twice_is_listed_once(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = {0: 1, 1: 2, 2: None}
+    monkeypatch.setattr(store, "due_all", lambda shard, cursor=0: DuePage(list(store.shards[shard].due) * 2, pages[cursor]))
+    assert listed(store, "--json") == 0
+    assert [row["lead_id"] for row in found(capsys)] == ["five", "four", "three", "two"]
+
+
+def test_disqualified_and_suspended_leads_say_so(
+    listed: List, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = [*visits("L1", 4), page("x", "L1", NOON_MS + 9, "email.complaint"), page("s", "L2", NOON_MS, "command.suspend")]
+    store = stored(model, [*events, *visits("L2", 4)])
+    assert listed(store, "--band", "hot") == 0
+    text = capsys.readouterr().out
+    assert "disqualified: complained" in text
+    assert text.rstrip().endswith("suspended")
+    assert listed(store) == 0
+    assert capsys.readouterr().out == "no such leads\n"
+
+
+def test_people_get_a_table_with_reason_and_age(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(store, "--limit", "1") == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["lead", "score", "band", "grade", "in", "top", "reason", "entered", "latest"]
+    assert " ".join(row.split()) == "1 five 100.0 hot hot, mql visit +100.0 19 d ago 19 d ago"
+
+
+def test_it_says_how_much_it_looked_at_and_that_there_is_more(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert listed(store) == 0
+    assert capsys.readouterr().err == "looked at 5 leads\n"
+    first, second = store.scan_leads().lead_ids, store.scan_leads().lead_ids
+    pages = iter([LeadPage(first, 1_000, leads.ScanPlace(0, 7)), LeadPage(second, 1_000, None)])
+    monkeypatch.setattr(store, "scan_leads", lambda _place: next(pages))
+    assert listed(store, "--band", "cold", "--scan-limit", "1000") == 0
+    assert capsys.readouterr().err == "looked at 6 leads; stopped there, there is more: --scan-limit 1000\n"
+
+
+def test_an_unknown_threshold_is_named_with_those_there_are(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(store, "--threshold", "sql") == 2
+    assert capsys.readouterr().err == "--threshold: 'sql': wanted one of the model's: hot, mql\n"
+
+
+def test_nothing_is_written(listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]) -> None:
+    before = store.snapshot()
+    assert listed(store, "--band", "warm") == 0
+    assert listed(store) == 0
+    assert capsys.readouterr().out
+    assert store.shards == before
+    assert {call for call, _ in store.journal} <= {
+        "store.scan_leads", "store.read_leads", "store.look_at_due", "store.due_all", "store.close",
+    }

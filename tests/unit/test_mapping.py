@@ -1,0 +1,329 @@
+"""Foreign schemas: mappings from a file, and the preset for Segment and RudderStack."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+from fastavro.schema import parse_schema
+
+from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason
+from leadscore.events.decoder import Decoder
+from leadscore.events.event import Event
+from leadscore.events.mapping import TopicMapping, load_mappings
+
+Json = dict[str, Any]  # what JSON holds
+
+SHOP: Json = {
+    "id": 17,
+    "who": {"user": "L1", "traits": {"role": "ceo", "company": {"size": 250}}},
+    "ts": "2026-01-05T10:00:00Z",
+    "kind": "Cart Opened",
+    "data": {"sku": "A-1", "price": 9.5, "id": "of the cart"},
+    "utm": {"campaign": "spring"},
+}
+SHOP_MAPPING = TopicMapping(
+    lead_id="who.user",
+    event_id="id",
+    occurred_at="ts",
+    type_field="kind",
+    types={"Cart Opened": "shop.cart"},
+    attributes="who.traits",
+    campaign="utm.campaign",
+    lift=["data"],
+)
+
+
+def mapped(record: Json, mapping: TopicMapping) -> Event:
+    return Decoder({"topic": mapping}).decode("topic", json.dumps(record).encode())
+
+
+def by_segment(record: Json, **types: str) -> Event:
+    return mapped(record, TopicMapping(preset="segment", types=types))
+
+
+# Mappings
+
+
+def test_a_foreign_record_is_mapped_to_an_event() -> None:
+    fields: Json = {
+        "who.user": "L1",
+        "who.traits.role": "ceo",
+        "who.traits.company.size": 250,
+        "utm.campaign": "spring",
+        "sku": "A-1",
+        "price": 9.5,
+        "id": "of the cart",
+        "campaign": "spring",
+    }
+    attributes: Json = {"role": "ceo", "company.size": 250}
+    assert mapped(SHOP, SHOP_MAPPING) == Event("shop.cart", "17", "L1", 1_767_607_200_000, fields, attributes)
+
+
+def test_a_mapping_that_says_nothing_changes_nothing() -> None:
+    record = {
+        "type": "a.b",
+        "event_id": "e",
+        "lead_id": "L",
+        "occurred_at": 5,
+        "x": 1,
+        "campaign": "c",
+        "attributes": {"a": 1},
+    }
+    assert mapped(record, TopicMapping()) == Decoder().decode("topic", json.dumps(record).encode())
+
+
+def test_only_the_topics_that_are_named_are_mapped() -> None:
+    decoder = Decoder({"shop": SHOP_MAPPING})
+    assert decoder.decode("shop", json.dumps(SHOP).encode()).type == "shop.cart"
+    with pytest.raises(DeadLetter):
+        decoder.decode("other", json.dumps(SHOP).encode())
+
+
+def test_a_topic_may_have_one_type() -> None:
+    assert mapped({**SHOP, "kind": None}, TopicMapping(**{**kept(SHOP_MAPPING), "type": "shop.any"})).type == "shop.any"
+
+
+def kept(mapping: TopicMapping) -> Json:
+    return {name: getattr(mapping, name) for name in mapping.__struct_fields__}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "type_"),
+    [
+        ("Cart Opened", "x.", "shop.cart"),
+        ("Cart Closed", "shop.", "shop.cart_closed"),
+        ("cartClosed", "shop.", "shop.cart_closed"),
+        ("  Cart -- closed! ", "shop.", "shop.cart_closed"),
+        ("Cart Closed", "", "Cart Closed"),
+    ],
+)
+def test_a_type_is_looked_up_or_prefixed_or_itself(kind: str, prefix: str, type_: str) -> None:
+    mapping = TopicMapping(**{**kept(SHOP_MAPPING), "type_prefix": prefix})
+    assert mapped({**SHOP, "kind": kind}, mapping).type == type_
+
+
+def test_of_several_paths_the_first_with_a_value_counts() -> None:
+    mapping = TopicMapping(**{**kept(SHOP_MAPPING), "lead_id": ["customer", "visitor.id", "who.user"]})
+    assert mapped({**SHOP, "customer": None, "visitor": {"id": ""}}, mapping).lead_id == "L1"
+    assert mapped({**SHOP, "customer": "C", "visitor": {"id": "V"}}, mapping).lead_id == "C"
+    assert mapped({**SHOP, "visitor": {"id": "V"}}, mapping).lead_id == "V"
+
+
+@pytest.mark.parametrize(
+    ("unit", "written"),
+    [("s", 1_767_607_200), ("s", 1_767_607_200.25), ("ms", 1_767_607_200_000), ("us", 1_767_607_200_000_999)],
+)
+def test_an_instant_may_have_another_unit(unit: str, written: float) -> None:
+    mapping = TopicMapping(**{**kept(SHOP_MAPPING), "occurred_at_unit": unit})
+    fraction = 250 if written % 1 else 0
+    assert mapped({**SHOP, "ts": written}, mapping).occurred_at_ms == 1_767_607_200_000 + fraction
+    assert mapped(SHOP, mapping).occurred_at_ms == 1_767_607_200_000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"who": {}}, DeadLetterReason.MISSING_FIELD),
+        ({"who": "L1"}, DeadLetterReason.MISSING_FIELD),
+        ({"who": {"user": "jane@example.com"}}, DeadLetterReason.INVALID_FIELD),
+        ({"ts": True}, DeadLetterReason.INVALID_FIELD),
+        ({"kind": 7}, DeadLetterReason.INVALID_FIELD),
+        ({"kind": None}, DeadLetterReason.MISSING_FIELD),
+        ({"data": {"price": 2**64}}, DeadLetterReason.INVALID_FIELD),
+    ],
+)
+def test_mapped_records_are_checked_as_all_are(wrong: Json, reason: DeadLetterReason) -> None:
+    with pytest.raises(DeadLetter) as caught:
+        mapped({**SHOP, **wrong}, TopicMapping(**{**kept(SHOP_MAPPING), "occurred_at_unit": "s"}))
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("instant", [float("nan"), float("inf"), 1e300])
+def test_an_instant_that_is_no_instant_is_refused_in_any_unit(instant: float) -> None:
+    fields = [{"name": name, "type": "string"} for name in ("event_id", "lead_id", "type")]
+    schema = {"type": "record", "name": "R", "fields": [*fields, {"name": "occurred_at", "type": "double"}]}
+    value = io.BytesIO()
+    record = {"event_id": "e", "lead_id": "L", "type": "a.b", "occurred_at": instant}
+    fastavro.schemaless_writer(value, parse_schema(schema), record)
+    decoder = Decoder({"topic": TopicMapping(occurred_at_unit="s")}, lambda _id: {"schema": json.dumps(schema)})
+    with pytest.raises(DeadLetter) as caught:
+        decoder.decode("topic", b"\x00\x00\x00\x00\x01" + value.getvalue())
+    assert caught.value.reason is DeadLetterReason.INVALID_FIELD
+
+
+# The file
+
+
+def loaded(tmp_path: Path, text: str) -> dict[str, TopicMapping]:
+    (tmp_path / "mappings.yaml").write_text(text)
+    return load_mappings(tmp_path / "mappings.yaml")
+
+
+def test_a_mappings_file_has_one_entry_per_topic(tmp_path: Path) -> None:
+    text = """
+        shop.events: {lead_id: who.user, event_id: id, occurred_at: ts, type_field: kind,
+                      types: {Cart Opened: shop.cart}, attributes: who.traits, campaign: utm.campaign, lift: [data]}
+        tracker: {preset: segment, types: {Demo Booked: meeting.booked}}
+        clicks: {lead_id: [user, visitor], type: website.page_view}
+    """
+    assert loaded(tmp_path, text) == {
+        "shop.events": SHOP_MAPPING,
+        "tracker": TopicMapping(preset="segment", types={"Demo Booked": "meeting.booked"}),
+        "clicks": TopicMapping(lead_id=["user", "visitor"], type="website.page_view"),
+    }
+
+
+def test_the_example_of_the_readme_uses_every_key(tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "schemas" / "README.md").read_text()
+    example = readme.partition("```yaml\n")[2].partition("```")[0]
+    mappings = loaded(tmp_path, example)
+    differing = [
+        name for m in mappings.values() for name, value in kept(m).items() if value != kept(TopicMapping())[name]
+    ]
+    assert set(differing) == set(TopicMapping.__struct_fields__)
+    record = {"visitor": "L1", "id": 1, "ts": 1_767_607_200, "kind": "Cart Closed", "data": {"sku": "A"}}
+    event = Decoder(mappings).decode("shop.events", json.dumps(record).encode())
+    assert event == Event("shop.cart_closed", "1", "L1", 1_767_607_200_000, {"sku": "A"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "shop: {lead: x}",
+            "mappings.yaml:shop: {'lead': 'x'}: Object contains unknown field `lead`, wanted only preset, lead_id,",
+        ),
+        ("shop: {event_id: 7}", "mappings.yaml:shop.event_id: 7: Expected `str | array`, got `int`"),
+        ("shop: {occurred_at_unit: h}", "mappings.yaml:shop.occurred_at_unit: 'h': wanted one of s, ms, us, ns"),
+        ("shop: {types: {a: 7}}", "mappings.yaml:shop.types[...]: {'a': 7}: Expected `str`, got `int`"),
+        ("shop: {preset: snowplow}", "mappings.yaml:shop.preset: 'snowplow': wanted segment"),
+        (
+            "shop: {preset: segment, lead_id: x}",
+            "mappings.yaml:shop.lead_id: 'x': wanted nothing beside a preset but types",
+        ),
+        (
+            "shop: {type: a, types: {b: c}}",
+            "mappings.yaml:shop.types: {'b': 'c'}: wanted either type, for all records, or this",
+        ),
+        ("shop: {lead_id: ''}", "mappings.yaml:shop: an empty path: wanted dotted names such as user.id"),
+        ("shop: {lead_id: []}", "mappings.yaml:shop: an empty path: wanted dotted names such as user.id"),
+        ("shop: segment", "mappings.yaml:shop: 'segment': Expected `object`, got `str`"),
+        ("- shop", "mappings.yaml: ['shop']: wanted one entry per topic, as in `my-topic: {preset: segment}`"),
+        ("{", "mappings.yaml: wanted YAML: "),
+        ("a: {}\na: {}", "mappings.yaml: wanted YAML: "),
+    ],
+)
+def test_a_wrong_file_is_an_error_with_file_path_value_and_what_was_wanted(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(message)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read \(No such file or directory\)"):
+        load_mappings(tmp_path / "nowhere.yaml")
+
+
+# Segment and RudderStack
+
+TRACK: Json = {
+    "type": "track",
+    "messageId": "m-1",
+    "userId": "L1",
+    "anonymousId": "a-1",
+    "event": "Whitepaper Downloaded",
+    "timestamp": "2026-01-05T10:00:00.000Z",
+    "originalTimestamp": "2026-01-05T09:00:00.000Z",
+    "properties": {"asset": "wp-1", "pages": 3, "tags": ["a"]},
+    "context": {"campaign": {"name": "spring"}, "page": {"path": "/resources"}, "locale": "de-DE"},
+}
+PAGE: Json = {**TRACK, "type": "page", "event": None, "name": "Pricing", "properties": {"path": "/pricing"}}
+IDENTIFY: Json = {
+    **TRACK,
+    "type": "identify",
+    "event": None,
+    "properties": None,
+    "traits": {"role": "ceo", "left": None},
+}
+
+
+def test_a_track_call_is_an_event_with_its_properties() -> None:
+    fields: Json = {
+        "asset": "wp-1",
+        "pages": 3,
+        "campaign": "spring",
+        "context.campaign.name": "spring",
+        "context.page.path": "/resources",
+        "context.locale": "de-DE",
+    }
+    expected = Event("track.whitepaper_downloaded", "m-1", "L1", 1_767_607_200_000, fields)
+    assert by_segment(TRACK) == expected
+
+
+def test_a_track_call_has_the_type_of_the_table() -> None:
+    assert by_segment(TRACK, **{"Whitepaper Downloaded": "website.download"}).type == "website.download"
+
+
+def test_a_page_call_is_a_page_view_with_its_path() -> None:
+    event = by_segment(PAGE)
+    assert (event.type, event.fields["path"], event.fields["name"]) == ("website.page_view", "/pricing", "Pricing")
+    assert by_segment({**PAGE, "properties": {}}).fields["path"] == "/resources"
+
+
+def test_a_screen_call_is_a_screen_view() -> None:
+    event = by_segment({**PAGE, "type": "screen"})
+    assert (event.type, event.fields["name"]) == ("app.screen_view", "Pricing")
+
+
+def test_an_identify_call_carries_the_traits_as_attributes() -> None:
+    event = by_segment(IDENTIFY)
+    assert (event.type, event.attributes) == ("profile.updated", {"role": "ceo", "left": None})
+    in_context = {**IDENTIFY, "traits": None, "context": {"traits": {"role": "cto"}}}
+    assert by_segment(in_context).attributes == {"role": "cto"}
+
+
+def test_traits_of_other_calls_are_no_attributes() -> None:
+    assert by_segment({**TRACK, "context": {"traits": {"role": "cto"}}}).attributes is None
+
+
+def test_without_a_user_the_anonymous_id_is_the_lead() -> None:
+    for nobody in (None, ""):
+        assert by_segment({**TRACK, "userId": nobody}).lead_id == "a-1"
+
+
+def test_without_a_timestamp_the_original_one_counts() -> None:
+    record = {**TRACK}
+    del record["timestamp"]
+    assert by_segment(record).occurred_at_ms == 1_767_607_200_000 - 3_600_000
+
+
+def test_other_calls_are_events_no_rule_knows() -> None:
+    assert by_segment({**TRACK, "type": "group"}).type == "segment.group"
+
+
+def test_properties_never_replace_what_the_envelope_says() -> None:
+    event = by_segment({**TRACK, "properties": {"lead_id": "other", "type": "pdf", "occurred_at": 5}})
+    assert (event.lead_id, event.type, event.occurred_at_ms) == ("L1", "track.whitepaper_downloaded", 1_767_607_200_000)
+    assert event.fields["type"] == "pdf"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"userId": None, "anonymousId": None}, "lead_id"),
+        ({"messageId": None}, "event_id"),
+        ({"timestamp": None, "originalTimestamp": None}, "occurred_at"),
+        ({"type": None}, "type"),
+        ({"event": None}, "event"),
+    ],
+)
+def test_what_a_call_must_have_is_named(wrong: Json, field: str) -> None:
+    with pytest.raises(DeadLetter) as caught:
+        by_segment({**TRACK, **wrong})
+    assert caught.value.reason is DeadLetterReason.MISSING_FIELD
+    assert caught.value.detail.startswith(f"{field}: wanted ")

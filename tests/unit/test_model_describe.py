@@ -1,0 +1,111 @@
+"""The model in words."""
+
+import pytest
+
+from leadscore.model.describe import describe
+from leadscore.model.load import parse_model
+from tests.unit.model_texts import EVERYTHING, minimal_with
+
+NESTED = """
+conditions:
+  c:
+    when:
+      any:
+        - attribute: {name: vip, in: [true]}
+        - all: [{attribute: {name: a, exists: true}}, {attribute: {name: b, exists: true}}]
+    points: 1
+    disqualifies: vip
+"""
+
+
+def words_of(text: str) -> str:
+    """The description as one line: where lines break does not matter."""
+    return " ".join(describe(parse_model(text, "model.yaml")).split())
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Model b2b-starter, version 3",
+        "never below 0 and never above 100.",
+        "A score of 70 or more is hot, of 30 or more warm, below that cold.",
+        "Points lose half their worth every 30 days, unless a rule or its group says otherwise.",
+        "Everything in this group together counts as no less than -20 and no more than 30.",
+        "- pricing_page: +10 points for each website.page_view where path matches ^/pricing. Only the earliest of",
+        "where form is whitepaper, country is DE or FR and pages is at least 2.",
+        "For each asset only the earliest counts.",
+        "Its points count by age: 100 % up to 7 days, 75 % up to 14 days, 50 % up to 30 days, then nothing.",
+        "It lets the lead into mql at once, whatever the score.",
+        "Machine clicks are left out: of 5 or more within 2 seconds none counts. All of them together give at most 15",
+        "- unsubscribed: -25 points for each email.unsubscribe. Its points do not fade.",
+        '- asked_to_stop: no points for each email.complaint. It disqualifies the lead: "complained".',
+        "- went_quiet: -10 points while for more than 30 days no event of mail_click came (and the lead is known",
+        "- researching: +10 points while 3 or more events of pricing_page came within the last 7 days.",
+        "while the lead's role is student or unemployed and no event of mail_click came within the last 60 days.",
+        "- company_size: +20 points if it is at least 1000; else +10 points if it is at least 200.",
+        "The grade by points of fit: A from 30, B from 20, C from 10, D from 0; F below.",
+        "- mql: a lead enters when a record raises its score to 65 or more, and leaves when the score is below 50",
+        "To enter it needs a grade of C or better. It does not enter again within 14 days after it last entered.",
+        "A lead that a rule let in at once, with too low a score, may stay for 14 days.",
+    ],
+)
+def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
+    assert sentence in words_of(EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("fragment", "sentence"),
+    [
+        ("decay: {linear: 60d}", "Points fade evenly to nothing over 60 days, unless"),
+        ("decay: {expire: 1d}", "Points count in full for 1 day, then not at all, unless"),
+        ("decay: none", "Points do not fade, unless"),
+        ("groups: {website: {min: -5, decay: none}}", "Points do not fade, unless a rule says otherwise."),
+        ("rules: {mail_click: {limit: {times: 3, per: forever}}}", "Only the earliest 3 ever count."),
+        (
+            "rules: {mail_click: {points: -1.5, max: 4}}",
+            "-1.5 points for each email.click. All of them together take at most 4 points.",
+        ),
+        (
+            "rules: {mail_click: {where: {a: true, b: {exists: false}, c: {not_in: [1]}}}}",
+            "where a is true, b is not known and c is known and not 1.",
+        ),
+        (
+            "rules: {mail_click: {where: {a: {below: 3, matches: x, exists: true}}}}",
+            "where a is below 3, a matches x and a is known.",
+        ),
+        (NESTED, '- c: +1 point and disqualified ("vip") while the lead'),
+        (
+            NESTED,
+            "while the lead's vip is true or (the lead's a is known and the lead's b is known).",
+        ),
+        (
+            "conditions: {c: {when: {not: {attribute: {name: role, exists: true}}}, points: 1}}",
+            "while it is not so that the lead's role is known.",
+        ),
+        (
+            "conditions: {c: {when: {attribute: {name: vip, in: [true]}}, points: 1}}",
+            "- vip: no points, but conditions look at it.",
+        ),
+        (
+            "thresholds: {mql: {require: {engagement: 40, fit: 10}}}",
+            "To enter it needs at least 40 points of engagement and at least 10 points of fit.",
+        ),
+    ],
+)
+def test_the_unusual_is_said_too(fragment: str, sentence: str) -> None:
+    assert sentence in words_of(minimal_with(fragment))
+
+
+def test_a_model_of_nothing_says_so() -> None:
+    words = words_of("model: m\nversion: 1")
+
+    assert "No points for who the lead is." in words
+    assert "None: nothing will be published." in words
+
+
+def test_every_name_of_the_model_is_in_its_description() -> None:
+    model = parse_model(EVERYTHING, "model.yaml")
+    words = describe(model)
+
+    names = [*model.groups, *model.rules, *model.conditions, *model.fit.attributes, *model.thresholds]
+    assert [name for name in names if name not in words] == []

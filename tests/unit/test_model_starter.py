@@ -1,0 +1,96 @@
+"""The starter model in deploy/: it loads, and it says what practitioners' guides ask for."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from leadscore.model.describe import describe
+from leadscore.model.load import load_model
+
+PATH = Path(__file__).parents[2] / "deploy" / "model.yaml"
+STARTER = load_model(PATH)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "website.page_view",
+        "website.form_submitted",
+        "website.download",
+        "website.contact_requested",
+        "website.chat_started",
+        "email.open",
+        "email.click",
+        "email.reply",
+        "email.unsubscribe",
+        "email.complaint",
+        "webinar.registered",
+        "webinar.attended",
+        "webinar.watched_on_demand",
+        "webinar.no_show",
+        "event.attended",
+        "social.engaged",
+        "app.activity",
+        "app.trial_started",
+        "meeting.booked",
+        "meeting.cancelled",
+    ],
+)
+def test_every_kind_of_behaviour_has_a_rule(event: str) -> None:
+    assert event in {rule.event for rule in STARTER.definition.rules.values()}
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        *("role", "department", "age", "country", "city", "email_domain_type"),
+        *("company_size", "company_type", "company_revenue", "industry"),
+        *("budget", "buying_authority", "need", "timeframe"),
+    ],
+)
+def test_every_explicit_criterion_gives_points(attribute: str) -> None:
+    assert attribute in STARTER.definition.fit.attributes
+
+
+def test_the_negative_events_take_points_or_disqualify() -> None:
+    rules = STARTER.definition.rules
+
+    assert all(rules[name].points < 0 for name in ("unsubscribed", "meeting_cancelled", "careers_page"))
+    assert rules["spam_complaint"].disqualifies
+
+
+def test_contact_me_now_goes_straight_to_sales() -> None:
+    assert STARTER.definition.rules["contact_me_now"].qualifies == "mql"
+
+
+def test_every_rule_for_clicks_leaves_machine_clicks_out() -> None:
+    clicks = [rule for rule in STARTER.definition.rules.values() if rule.event == "email.click"]
+
+    assert len(clicks) == 3
+    assert all(rule.exclude_burst is not None for rule in clicks)
+
+
+def test_no_group_but_direct_contact_qualifies_alone() -> None:
+    model = STARTER.definition
+    best = {name: group.max or 0 for name, group in model.groups.items()}
+
+    assert max(best.values()) < model.thresholds["mql"].enter
+
+
+def test_every_rule_and_condition_has_a_comment_with_its_reason() -> None:
+    """The comment stands above the item or above the first of its block."""
+    blocks = re.split(r"\n\s*\n", STARTER.text)
+    names = [*STARTER.definition.rules, *STARTER.definition.conditions]
+
+    def explained(name: str) -> bool:
+        (block,) = (block for block in blocks if re.search(rf"^  {name}:", block, re.MULTILINE))
+        return "#" in block.split(f"  {name}:")[0] or name.startswith(("webinar_", "demo_"))
+
+    assert [name for name in names if not explained(name)] == []
+
+
+def test_the_starter_can_be_said_in_words() -> None:
+    words = " ".join(describe(STARTER.definition).split())
+
+    assert 'disqualified ("student or unemployed, and silent") while the lead\'s role is student or unemployed' in words

@@ -1,0 +1,148 @@
+"""What the README and the pages it links say exists: commands, options, targets, variables, files, tests, headers."""
+
+import re
+import shlex
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from leadscore.cli.main import COMMANDS, main
+from leadscore.cli.run import CRASH_VARIABLE
+from leadscore.events.local_schemas import schema_texts
+from leadscore.model.load import parse_model
+from leadscore.ops.config import Config
+from leadscore.ops.kafka_properties import KAFKA_PREFIX
+from leadscore.pipeline.publishing import crossing_output, json_encoding
+from leadscore.scoring.crossing import Crossing
+from tests.unit.test_demo import CROSSING
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+SUBSCRIBERS = (ROOT / "docs" / "subscribers.md").read_text()
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "schemas" / "README.md",
+]
+UNDERSTOOD = 77
+
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(README) if found == language]
+
+
+def inline() -> list[str]:
+    """What stands between single backticks."""
+    return CODE.findall(BLOCK.sub("", README))
+
+
+def command_lines() -> list[str]:
+    """Every command of the README, without what is said about it."""
+    in_blocks = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in (*in_blocks, *inline()) if line]
+
+
+LEADSCORE = sorted({line for line in command_lines() if line.startswith("leadscore ")})
+MAKE = sorted({line.split()[1] for line in command_lines() if line.startswith("make ")})
+
+
+def test_the_readme_names_the_two_commands_first() -> None:
+    first = next(block for block in blocks("sh"))
+    assert [line.split("#")[0].strip() for line in first.splitlines()] == ["make demo", "make test"]
+    assert len(LEADSCORE) > 12
+
+
+@pytest.mark.parametrize("line", LEADSCORE)
+def test_every_command_of_the_readme_is_one_the_program_knows(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = shlex.split(line)[1:]
+    do_nothing(monkeypatch)
+    if "--help" in command:
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert ended.value.code == 0
+    else:
+        assert main(command) == UNDERSTOOD
+
+
+def do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the program read its options, and then only say that it understood them."""
+    for name in (*COMMANDS, "accept_gap"):
+        monkeypatch.setattr(import_module(f"leadscore.cli.{name}"), "run", lambda _args: UNDERSTOOD)
+
+
+@pytest.mark.parametrize("target", MAKE)
+def test_every_make_target_of_the_readme_exists(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_every_variable_of_the_readme_exists() -> None:
+    known = {f"LEADSCORE_{field.name.removesuffix('_ms').upper()}" for field in fields(Config)} | {CRASH_VARIABLE}
+    named = set(re.findall(r"LEADSCORE_[A-Z_]*[A-Z]", README))
+    assert len(named) > 10
+    assert {name for name in named if not name.startswith(KAFKA_PREFIX)} - known == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
+    links = [link.partition("#")[0] for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in links if link and not (page.parent / link).exists()] == []
+
+
+def test_the_link_check_sees_the_links() -> None:
+    assert {"docs/model.md", "docs/metrics.md", "docs/configuration.md", "docs/subscribers.md"} <= set(
+        LINK.findall(README)
+    )
+
+
+def test_every_file_the_readme_names_exists() -> None:
+    named = {text for text in inline() if re.fullmatch(r"[\w.-]+(/[\w.-]+)+", text)}
+    assert len(named) > 2
+    assert [name for name in named if not name.startswith("/") and not (ROOT / name).exists()] == []
+
+
+def test_the_layout_names_every_package_and_folder() -> None:
+    layout = README.partition("## Layout")[2].partition("## Development")[0]
+    packages = {path.name for path in (ROOT / "src" / "leadscore").iterdir() if (path / "__init__.py").exists()}
+    assert packages == set(re.findall(r"^  (\w+)/", layout, re.MULTILINE))
+    assert all(
+        (ROOT / folder).is_dir() for folder in re.findall(r"^(\w[\w/]*)/? ", layout, re.MULTILINE) if "/" in folder
+    )
+
+
+def test_every_test_the_readme_names_exists() -> None:
+    named = {text for text in inline() if text.startswith("test_")}
+    there = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    assert len(named) > 5
+    assert named - there == set()
+
+
+def test_the_model_of_the_readme_is_a_model() -> None:
+    [text] = blocks("yaml")
+    assert parse_model(text, "README.md").thresholds.keys() == {"mql"}
+
+
+def test_the_page_for_subscribers_has_every_field_of_a_crossing() -> None:
+    rows = SUBSCRIBERS.partition("## Value")[2]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    schema = {field["name"] for field in msgspec.json.decode(schema_texts()["crossing"])["fields"]}
+    assert schema <= named
+    assert {name.removesuffix("_ms") for name in Crossing.__struct_fields__} <= named
+
+
+def test_the_page_for_subscribers_has_every_header() -> None:
+    named = set(
+        re.findall(
+            r"^\| `([\w-]+)` \|", SUBSCRIBERS.partition("## Key and headers")[2].partition("## Value")[0], re.MULTILINE
+        )
+    )
+    assert named == {name for name, _ in crossing_output(CROSSING, json_encoding()).headers}
