@@ -90,6 +90,32 @@ def test_told_to_rebuild_the_worker_does_so_in_the_middle_of_the_load(deploy: Ca
     assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
 
 
+def test_a_crash_in_the_middle_of_a_rebuild_is_no_further_loss(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= REBUILD | {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "1"}
+    deployment.environ |= {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
+    events = wandering_events("load", 200)
+    worker = deployment.start_worker()
+    for first in range(0, 150, 10):  # so that every shard has several records to replay
+        deployment.send_now(events[first : first + 10])
+    deployment.wait_until_settled()
+    published = crossing_counts(deployment)
+    worker.kill()
+
+    deployment.lose_everything()
+    crashing = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER="written:2")
+    crashing.wait_for_death()
+    assert crashing.process.returncode == -signal.SIGKILL
+    deployment.send_now(events[150:])
+    worker = deployment.start_worker()
+    deployment.wait_until_settled()
+
+    assert worker.said("state_regression")
+    assert_exact(deployment, events)
+    counts = crossing_counts(deployment)
+    assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
+
+
 def test_the_loss_of_acknowledged_writes_is_repaired_and_nothing_is_published_again(
     deploy: Callable[..., Deployment],
 ) -> None:

@@ -130,8 +130,10 @@ def test_equal_scores_come_by_lead_id(listed: List, model: Path, capsys: pytest.
 def test_a_lead_that_the_index_gives_twice_is_listed_once(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pages = {0: 1, 1: 2, 2: None}
-    monkeypatch.setattr(store, "due_all", lambda shard, cursor=0: DuePage(list(store.shards[shard].due) * 2, pages[cursor]))
+    once, next_cursors = store.due_all, {0: 1, 1: 2, 2: None}
+    monkeypatch.setattr(
+        store, "due_all", lambda shard, cursor: DuePage(once(shard).lead_ids * 2, next_cursors[cursor])
+    )
     assert listed(store, "--json") == 0
     assert [row["lead_id"] for row in found(capsys)] == ["five", "four", "three", "two"]
 
@@ -178,6 +180,8 @@ def test_an_unknown_threshold_is_named_with_those_there_are(
 
 
 def test_nothing_is_written(listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]) -> None:
+    store.read_shards(range(SHARDS))
+    store.journal.clear()
     before = store.snapshot()
     assert listed(store, "--band", "warm") == 0
     assert listed(store) == 0

@@ -263,6 +263,7 @@ def test_quiet_does_not_punish_a_newcomer() -> None:
     assert score(model, 32, view("e1", 0), view("e2", 2) | {"type": CLICK}) == 0
     assert score(model, 35, view("e1", 0), command("reset", "c1", 6)) == 0
     assert score(model, 35, command("suspend", "c1", 0)) == 0
+    assert score(model, 35, command("adjust", "c1", 0, points=0)) == 0
     assert score(model, 36.5, command("reset", "c1", 6)) == 7
 
 
@@ -501,6 +502,11 @@ def test_a_forgotten_lead_is_new() -> None:
     assert score(forgetful(), 60, view("e1", 0), view("e2", 60)) == 0
     assert score(forgetful(), 61, view("e1", 0), view("e2", 61)) == 10
     assert score(forgetful(), 61, view("e1", 0), command("resume", "c1", 1), view("e2", 61)) == 0
+
+
+def test_what_was_erased_stays_out_after_the_lead_was_forgotten() -> None:
+    story = [command("erase", "c1", 1), view("e1", 2), view("e2", 70), view("e3", 1)]
+    assert line(forgetful(), 70, *story)["recent_events"] == ["e2"]
 
 
 def test_a_suspended_lead_is_not_forgotten() -> None:

@@ -90,7 +90,7 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
         )
     record: Record = {
         "type": COMMAND_PREFIX + args.order,
-        "event_id": args.id or str(uuid4()),
+        "event_id": str(uuid4()) if args.id is None else args.id,
         "lead_id": args.lead_id,
         "occurred_at": occurred_at_ms,
         **{name: given for name in ("points", "reason", "target") if (given := getattr(args, name)) is not None},

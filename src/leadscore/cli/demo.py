@@ -343,9 +343,9 @@ def _announcement(args: argparse.Namespace, seed: int) -> str:
 
 def _summary_lines(summary: DemoSummary) -> list[str]:
     typed = "leadscore" if shutil.which("leadscore") or not sys.argv[0].endswith("leadscore") else sys.argv[0]
+    reading = ("less README.md", "your own Kafka and Redis; docs/model.md: your own model")
     return [
-        *summary_lines(summary, next_commands(typed)),
-        "  README.md       your own Kafka and Redis; docs/model.md: write your own model",
+        *summary_lines(summary, [*next_commands(typed), reading]),
         "",
         "The speed was held down, to be watched; `--duration 1` lets the worker run.",
     ]

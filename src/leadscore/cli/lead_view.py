@@ -94,7 +94,7 @@ def _fading(state: LeadState, model: CompiledModel, at_ms: int) -> dict[str, Fad
 
 
 def _fading_of(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> Fading:
-    points = abs(rule_points(rule, total, state, at_ms))
+    points = _size(rule, total, state, at_ms)
     if points < FORGOTTEN_BELOW_POINTS:
         return Fading(None, None)
     half_life_ms = rule.fading.half_life_ms
@@ -106,16 +106,20 @@ def _fading_of(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -
 
 def _fading_by_day(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> Fading:
     """Points that age in whole days change at midnight only; those without decay never do."""
-    points = abs(rule_points(rule, total, state, at_ms))
+    points = _size(rule, total, state, at_ms)
     today = at_ms // DAY_MS
     half_gone_ms: int | None = None
     for day in range(today + 1, today + 2 + len(rule.fading.weights or ())):
-        left = abs(rule_points(rule, total, state, day * DAY_MS))
+        left = _size(rule, total, state, day * DAY_MS)
         if half_gone_ms is None and left <= points / 2:
             half_gone_ms = day * DAY_MS
         if left < FORGOTTEN_BELOW_POINTS:
             return Fading(half_gone_ms, day * DAY_MS)
     return Fading(half_gone_ms, None)
+
+
+def _size(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> float:
+    return abs(rule_points(rule, total, at_ms - state.latest_record_ms, at_ms))
 
 
 def _standing(threshold: CompiledThreshold, line: LeadScore, state: LeadState | None, model: CompiledModel) -> Standing:

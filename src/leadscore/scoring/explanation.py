@@ -4,7 +4,7 @@ import msgspec
 
 from leadscore.log.records import stable_id
 from leadscore.model.compile import NO_GROUP, CompiledModel, CompiledRule
-from leadscore.scoring.conditions import holds
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
@@ -77,7 +77,7 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
                 part="rule",
                 name=rule.name,
                 group=_group_name(rule.group, model),
-                points=rule_points(rule, state.totals[index], state, at_ms),
+                points=rule_points(rule, state.totals[index], at_ms - state.latest_record_ms, at_ms),
                 granted=sum(state.grants[row[-1]].points for row in rows) + (settled.points if settled else 0.0),
                 count=len(rows) + (settled.count if settled else 0),
                 latest_event_ms=max(times, default=None),
@@ -87,6 +87,7 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
 
 
 def _condition_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
+    outlook = Outlook(state, model)
     return [
         Part(
             part="condition",
@@ -98,7 +99,7 @@ def _condition_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list
             latest_event_ms=None,
         )
         for condition in model.conditions
-        if holds(condition.test, state, model, at_ms)
+        if outlook.holds(condition.test, at_ms)
     ]
 
 

@@ -38,6 +38,7 @@ from leadscore.log.records import (
 )
 from leadscore.model.compile import GRADES, CompiledModel, CompiledThreshold
 from leadscore.model.matching import event_hash
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
 from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.recent import at_of, find, time_of
@@ -177,8 +178,9 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
     if any(known.is_in for known in state.thresholds) or is_suspended(state):
         return False
     rules = ((model.rules.get(rule_id), total) for rule_id, total in zip(state.rules, state.totals, strict=True))
-    points = [rule_points(rule, total, state, at_ms) for rule, total in rules if rule is not None]
-    points += known_attribute_points(state, model)
+    age_ms = at_ms - state.latest_record_ms
+    points = [rule_points(rule, total, age_ms, at_ms) for rule, total in rules if rule is not None]
+    points += known_attribute_points(state, model).values()
     return all(abs(worth) < FORGOTTEN_BELOW_POINTS for worth in points) and disqualified(state, model, at_ms) is None
 
 
@@ -193,7 +195,7 @@ def disqualified(state: LeadState, model: CompiledModel, at_ms: int) -> str | No
         reason = _disqualified_by_rule(state, model)
         if reason is not None:
             return reason
-    return disqualifying_condition(state, model, at_ms) if model.conditions else None
+    return disqualifying_condition(Outlook(state, model), model, at_ms) if model.conditions else None
 
 
 def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:

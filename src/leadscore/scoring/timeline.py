@@ -1,18 +1,20 @@
 """When time alone takes a lead out of a threshold (design 1.4, 1.7), past or projected. Pure.
 
-Theory of operation. Between two flips of conditions the score is a clamped sum of decaying points. It need not fall all
-the way: penalties fade as well. So the first instant below a level is not solved for but closed in on: where the lower
-bound over an interval (``least_score``) stays at the level, nothing is there; otherwise the interval is halved, earlier
-half first, down to the millisecond. The bound tightens as intervals shrink, so this visits few of them.
+Theory of operation. Between two flips of conditions the score is a clamped sum of fading points, gains and penalties. It
+need not fall all the way: penalties fade as well. So the first instant below a level is not solved for but closed in on.
+``_Course.least`` gives a lower bound of the score over an interval: a gain is least at its end, a penalty weighs most at
+its start, and every clamp is monotone. Where the bound stays at the level, there is nothing; otherwise the interval is
+halved, earlier half first, down to the millisecond. Points with the same half-life are added up before they are bounded,
+where no clamp stands between them: else a gain and a penalty that cancel out would look like a fall for ever.
 """
 
 from typing import NamedTuple
 
-from leadscore.model.compile import CompiledModel, CompiledThreshold
-from leadscore.scoring.conditions import flips, holds
+from leadscore.model.compile import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Cause
-from leadscore.scoring.score import EPSILON, least_score, score_at
-from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState
+from leadscore.scoring.score import EPSILON, day_aged, fit_of
+from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
 
 FAR_MS = 1 << 53
 """Later than any instant: everything that fades has faded."""
@@ -27,60 +29,163 @@ class Exit(NamedTuple):
     cause: Cause
 
 
-def disqualifying_condition(state: LeadState, model: CompiledModel, at_ms: int) -> str | None:
+def disqualifying_condition(outlook: Outlook, model: CompiledModel, at_ms: int) -> str | None:
     """The reason of the first condition of the file that disqualifies the lead at the instant."""
     for condition in model.conditions:
-        if condition.disqualifies is not None and holds(condition.test, state, model, at_ms):
+        if condition.disqualifies is not None and outlook.holds(condition.test, at_ms):
             return condition.disqualifies
     return None
 
 
 def first_exit(
-    state: LeadState, model: CompiledModel, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int, until_ms: int
+    state: LeadState,
+    model: CompiledModel,
+    standing: tuple[CompiledThreshold, ThresholdState],
+    after_ms: int,
+    until_ms: int,
 ) -> Exit | None:
     """The first instant in (after_ms, until_ms] at which time alone takes the lead out of the threshold it is in."""
     threshold, at = standing
-    falls_from_ms = max(after_ms + 1, at.entered_ms + threshold.hold_ms if at.held else after_ms + 1)
+    outlook = Outlook(state, model)
+    falls_from_ms = max(after_ms + 1, at.entered_ms + threshold.hold_ms) if at.held else after_ms + 1
     starts = {after_ms + 1, falls_from_ms}
-    starts |= {flip for condition in model.conditions for flip in flips(condition.test, state, model)}
+    starts |= {flip for condition in model.conditions for flip in outlook.flips(condition.test)}
     ordered = sorted(start for start in starts if after_ms < start <= until_ms)
     for start, end in zip(ordered, [*(start - 1 for start in ordered[1:]), until_ms], strict=True):
-        if disqualifying_condition(state, model, start) is not None:
+        if disqualifying_condition(outlook, model, start) is not None:
             return Exit(start, Cause.DISQUALIFIED)
         if start >= falls_from_ms:
-            below_ms = _first_below(state, model, threshold.exit - EPSILON, start, end)
+            course = _Course(state, model, outlook, start)
+            below_ms = _first_below(course, threshold.exit - EPSILON, start, end)
             if below_ms is not None:
                 return Exit(below_ms, Cause.TIME)
     return None
 
 
-def next_exit(state: LeadState, model: CompiledModel, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> Exit | None:
+def next_exit(
+    state: LeadState, model: CompiledModel, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int
+) -> Exit | None:
     """The first instant after ``after_ms`` at which the lead leaves if nothing else happens; ``None``: never."""
     return first_exit(state, model, standing, after_ms, FAR_MS)
 
 
-def _first_below(state: LeadState, model: CompiledModel, level: float, start_ms: int, end_ms: int) -> int | None:
-    """The first instant in [start_ms, end_ms], in which no condition flips, with a score below the level."""
-    if score_at(state, model, start_ms).value < level:
+class _Sum:
+    """Points under one pair of limits; ``values`` are those that fade by half-life, at the lead's latest record."""
+
+    __slots__ = ("capped", "constant", "days", "high", "low", "values")
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low = low
+        self.high = high
+        self.constant = 0.0
+        self.values: dict[float, float] = {}
+        self.capped: list[tuple[float, float, float]] = []
+        self.days: list[tuple[Total, Fading, float]] = []
+
+    def add(self, rule: CompiledRule, total: Total, age_ms: int) -> None:
+        half_life_ms, cap = rule.fading.half_life_ms, rule.cap
+        if isinstance(total, dict):
+            self.days.append((total, rule.fading, cap))
+        elif half_life_ms is None:
+            self.constant += min(max(total, -cap), cap) if rule.fading.weights is None else 0.0
+        elif abs(total) * _weight(age_ms, half_life_ms) > cap:
+            self.capped.append((total, half_life_ms, cap))
+        else:  # within its cap now, so from now on
+            self.values[half_life_ms] = self.values.get(half_life_ms, 0.0) + total
+
+    def least(self, gains: tuple[int, int], penalties: tuple[int, int]) -> float:
+        """A lower bound; ``gains`` and ``penalties`` are (age since the latest record, instant) at which each counts."""
+        points = self.constant
+        for half_life_ms, value in self.values.items():
+            points += value * _weight((gains if value > 0 else penalties)[0], half_life_ms)
+        for value, half_life_ms, cap in self.capped:
+            points += min(max(value * _weight((gains if value > 0 else penalties)[0], half_life_ms), -cap), cap)
+        for total, fading, cap in self.days:
+            points += min(max(_least_day_aged(total, fading, gains[1], penalties[1]), -cap), cap)
+        return points
+
+
+class _Course:
+    """How the score goes on from ``start_ms`` to the next flip of a condition."""
+
+    def __init__(self, state: LeadState, model: CompiledModel, outlook: Outlook, start_ms: int) -> None:
+        self._floor, self._ceiling = model.floor, model.ceiling
+        self._latest_ms = state.latest_record_ms
+        self._free = _Sum(-float("inf"), float("inf"))
+        self._groups = [_Sum(group.low, group.high) for group in model.groups]
+        sums = [*self._groups, self._free]
+        for rule_id, total in zip(state.rules, state.totals, strict=True):
+            rule = model.rules.get(rule_id)
+            if rule is not None and total:
+                sums[rule.group].add(rule, total, start_ms - self._latest_ms)
+        for condition in model.conditions:
+            if condition.points and outlook.holds(condition.test, start_ms):
+                sums[condition.group].constant += condition.points
+        sums[NO_GROUP].constant += model.fit_without_values if state.flags is None else fit_of(state, model)
+
+    def score(self, at_ms: int) -> float:
+        """The score at an instant."""
+        return self.least(at_ms, at_ms)
+
+    def least(self, start_ms: int, end_ms: int) -> float:
+        """A lower bound of the score in [start_ms, end_ms]; exact where they are the same."""
+        early, late = (start_ms - self._latest_ms, start_ms), (end_ms - self._latest_ms, end_ms)
+        total = 0.0
+        pooled: dict[float, float] = dict(self._free.values)
+        for group in self._groups:
+            least = group.least(late, early)
+            if start_ms == end_ms or least < group.low or group.least(early, late) > group.high:
+                total += min(max(least, group.low), group.high)
+                continue
+            for half_life_ms, value in group.values.items():
+                pooled[half_life_ms] = pooled.get(half_life_ms, 0.0) + value
+                least -= value * _weight((late if value > 0 else early)[0], half_life_ms)
+            total += least
+        free = self._free
+        kept, free.values = free.values, pooled
+        total += free.least(late, early)
+        free.values = kept
+        return min(max(total, self._floor), self._ceiling)
+
+
+def _weight(age_ms: int, half_life_ms: float) -> float:
+    return float(2.0 ** (-age_ms / half_life_ms))
+
+
+def _least_day_aged(total: Total, fading: Fading, gains_ms: int, penalties_ms: int) -> float:
+    if gains_ms // DAY_MS == penalties_ms // DAY_MS:
+        return day_aged(total, fading, gains_ms)
+    assert isinstance(total, dict)
+    gains = {day: points for day, points in total.items() if points > 0}
+    penalties = {day: points for day, points in total.items() if points < 0}
+    if not fading.never_rises:
+        # Loose, but it becomes exact as intervals shrink to a day.
+        return sum(penalties.values()) if gains_ms > penalties_ms else float(sum(gains.values()))
+    return day_aged(gains, fading, gains_ms) + day_aged(penalties, fading, penalties_ms)
+
+
+def _first_below(course: _Course, level: float, start_ms: int, end_ms: int) -> int | None:
+    """The first instant in [start_ms, end_ms] with a score below the level."""
+    if course.score(start_ms) < level:
         return start_ms
-    if end_ms == FAR_MS:
-        return _first_below_ahead(state, model, level, start_ms)
-    if start_ms == end_ms or least_score(state, model, start_ms, end_ms) >= level:
+    if end_ms >= FAR_MS:
+        return _first_below_ahead(course, level, start_ms)
+    if start_ms == end_ms or course.least(start_ms, end_ms) >= level:
         return None
     middle_ms = (start_ms + end_ms) // 2
     if start_ms < middle_ms:
-        found_ms = _first_below(state, model, level, start_ms, middle_ms)
+        found_ms = _first_below(course, level, start_ms, middle_ms)
         if found_ms is not None:
             return found_ms
-    return _first_below(state, model, level, middle_ms + 1, end_ms)
+    return _first_below(course, level, middle_ms + 1, end_ms)
 
 
-def _first_below_ahead(state: LeadState, model: CompiledModel, level: float, start_ms: int) -> int | None:
+def _first_below_ahead(course: _Course, level: float, start_ms: int) -> int | None:
     """The same without an end: stretches of doubling length, until everything left is known to stay above."""
     length_ms = DAY_MS
     last_ms = start_ms + HORIZON_MS
-    while start_ms < last_ms and least_score(state, model, start_ms, FAR_MS) < level:
-        found_ms = _first_below(state, model, level, start_ms, start_ms + length_ms)
+    while start_ms < last_ms and course.least(start_ms, FAR_MS) < level:
+        found_ms = _first_below(course, level, start_ms, start_ms + length_ms)
         if found_ms is not None:
             return found_ms
         start_ms, length_ms = start_ms + length_ms, 2 * length_ms

@@ -1,0 +1,70 @@
+"""``leadscore command`` and ``erase``: the command each line of words becomes, and what is refused."""
+
+from uuid import UUID
+
+import pytest
+
+from leadscore.cli import commands
+from leadscore.cli.event_bytes import avro_bytes
+from leadscore.cli.main import _parser, main
+from leadscore.errors import ConfigError
+from leadscore.events.decoder import Decoder
+from leadscore.events.event import Event
+from leadscore.ops.config import load_config
+
+NOW_MS = 1_767_614_400_000
+
+
+def command(*words: str) -> Event:
+    return commands.command_of(_parser().parse_args(words), load_config({}), NOW_MS)
+
+
+@pytest.mark.parametrize("order", ["reset", "suspend", "resume", "requalify"])
+def test_an_order_without_arguments_is_the_command_of_its_name(order: str) -> None:
+    ordered = command("command", order, "L1", "--id", "c1")
+    assert ordered == Event(f"command.{order}", "c1", "L1", NOW_MS, {})
+
+
+def test_orders_carry_their_arguments_and_time() -> None:
+    adjusted = command("command", "adjust", "L1", "--points", "-2.5", "--reason", "met at the fair", "--id", "c1")
+    assert adjusted == Event("command.adjust", "c1", "L1", NOW_MS, {"points": -2.5, "reason": "met at the fair"})
+    retracted = command("command", "retract", "L1", "--target", "e7", "--id", "c2", "--at", "2026-01-05T10:00:00Z")
+    assert retracted == Event("command.retract", "c2", "L1", 1_767_607_200_000, {"target": "e7"})
+    assert command("erase", "L1", "--id", "c3") == Event("command.erase", "c3", "L1", NOW_MS, {})
+
+
+def test_every_order_can_be_read_by_the_worker() -> None:
+    ordered = command("command", "adjust", "L1", "--points", "10", "--reason", "met")
+    value = avro_bytes(ordered)
+    assert value is not None
+    assert Decoder().decode("commands", value) == ordered
+
+
+def test_a_persons_command_is_a_new_fact_each_time() -> None:
+    ids = {command("command", "suspend", "L1").event_id for _ in range(3)}
+    assert len(ids) == 3
+    assert {UUID(each).version for each in ids} == {4}
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["command", "adjust", "L1", "--points", "nan"], "--points: nan: wanted a finite number"),
+        (["command", "adjust", "L1", "--points", "2e6"], "--points: 2000000.0: wanted a number from"),
+        (["command", "retract", "L1", "--target", ""], "--target: '': wanted the event_id to take back"),
+        (["erase", "me@x.org"], "LEAD: 'me@x.org': wanted an opaque id"),
+        (["erase", "L1", "--id", "a\nb"], r"--id: 'a\nb': wanted text of 1 to 256 characters"),
+        (["erase", "L1", "--at", str(NOW_MS + 300_001)], "--at: 2026-01-05T12:05:00.001Z: wanted at most 300000 ms"),
+    ],
+)
+def test_what_the_worker_would_refuse_is_refused_here(words: list[str], problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        command(*words)
+    assert str(caught.value).startswith(problem)
+
+
+def test_without_yes_nothing_is_erased(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setattr(commands, "KafkaSession", None)  # whoever asks for one fails
+    assert main(["erase", "L1"]) == 1
+    assert "Nothing was sent. To do it, repeat with --yes." in capsys.readouterr().out

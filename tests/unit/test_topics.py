@@ -1,0 +1,105 @@
+"""``leadscore topics create``: which topics, with which settings, and which contracts belong to them."""
+
+from pathlib import Path
+
+import pytest
+
+from leadscore.cli.main import main
+from leadscore.cli.topics import Sizes, schema_by_topic, wanted_topics
+from leadscore.ops.config import Config, load_config
+
+DAY_MS = 86_400_000
+NOWHERE = {"LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+
+
+def config(**changes: str) -> Config:
+    return load_config(NOWHERE | changes)
+
+
+def sizes(replication: int) -> Sizes:
+    return Sizes(
+        replication=replication,
+        source_partitions=6,
+        crossing_partitions=5,
+        log_retention_ms=30 * DAY_MS,
+        source_retention_ms=90 * DAY_MS,
+        output_retention_ms=31 * DAY_MS,
+    )
+
+
+def test_every_topic_of_the_configuration_is_wanted_once() -> None:
+    chosen = config(LEADSCORE_SOURCE_TOPICS="web,mail", LEADSCORE_LOG_PARTITIONS="7")
+    assert [(topic.name, topic.partitions) for topic in wanted_topics(chosen, sizes(1))] == [
+        ("web", 6),
+        ("mail", 6),
+        ("leadscore.commands", 6),
+        ("leadscore.log", 7),
+        ("leadscore.models", 1),
+        ("leadscore.crossings", 5),
+        ("leadscore.dead-letters", 6),
+    ]
+
+
+def test_each_topic_has_the_settings_that_the_design_needs() -> None:
+    settings = {topic.name: dict(topic.settings) for topic in wanted_topics(config(), sizes(1))}
+    assert settings["leadscore.log"] == {
+        "cleanup.policy": "delete",
+        "retention.ms": str(30 * DAY_MS),
+        "max.message.bytes": str(2 * 1024 * 1024),
+        "message.timestamp.type": "LogAppendTime",
+    }
+    assert settings["leadscore.models"] == {"cleanup.policy": "compact"}
+    assert settings["leadscore.dead-letters"]["max.message.bytes"] == str(20 * 1024 * 1024)
+    assert settings["leadscore.crossings"]["retention.ms"] == str(31 * DAY_MS)
+    assert settings["leadscore.website"]["retention.ms"] == str(90 * DAY_MS)
+
+
+@pytest.mark.parametrize(("replication", "in_sync"), [(1, None), (2, None), (3, "2"), (5, "2")])
+def test_from_three_replicas_on_two_must_have_a_record(replication: int, in_sync: str | None) -> None:
+    topics = wanted_topics(config(), sizes(replication))
+    assert {topic.settings.get("min.insync.replicas") for topic in topics} == {in_sync}
+
+
+def test_our_own_topics_have_contracts_and_foreign_ones_have_none(tmp_path: Path) -> None:
+    mappings = tmp_path / "mappings.yaml"
+    mappings.write_text("shop.website: {preset: segment}\n")
+    chosen = config(
+        LEADSCORE_SOURCE_TOPICS="a.website,shop.website,a.email,a.webinar,a.profiles,other",
+        LEADSCORE_MAPPINGS=str(mappings),
+    )
+    assert dict(schema_by_topic(chosen)) == {
+        "a.website": "website_event",
+        "a.email": "email_event",
+        "a.webinar": "webinar_event",
+        "a.profiles": "lead_profile",
+        "leadscore.commands": "lead_command",
+        "leadscore.crossings": "crossing",
+    }
+
+
+def test_crossings_as_json_have_no_avro_contract() -> None:
+    assert "leadscore.crossings" not in dict(schema_by_topic(config(LEADSCORE_CROSSING_FORMAT="json")))
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--replication", "0"], "--replication: '0': wanted a whole number of 1 or more"),
+        (["--log-retention", "30"], "--log-retention: '30': wanted a duration such as 90s"),
+        (["--source-partitions", "six"], "--source-partitions: 'six': wanted a whole number"),
+    ],
+)
+def test_a_wrong_option_ends_with_2(options: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["topics", "create", *options])
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_properties_that_librdkafka_refuses_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("LEADSCORE_KAFKA__NO_SUCH_PROPERTY", "1")
+    assert main(["topics", "create"]) == 2
+    assert 'No such configuration property: "no.such.property"' in capsys.readouterr().err
