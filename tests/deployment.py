@@ -143,7 +143,7 @@ class Deployment:
 
     def create_topics(self, source_partitions: int = 3) -> None:
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
-        sizes = {word: source_partitions for word in SOURCES}
+        sizes = dict.fromkeys(SOURCES, source_partitions)
         sizes |= {"commands": 1, "log": LOG_PARTITIONS, "models": 1, "crossings": 2, "dead-letters": 1}
         # Tests send events that are older than a broker keeps records by default.
         large = {"max.message.bytes": str(20 * 1024 * 1024), "retention.ms": "-1"}

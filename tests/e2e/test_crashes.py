@@ -74,7 +74,7 @@ def test_a_worker_asked_to_end_commits_what_it_did_and_leaves_the_group(deploy: 
     deployment.environ |= SMALL_BATCHES
     events = wandering_events("ending", 400)
     deployment.send_now(events[:200])
-    first = deployment.start_worker(**LINGERING)
+    first = deployment.start_worker(LEADSCORE_COMMIT_INTERVAL="30s", **LINGERING)  # so that the end must commit
     wait_until(deployment.published, 30, "a crossing")
     deployment.send_now(events[200:])
     assert first.terminate() == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from leadscore.cli.main import main
@@ -14,6 +14,7 @@ from leadscore.events.event import Event
 from leadscore.log.records import partition_of
 from tests.deployment import LOG_PARTITIONS, Deployment, now_ms
 from tests.servers import KafkaServer, RedisServer, wait_until
+from tests.unit.registry_stub import registry_stub
 
 MODEL = {
     "model": "tools",
@@ -36,19 +37,18 @@ def deployment(
     redis_prefix: str,
     fresh_name: Callable[[str], str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Deployment]:
-    """A deployment without topics yet; its configuration is the tools' environment."""
+    """A deployment without topics yet."""
     made = Deployment(kafka, redis_server, (fresh_name("tools"), redis_prefix), tmp_path, MODEL)
-    for name, value in made.config().items():
-        monkeypatch.setenv(name, value)
     yield made
     made.stop()
 
 
 @pytest.fixture
-def tool(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Tool:
-    """``tool("explain", "L1")`` is exit code, output and complaints of the command."""
+def tool(deployment: Deployment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Tool:
+    """``tool("explain", "L1")`` is exit code, output and complaints of the command, configured for the deployment."""
+    for name, value in deployment.config().items():
+        monkeypatch.setenv(name, value)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -63,6 +63,7 @@ def tool(deployment: Deployment, capsys: pytest.CaptureFixture[str]) -> Tool:
 def working(deployment: Deployment, tool: Tool) -> Deployment:
     """A deployment whose worker has applied a few events: ``L1`` is in the threshold, ``L2`` is not."""
     assert tool("topics", "create", "--source-partitions", "2")[0] == 0
+    wait_until(lambda: every_partition_answers(deployment), 30, "the brokers to lead every partition")
     deployment.start_worker()
     now = now_ms()
     views = [Event("website.page_view", f"e{number}", "L1", now - 2000, {"path": "/pricing"}) for number in range(2)]
@@ -73,6 +74,21 @@ def working(deployment: Deployment, tool: Tool) -> Deployment:
 
 def objects(lines: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
+
+
+def every_partition_answers(deployment: Deployment) -> bool:
+    """A broker may be said to lead a new partition a moment before it knows."""
+    consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": "test"})
+    try:
+        for name, topic in consumer.list_topics(timeout=10).topics.items():
+            for number in topic.partitions if name.startswith(f"{deployment.name}.") else ():
+                consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
+    except KafkaException:
+        return False
+    else:
+        return True
+    finally:
+        consumer.close()
 
 
 def delete_records(deployment: Deployment, partition: int, below: int) -> None:
@@ -142,6 +158,25 @@ def test_the_logs_time_is_the_brokers(deployment: Deployment, tool: Tool) -> Non
     assert abs(message.timestamp()[1] - now_ms()) < 60_000
 
 
+def test_the_contracts_are_registered_under_their_topics(
+    deployment: Deployment, tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = {"website": "WebsiteEvent", "email": "EmailEvent", "webinar": "WebinarEvent"}
+    contracts |= {"profiles": "LeadProfile", "commands": "LeadCommand", "crossings": "Crossing"}
+    subjects = {f"{deployment.topic(word)}-value": name for word, name in contracts.items()}
+    with registry_stub() as registry:
+        monkeypatch.setenv("LEADSCORE_SCHEMA_REGISTRY_URL", registry.url)
+        registry.answers = {f"/subjects/{subject}/versions": (200, '{"id": 7}') for subject in subjects}
+        assert "-value: the schema crossing would be registered" in tool("topics", "create", "--dry-run")[1]
+        assert registry.requests == []
+        code, out, _ = tool("topics", "create")
+    assert (code, out.count(" has id 7")) == (0, 6)
+    sent = zip(registry.requests, registry.bodies, strict=True)
+    assert {
+        path.split("/")[2]: json.loads(json.loads(body)["schema"])["name"] for (_, path, _), body in sent
+    } == subjects
+
+
 # explain, list, log, commands
 
 
@@ -187,7 +222,8 @@ def test_a_command_is_applied_and_an_erased_lead_is_a_newcomer(working: Deployme
     assert tool("erase", "L2", "--yes")[0] == 0
     working.wait_until_done()
     assert json.loads(tool("explain", "L2", "--json")[1])["scored"] is False
-    assert not any(key.endswith(b"/L2") for key in working.keys())
+    stored_keys = working.keys()
+    assert not [key for key in stored_keys if key.endswith(b"/L2")]
 
 
 # accept-gap

@@ -48,9 +48,3 @@ def test_a_record_that_was_read_twice_is_replayed_and_no_duplicate() -> None:
 def test_an_event_that_was_retracted_before_it_came_is_rejected() -> None:
     retract = command("retract", "c1", target="e1")
     assert counts_of((retract, 0), (click("e1"), 1)) == FoldCounts(applied=1, rejected=1)
-
-
-def test_an_event_of_an_erased_lead_is_rejected_up_to_the_erasure() -> None:
-    erase = command("erase", "c1", 10)
-    counts = counts_of((click("e1", 5), 0), (erase, 1), (click("e2", 10), 2), (click("e3", 11), 3))
-    assert counts == FoldCounts(applied=3, rejected=1)

@@ -8,8 +8,18 @@ from confluent_kafka import Message
 
 from leadscore.cli.award_log import Names, names_of, record_object
 from leadscore.cli.main import main
-from leadscore.log.records import ADJUST_RULE_ID, AttributeAward, Award, Frame, LogRecord, RuleAward, Source, Tick
-from leadscore.log.records import encode, stable_id
+from leadscore.log.records import (
+    ADJUST_RULE_ID,
+    AttributeAward,
+    Award,
+    Frame,
+    LogRecord,
+    RuleAward,
+    Source,
+    Tick,
+    encode,
+    stable_id,
+)
 from leadscore.model.load import load_model
 
 MODEL = """

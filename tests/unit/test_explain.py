@@ -127,9 +127,7 @@ def test_a_half_life_says_when_half_is_gone_and_when_all_but_nothing(
     assert part["gone_at"].startswith("2026-12-25T")  # 18 points halve 10.8 times until 0.01 is left: 324.4 days
 
 
-def test_points_that_age_in_days_are_gone_at_a_midnight(
-    explained: Explain, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_points_that_age_in_days_are_gone_at_a_midnight(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     assert explained([page("p1", "L1", NOON_MS, "form.sent")], "L1", "--json", *at(1)) == 0
     [part] = object_of(capsys)["parts"]
     assert part["points"] == 4.0

@@ -10,7 +10,7 @@ import pytest
 from leadscore.cli import leads
 from leadscore.cli.main import main
 from leadscore.events.event import Event
-from leadscore.store.shard import DuePage, LeadPage
+from leadscore.store.shard import DuePage, LeadPage, ScanPlace
 from tests.unit.fake_store import FakeStore
 from tests.unit.stored_events import DAY_MS, NOON_MS, SHARDS, page, stored
 
@@ -43,7 +43,7 @@ def model(tmp_path: Path) -> Path:
 def listed(model: Path, monkeypatch: pytest.MonkeyPatch) -> List:
     """``listed(store, "--json")`` runs the command twenty days after noon."""
     monkeypatch.setenv("LEADSCORE_LOG_PARTITIONS", str(SHARDS))
-    monkeypatch.setattr(leads.time, "time_ns", lambda: LATER_MS * 1_000_000)
+    monkeypatch.setattr("time.time_ns", lambda: LATER_MS * 1_000_000)
 
     def run(store: FakeStore, *arguments: str) -> int:
         monkeypatch.setattr(leads, "make_store", lambda _config: store)
@@ -59,8 +59,11 @@ def visits(lead_id: str, number: int) -> list[Event]:
 @pytest.fixture
 def store(model: Path) -> FakeStore:
     """Leads by their number of visits, one in each shard or so; ``faded`` was in a threshold twenty days ago."""
-    events = [event for lead_id, number in (("one", 1), ("two", 2), ("three", 3), ("four", 4), ("five", 5))
-              for event in visits(lead_id, number)]
+    events = [
+        event
+        for lead_id, number in (("one", 1), ("two", 2), ("three", 3), ("four", 4), ("five", 5))
+        for event in visits(lead_id, number)
+    ]
     return stored(model, [*events, page("f1", "faded", NOON_MS, "fair.visited")])
 
 
@@ -109,7 +112,10 @@ def test_a_band_has_leads_that_are_in_no_threshold(
 ) -> None:
     assert listed(store, "--band", "cold", "--json") == 0
     rows = found(capsys)
-    assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [("one", 20.0, []), ("faded", 15.0, [])]
+    assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [
+        ("one", 20.0, []),
+        ("faded", 15.0, []),
+    ]
     assert rows[0]["entered_at"] is None
 
 
@@ -131,17 +137,17 @@ def test_a_lead_that_the_index_gives_twice_is_listed_once(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once, next_cursors = store.due_all, {0: 1, 1: 2, 2: None}
-    monkeypatch.setattr(
-        store, "due_all", lambda shard, cursor: DuePage(once(shard).lead_ids * 2, next_cursors[cursor])
-    )
+    monkeypatch.setattr(store, "due_all", lambda shard, cursor: DuePage(once(shard).lead_ids * 2, next_cursors[cursor]))
     assert listed(store, "--json") == 0
     assert [row["lead_id"] for row in found(capsys)] == ["five", "four", "three", "two"]
 
 
-def test_disqualified_and_suspended_leads_say_so(
-    listed: List, model: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    events = [*visits("L1", 4), page("x", "L1", NOON_MS + 9, "email.complaint"), page("s", "L2", NOON_MS, "command.suspend")]
+def test_disqualified_and_suspended_leads_say_so(listed: List, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = [
+        *visits("L1", 4),
+        page("x", "L1", NOON_MS + 9, "email.complaint"),
+        page("s", "L2", NOON_MS, "command.suspend"),
+    ]
     store = stored(model, [*events, *visits("L2", 4)])
     assert listed(store, "--band", "hot") == 0
     text = capsys.readouterr().out
@@ -166,7 +172,7 @@ def test_it_says_how_much_it_looked_at_and_that_there_is_more(
     assert listed(store) == 0
     assert capsys.readouterr().err == "looked at 5 leads\n"
     first, second = store.scan_leads().lead_ids, store.scan_leads().lead_ids
-    pages = iter([LeadPage(first, 1_000, leads.ScanPlace(0, 7)), LeadPage(second, 1_000, None)])
+    pages = iter([LeadPage(first, 1_000, ScanPlace(0, 7)), LeadPage(second, 1_000, None)])
     monkeypatch.setattr(store, "scan_leads", lambda _place: next(pages))
     assert listed(store, "--band", "cold", "--scan-limit", "1000") == 0
     assert capsys.readouterr().err == "looked at 6 leads; stopped there, there is more: --scan-limit 1000\n"
@@ -188,5 +194,9 @@ def test_nothing_is_written(listed: List, store: FakeStore, capsys: pytest.Captu
     assert capsys.readouterr().out
     assert store.shards == before
     assert {call for call, _ in store.journal} <= {
-        "store.scan_leads", "store.read_leads", "store.look_at_due", "store.due_all", "store.close",
+        "store.scan_leads",
+        "store.read_leads",
+        "store.look_at_due",
+        "store.due_all",
+        "store.close",
     }

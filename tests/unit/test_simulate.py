@@ -24,11 +24,30 @@ thresholds:
   mql: {enter: 65, exit: 50}
   hot: {enter: 90, exit: 70}
 """
-CROSSING_NAMES = (
-    "id model model_version lead_id threshold direction cause entered_id score previous_score engagement fit grade "
-    "enter_level exit_level occurred_at decided_at projected_exit_at trigger reasons stale"
-).split()
-SCORE_NAMES = "lead_id score engagement fit grade band disqualified thresholds as_of".split()
+CROSSING_NAMES = [
+    "id",
+    "model",
+    "model_version",
+    "lead_id",
+    "threshold",
+    "direction",
+    "cause",
+    "entered_id",
+    "score",
+    "previous_score",
+    "engagement",
+    "fit",
+    "grade",
+    "enter_level",
+    "exit_level",
+    "occurred_at",
+    "decided_at",
+    "projected_exit_at",
+    "trigger",
+    "reasons",
+    "stale",
+]
+SCORE_NAMES = ["lead_id", "score", "engagement", "fit", "grade", "band", "disqualified", "thresholds", "as_of"]
 
 
 @pytest.fixture
@@ -73,7 +92,10 @@ def test_a_crossing_is_printed_with_the_names_of_the_design_in_its_order(
 
 
 def test_scores_come_after_the_crossings_by_lead_id(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [event("e1", "2026-01-05T10:00:00Z", "B"), event("e2", "2026-01-05T10:00:00Z", "A", attributes={"role": "ceo"})]
+    lines = [
+        event("e1", "2026-01-05T10:00:00Z", "B"),
+        event("e2", "2026-01-05T10:00:00Z", "A", attributes={"role": "ceo"}),
+    ]
     assert simulated(model, events_file(model, *lines), "--scores-at", "2026-02-04T10:00:00Z") == 0
     scores, _ = printed(capsys)
     assert [list(score) for score in scores] == [SCORE_NAMES, SCORE_NAMES]
@@ -125,7 +147,7 @@ def test_leads_leave_on_the_way_and_at_the_end(model: Path, capsys: pytest.Captu
 def test_a_line_too_far_ahead_of_its_receipt_is_reported_and_left_out(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = [
+    lines: list[dict[str, Any] | str] = [
         event("e1", "2026-01-05T10:05:00Z", "L1", received_at="2026-01-05T10:00:00Z"),
         "",
         event("e2", "2026-01-05T10:05:00.001Z", "L2", received_at="2026-01-05T10:00:00Z"),
@@ -134,7 +156,9 @@ def test_a_line_too_far_ahead_of_its_receipt_is_reported_and_left_out(
     assert simulated(model, path, "--scores-at", "2026-01-05T10:05:00Z") == 0
     scores, notes = printed(capsys)
     assert [score["lead_id"] for score in scores] == ["L1"]
-    assert notes.startswith(f"{path}:3: left out: occurred_at: 2026-01-05T10:05:00.001Z: 300001 ms ahead of received_at")
+    assert notes.startswith(
+        f"{path}:3: left out: occurred_at: 2026-01-05T10:05:00.001Z: 300001 ms ahead of received_at"
+    )
     assert simulated(model, path, "--scores-at", "2026-01-05T10:05:00Z", "--max-future-skew", "10m") == 0
     assert [score["lead_id"] for score in printed(capsys)[0]] == ["L1", "L2"]
 

@@ -157,8 +157,9 @@ def _would_do(decision: Decision, facts: Facts, config: Config) -> str:
 def _commit(session: KafkaSession, config: Config, number: int, offset: int) -> None:
     """First the committed offset, then the fence: in between the partition is still stopped."""
     wanted = ConsumerGroupTopicPartitions(config.score_group, [TopicPartition(config.log_topic, number, offset)])
+    admin = session.admin()  # kept until the answer is there: without the client there is none
     try:
-        answers = session.admin().alter_consumer_group_offsets([wanted], request_timeout=REQUEST_TIMEOUT_S)
+        answers = admin.alter_consumer_group_offsets([wanted], request_timeout=REQUEST_TIMEOUT_S)
         _raise_first([each.error for each in answers[config.score_group].result().topic_partitions or []])
     except KafkaException as failure:
         error = failure.args[0]

@@ -51,7 +51,7 @@ from leadscore.store.redis_store import RedisStore
 
 DEFAULT_DURATION_S = 25
 DEFAULT_LEADS = 300
-MOST_LEADS = 3_000  # their awards fill half of the 5 MiB that the embedded broker keeps per partition
+MOST_LEADS = 3_000  # what the embedded broker can keep; a test holds the two together
 DAYS = 30
 DUPLICATES = 0.01
 GARBAGE = 0.003
@@ -135,6 +135,8 @@ class Demo:
         self._replay: Replay | None = None
         self._rate = Rate()
         self._draw_at_s = 0.0
+        self._counted: Counts | None = None
+        self._moved_s = 0.0
         self._sent_from_s = 0.0
         self._applied_s = 0.0
 
@@ -182,9 +184,11 @@ class Demo:
         return self._replay is not None and self._replay.is_ahead(now.taken, time.monotonic())
 
     def _is_done(self, now: Counts) -> bool:
-        """Every record accounted for, every crossing read, nothing left for time to do; or it takes too long."""
+        """Every record accounted for, every crossing read, nothing left for time to do; or nothing moves any more."""
+        if now != self._counted:
+            self._counted, self._moved_s = now, time.monotonic()
         if now.accounted < len(self._traffic) or len(self._crossings) < now.crossings:
-            return time.monotonic() > self._until_s + PATIENCE_S
+            return time.monotonic() > self._moved_s + PATIENCE_S
         self._applied_s = self._applied_s or time.monotonic()
         return not is_anything_due(self._store, self._config.log_partitions, time.time_ns() // 1_000_000)
 

@@ -145,7 +145,7 @@ def _states(store: Store, wanted: Mapping[int, Sequence[str]]) -> Iterator[tuple
 
 
 def _hot_lead(lead_id: str, state: LeadState, score: float, model: CompiledModel) -> HotLead:
-    places = ((threshold.name, standing(state, threshold)) for threshold in reversed(model.thresholds))
+    places = ((threshold.name, standing(state, threshold)) for threshold in model.thresholds)
     return HotLead(lead_id, score, model.band_of(score), tuple(name for name, place in places if place and place.is_in))
 
 

@@ -182,14 +182,21 @@ def _create(admin: AdminClient, topics: list[WantedTopic], replication: int, *, 
 
 
 def _wait_for(admin: AdminClient, topics: list[WantedTopic]) -> None:
-    """The controller answers before the brokers know; the next command should find the topics."""
+    """The controller answers before the brokers know; the next command should find the topics, and their leaders."""
     deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
-    missing = {topic.name for topic in topics}
-    while missing:
-        missing -= _existing(admin)[0].keys()
-        if missing and time.monotonic() > deadline_s:
-            raise Unavailable("kafka", "timeout", f"topics created, but the broker does not show {', '.join(missing)}")
-        time.sleep(0.1 if missing else 0)
+    while missing := [topic.name for topic in topics if _leaders(admin, topic.name) < topic.partitions]:
+        if time.monotonic() > deadline_s:
+            raise Unavailable("kafka", "timeout", f"created, but without leaders yet: {', '.join(missing)}")
+        time.sleep(0.1)
+
+
+def _leaders(admin: AdminClient, topic: str) -> int:
+    """How many partitions of the topic have a leader."""
+    try:
+        partitions = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
+    except KafkaException as error:
+        raise unavailable(error, f"asking for topic {topic}") from error
+    return sum(partition.leader >= 0 for partition in partitions.values())
 
 
 def _report_existing(admin: AdminClient, topics: list[WantedTopic], partitions: Mapping[str, int]) -> None:

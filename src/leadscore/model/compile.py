@@ -155,7 +155,7 @@ class CompiledThreshold:
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
-    """One model version. ``thresholds`` stand highest first; dictionaries are keyed by stable id."""
+    """One model version. ``thresholds`` stand lowest ``enter`` first; dictionaries are keyed by stable id."""
 
     name: str
     version: int
@@ -177,6 +177,11 @@ class CompiledModel:
     """The fit of a lead of which no attribute is known."""
     fades_within_ms: float
     """After so long any award that fades at all is worth less than 0.01 of ten thousand points: bounds the TTL of leads."""
+
+    @property
+    def leaving_order(self) -> list[CompiledThreshold]:
+        """The thresholds in the order in which a lead leaves them: highest ``exit`` first."""
+        return sorted(self.thresholds, key=lambda threshold: (-threshold.exit, threshold.name))
 
     def grade_of(self, fit: float) -> str:
         """The letter of a fit; empty where the model has no grades."""
@@ -263,7 +268,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         thresholds=tuple(
             sorted(
                 (_threshold(name, threshold) for name, threshold in definition.thresholds.items()),
-                key=lambda threshold: (-threshold.enter, -threshold.exit, threshold.name),
+                key=lambda threshold: (threshold.enter, threshold.name),
             )
         ),
         disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),

@@ -1,4 +1,4 @@
-"""Merging the source partitions by Kafka timestamp, so that catching up decides as live operation would (design 2.3). Pure.
+"""Merging the source partitions by Kafka timestamp: catching up decides as live operation would (design 2.3). Pure.
 
 A merge of the partitions' heads: within a partition always offset order. A record may go once every other partition has
 a later one at hand, or is at its end. A partition that has nothing at hand and is not known to be at its end is waited
@@ -75,7 +75,7 @@ class Alignment(Generic[Key, Record]):
         safe_ms = self._safe_ms(now_ms)
         filled = [partition for partition in self._partitions.values() if partition.records]
         if len(filled) == 1:
-            return [record for record in _drain(filled[0], safe_ms, most)]
+            return _drain(filled[0], safe_ms, most)
         safe_ms = _bounded(filled, safe_ms, most)
         taken: list[tuple[int, Record]] = []
         for partition in filled:
@@ -100,8 +100,9 @@ class Alignment(Generic[Key, Record]):
 
     def reached_ms(self, now_ms: int) -> int:
         """The time up to which everything at hand has been taken: now, or the earliest record still waiting."""
-        waiting = [partition.records[0][0] for partition in self._partitions.values() if partition.records]
-        unread = [partition.latest_ms for partition in self._partitions.values() if not partition.at_end and not partition.records]
+        partitions = self._partitions.values()
+        waiting = [partition.records[0][0] for partition in partitions if partition.records]
+        unread = [partition.latest_ms for partition in partitions if not partition.at_end and not partition.records]
         return min([now_ms, *waiting, *unread])
 
     def _safe_ms(self, now_ms: int) -> int | None:

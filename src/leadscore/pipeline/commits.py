@@ -1,4 +1,4 @@
-"""When a source offset may be committed, and its committing: only after everything it caused is acknowledged (design 2.3).
+"""When an offset may be committed, and its committing: only after everything it caused is acknowledged (design 2.3).
 
 ``Deliveries`` counts what each batch has produced and gives back, in order, the offsets of batches that are complete.
 ``Commits`` passes them to Kafka, at most once per interval, and knows what Kafka confirmed.
@@ -39,7 +39,9 @@ class Deliveries:
         self._batches.append(batch)
         return batch
 
-    def expect(self, batch: Batch, acknowledged: Callable[[], None] | None = None) -> Callable[[KafkaError | None, Message], None]:
+    def expect(
+        self, batch: Batch, acknowledged: Callable[[], None] | None = None
+    ) -> Callable[[KafkaError | None, Message], None]:
         """One more record belongs to the batch; the answer is the record's delivery callback."""
         batch.outstanding += 1
 
@@ -75,11 +77,16 @@ class Deliveries:
 
 
 class Commits:
-    """Offsets on their way to Kafka. ``on_commit`` is the consumer's callback and only records."""
+    """Offsets on their way to Kafka. ``on_commit`` is the consumer's callback and only records.
+
+    A commit that failed, as commits do while a group rebalances, is tried again: no later record may ever come to cover
+    it, and until then what it covers would be published again after a restart.
+    """
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
         self._staged: Offsets = {}
+        self._under_way: Offsets = {}
         self._last_s = 0.0
         self.confirmed: Offsets = {}
         self.tried = 0
@@ -89,20 +96,21 @@ class Commits:
         """What Kafka answered."""
         if error is not None:
             self.failed += 1
-            return
-        for partition in partitions:
-            if partition.error is None and partition.offset >= 0:
-                self.confirmed[partition.topic, partition.partition] = partition.offset
+        for each in partitions:
+            partition = (each.topic, each.partition)
+            if error is not None or each.error is not None:
+                self._try_again(partition)
+            elif each.offset >= 0:
+                self.confirmed[partition] = each.offset
+                if self._under_way.get(partition) == each.offset:
+                    del self._under_way[partition]
 
     def stage(self, offsets: Offsets) -> None:
         """These offsets are safe."""
         self._staged.update(offsets)
 
     def flush(self, consumer: Consumer, now_s: float) -> None:
-        """Commit what is staged, if the last time is long enough ago; does not wait for the answer.
-
-        A failed commit is no loss: what it would have covered is replayed without effect, and a later one covers it.
-        """
+        """Commit what is staged, if the last time is long enough ago; does not wait for the answer."""
         if not self._staged or now_s - self._last_s < self._interval_s:
             return
         self._last_s = now_s
@@ -117,15 +125,25 @@ class Commits:
         """Forget partitions that are not ours any more."""
         for partition in partitions:
             self._staged.pop(partition, None)
+            self._under_way.pop(partition, None)
             self.confirmed.pop(partition, None)
 
     def _commit(self, consumer: Consumer, *, asynchronous: bool) -> None:
         offsets = [TopicPartition(*partition, offset) for partition, offset in self._staged.items()]
         self.tried += 1
+        self._under_way.update(self._staged)
         self._staged = {}
         try:
-            consumer.commit(offsets=offsets, asynchronous=asynchronous)
+            answers = consumer.commit(offsets=offsets, asynchronous=asynchronous)
         except KafkaException as error:
             if error.args[0].fatal():
                 raise WorkerStopped(f"committing offsets: {error.args[0].str()}") from error
-            self.failed += 1
+            self.on_commit(error.args[0], offsets)
+        else:
+            self.on_commit(None, answers or [])
+
+    def _try_again(self, partition: Partition) -> None:
+        """Unless it is not ours any more, or a later offset is staged."""
+        offset = self._under_way.pop(partition, None)
+        if offset is not None:
+            self._staged.setdefault(partition, offset)

@@ -7,8 +7,9 @@ after that any instant from the lead's latest record on costs a comparison.
 
 from collections.abc import Iterator
 
+from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compile import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
-from leadscore.scoring.recent import AT, ROW, time_of
+from leadscore.scoring.recent import AT, NO_GRANT, ROW, each, time_of
 from leadscore.scoring.state import AttributeState, Flags, LeadState
 from leadscore.scoring.totals import keep_later, live_rows, without_bursts
 
@@ -91,9 +92,14 @@ def current_attributes(flags: Flags) -> dict[int, AttributeState]:
 
 
 def first_event_ms(state: LeadState) -> int | None:
-    """When the lead's first event of any kind occurred."""
+    """When the lead's first event of any kind occurred; an ``adjust`` is a command, not an event."""
     settled_ms = state.flags.settled_first_ms if state.flags is not None else None
-    recent_ms = time_of(state.rows) if state.rows else None
+    rows = state.rows
+    if ADJUST_RULE_ID in state.rules:
+        adjusts = state.rules.index(ADJUST_RULE_ID)
+        events = (row for row in each(rows) if row[-1] == NO_GRANT or state.grants[row[-1]].rule != adjusts)
+        rows = next(events, b"")
+    recent_ms = time_of(rows) if rows else None
     known = [time_ms for time_ms in (settled_ms, recent_ms) if time_ms is not None]
     return min(known, default=None)
 

@@ -89,7 +89,7 @@ class FoldContext:
     duplicates: int = 0
     """Events that changed nothing because the lead knows them; counted here because hardly any event is one."""
     rejected: int = 0
-    """Events that changed nothing because they are retracted, or erased with their lead."""
+    """Events that changed nothing because they are retracted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +288,7 @@ def _leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldC
     if since_ms is not None and since_ms <= until_ms:
         after_ms = max(after_ms, since_ms - 1)
     found = []
-    for threshold in model.thresholds:
+    for threshold in model.leaving_order:
         known = standing(state, threshold)
         if known is not None and known.is_in:
             gone = first_exit(state, model, (threshold, known), after_ms, until_ms)
@@ -319,7 +319,7 @@ def _cross(
     qualified = _qualified(state, award, model) if award.rules else frozenset()
     if not raised and not qualified:
         return crossings
-    for threshold in reversed(model.thresholds):
+    for threshold in model.thresholds:
         known = standing(state, threshold)
         if known is not None and known.is_in:
             continue
@@ -336,7 +336,7 @@ def _leaves(
     """Step 3, highest threshold first; a record that finds a held lead above ``exit`` ends the hold."""
     decision, is_disqualified = decided
     crossings = []
-    for threshold in context.model.thresholds:
+    for threshold in context.model.leaving_order:
         known = standing(state, threshold)
         if known is None or not known.is_in:
             continue

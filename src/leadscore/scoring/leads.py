@@ -33,21 +33,18 @@ def lead_hash(lead_id: str) -> bytes:
 
 def apply_award(states: States, erasures: Erasures, award: Award, topic: str | None, context: FoldContext) -> list[Crossing]:
     """Fold one award or command into the state of its lead."""
+    if erasures and _is_erased(erasures, award, context.log_time_ms):
+        return NO_CROSSINGS  # an erase that comes twice, too: what came in between is a new lead
     if award.type == ERASE:
         _erase(states, erasures, award, context)
-        return NO_CROSSINGS
-    if erasures and _is_erased(erasures, award, context.log_time_ms):
-        context.rejected += 1
         return NO_CROSSINGS
     states[award.lead_id], crossings = fold_award(states.get(award.lead_id), award, topic, context)
     return crossings
 
 
 def _erase(states: States, erasures: Erasures, award: Award, context: FoldContext) -> None:
-    hashed = lead_hash(award.lead_id)
-    known = erasures.get(hashed)
-    erased_ms = award.occurred_at_ms if known is None else max(known.erased_ms, award.occurred_at_ms)
-    erasures[hashed] = Erasure(erased_ms, context.log_time_ms + context.settings.erasure_memory_ms)
+    expires_ms = context.log_time_ms + context.settings.erasure_memory_ms
+    erasures[lead_hash(award.lead_id)] = Erasure(award.occurred_at_ms, expires_ms)
     states[award.lead_id] = None
 
 

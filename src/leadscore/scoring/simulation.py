@@ -113,7 +113,7 @@ def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_m
     model: CompiledModel = context.model
     known = remembered(state, context) or new_state(model.version, at_ms)
     explanation = explain(known, model, max(at_ms, latest_ms(known)))
-    places = {threshold.name: standing(known, threshold) for threshold in reversed(model.thresholds)}
+    places = {threshold.name: standing(known, threshold) for threshold in model.thresholds}
     return LeadScore(
         lead_id=lead_id,
         score=explanation.score,

@@ -11,7 +11,7 @@ Events that fall out of the recent ones are *settled*: their points stay in the 
 limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
-from leadscore.log.records import RuleAward
+from leadscore.log.records import ADJUST_RULE_ID, RuleAward
 from leadscore.model.compile import CompiledModel, CompiledRule, Fading, Selection
 from leadscore.scoring.recent import (
     MAX_GRANTS,
@@ -246,7 +246,8 @@ def settle_oldest(state: LeadState, model: CompiledModel) -> None:
     for attribute_id, value in flags.recent_attributes.pop(event_hash, {}).items():
         keep_later(flags.settled_attributes, attribute_id, value)
     first_ms, last_ms = flags.settled_first_ms, flags.settled_last_ms
-    flags.settled_first_ms = time_ms if first_ms is None else min(first_ms, time_ms)
+    if gone[0][-1] == NO_GRANT or state.rules[state.grants[gone[0][-1]].rule] != ADJUST_RULE_ID:
+        flags.settled_first_ms = time_ms if first_ms is None else min(first_ms, time_ms)
     flags.settled_last_ms = time_ms if last_ms is None else max(last_ms, time_ms)
     state.rows = state.rows[end:]
     state.events -= 1
