@@ -37,6 +37,7 @@ for profile, examples in (("default", 200), ("nightly", 10_000)):
 settings.load_profile("default")  # --hypothesis-profile comes later and wins
 
 NEEDS_KAFKA = "needs a real Kafka"
+NEEDS_KAFKAJS = "needs kafkajs"
 PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased")
 TESTS_ON = pytest.StashKey[Counter[str]]()
 
@@ -78,11 +79,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not config.stash[TESTS_ON]:
         terminalreporter.write_line("no test used one")
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    unmet = [reason for reason in skipped if NEEDS_KAFKA in reason]
-    if unmet:
-        tests = "1 test needs" if len(unmet) == 1 else f"{len(unmet)} tests need"
-        line = f"NOT RUN: {tests} a real Kafka: {unmet[0].partition(NEEDS_KAFKA + ': ')[2]}"
-        terminalreporter.write_line(line, red=True, bold=True)
+    for need in (NEEDS_KAFKA, NEEDS_KAFKAJS):
+        unmet = [reason for reason in skipped if f"{need}: " in reason]
+        if unmet:
+            tests = "1 test needs" if len(unmet) == 1 else f"{len(unmet)} tests need"
+            line = f"NOT RUN: {tests} {need.removeprefix('needs ')}: {unmet[0].partition(need + ': ')[2]}"
+            terminalreporter.write_line(line, red=True, bold=True)
 
 
 # Servers

@@ -77,8 +77,8 @@ def test_the_leads_in_any_threshold_come_best_first(
     assert listed(store, "--json") == 0
     rows = found(capsys)
     assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [
-        ("five", 100.0, ["hot", "mql"]),
-        ("four", 80.0, ["hot", "mql"]),
+        ("five", 100.0, ["mql", "hot"]),
+        ("four", 80.0, ["mql", "hot"]),
         ("three", 60.0, ["mql"]),
         ("two", 40.0, ["mql"]),
     ]
@@ -87,7 +87,7 @@ def test_the_leads_in_any_threshold_come_best_first(
         "score": 100.0,
         "band": "hot",
         "grade": "",
-        "thresholds": ["hot", "mql"],
+        "thresholds": ["mql", "hot"],
         "disqualified": None,
         "suspended": False,
         "reason": {"name": "visit", "points": 100.0},
@@ -163,7 +163,7 @@ def test_people_get_a_table_with_reason_and_age(
     assert listed(store, "--limit", "1") == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["lead", "score", "band", "grade", "in", "top", "reason", "entered", "latest"]
-    assert " ".join(row.split()) == "1 five 100.0 hot hot, mql visit +100.0 19 d ago 19 d ago"
+    assert " ".join(row.split()) == "1 five 100.0 hot mql, hot visit +100.0 19 d ago 19 d ago"
 
 
 def test_it_says_how_much_it_looked_at_and_that_there_is_more(
@@ -182,7 +182,7 @@ def test_an_unknown_threshold_is_named_with_those_there_are(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(store, "--threshold", "sql") == 2
-    assert capsys.readouterr().err == "--threshold: 'sql': wanted one of the model's: hot, mql\n"
+    assert capsys.readouterr().err == "--threshold: 'sql': wanted one of the model's: mql, hot\n"
 
 
 def test_nothing_is_written(listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]) -> None:

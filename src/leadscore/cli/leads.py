@@ -201,7 +201,7 @@ def _scanned(store: Store) -> Iterator[Page]:
 
 
 def _thresholds_of(lead: LeadAt) -> list[str]:
-    """The thresholds the lead is in, highest first."""
+    """The thresholds the lead is in, in the model's order."""
     if lead.state is None:
         return []
     places = ((each.name, standing(lead.state, each)) for each in lead.context.model.thresholds)

@@ -34,6 +34,7 @@ def lead_hash(lead_id: str) -> bytes:
 def apply_award(states: States, erasures: Erasures, award: Award, topic: str | None, context: FoldContext) -> list[Crossing]:
     """Fold one award or command into the state of its lead."""
     if erasures and _is_erased(erasures, award, context.log_time_ms):
+        context.rejected += 1
         return NO_CROSSINGS  # an erase that comes twice, too: what came in between is a new lead
     if award.type == ERASE:
         _erase(states, erasures, award, context)

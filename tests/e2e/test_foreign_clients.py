@@ -1,0 +1,155 @@
+"""Other people's programs: kafkajs produces events in the Segment format, and reads the crossings as CloudEvents."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from leadscore.scoring.crossing import iso_instant
+from tests.conftest import NEEDS_KAFKAJS, on_ci
+from tests.deployment import Deployment, now_ms
+from tests.servers import CACHE
+
+FOREIGN = Path(__file__).parent / "foreign"
+RUN_TIMEOUT_S = 60
+INSTALL_TIMEOUT_S = 300
+
+MODEL = {
+    "model": "foreign",
+    "version": 1,
+    "rules": {
+        "pricing": {"event": "website.page_view", "where": {"path": "/pricing"}, "points": 20},
+        "demo": {"event": "website.contact_requested", "where": {"plan": "team"}, "points": 20},
+        "trial": {"event": "track.trial_started", "points": 10},
+    },
+    "fit": {"attributes": {"role": [{"in": ["cto"], "points": 15}]}},
+    "thresholds": {"mql": {"enter": 60, "exit": 40}},
+}
+
+
+@pytest.fixture(scope="module")
+def kafkajs() -> Path:
+    """The folder with kafkajs in it. Without node and npm the test fails on CI; elsewhere it counts as not run."""
+    package = FOREIGN / "package.json"
+    installed = CACHE / f"kafkajs-{zlib.crc32(package.read_bytes()):08x}"
+    if not shutil.which("node") or not shutil.which("npm"):
+        message = f"{NEEDS_KAFKAJS}: there is no node, or no npm to get it with"
+        if on_ci():
+            pytest.fail(message)
+        pytest.skip(message)
+    if not installed.is_dir():
+        install(package, installed)
+    return installed
+
+
+def install(package: Path, installed: Path) -> None:
+    CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as partial:
+        shutil.copy(package, partial)
+        npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+        subprocess.run(npm, cwd=partial, check=True, timeout=INSTALL_TIMEOUT_S)
+        if not installed.is_dir():  # else another run was faster
+            shutil.copytree(partial, installed)
+
+
+@pytest.mark.lasting_leads
+def test_events_of_a_foreign_producer_are_scored_and_a_foreign_subscriber_reads_the_crossings(
+    deploy: Callable[..., Deployment], kafkajs: Path
+) -> None:
+    deployment = deploy(MODEL)
+    worker = deployment.start_worker(
+        LEADSCORE_MAPPINGS=str(mappings(deployment)), LEADSCORE_CROSSING_FORMAT="json"
+    )
+    leads = [f"user-{number}" for number in range(20)]
+    began_ms = now_ms()
+    calls = [call for lead in leads for call in calls_of(lead, began_ms)]
+    records = [{"key": call["messageId"], "value": json.dumps(call)} for call in calls]
+    run_client(kafkajs, ["produce", deployment.kafka.bootstrap, deployment.topic("website")], records)
+
+    deployment.wait_until_done()
+    assert worker.terminate() == 0
+    assert deployment.read("dead-letters") == []
+    subscribe = ["subscribe", deployment.kafka.bootstrap, deployment.topic("crossings"), str(len(leads))]
+    crossings = run_client(kafkajs, subscribe, [])
+    assert sorted(crossing["key"] for crossing in crossings) == sorted(leads)
+    for crossing in crossings:
+        assert_is_cloud_event(crossing, began_ms)
+    assert {crossing["partition"] for crossing in crossings} == {0, 1}
+    assert [crossing["partition"] for crossing in crossings] == [each["partition_here"] for each in crossings]
+
+
+def assert_is_cloud_event(crossing: dict[str, Any], began_ms: int) -> None:
+    """What the subscriber saw says the same in its key, its headers and its value."""
+    value, lead_id = json.loads(crossing["value"]), crossing["key"]
+    assert crossing["headers"] == {
+        "ce_specversion": "1.0",
+        "ce_id": value["id"],
+        "ce_source": "urn:leadscore:model:foreign",
+        "ce_type": "leadscore.crossing.enter",
+        "ce_subject": lead_id,
+        "ce_time": iso_instant(began_ms),
+        "ce_dataschema": "urn:leadscore:schema:crossing:v1",
+        "content-type": "application/json",
+    }
+    assert (value["lead_id"], value["threshold"], value["direction"]) == (lead_id, "mql", "ENTER")
+    assert value["score"] == pytest.approx(65, abs=0.01)
+    assert {reason["name"] for reason in value["reasons"]} == {"pricing", "demo", "trial", "role"}
+    assert value["trigger"]["campaign"] == "spring"
+
+
+def mappings(deployment: Deployment) -> Path:
+    """The website topic has Segment's format, and one of its track calls is an event type of ours."""
+    path = deployment.folder / "mappings.yaml"
+    types = {"Demo Requested": "website.contact_requested"}
+    path.write_text(yaml.safe_dump({deployment.topic("website"): {"preset": "segment", "types": types}}))
+    return path
+
+
+def calls_of(lead_id: str, last_ms: int) -> list[dict[str, Any]]:
+    """What analytics.js and a server send about one person, the last call at the instant given."""
+    context = {"library": {"name": "analytics.js"}, "campaign": {"name": "spring", "source": "newsletter"}}
+    calls: list[dict[str, Any]] = [
+        {"type": "identify", "traits": {"role": "cto", "plan": None}},
+        {"type": "page", "name": "Pricing", "properties": {"path": "/pricing", "title": "What it costs"}},
+        {"type": "track", "event": "Trial Started", "properties": {}},
+        {"type": "track", "event": "Demo Requested", "properties": {"plan": "team", "seats": 12}},
+    ]
+    return [
+        {
+            **call,
+            "messageId": f"{lead_id}-{index}",
+            "userId": lead_id,
+            "anonymousId": f"browser of {lead_id}",
+            "context": context,
+            "timestamp": iso_time(last_ms - 1_000 * (len(calls) - 1 - index)),
+        }
+        for index, call in enumerate(calls)
+    ]
+
+
+def iso_time(instant_ms: int) -> str:
+    return datetime.fromtimestamp(instant_ms / 1000, UTC).isoformat()
+
+
+def run_client(kafkajs: Path, arguments: list[str], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines that the client said."""
+    done = subprocess.run(
+        ["node", str(FOREIGN / "client.js"), *arguments],
+        input="\n".join(map(json.dumps, records)),
+        env={**os.environ, "NODE_PATH": str(kafkajs / "node_modules")},
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
