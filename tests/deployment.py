@@ -17,7 +17,7 @@ import msgspec
 import pytest
 import redis
 import yaml
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -27,10 +27,9 @@ from leadscore.events.event import Event
 from leadscore.log.records import Frame, LogRecord, decode
 from leadscore.model.compile import CompiledModel, compile_model
 from leadscore.model.definition import ModelDefinition
-from leadscore.pipeline.publishing import OutputRecord, avro_encoding, crossing_output
-from leadscore.pipeline.shard import Shard
-from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.fold import FoldSettings
+from leadscore.pipeline.publishing import Output, OutputRecord, avro_encoding, output_record
+from leadscore.pipeline.shard import ModelOfVersion, Shard
+from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.score import score_at
 from leadscore.scoring.simulation import simulate
 from leadscore.scoring.state import LeadState, decode_state, encode_state
@@ -106,6 +105,7 @@ class Deployment:
         self.name, self.prefix = names
         self.kafka, self.redis, self.folder = kafka, redis, folder
         self.workers: list[WorkerProcess] = []
+        self.models: dict[int, CompiledModel] = {}
         self.use_model(model)
         self.environ: dict[str, str] = {}
         self._producer: Producer | None = None
@@ -113,6 +113,7 @@ class Deployment:
     def use_model(self, model: Mapping[str, Any]) -> None:
         """Workers started from now on match with this model."""
         self.definition = msgspec.convert(model, ModelDefinition)
+        self.models[self.definition.version] = compile_model(self.definition)
         self.model_path = self.folder / f"model-{self.definition.version}.yaml"
         self.model_path.write_text(yaml.safe_dump(dict(model), sort_keys=False))
 
@@ -147,12 +148,23 @@ class Deployment:
         sizes |= {"commands": 1, "log": LOG_PARTITIONS, "models": 1, "crossings": 2, "dead-letters": 1}
         # Tests send events that are older than a broker keeps records by default.
         large = {"max.message.bytes": str(20 * 1024 * 1024), "retention.ms": "-1"}
+        # The rest as ``leadscore topics create`` has it.
+        settings = dict.fromkeys((*SOURCES, "dead-letters"), large)
+        settings |= {"log": {"message.timestamp.type": "LogAppendTime"}, "crossings": {"compression.type": "gzip"}}
         topics = [
-            NewTopic(self.topic(word), partitions, 1, config=large if word in (*SOURCES, "dead-letters") else {})
+            NewTopic(self.topic(word), partitions, 1, config=settings.get(word, {}))
             for word, partitions in sizes.items()
         ]
         for created in admin.create_topics(topics).values():
             created.result(timeout=30)
+        wait_until(self._has_leaders, 30, "the leaders of the topics")  # the controller answers before the broker knows
+
+    def _has_leaders(self) -> bool:
+        try:
+            self.lag()
+        except KafkaException:
+            return False
+        return True
 
     # --- what goes in ---
 
@@ -239,10 +251,11 @@ class Deployment:
 
     def crossings(self) -> list[dict[str, Any]]:
         """Published crossings, decoded, repeats among them."""
-        return [decode_crossing(message.value() or b"") for message in self.read("crossings")]
+        values = (message.value() for message in self.read("crossings"))
+        return [decode_crossing(value) for value in values if value is not None]  # without it: a lead was erased
 
     def published(self) -> dict[str, list[OutputRecord]]:
-        """Published crossings as the records they are, repeats among them, by their CloudEvents id."""
+        """Published crossings and erasures as the records they are, repeats among them, by their CloudEvents id."""
         by_id: dict[str, list[OutputRecord]] = {}
         for message in self.read("crossings"):
             headers = headers_of(message)
@@ -257,17 +270,16 @@ class Deployment:
             (m.partition() or 0, m.offset() or 0, m.timestamp()[1], decode(m.value() or b"")) for m in self.read("log")
         ]
 
-    def plain_fold(self, *, settings: FoldSettings = FoldSettings()) -> tuple[dict[str, LeadState], list[Crossing]]:  # noqa: B008
-        """The states and crossings that a fold of the log alone gives, in one go and one process."""
-        model = compile_model(self.definition)
+    def plain_fold(self, *, settings: FoldSettings = FoldSettings()) -> tuple[dict[str, LeadState], list[Output]]:  # noqa: B008
+        """The states and outputs that a fold of the log alone gives, in one go and one process."""
         shards: dict[int, Shard] = {}
-        crossings: list[Crossing] = []
+        outputs: list[Output] = []
         for partition, offset, time_ms, record in self.log():
-            shard = shards.setdefault(partition, fresh_shard(partition, model, settings))
+            shard = shards.setdefault(partition, fresh_shard(partition, self.models.__getitem__, settings))
             shard.load(leads := shard.unknown_leads([record]), [None] * len(leads))
-            crossings += shard.fold(record, offset, time_ms)
+            outputs += shard.fold(record, offset, time_ms)
         states = {lead: state for shard in shards.values() for lead, state in shard._states.items() if state}
-        return states, crossings
+        return states, outputs
 
     def stored(self, lead_ids: Iterable[str]) -> dict[str, LeadState | None]:
         """The states in Redis."""
@@ -332,6 +344,22 @@ class Deployment:
             return total
         finally:
             consumer.close()
+
+    def read_sources_again(self) -> None:
+        """Let the match stage, no member of which is running, begin at the oldest record of every input."""
+        self._rewind(f"{self.name}-match", [*SOURCES, "commands"])
+
+    def read_log_again(self) -> None:
+        """The same for the score stage: as if nothing had ever been published."""
+        self._rewind(f"{self.name}-score", ["log"])
+
+    def _rewind(self, group: str, words: list[str]) -> None:
+        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": group})
+        topics = [self.topic(word) for word in words]
+        known = {topic: list(consumer.list_topics(topic, timeout=10).topics[topic].partitions) for topic in topics}
+        offsets = [TopicPartition(topic, number, 0) for topic, numbers in known.items() for number in numbers]
+        consumer.commit(offsets=offsets, asynchronous=False)
+        consumer.close()
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Until everything produced is matched, applied, published and committed."""
@@ -442,8 +470,8 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGCONT)
 
 
-def fresh_shard(number: int, model: CompiledModel, settings: FoldSettings) -> Shard:
-    return Shard(number, None, Fence("", -1, 0, 0, {}), lambda _: model, settings)
+def fresh_shard(number: int, model_of_version: ModelOfVersion, settings: FoldSettings) -> Shard:
+    return Shard(number, None, Fence("", -1, 0, 0, {}), model_of_version, settings)
 
 
 def headers_of(message: Message) -> list[tuple[str, str | bytes | None]]:
@@ -457,18 +485,27 @@ def assert_exact(deployment: Deployment, events: list[Event], settings: FoldSett
     What is stored is the plain fold of the log, byte for byte; the scores are those of the events alone, whatever the
     log says; and what is published are the crossings of that fold, each once or more with the same record, and no other.
     """
-    folded, crossings = deployment.plain_fold(settings=settings)
+    assert_as_folded(deployment, {event.lead_id for event in events}, settings)
     stored = deployment.stored(sorted({event.lead_id for event in events}))
     states = {lead_id: state for lead_id, state in stored.items() if state is not None}
-    assert {lead_id: encode_state(state) for lead_id, state in states.items()} == {
-        lead_id: encode_state(state) for lead_id, state in folded.items()
-    }
     at_ms = now_ms()
     assert _points_of(deployment, states, at_ms) == pytest.approx(_points_from(deployment, events, at_ms), abs=1e-9)
-    published = {crossing_id: set(map(_comparable, each)) for crossing_id, each in deployment.published().items()}
-    assert published == {
-        crossing.id: {_comparable(crossing_output(crossing, avro_encoding(None)))} for crossing in crossings
+
+
+def assert_as_folded(
+    deployment: Deployment,
+    lead_ids: Iterable[str],
+    settings: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """States are those of the plain fold of the log, with the model versions of their time; so is what is published."""
+    folded, outputs = deployment.plain_fold(settings=settings)
+    stored = deployment.stored(sorted(lead_ids))
+    assert {lead_id: encode_state(state) for lead_id, state in stored.items() if state is not None} == {
+        lead_id: encode_state(state) for lead_id, state in folded.items()
     }
+    published = {crossing_id: set(map(_comparable, each)) for crossing_id, each in deployment.published().items()}
+    records = [output_record(output, avro_encoding(None)) for output in outputs]
+    assert published == {str(dict(record.headers)["ce_id"]): {_comparable(record)} for record in records}
 
 
 def _points_of(deployment: Deployment, states: Mapping[str, LeadState], at_ms: int) -> dict[str, float]:

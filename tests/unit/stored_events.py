@@ -9,7 +9,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.load import load_model
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.shard import Shard
-from leadscore.scoring.fold import FoldSettings
+from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from tests.unit.fake_store import FakeStore
 

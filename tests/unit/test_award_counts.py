@@ -6,7 +6,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.shard import FoldCounts, Shard
-from leadscore.scoring.fold import FoldSettings
+from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 
 MODEL = ModelDefinition(model="m", version=1, rules={"click": Rule(event="email.click", points=3)})

@@ -23,7 +23,7 @@ from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka import make_consumer, partition_count
 from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.fold import standing
+from leadscore.scoring.thresholds import standing
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import LeadState, decode_state, latest_ms
 from leadscore.store.shard import Store

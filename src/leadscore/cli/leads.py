@@ -21,7 +21,8 @@ from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.explanation import top_reasons
-from leadscore.scoring.fold import disqualified, is_suspended, standing
+from leadscore.scoring.disqualification import disqualified, is_suspended
+from leadscore.scoring.thresholds import standing
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.state import LeadState
 from leadscore.store.shard import ScanPlace, Store

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         from importlib.util import find_spec
-        if find_spec(f"leadscore.cli.{name}") is None: continue  # TEMPORARY
+
+        if find_spec(f"leadscore.cli.{name}") is None:
+            continue  # TEMPORARY
         import_module(f"leadscore.cli.{name}").add_parser(subparsers)
     return parser
 

@@ -65,7 +65,9 @@ def run(_args: argparse.Namespace) -> int:
     return 0
 
 
-def build_worker(config: Config, metrics: Metrics, health: Health, steps: Steps, *, has_topic_ids: bool = True) -> Worker:
+def build_worker(
+    config: Config, metrics: Metrics, health: Health, steps: Steps, *, has_topic_ids: bool = True
+) -> Worker:
     """A worker as configured. ``InputError`` where something is wrong with the configuration or the model."""
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None

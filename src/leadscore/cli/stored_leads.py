@@ -13,7 +13,8 @@ from leadscore.errors import ConfigError
 from leadscore.model.compile import CompiledModel, compile_model
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config
-from leadscore.scoring.fold import FoldContext, FoldSettings, fold_tick, remembered
+from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.fold import fold_tick, remembered
 from leadscore.scoring.state import LeadState, decode_state, latest_ms
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence

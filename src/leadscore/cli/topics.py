@@ -120,13 +120,15 @@ def wanted_topics(config: Config, sizes: Sizes) -> list[WantedTopic]:
         "message.timestamp.type": "LogAppendTime",
     }
     output = {**kept, "retention.ms": str(sizes.output_retention_ms)}
+    # What every client can read; some have no LZ4, which the worker's producer uses. The broker repacks.
+    crossings = {**output, "compression.type": "gzip"}
     dead_letters = {**output, "max.message.bytes": str(PRODUCER["message.max.bytes"])}
     inputs = [*config.source_topics, config.command_topic]
     return [
         *(WantedTopic(topic, sizes.source_partitions, source) for topic in inputs),
         WantedTopic(config.log_topic, config.log_partitions, log),
         WantedTopic(config.models_topic, 1, {"cleanup.policy": "compact", **safe}),
-        WantedTopic(config.crossing_topic, sizes.crossing_partitions, output),
+        WantedTopic(config.crossing_topic, sizes.crossing_partitions, crossings),
         WantedTopic(config.dead_letter_topic, sizes.source_partitions, dead_letters),
     ]
 

@@ -48,7 +48,7 @@ class RuleAward(msgspec.Struct, array_like=True, frozen=True, gc=False):
     value_hash: bytes | None = None
 
 
-class AttributeAward(msgspec.Struct, array_like=True, frozen=True):
+class AttributeAward(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What an attribute's new value earned: points of its band, and the ids of the model's attribute tests it passes.
 
     ``points`` is ``None`` where the event removed the attribute. The value itself is nowhere in the log.
@@ -59,7 +59,7 @@ class AttributeAward(msgspec.Struct, array_like=True, frozen=True):
     passed: list[int]
 
 
-class Award(msgspec.Struct, array_like=True, frozen=True):
+class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one event earned, or one command (``type`` ``command.*``; ``adjust`` is an award of its own rule).
 
     ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names.

@@ -175,6 +175,13 @@ class CompiledModel:
     """Rules whose events disqualify."""
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""
+    most_besides_rules: float
+    """An upper bound of what conditions and fit can add to a score."""
+    lowest_enter: float
+    half_lives_ms: dict[int, float]
+    """Of the rules that fade by half-life."""
+    lasting: frozenset[int]
+    """Rules whose points never fade."""
     fades_within_ms: float
     """After so long any award that fades at all is worth less than 0.01 of ten thousand points: bounds the TTL of leads."""
 
@@ -276,6 +283,12 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
             max(sum(attribute.when_missing for attribute in attributes.values()), _low(definition.fit.min)),
             _high(definition.fit.max),
         ),
+        most_besides_rules=_most_besides_rules(definition),
+        lowest_enter=_lowest_enter(definition),
+        half_lives_ms={
+            rule.rule_id: rule.fading.half_life_ms for rule in rules.values() if rule.fading.half_life_ms is not None
+        },
+        lasting=frozenset(rule.rule_id for rule in rules.values() if rule.fading == Fading()),
         fades_within_ms=max(_fades_within_ms(rule.fading) for rule in rules.values()),
     )
 
@@ -368,6 +381,18 @@ def _threshold(name: str, threshold: Threshold) -> CompiledThreshold:
         require_engagement=_low(gates.engagement if gates else None),
         require_fit=_low(gates.fit if gates else None),
     )
+
+
+def _lowest_enter(definition: ModelDefinition) -> float:
+    lowest = min((float(threshold.enter) for threshold in definition.thresholds.values()), default=inf)
+    return lowest - 1e-6 if lowest > definition.score.floor else -inf  # the floor lifts everybody over such a threshold
+
+
+def _most_besides_rules(definition: ModelDefinition) -> float:
+    conditions = sum(max(0.0, float(condition.points or 0)) for condition in definition.conditions.values())
+    groups = sum(max(0.0, float(group.min or 0)) for group in definition.groups.values())
+    fit = sum(max(0.0, *(float(band.points) for band in bands)) for bands in definition.fit.attributes.values())
+    return conditions + groups + max(float(definition.fit.min or 0), min(fit, _high(definition.fit.max)))
 
 
 def _fades_within_ms(fading: Fading) -> float:

@@ -212,7 +212,9 @@ class MatchStage:
             raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition not in self._starting:  # noqa: SLF001
             self.subscription.pause([partition])
-            self._stop(partition, f"{partition[0]}/{partition[1]}: the next record is gone from the topic: {error.str()}")
+            self._stop(
+                partition, f"{partition[0]}/{partition[1]}: the next record is gone from the topic: {error.str()}"
+            )
 
     def _keep_flow(self) -> None:
         flow = self._alignment.flow()
@@ -264,9 +266,7 @@ class MatchStage:
             headers = dead_letter_headers(origin, failure, message.headers())
             time_ms = max(0, message.timestamp()[1])
             key, value = message.key(), message.value()
-            self._produce(
-                batch, config.dead_letter_topic, key=key, value=value, headers=headers, timestamp=time_ms
-            )
+            self._produce(batch, config.dead_letter_topic, key=key, value=value, headers=headers, timestamp=time_ms)
             self._parts.metrics.match.dead_letters.labels(failure.reason.value).inc()
             _log.warning(
                 "dead_letter",

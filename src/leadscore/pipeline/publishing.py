@@ -1,16 +1,17 @@
-"""What the worker publishes: crossings as CloudEvents (Kafka binary mode), and dead letters. Values to records; pure.
+"""What the worker publishes: crossings and erasures as CloudEvents (Kafka binary mode), and dead letters. Pure.
 
 The same crossing always gives the same record, byte for byte: a replay must not publish another body under an old id.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
+from uuid import uuid5
 
 import msgspec
 
 from leadscore.errors import DeadLetter
 from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
-from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
+from leadscore.scoring.crossing import CROSSING_NAMESPACE, Crossing, as_json_object, iso_instant
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -23,6 +24,20 @@ class OutputRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+class ErasedLead(NamedTuple):
+    """A lead that an erase command deleted; ``command_id`` is the id of that command."""
+
+    model: str
+    lead_id: str
+    command_id: str
+    occurred_at_ms: int
+    decided_at_ms: int
+
+
+Output = Crossing | ErasedLead
+"""What goes to the topic of crossings."""
 
 
 class CrossingEncoding(NamedTuple):
@@ -55,6 +70,11 @@ def json_encoding() -> CrossingEncoding:
     )
 
 
+def output_record(output: Output, encoding: CrossingEncoding) -> OutputRecord:
+    """The record of a crossing or an erasure."""
+    return erasure_output(output) if isinstance(output, ErasedLead) else crossing_output(output, encoding)
+
+
 def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRecord:
     """A CloudEvent about the lead; subscribers drop repeats by ``ce_source`` and ``ce_id``."""
     headers: Headers = [
@@ -68,6 +88,20 @@ def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRec
         ("content-type", encoding.content_type),
     ]
     return OutputRecord(crossing.lead_id.encode(), encoding.encode(crossing), headers)
+
+
+def erasure_output(erased: ErasedLead) -> OutputRecord:
+    """A tombstone, a CloudEvent without data: what keeps the latest record of each lead forgets this one."""
+    named = f"{erased.model}\x1f{erased.lead_id}\x1f{erased.command_id}"
+    headers: Headers = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", str(uuid5(CROSSING_NAMESPACE, named))),
+        ("ce_source", f"urn:leadscore:model:{erased.model}"),
+        ("ce_type", "leadscore.lead.erased"),
+        ("ce_subject", erased.lead_id),
+        ("ce_time", iso_instant(erased.occurred_at_ms)),
+    ]
+    return OutputRecord(erased.lead_id.encode(), None, headers)
 
 
 class Origin(NamedTuple):

@@ -56,7 +56,9 @@ def decide(facts: Facts, *, rebuild: bool) -> Start:
     if fence is None:
         return _without_fence(facts, committed, rebuild=rebuild)
     if fence.log_topic_id != facts.log_topic_id:
-        raise _stopped(facts, f"the states are of another log (topic id {fence.log_topic_id!r}, now {facts.log_topic_id!r})")
+        raise _stopped(
+            facts, f"the states are of another log (topic id {fence.log_topic_id!r}, now {facts.log_topic_id!r})"
+        )
     if fence.offset + 1 > facts.high:
         raise _stopped(facts, f"the states are ahead of the log: applied up to {fence.offset}")
     if committed > facts.high:

@@ -19,13 +19,13 @@ from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
 from leadscore.pipeline.kafka import committed_offsets, log_bounds
-from leadscore.pipeline.publishing import CrossingEncoding, crossing_output
+from leadscore.pipeline.publishing import CrossingEncoding, ErasedLead, Output, output_record
 from leadscore.pipeline.reconcile import Facts, Found, Start, decide
-from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_crossings
+from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.subscription import Partition, Subscription
 from leadscore.scoring.crossing import Cause, Crossing
-from leadscore.scoring.fold import FoldSettings
+from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import ShardWrite, Store, StoredShard
@@ -169,11 +169,11 @@ class ScoreStage:
     def _apply(self, records: dict[int, list[Message]]) -> None:
         decoded = {number: [_decoded(message) for message in messages] for number, messages in records.items()}
         self._read(decoded)
-        crossings = self._fold(decoded)
+        outputs = self._fold(decoded)
         self._parts.steps.passed("folded")
         written = self._write(decoded)
         self._parts.steps.passed("written")
-        self._publish(decoded, crossings, written)
+        self._publish(decoded, outputs, written)
         self._parts.steps.passed("published")
         self._trim()
 
@@ -189,19 +189,18 @@ class ScoreStage:
         for number, states in self._parts.store.read_leads(wanted).items():
             self._owned[number].shard.load(wanted[number], states)
 
-    def _fold(self, decoded: dict[int, list["_LogMessage"]]) -> dict[int, list[tuple[int, int, Crossing]]]:
-        """Crossings by shard, each with its causing offset and the log's time."""
-        crossings: dict[int, list[tuple[int, int, Crossing]]] = {}
+    def _fold(self, decoded: dict[int, list["_LogMessage"]]) -> "_Outputs":
+        outputs: _Outputs = {}
         for number, messages in decoded.items():
             owned = self._owned[number]
             version = owned.shard.model_version
-            found = crossings[number] = []
+            found = outputs[number] = []
             for message in messages:
-                for crossing in owned.shard.fold(message.record, message.offset, message.time_ms):
-                    found.append((message.offset, message.time_ms, crossing))
+                decided = owned.shard.fold(message.record, message.offset, message.time_ms)
+                found += ((message.offset, output) for output in decided)
             if version and owned.shard.model_version != version:
                 owned.review_cursor = 0
-        return crossings
+        return outputs
 
     def _write(self, decoded: Iterable[int]) -> set[int]:
         """The fenced write of every shard in one round trip; the shards that are written."""
@@ -220,12 +219,7 @@ class ScoreStage:
         _log.warning("fence_changed", extra={"partition": number, "had_fence": write.expected is not None})
         self._unreconciled.add(number)
 
-    def _publish(
-        self,
-        decoded: dict[int, list["_LogMessage"]],
-        crossings: dict[int, list[tuple[int, int, Crossing]]],
-        written: set[int],
-    ) -> None:
+    def _publish(self, decoded: dict[int, list["_LogMessage"]], outputs: "_Outputs", written: set[int]) -> None:
         topic = self._parts.config.log_topic
         ends = {number: decoded[number][-1].offset + 1 for number in written}
         # While a shard replays below the committed offset, that offset must not go back: it is the judge.
@@ -235,24 +229,27 @@ class ScoreStage:
         batch = self._deliveries.begin(offsets)
         for number in written:
             owned = self._owned[number]
-            for offset, _, crossing in crossings[number]:
+            for offset, output in outputs[number]:
                 if offset >= owned.publish_from:
-                    self._produce_crossing(batch, crossing)
-        self._count(written, crossings)
+                    self._produce_output(batch, output)
+        self._count(written, outputs)
 
-    def _produce_crossing(self, batch: Batch, crossing: Crossing) -> None:
-        record = crossing_output(crossing, self._parts.encoding)
-        counter = self._parts.metrics.score.crossings_published.labels(
-            crossing.threshold, crossing.direction.value, crossing.cause.value
-        )
+    def _produce_output(self, batch: Batch, output: Output) -> None:
+        record = output_record(output, self._parts.encoding)
         self._produce(
             self._parts.config.crossing_topic,
-            on_delivery=self._deliveries.expect(batch, counter.inc),
+            on_delivery=self._deliveries.expect(batch, self._counter(output)),
             key=record.key,
             value=record.value,
             headers=record.headers,
-            timestamp=crossing.decided_at_ms,
+            timestamp=output.decided_at_ms,
         )
+
+    def _counter(self, output: Output) -> Callable[[], None] | None:
+        if isinstance(output, ErasedLead):
+            return None
+        counter = self._parts.metrics.score.crossings_published
+        return counter.labels(output.threshold, output.direction.value, output.cause.value).inc
 
     def _produce(self, topic: str, **record: object) -> None:
         while True:
@@ -270,7 +267,7 @@ class ScoreStage:
         for owned in self._owned.values():
             owned.shard.trim(most)
 
-    def _count(self, written: set[int], crossings: dict[int, list[tuple[int, int, Crossing]]]) -> None:
+    def _count(self, written: set[int], outputs: "_Outputs") -> None:
         metrics = self._parts.metrics
         for number in written:
             counts = self._owned[number].shard.take_counts()
@@ -278,7 +275,8 @@ class ScoreStage:
             metrics.score.awards.labels("duplicate").inc(counts.duplicates)
             metrics.score.awards.labels("rejected").inc(counts.rejected)
             metrics.score.awards.labels("skipped_replay").inc(counts.replayed)
-            by_time = sum(1 for _, _, crossing in crossings[number] if crossing.cause is Cause.TIME)
+            crossings = [output for _, output in outputs[number] if isinstance(output, Crossing)]
+            by_time = sum(1 for crossing in crossings if crossing.cause is Cause.TIME)
             metrics.score.leads_left_by_time.inc(by_time)
         metrics.process.last_record_processed_timestamp.labels("score").set_to_current_time()
 
@@ -355,12 +353,12 @@ class ScoreStage:
         self.subscription.start((self._parts.config.log_topic, number), start.offset)
 
     def _republish(self, owned: _Owned, stored: StoredShard) -> None:
-        """Crossings that were written but perhaps never published."""
+        """What was written but perhaps never published."""
         batch = self._deliveries.begin({})
         for offset in sorted(stored.outbox):
             if owned.publish_from <= offset <= owned.shard.offset:
-                for crossing in decode_crossings(stored.outbox[offset]):
-                    self._produce_crossing(batch, crossing)
+                for output in decode_outputs(stored.outbox[offset]):
+                    self._produce_output(batch, output)
         if owned.shard.offset + 1 > owned.publish_from:
             batch.offsets[self._parts.config.log_topic, owned.shard.number] = owned.shard.offset + 1
 
@@ -404,6 +402,7 @@ class ScoreStage:
         ]
         if not ready:
             return
+        self._clear_outbox(ready)
         for number, look in self._parts.store.look_at_due(ready, until_ms, TICK_LEADS).items():
             owned = self._owned[number]
             if look.fence != owned.shard.stored:
@@ -412,6 +411,12 @@ class ScoreStage:
                 self._append_tick(owned, until_ms, look.lead_ids)
             elif owned.review_cursor is not None:
                 self._review(owned, until_ms)
+
+    def _clear_outbox(self, ready: list[int]) -> None:
+        """What is published does not lie about until the shard's next record: it names leads, erased ones among them."""
+        published = [number for number in ready if self._owned[number].shard.has_published(self._confirmed(number))]
+        if published:
+            self._write(published)
 
     def _has_caught_up(self, number: int) -> bool:
         try:
@@ -452,6 +457,10 @@ class _LogMessage:
     offset: int
     time_ms: int
     record: LogRecord
+
+
+_Outputs = dict[int, list[tuple[int, Output]]]
+"""What is to be published by shard, each with the log offset that caused it."""
 
 
 def _decoded(message: Message) -> _LogMessage:

@@ -4,14 +4,15 @@ States in memory are valid exactly while the stored fence is the one known here.
 worker throws the ``Shard`` away and reconciles. No client and no clock in here: bytes from the store, records from the log.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compile import CompiledModel
-from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.fold import FoldContext, FoldSettings, fold_tick
+from leadscore.pipeline.publishing import ErasedLead, Output
+from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import Erasure, apply_award, lead_hash
 from leadscore.scoring.state import DAY_MS, LeadState, decode_state, encode_state
 from leadscore.scoring.timeline import FAR_MS
@@ -22,8 +23,8 @@ from leadscore.store.shard import LeadWrite, ShardWrite
 LATE_WORKER_MS = 7 * DAY_MS
 """How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
 
-_crossings_encoder = msgspec.msgpack.Encoder()
-_crossings_decoder = msgspec.msgpack.Decoder(list[Crossing])
+_outputs_encoder = msgspec.msgpack.Encoder()
+_outputs_decoder = msgspec.msgpack.Decoder(list[Output])
 _erasure_encoder = msgspec.msgpack.Encoder()
 _erasure_decoder = msgspec.msgpack.Decoder(Erasure)
 
@@ -45,14 +46,14 @@ def source_key(source: Source) -> str:
     return f"{source.topic}/{source.topic_id}/{source.partition}"
 
 
-def encode_crossings(crossings: list[Crossing]) -> bytes:
+def encode_outputs(outputs: list[Output]) -> bytes:
     """An outbox entry."""
-    return _crossings_encoder.encode(crossings)
+    return _outputs_encoder.encode(outputs)
 
 
-def decode_crossings(data: bytes) -> list[Crossing]:
-    """The crossings of an outbox entry."""
-    return _crossings_decoder.decode(data)
+def decode_outputs(data: bytes) -> list[Output]:
+    """The crossings and erasures of an outbox entry, in the order decided."""
+    return _outputs_decoder.decode(data)
 
 
 class Shard:
@@ -104,17 +105,19 @@ class Shard:
         for lead_id, data in zip(lead_ids, stored, strict=True):
             self._states[lead_id] = None if data is None else decode_state(data)
 
-    def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Crossing]:
-        """Fold the next record of the log; all its leads are in memory."""
-        crossings = (
-            self._fold_frame(record, log_time_ms)
-            if isinstance(record, Frame)
-            else self._fold_tick(record, log_time_ms)
+    def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
+        """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""
+        outputs = (
+            self._fold_frame(record, log_time_ms) if isinstance(record, Frame) else self._fold_tick(record, log_time_ms)
         )
         self.offset = offset
-        if crossings:
-            self._outbox[offset] = encode_crossings(crossings)
-        return crossings
+        if outputs:
+            self._outbox[offset] = encode_outputs(outputs)
+        return outputs
+
+    def has_published(self, published_below: int) -> bool:
+        """Whether the stored outbox still holds what is published: leads that may be erased are named in it."""
+        return any(offset < published_below for offset in self.outbox_offsets)
 
     def pending(self, published_below: int) -> ShardWrite:
         """Everything folded since the last write; outbox entries below the committed offset go."""
@@ -152,23 +155,29 @@ class Shard:
                 del self._states[lead_id]
         return len(self._states)
 
-    def _fold_frame(self, frame: Frame, log_time_ms: int) -> list[Crossing]:
+    def _fold_frame(self, frame: Frame, log_time_ms: int) -> list[Output]:
         self._follow(frame.model_version, log_time_ms)
         context = self._context(log_time_ms)
         keys = [source_key(source) for source in frame.sources]
-        sources, touched = self._sources, self._touched
-        crossings: list[Crossing] = []
+        sources, touched, states, erasures = self._sources, self._touched, self._states, self.erasures
+        outputs: list[Output] = []
+        replayed = 0
         for award in frame.awards:
             key = keys[award.source]
             if award.offset <= sources.get(key, -1):
-                self.counts.replayed += 1
+                replayed += 1
                 continue
             sources[key] = award.offset
-            topic = frame.sources[award.source].topic
-            crossings += self._apply(award, topic, context)
             touched[award.lead_id] = None
+            topic = frame.sources[award.source].topic
+            if award.type == ERASE:
+                outputs += self._erase(award, topic, context)
+            elif crossings := apply_award(states, erasures, award, topic, context):
+                outputs += crossings
+        self.counts.replayed += replayed
+        self.counts.applied += len(frame.awards) - replayed
         self._count_unchanged(context)
-        return crossings
+        return outputs
 
     def _count_unchanged(self, context: FoldContext) -> None:
         """Awards that changed nothing were counted as applied until here."""
@@ -176,24 +185,25 @@ class Shard:
         self.counts.duplicates += context.duplicates
         self.counts.rejected += context.rejected
 
-    def _apply(self, award: Award, topic: str, context: FoldContext) -> list[Crossing]:
-        self.counts.applied += 1
-        if award.type != ERASE:
-            return apply_award(self._states, self.erasures, award, topic, context)
+    def _erase(self, award: Award, topic: str, context: FoldContext) -> Sequence[Output]:
         self._forget_erasures(context.log_time_ms)
-        crossings = apply_award(self._states, self.erasures, award, topic, context)
         hashed = lead_hash(award.lead_id)
+        known = self.erasures.get(hashed)
+        apply_award(self._states, self.erasures, award, topic, context)
+        if self.erasures[hashed] is known:
+            return ()  # it came twice: a tombstone now would hide the crossings of a lead that began in between
         self._erased[hashed] = _erasure_encoder.encode(self.erasures[hashed])
-        return crossings
+        name = context.model.name
+        return (ErasedLead(name, award.lead_id, award.event_id, award.occurred_at_ms, context.log_time_ms),)
 
     def _forget_erasures(self, log_time_ms: int) -> None:
         for hashed in [hashed for hashed, known in self.erasures.items() if known.expires_ms < log_time_ms]:
             del self.erasures[hashed]
             self._erased[hashed] = None
 
-    def _fold_tick(self, tick: Tick, log_time_ms: int) -> list[Crossing]:
+    def _fold_tick(self, tick: Tick, log_time_ms: int) -> list[Output]:
         context = self._context(log_time_ms)
-        crossings: list[Crossing] = []
+        crossings: list[Output] = []
         for lead_id in tick.lead_ids:
             self._states[lead_id], left = fold_tick(self._states.get(lead_id), lead_id, tick.time_ms, context)
             self._touched[lead_id] = None
@@ -235,15 +245,15 @@ def due_entry_ms(state: LeadState) -> int | None:
 
 def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
     """How long Redis keeps the lead from now: well beyond the instant at which the fold forgets it; ``None``: for good."""
-    if any(known.is_in for known in state.thresholds) or not model.disqualifying.isdisjoint(state.rules):
+    if state.thresholds and any(known.is_in for known in state.thresholds):
+        return None
+    if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):
         return None
     flags = state.flags
-    if flags is not None and (
-        flags.suspension is not None or flags.recent_attributes or flags.settled_attributes
+    if flags is not None and (flags.suspension is not None or flags.recent_attributes or flags.settled_attributes):
+        return None
+    if model.lasting and any(
+        total and rule_id in model.lasting for rule_id, total in zip(state.rules, state.totals, strict=True)
     ):
         return None
-    for rule_id, total in zip(state.rules, state.totals, strict=True):
-        rule = model.rules.get(rule_id)
-        if rule is not None and rule.fading.half_life_ms is None and rule.fading.weights is None and total:
-            return None
     return int(model.forget_after_ms + model.fades_within_ms) + LATE_WORKER_MS

@@ -30,6 +30,7 @@ class Subscription:
         self._assign = consumer.incremental_assign if cooperative else consumer.assign
         self.assigned: set[Partition] = set()
         self.is_settled = False
+        self.assignments = 0
         self.assigned_count = 0
         self.revoked_count = 0
         self.lost_count = 0
@@ -98,6 +99,7 @@ class Subscription:
                 consumer.pause(partitions)
             names = _names(partitions)
             self.is_settled = True
+            self.assignments += 1
             self.assigned |= set(names)
             self._fresh += names
             self.assigned_count += len(names)

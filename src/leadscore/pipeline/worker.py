@@ -227,6 +227,9 @@ class Worker:
             kafka.assigned_partitions.labels(name).set(len(stage.subscription.assigned))
             kafka.stopped_partitions.labels(name).set(len(stage.stopped))
             kafka.paused.labels(name).set(int(stage.is_paused))
-            self._health.set_check(f"{name}_assigned", stage.subscription.assigned_count > 0, "partitions assigned")
+            # One without partitions, because there are more workers than partitions, is as ready as the others.
+            self._health.set_check(f"{name}_assigned", stage.subscription.assignments > 0, "partitions assigned")
             reasons = list(stage.stopped.values())
-            self._health.set_check(f"{name}_running", not reasons and not stage.is_paused, reasons[0] if reasons else "")
+            self._health.set_check(
+                f"{name}_running", not reasons and not stage.is_paused, reasons[0] if reasons else ""
+            )

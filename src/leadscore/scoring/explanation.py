@@ -135,9 +135,7 @@ def _capped(part: Part, model: CompiledModel) -> float:
 def _adjustments(parts: list[Part], model: CompiledModel) -> list[Adjustment]:
     """The clamps in the order in which they apply: rules, groups, fit, score; those that change nothing are left out."""
     found = [Adjustment("rule", part.name, _capped(part, model) - part.points) for part in parts]
-    engagement = sum(
-        _capped(part, model) for part in parts if part.part != "attribute" and part.group is None
-    )
+    engagement = sum(_capped(part, model) for part in parts if part.part != "attribute" and part.group is None)
     for group in model.groups:
         points = sum(_capped(part, model) for part in parts if part.group == group.name)
         clamped = min(max(points, group.low), group.high)

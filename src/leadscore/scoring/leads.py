@@ -7,7 +7,8 @@ import msgspec
 
 from leadscore.log.records import ERASE, Award
 from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.fold import NO_CROSSINGS, FoldContext, fold_award
+from leadscore.scoring.context import FoldContext
+from leadscore.scoring.fold import NO_CROSSINGS, fold_award
 from leadscore.scoring.state import LeadState
 
 States = MutableMapping[str, LeadState | None]
@@ -31,7 +32,9 @@ def lead_hash(lead_id: str) -> bytes:
     return blake2b(lead_id.encode(), digest_size=16).digest()
 
 
-def apply_award(states: States, erasures: Erasures, award: Award, topic: str | None, context: FoldContext) -> list[Crossing]:
+def apply_award(
+    states: States, erasures: Erasures, award: Award, topic: str | None, context: FoldContext
+) -> list[Crossing]:
     """Fold one award or command into the state of its lead."""
     if erasures and _is_erased(erasures, award, context.log_time_ms):
         context.rejected += 1

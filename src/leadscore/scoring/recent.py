@@ -17,6 +17,9 @@ _EPOCH = 1 << 46
 """Added to times, so that those before 1970 sort too; six bytes reach some 2,000 years either way."""
 
 
+_LAST_BYTE = [bytes((number,)) for number in range(256)]
+
+
 def at_of(time_ms: int, event_hash: bytes) -> bytes:
     """Time and hash as one sortable value."""
     return (time_ms + _EPOCH).to_bytes(6, "big") + event_hash
@@ -39,8 +42,8 @@ def find(rows: bytes, event_hash: bytes) -> int:
 
 def inserted(rows: bytes, at: bytes, grants: Iterable[int]) -> bytes:
     """The rows with one event more."""
-    new = b"".join([at + bytes((grant,)) for grant in grants]) or at + bytes((NO_GRANT,))
-    if not rows or rows[-ROW:-1] < at:
+    new = b"".join([at + _LAST_BYTE[grant] for grant in grants]) or at + _LAST_BYTE[NO_GRANT]
+    if rows[-ROW:-1] < at:
         return rows + new
     place = bisect_left(range(len(rows) // ROW), at, key=lambda i: rows[i * ROW : i * ROW + AT]) * ROW
     return rows[:place] + new + rows[place:]

@@ -11,7 +11,10 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.explanation import Explanation, explain
-from leadscore.scoring.fold import FoldContext, FoldSettings, disqualified, fold_tick, remembered, standing
+from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.disqualification import disqualified
+from leadscore.scoring.fold import fold_tick, remembered
+from leadscore.scoring.thresholds import standing
 from leadscore.scoring.leads import Erasure, apply_award
 from leadscore.scoring.state import LeadState, latest_ms, new_state
 

@@ -4,6 +4,8 @@ The bytes are one format byte and MessagePack, positional; fields are only ever 
 nothing: a state read back folds on exactly like the one in memory, or replays would not be byte for byte the same.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from leadscore.errors import LeadscoreError
@@ -15,7 +17,7 @@ Total = float | dict[int, int | float]
 """What a rule's events add up to: a value at ``latest_record_ms``, or, where points age in days, points per UTC day."""
 
 
-class Grant(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Grant(NamedTuple):
     """Points a rule gave; recent events point here, so that equal grants are stored once per lead."""
 
     rule: int
@@ -43,7 +45,7 @@ class AttributeState(msgspec.Struct, array_like=True, frozen=True):
     passed: list[int]
 
 
-class Settled(msgspec.Struct, array_like=True):
+class Settled(msgspec.Struct, array_like=True, gc=False):
     """What is still known of a rule's events that are no longer among the recent ones.
 
     ``total`` is used by rules with a selection only: elsewhere the running total holds them already.
@@ -62,7 +64,7 @@ class Settled(msgspec.Struct, array_like=True):
     """Times of the last events, for bursts that go on among the recent ones."""
 
 
-class Flags(msgspec.Struct, array_like=True):
+class Flags(msgspec.Struct, array_like=True, gc=False):
     """What commands said, and what is rare; absent for most leads."""
 
     left_ms: int | None = None
@@ -85,7 +87,7 @@ class Flags(msgspec.Struct, array_like=True):
     """When a new model version began to hold for a lead that was in a threshold: it takes nobody out before."""
 
 
-class LeadState(msgspec.Struct, array_like=True):
+class LeadState(msgspec.Struct, array_like=True, gc=False):
     """A lead. Mutable: the fold changes it in place and nothing else does."""
 
     model_version: int

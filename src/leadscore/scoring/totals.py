@@ -38,11 +38,14 @@ def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
     if age_ms <= 0:
         return
     state.latest_record_ms = to_ms
-    rules, totals = model.rules, state.totals
+    half_lives_ms, totals = model.half_lives_ms, state.totals
+    weight = known_ms = 0.0
     for index, rule_id in enumerate(state.rules):
-        rule = rules.get(rule_id)
-        if rule is not None and rule.fading.half_life_ms is not None:
-            totals[index] *= 2.0 ** (-age_ms / rule.fading.half_life_ms)  # type: ignore[operator]  # a float, by its rule
+        half_life_ms = half_lives_ms.get(rule_id)
+        if half_life_ms is not None:
+            if half_life_ms != known_ms:
+                weight, known_ms = 2.0 ** (-age_ms / half_life_ms), half_life_ms
+            totals[index] *= weight  # type: ignore[operator]  # a float, by its rule
     if state.flags is not None and state.flags.settled:
         _advance_settled(state.flags.settled, model, age_ms)
 
@@ -56,25 +59,31 @@ def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: 
 
 def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
     """Add an event that is not there yet; the latest record has been advanced to it already."""
-    reset_ms = state.flags.reset_ms if state.flags is not None else None
-    time_ms = time_of(at)
-    is_live = reset_ms is None or time_ms > reset_ms
-    grants, selective = [], []
     if len(state.grants) + len(awards) > MAX_GRANTS:
         _drop_unused_grants(state)
+    behind_ms = state.latest_record_ms - time_of(at)
+    is_live = state.flags is None or state.flags.reset_ms is None or time_of(at) > state.flags.reset_ms
+    grants: list[int] = []
+    selective: list[int] = []
     for award in awards:
         index, grant = grant_of(state, award)
         grants.append(grant)
-        if award.value_hash is not None:
-            flags_of(state).once_values[at + bytes((grant,))] = award.value_hash
         rule = model.rules.get(award.rule_id)
         if rule is None:
             continue
         if rule.selection is not None:
             selective.append(index)
+            if award.value_hash is not None:
+                flags_of(state).once_values[at + bytes((grant,))] = award.value_hash
         elif is_live:
-            total = state.totals[index]
-            state.totals[index] = _added(total, rule.fading, state.latest_record_ms, time_ms, award.points)
+            fading, points = rule.fading, award.points
+            if fading.weights is not None:
+                day = (state.latest_record_ms - behind_ms) // DAY_MS
+                state.totals[index] = _added_by_day(state.totals[index], fading, state.latest_record_ms, day, points)
+            elif fading.half_life_ms is not None and behind_ms:
+                state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)  # type: ignore[operator]
+            else:
+                state.totals[index] += points  # type: ignore[operator]  # a float, by its rule
     state.rows = inserted(state.rows, at, grants)
     state.events += 1
     for index in selective:
@@ -83,17 +92,18 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
 
 def grant_of(state: LeadState, award: RuleAward) -> tuple[int, int]:
     """The lead's indexes for the award's rule and for its grant, made if they are new."""
-    try:
-        index = state.rules.index(award.rule_id)
-    except ValueError:
-        index = len(state.rules)
-        state.rules.append(award.rule_id)
+    rules, grants = state.rules, state.grants
+    if award.rule_id in rules:
+        index = rules.index(award.rule_id)
+    else:
+        index = len(rules)
+        rules.append(award.rule_id)
         state.totals.append(0.0)
-    for number, grant in enumerate(state.grants):
-        if grant.rule == index and grant.points == award.points:
-            return index, number
-    state.grants.append(Grant(index, award.points))
-    return index, len(state.grants) - 1
+    grant = (index, award.points)
+    if grant in grants:
+        return index, grants.index(grant)  # type: ignore[arg-type]  # a named tuple is a tuple
+    grants.append(Grant(*grant))
+    return index, len(grants) - 1
 
 
 def _drop_unused_grants(state: LeadState) -> None:
@@ -108,15 +118,19 @@ def _drop_unused_grants(state: LeadState) -> None:
 
 
 def _added(total: Total, fading: Fading, now_ms: int, time_ms: int, points: float) -> Total:
-    if fading.half_life_ms is not None:
-        return total + points * 2.0 ** ((time_ms - now_ms) / fading.half_life_ms)  # type: ignore[operator]
-    if fading.weights is None:
-        return total + points  # type: ignore[operator]  # a float, by its rule
+    """The total with points of another instant."""
+    if fading.weights is not None:
+        return _added_by_day(total, fading, now_ms, time_ms // DAY_MS, points)
+    weight = 1.0 if fading.half_life_ms is None else 2.0 ** ((time_ms - now_ms) / fading.half_life_ms)
+    return total + points * weight  # type: ignore[operator]  # a float, by its rule
+
+
+def _added_by_day(total: Total, fading: Fading, now_ms: int, day: int, points: float) -> Total:
+    """The points per day with some more; days of which nothing is left are dropped."""
+    assert fading.weights is not None
     by_day = dict(total) if isinstance(total, dict) else {}
     oldest = now_ms // DAY_MS - len(fading.weights)
-    day = time_ms // DAY_MS
-    if day > oldest:
-        by_day[day] = by_day.get(day, 0) + points
+    by_day[day] = by_day.get(day, 0) + points
     return {day: points for day, points in by_day.items() if day > oldest and points}
 
 

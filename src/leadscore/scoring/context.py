@@ -1,0 +1,33 @@
+"""What the fold is told besides the lead and the record. Values; pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from leadscore.model.compile import CompiledModel
+
+
+class FoldSettings(msgspec.Struct, frozen=True):
+    """What the fold is told besides the model; the same for all workers of a deployment."""
+
+    recent_events: int = 64
+    stale_after_ms: int = 24 * 3_600_000
+    erasure_memory_ms: int = 400 * 86_400_000
+    """How long an erasure is remembered, by the log's time; at least the retention of the inputs and the log."""
+
+
+@dataclass(slots=True)
+class FoldContext:
+    """What holds for the log record at hand."""
+
+    model: CompiledModel
+    model_since_ms: int | None
+    """The log's time at which the version came in force, if another was before it."""
+    model_of_version: Callable[[int], CompiledModel]
+    log_time_ms: int
+    settings: FoldSettings
+    duplicates: int = 0
+    """Events that changed nothing because the lead knows them; counted here because hardly any event is one."""
+    rejected: int = 0
+    """Events that changed nothing because they are retracted."""

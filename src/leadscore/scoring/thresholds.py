@@ -1,0 +1,234 @@
+"""Steps 1, 3 and 4 of the fold: leaving and entering thresholds. ``fold`` has the theory of operation. Pure."""
+
+from dataclasses import dataclass
+from math import inf
+from uuid import UUID
+
+import msgspec
+
+from leadscore.log.records import Award
+from leadscore.model.compile import GRADES, CompiledModel, CompiledThreshold
+from leadscore.model.matching import event_hash
+from leadscore.scoring.context import FoldContext
+from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
+from leadscore.scoring.disqualification import disqualified, is_suspended
+from leadscore.scoring.explanation import top_reasons
+from leadscore.scoring.recent import at_of
+from leadscore.scoring.score import EPSILON, Score, score_at
+from leadscore.scoring.state import LeadState, ThresholdState, flags_of, latest_ms
+from leadscore.scoring.timeline import first_exit, next_exit
+from leadscore.scoring.totals import counted_rows, live_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a crossing needs to know of the record behind it."""
+
+    at_ms: int
+    cause: Cause
+    trigger: Trigger | None
+    previous: float | None
+
+
+def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldContext) -> list[Crossing]:
+    """Step 1: leave each threshold at the first instant after the last evaluation that time alone took it out."""
+    model = context.model
+    after_ms = latest_ms(state)
+    since_ms = state.flags.under_model_since_ms if state.flags is not None else None
+    if since_ms is not None and since_ms <= until_ms:
+        after_ms = max(after_ms, since_ms - 1)
+    found = []
+    for threshold in model.leaving_order:
+        known = standing(state, threshold)
+        if known is not None and known.is_in:
+            gone = first_exit(state, model, (threshold, known), after_ms, until_ms)
+            if gone is not None:
+                found.append((gone, threshold, known))
+    crossings = []
+    for gone, threshold, known in sorted(found, key=lambda leave: leave[0].at_ms):
+        decision = Decision(gone.at_ms, gone.cause, None, None)
+        crossings.append(_leave(state, lead_id, (threshold, known), decision, context))
+    if found:
+        flags_of(state).left_ms = max(gone.at_ms for gone, _, _ in found)
+    return crossings
+
+
+def cross(
+    state: LeadState, award: Award, scores: tuple[Score, Score], decision: Decision, context: FoldContext
+) -> list[Crossing]:
+    """Steps 3 and 4."""
+    before, after = scores
+    model = context.model
+    reason = disqualified(state, model, decision.at_ms)
+    crossings: list[Crossing] = []
+    if state.thresholds:
+        crossings += _leaves(state, award.lead_id, after, (decision, reason is not None), context)
+    if reason is not None or is_suspended(state):
+        return crossings
+    raised = after.unclamped > before.unclamped + EPSILON
+    qualified = _qualified(state, award, model) if award.rules else frozenset()
+    if not raised and not qualified:
+        return crossings
+    for threshold in model.thresholds:
+        known = standing(state, threshold)
+        if known is not None and known.is_in:
+            continue
+        if threshold.threshold_id in qualified:
+            crossings.append(_enter(state, award, threshold, _caused(decision, Cause.INSTANT), context))
+        elif raised and _may_enter(threshold, known, after, decision.at_ms, model):
+            crossings.append(_enter(state, award, threshold, decision, context))
+    return crossings
+
+
+def _leaves(
+    state: LeadState, lead_id: str, after: Score, decided: tuple[Decision, bool], context: FoldContext
+) -> list[Crossing]:
+    """Step 3, highest threshold first; a record that finds a held lead above ``exit`` ends the hold."""
+    decision, is_disqualified = decided
+    crossings = []
+    for threshold in context.model.leaving_order:
+        known = standing(state, threshold)
+        if known is None or not known.is_in:
+            continue
+        if is_disqualified:
+            decision_here = _caused(decision, Cause.DISQUALIFIED)
+            crossings.append(_leave(state, lead_id, (threshold, known), decision_here, context))
+        elif known.held and decision.at_ms < known.entered_ms + threshold.hold_ms:
+            if after.value > threshold.exit + EPSILON:
+                put(state, msgspec.structs.replace(known, held=False))
+        elif after.value < threshold.exit - EPSILON:
+            crossings.append(_leave(state, lead_id, (threshold, known), decision, context))
+    return crossings
+
+
+def _caused(decision: Decision, cause: Cause) -> Decision:
+    return Decision(decision.at_ms, cause, decision.trigger, decision.previous)
+
+
+def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
+    """Thresholds this event enters at once: those of its rules that it counts for."""
+    qualified = set()
+    for given in award.rules:
+        rule = model.rules.get(given.rule_id)
+        if rule is None or rule.qualifies is None:
+            continue
+        at = at_of(award.occurred_at_ms, event_hash(award.event_id))
+        rows = counted_rows(state, rule, live_rows(state, state.rules.index(given.rule_id)))
+        if any(row.startswith(at) for row in rows):
+            qualified.add(rule.qualifies)
+    return frozenset(qualified)
+
+
+def _may_enter(
+    threshold: CompiledThreshold, known: ThresholdState | None, score: Score, at_ms: int, model: CompiledModel
+) -> bool:
+    """Score, gates and cooldown."""
+    if score.value < threshold.enter - EPSILON:
+        return False
+    if known is not None and at_ms < known.entered_ms + threshold.cooldown_ms:
+        return False
+    if score.engagement < threshold.require_engagement - EPSILON or score.fit < threshold.require_fit - EPSILON:
+        return False
+    return threshold.require_grade is None or GRADES.index(model.grade_of(score.fit)) <= GRADES.index(
+        threshold.require_grade
+    )
+
+
+def _enter(
+    state: LeadState, award: Award, threshold: CompiledThreshold, decision: Decision, context: FoldContext
+) -> Crossing:
+    entered = enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)
+    score = score_at(state, context.model, decision.at_ms).value
+    held = decision.cause is Cause.INSTANT and score <= threshold.exit + EPSILON
+    known = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held)
+    put(state, known)
+    projected = next_exit(state, context.model, (threshold, known), decision.at_ms)
+    return _crossing(
+        state,
+        (award.lead_id, threshold),
+        (Direction.ENTER, str(entered), None, projected.at_ms if projected else None),
+        decision,
+        context,
+    )
+
+
+def _leave(
+    state: LeadState,
+    lead_id: str,
+    standing_in: tuple[CompiledThreshold, ThresholdState],
+    decision: Decision,
+    context: FoldContext,
+) -> Crossing:
+    threshold, known = standing_in
+    put(state, msgspec.structs.replace(known, is_in=False, held=False))
+    entered = UUID(bytes=known.entered_id)
+    return _crossing(
+        state,
+        (lead_id, threshold),
+        (Direction.LEAVE, str(leave_id(entered)), str(entered), None),
+        decision,
+        context,
+    )
+
+
+def _crossing(
+    state: LeadState,
+    who: tuple[str, CompiledThreshold],
+    fact: tuple[Direction, str, str | None, int | None],
+    decision: Decision,
+    context: FoldContext,
+) -> Crossing:
+    lead_id, threshold = who
+    direction, crossing_id, entered_id, projected_ms = fact
+    model, at_ms = context.model, decision.at_ms
+    score = score_at(state, model, at_ms)
+    return Crossing(
+        id=crossing_id,
+        model=model.name,
+        model_version=model.version,
+        lead_id=lead_id,
+        threshold=threshold.name,
+        direction=direction,
+        cause=decision.cause,
+        entered_id=entered_id,
+        score=score.value,
+        previous_score=score.value if decision.previous is None else decision.previous,
+        engagement=score.engagement,
+        fit=score.fit,
+        grade=model.grade_of(score.fit),
+        enter_level=threshold.enter,
+        exit_level=threshold.exit,
+        occurred_at_ms=at_ms,
+        decided_at_ms=context.log_time_ms,
+        projected_exit_at_ms=projected_ms,
+        trigger=decision.trigger,
+        reasons=top_reasons(state, model, at_ms),
+        stale=context.log_time_ms - at_ms > context.settings.stale_after_ms,
+    )
+
+
+def standing(state: LeadState, threshold: CompiledThreshold) -> ThresholdState | None:
+    """Where the lead stands with the threshold; ``None`` if it was never in."""
+    for known in state.thresholds:
+        if known.threshold_id == threshold.threshold_id:
+            return known
+    return None
+
+
+def put(state: LeadState, known: ThresholdState) -> None:
+    """Replace, or add, where the lead stands with a threshold."""
+    state.thresholds = [
+        *(other for other in state.thresholds if other.threshold_id != known.threshold_id),
+        known,
+    ]
+
+
+def due_ms(state: LeadState, model: CompiledModel, after_ms: int) -> int | None:
+    """When time alone next takes the lead out of a threshold."""
+    earliest_ms: float = inf
+    for threshold in model.thresholds:
+        known = standing(state, threshold)
+        if known is not None and known.is_in:
+            gone = next_exit(state, model, (threshold, known), after_ms)
+            earliest_ms = min(earliest_ms, gone.at_ms if gone is not None else inf)
+    return None if earliest_ms == inf else int(earliest_ms)

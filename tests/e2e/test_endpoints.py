@@ -1,0 +1,101 @@
+"""What the running worker says over HTTP: whether it lives, whether it is ready, and counts that add up."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+
+from leadscore.events.event import Event
+from tests.deployment import LOG_PARTITIONS, SOURCES, Deployment, now_ms
+from tests.servers import wait_until
+
+MODEL = {
+    "model": "endpoints",
+    "version": 1,
+    "rules": {
+        "pricing": {"event": "website.page_view", "where": {"path": "/pricing"}, "points": 30},
+        "click": {"event": "email.click", "points": 10},
+    },
+    "thresholds": {"mql": {"enter": 50, "exit": 40}},
+}
+SOURCE_PARTITIONS = 3
+COMMAND_PARTITIONS = 1
+
+Series = dict[str, float]
+
+
+@pytest.mark.lasting_leads
+def test_a_worker_is_ready_once_it_has_partitions_and_its_counts_add_up(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(MODEL, SOURCE_PARTITIONS)
+    worker = deployment.start_worker()
+    status, body = worker.get("/readyz")
+    assert (status, json.loads(body)["ready"]) == (503, False)
+    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    assert json.loads(worker.get("/readyz")[1])["checks"]["score_assigned"]["ok"]
+    assert worker.get("/livez")[0] == 200
+    assert worker.get("/")[0] == 404
+
+    send_everything(deployment)
+    deployment.wait_until_done()
+    metrics = series(worker.get("/metrics")[1])
+    processed = {
+        word: [of_topic(metrics, deployment.topic(word), outcome) for outcome in ("matched", "ignored", "dead_lettered")]
+        for word in ("website", "email", "webinar")
+    }
+    assert processed == {"website": [43, 20, 5], "email": [10, 7, 0], "webinar": [0, 4, 0]}
+    for word, outcomes in processed.items():
+        assert metrics[f'leadscore_records_consumed_total{{topic="{deployment.topic(word)}"}}'] == sum(outcomes)
+    awards = {outcome: metrics[f'leadscore_awards_total{{outcome="{outcome}"}}'] for outcome in ("applied", "duplicate")}
+    assert awards == {"applied": 50, "duplicate": 3}
+    assert sum(of_name(metrics, "leadscore_dead_letters_total")) == len(deployment.read("dead-letters")) == 5
+    assert sum(of_name(metrics, "leadscore_crossings_published_total")) == len(deployment.read("crossings")) == 20
+    sources = SOURCE_PARTITIONS * len(SOURCES) + COMMAND_PARTITIONS
+    assert metrics['leadscore_assigned_partitions{stage="match"}'] == sources
+    assert metrics['leadscore_assigned_partitions{stage="score"}'] == LOG_PARTITIONS
+
+
+def test_a_worker_that_gets_no_source_partition_is_ready_to_take_over(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(MODEL, 1)
+    workers = [deployment.start_worker() for _ in range(2)]
+    for worker in workers:
+        wait_until(lambda worker=worker: worker.get("/readyz")[0] == 200, 30, "readiness")  # type: ignore[misc]
+
+    def owned() -> list[float]:
+        return sorted(
+            series(worker.get("/metrics")[1])['leadscore_assigned_partitions{stage="match"}'] for worker in workers
+        )
+
+    wait_until(lambda: owned() == [0, len(SOURCES) + COMMAND_PARTITIONS], 30, "one worker to have all of the sources")
+    assert [worker.get("/readyz")[0] for worker in workers] == [200, 200]
+
+
+def send_everything(deployment: Deployment) -> None:
+    """Twenty leads that enter by two visits each, three of which come twice; clicks; what nobody asked for; garbage."""
+    now = now_ms()
+    visits = [
+        Event("website.page_view", f"v{number}", f"L{number % 20}", now - number, {"path": "/pricing"})
+        for number in range(40)
+    ]
+    other = [Event("website.page_view", f"o{number}", f"O{number}", now, {"path": "/blog"}) for number in range(20)]
+    clicks = [Event("email.click", f"c{number}", f"C{number}", now, {}) for number in range(10)]
+    opens = [Event("email.open", f"p{number}", f"C{number}", now, {}) for number in range(7)]
+    webinars = [Event("webinar.attended", f"w{number}", f"C{number}", now, {}) for number in range(4)]
+    deployment.send_now([*visits, *visits[:3], *other, *clicks, *opens, *webinars])
+    for _ in range(5):
+        deployment.send_bytes("website", b"{", now)
+    deployment.producer.flush(30)
+
+
+def series(metrics: str) -> Series:
+    """Every series of the exposition with its value."""
+    lines = re.findall(r"^([^#\s]\S*(?:\{.*\})?) (\S+)$", metrics, re.MULTILINE)
+    return {name: float(number) for name, number in lines}
+
+
+def of_topic(metrics: Series, topic: str, outcome: str) -> float:
+    return metrics[f'leadscore_records_processed_total{{outcome="{outcome}",topic="{topic}"}}']
+
+
+def of_name(metrics: Series, name: str) -> list[float]:
+    return [number for each, number in metrics.items() if each.startswith(f"{name}{{")]

@@ -1,0 +1,120 @@
+"""Words for the tests of design section 1: what lead L1 does on which day, read through the product's public functions.
+
+Points do not fade unless a test says so, so that numbers can be computed in the head. Day 0 is a Thursday, at midnight.
+"""
+
+import msgspec
+
+from leadscore.events.event import Event
+from leadscore.log.records import Award, Frame, Source
+from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher, event_hash
+from leadscore.pipeline.shard import Shard
+from leadscore.scoring.context import FoldSettings
+from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.simulation import LeadScore, Simulation
+from leadscore.scoring.state import LeadState, decode_state
+from leadscore.store.fence import Fence
+from leadscore.store.shard import LeadWrite
+from tests.histories import START_MS, in_order_of_arrival
+from tests.oracle import DAY_MS, Entry, Plain
+from tests.simulated import event_of, simulated
+
+SOURCE = Source("website", "", 0)
+LEAD = "L1"
+
+
+def at(day: float, plus_ms: int = 0) -> int:
+    return START_MS + round(day * DAY_MS) + plus_ms
+
+
+def model_of(rules: Plain, **parts: object) -> Plain:
+    return {"model": "m", "version": 1, "decay": "none", "rules": rules, **parts}
+
+
+def rule(points: float, event: str = "visit", **parts: object) -> Plain:
+    return {"event": event, "points": points, **parts}
+
+
+def visit(event_id: str, day: float = 0, plus_ms: int = 0, **fields: object) -> Plain:
+    return {"type": "visit", "event_id": event_id, "lead_id": LEAD, "occurred_at": at(day, plus_ms), **fields}
+
+
+def act(event_type: str, event_id: str, day: float = 0, plus_ms: int = 0, **fields: object) -> Plain:
+    return visit(event_id, day, plus_ms, **fields) | {"type": event_type}
+
+
+def profile(event_id: str, day: float = 0, plus_ms: int = 0, **attributes: object) -> Plain:
+    return act("profile.updated", event_id, day, plus_ms, attributes=attributes)
+
+
+def command(order: str, command_id: str, day: float = 0, plus_ms: int = 0, **fields: object) -> Plain:
+    return act(f"command.{order}", command_id, day, plus_ms, **fields)
+
+
+def ids_in_order(*event_ids: str) -> list[str]:
+    """The ids as their hashes decide where times are equal: the earlier first."""
+    return sorted(event_ids, key=event_hash)
+
+
+# --- through ``simulate`` -------------------------------------------------------------------------------------------
+
+
+def run(model: Plain, day: float, *events: Plain) -> Simulation:
+    """The events in the order given, each when it occurs or right after what came before; read on the day."""
+    return simulated(model, in_order_of_arrival([Entry(one, one["occurred_at"]) for one in events]), at(day))
+
+
+def line(model: Plain, day: float, *events: Plain) -> LeadScore:
+    (only,) = run(model, day, *events).scores
+    return only
+
+
+def score(model: Plain, day: float, *events: Plain) -> float:
+    return line(model, day, *events).score
+
+
+def crossings(model: Plain, day: float, *events: Plain) -> list[tuple[str, str, float]]:
+    """Direction, cause and day of each, in the order decided."""
+    made = run(model, day, *events).crossings
+    return [(one.direction.value, one.cause.value, (one.occurred_at_ms - START_MS) / DAY_MS) for one in made]
+
+
+# --- through the fold of a shard ------------------------------------------------------------------------------------
+
+
+class ShardOfOne:
+    """A shard whose log is about one lead; each event is a frame, matched under the version it came with."""
+
+    def __init__(self, *versions: Plain) -> None:
+        definitions = [msgspec.convert(version, ModelDefinition) for version in versions]
+        self.models: dict[int, CompiledModel] = {one.version: compile_model(one) for one in definitions}
+        self._matchers = {one.version: Matcher(one) for one in definitions}
+        self._shard = Shard(0, None, Fence("log", -1, 0, 0, {}), self.models.__getitem__, FoldSettings())
+        self._shard.load([LEAD], [None])
+        self._offset = 0
+
+    def apply(self, version: int, *events: Plain, log_day: float | None = None) -> list[Crossing]:
+        """The log's time is that of each event, unless a day is given."""
+        made = []
+        for event in events:
+            award = self.award(version, event)
+            assert award is not None, event
+            log_time_ms = award.occurred_at_ms if log_day is None else at(log_day)
+            made += self._shard.fold(Frame(version, [SOURCE], [award]), self._offset, log_time_ms)
+            self._offset += 1
+        return made
+
+    def award(self, version: int, event: Plain) -> Award | None:
+        matched: Event = event_of(event)
+        return self._matchers[version].award(matched, 0, self._offset)
+
+    def lead_write(self) -> LeadWrite:
+        return self._shard.pending(0).leads[LEAD]
+
+    def state(self) -> LeadState:
+        """What Redis would give back."""
+        written = self.lead_write().state
+        assert written is not None
+        return decode_state(written)

@@ -1,0 +1,81 @@
+"""Design 1.2: which events are accepted, and once."""
+
+import pytest
+
+from leadscore.log.records import Frame, encode
+from leadscore.scoring.state import encode_state
+from tests.unit.semantics import (
+    SOURCE,
+    ShardOfOne,
+    act,
+    command,
+    crossings,
+    line,
+    model_of,
+    profile,
+    rule,
+    run,
+    score,
+    visit,
+)
+
+TEN_PER_VISIT = model_of({"visit": rule(10)})
+
+
+def test_a_second_event_with_the_same_id_for_the_same_lead_changes_nothing() -> None:
+    assert score(TEN_PER_VISIT, 5, visit("e1", 0), visit("e1", 0)) == 10
+
+
+def test_a_second_event_with_the_same_id_changes_nothing_even_if_it_says_something_else() -> None:
+    model = model_of({"visit": rule(10), "click": rule(5, "click")})
+    assert score(model, 5, visit("e1", 0), act("click", "e1", 3)) == 10
+
+
+def test_the_same_id_of_another_lead_is_another_event() -> None:
+    scores = run(TEN_PER_VISIT, 5, visit("e1"), visit("e1") | {"lead_id": "L2"}).scores
+    assert [(one.lead_id, one.score) for one in scores] == [("L1", 10), ("L2", 10)]
+
+
+def test_old_events_are_welcome_at_any_age() -> None:
+    assert score(TEN_PER_VISIT, 5, visit("e1", 0), visit("e2", -20_000)) == 20
+
+
+def test_events_before_1970_are_in_order_too() -> None:
+    model = model_of({"visit": rule(0), "first": rule(7, limit={"times": 1, "per": "forever"}, where={"page": "a"})})
+    told = line(model, 5, visit("e1", -21_000, page="a"), visit("e2", -22_000, page="a"))
+    (first,) = [part for part in told.explanation.parts if part.name == "first"]
+    assert first.latest_event_ms == visit("e2", -22_000)["occurred_at"]
+
+
+def test_an_event_that_matches_no_rule_and_sets_no_attribute_leaves_no_trace() -> None:
+    shard = ShardOfOne(TEN_PER_VISIT)
+    assert shard.award(1, act("unheard.of", "e1", attributes={"unknown": 1})) is None
+
+
+def test_an_event_that_leaves_no_trace_is_not_the_first_event_of_a_newcomer() -> None:
+    conditions = {"silent": {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 25}}
+    model = model_of({"visit": rule(10), "click": rule(0, "click")}, conditions=conditions)
+    late = act("click", "e2", 5)
+    assert score(model, 10, act("unheard.of", "e1", 0), late) == 0
+    assert score(model, 10, act("click", "e1", 0), late) == 25
+
+
+def test_an_event_that_leaves_no_trace_does_not_move_the_latest_time() -> None:
+    model = model_of({"visit": rule(50)}, thresholds={"mql": {"enter": 50, "exit": 30}})
+    assert crossings(model, 20, act("unheard.of", "e1", 10), visit("e2", 5)) == [("ENTER", "EVENT", 5)]
+
+
+@pytest.mark.parametrize("given", [profile("e1", role="ceo-of-acme"), visit("e1", attributes={"role": "ceo-of-acme"})])
+def test_the_value_of_an_attribute_is_neither_in_the_log_nor_in_the_state(given: dict[str, object]) -> None:
+    fit = {"attributes": {"role": [{"matches": "ceo", "points": 15}]}}
+    shard = ShardOfOne(model_of({"visit": rule(10)}, fit=fit))
+    award = shard.award(1, given)
+    assert award is not None
+    assert award.attributes[0].points == 15
+    shard.apply(1, given)
+    assert b"acme" not in encode(Frame(1, [SOURCE], [award])) + encode_state(shard.state())
+
+
+def test_a_command_that_comes_twice_counts_once() -> None:
+    adjust = command("adjust", "c1", 0, points=10)
+    assert score(TEN_PER_VISIT, 5, adjust, adjust) == 10

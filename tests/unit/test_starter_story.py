@@ -1,0 +1,324 @@
+"""The starter model on the scenario in deploy/: sixteen leads, ninety days, and what becomes of each of them."""
+
+import json
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from leadscore.cli.main import main
+from leadscore.events.json_lines import read_lines
+from leadscore.log.records import COMMANDS
+from leadscore.model import yaml_text
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.load import load_model
+from leadscore.model.matching import Matcher
+from leadscore.scoring.crossing import Cause, Crossing, iso_instant
+from leadscore.scoring.explanation import Adjustment
+from leadscore.scoring.simulation import LeadScore, Simulation, simulate
+from tests import oracle
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "deploy" / "model.yaml"
+SCENARIO = ROOT / "deploy" / "scenario.jsonl"
+START_MS = 1_767_571_200_000  # 2026-01-05, a Monday, at midnight
+LAST_DAY = 90
+
+# When, who, which way, which threshold, why, and the record behind it (none where time alone did it).
+STORY = """
+2026-01-06T10:05 lead-buyer-1 ENTER mql EVENT website.page_view
+2026-01-06T10:10 lead-buyer-1 ENTER hot EVENT website.form_submitted
+2026-01-06T11:00 lead-student-1 ENTER mql INSTANT website.contact_requested
+2026-01-07T08:00 lead-hand-raise-1 ENTER mql INSTANT website.contact_requested
+2026-01-08T09:30 lead-trial-1 ENTER mql EVENT app.trial_started
+2026-01-09T10:00 lead-job-seeker-1 ENTER mql INSTANT website.contact_requested
+2026-01-10T10:00 lead-complainer-1 ENTER mql EVENT meeting.booked
+2026-01-11T09:00 lead-complainer-1 ENTER hot EVENT event.attended
+2026-01-11T15:00 lead-trial-1 ENTER hot EVENT email.click
+2026-01-11T20:15 lead-job-seeker-1 LEAVE mql DISQUALIFIED website.page_view
+2026-01-13T09:00 lead-job-seeker-1 ENTER mql INSTANT website.contact_requested
+2026-01-15T09:00 lead-complainer-1 LEAVE hot DISQUALIFIED email.complaint
+2026-01-15T09:00 lead-complainer-1 LEAVE mql DISQUALIFIED email.complaint
+2026-01-15T09:00 lead-fair-1 ENTER mql COMMAND command.adjust
+2026-01-19T09:00 lead-fair-1 LEAVE mql COMMAND command.retract
+2026-01-19T10:00 lead-won-1 ENTER mql EVENT deal.proposal_opened
+2026-01-19T10:00 lead-erased-1 ENTER mql INSTANT website.contact_requested
+2026-01-20T09:00 lead-hobbyist-1 ENTER mql INSTANT website.contact_requested
+2026-01-20T11:00 lead-student-1 LEAVE mql TIME -
+2026-01-21T08:00 lead-hand-raise-1 LEAVE mql TIME -
+2026-01-26T09:00 lead-partner-1 ENTER mql EVENT website.page_view
+2026-01-27T09:00 lead-job-seeker-1 LEAVE mql TIME -
+2026-01-28T09:00 lead-complainer-1 ENTER mql EVENT website.page_view
+2026-01-28T09:00 lead-complainer-1 ENTER hot EVENT website.page_view
+2026-01-28T10:00 lead-partner-1 LEAVE mql EVENT email.unsubscribe
+2026-02-05T09:00 lead-competitor-1 ENTER mql INSTANT website.contact_requested
+2026-02-10T15:00 lead-trial-1 LEAVE hot TIME -
+2026-02-14T06:24 lead-hobbyist-1 LEAVE mql TIME -
+2026-02-14T09:00 lead-won-1 LEAVE mql COMMAND command.reset
+2026-02-17T10:00 lead-trial-1 ENTER hot EVENT website.chat_started
+2026-02-21T18:22 lead-competitor-1 LEAVE mql TIME -
+2026-02-21T18:37 lead-buyer-1 LEAVE hot TIME -
+2026-03-06T07:44 lead-buyer-1 LEAVE mql TIME -
+2026-03-06T10:00 lead-buyer-1 ENTER mql EVENT webinar.registered
+2026-03-07T10:00 lead-buyer-1 ENTER hot EVENT webinar.attended
+2026-03-11T09:00 lead-student-1 ENTER mql INSTANT website.contact_requested
+2026-03-12T21:04 lead-complainer-1 LEAVE hot TIME -
+2026-03-16T09:00 lead-student-2 ENTER mql INSTANT website.contact_requested
+2026-03-20T12:07 lead-trial-1 LEAVE hot TIME -
+2026-03-25T09:00 lead-student-1 LEAVE mql TIME -
+2026-03-26T22:46 lead-complainer-1 LEAVE mql TIME -
+2026-03-30T09:00 lead-student-2 LEAVE mql TIME -
+2026-04-04T07:28 lead-trial-1 LEAVE mql TIME -
+"""
+
+# Who, the score, the grade of the fit, the band.
+THE_END = """
+lead-buyer-1 84.3 A hot
+lead-competitor-1 9.0 D cold
+lead-complainer-1 45.2 A warm
+lead-fair-1 21.4 A cold
+lead-hand-raise-1 0.0 D cold
+lead-hobbyist-1 0.0 F cold
+lead-job-seeker-1 0.0 C cold
+lead-newsletter-1 0.0 D cold
+lead-partner-1 1.4 B cold
+lead-scanner-1 0.0 D cold
+lead-student-1 34.4 F warm
+lead-student-2 0.0 F cold
+lead-trial-1 49.6 A warm
+lead-won-1 25.3 A cold
+"""
+
+DAYS_THAT_SHOW_EVERYTHING = (2, 7, 8, 14, 63, LAST_DAY)
+
+
+def midnight_ms(day: int) -> int:
+    """The midnight after so many days of the scenario."""
+    return START_MS + day * oracle.DAY_MS
+
+
+@cache
+def definition() -> ModelDefinition:
+    return load_model(MODEL).definition
+
+
+@cache
+def up_to(day: int) -> Simulation:
+    """What has happened, and every lead's score, at the midnight after so many days."""
+    until_ms = midnight_ms(day)
+    with SCENARIO.open("rb") as lines:
+        log = [(line.event, line.received_at_ms or line.event.occurred_at_ms) for line in read_lines(lines, "scenario")]
+    return simulate(definition(), [entry for entry in log if entry[1] <= until_ms], until_ms)
+
+
+def lead_at(day: int, lead_id: str) -> LeadScore:
+    (found,) = (score for score in up_to(day).scores if score.lead_id == lead_id)
+    return found
+
+
+def adjustments(day: int, lead_id: str) -> dict[tuple[str, str], float]:
+    found: list[Adjustment] = lead_at(day, lead_id).explanation.adjustments
+    return {(each.clamp, each.name): each.points for each in found}
+
+
+def crossings_of(lead_id: str) -> list[Crossing]:
+    return [crossing for crossing in up_to(LAST_DAY).crossings if crossing.lead_id == lead_id]
+
+
+def told(crossing: Crossing) -> str:
+    when = iso_instant(crossing.occurred_at_ms)[:16]
+    record = crossing.trigger.type if crossing.trigger is not None else "-"
+    return f"{when} {crossing.lead_id} {crossing.direction} {crossing.threshold} {crossing.cause} {record}"
+
+
+# --- the story -----------------------------------------------------------------------------------------------------
+
+
+def test_who_crosses_when_and_why() -> None:
+    assert [told(crossing) for crossing in up_to(LAST_DAY).crossings] == STORY.strip().splitlines()
+
+
+def test_how_it_ends_for_each_lead() -> None:
+    ends = [f"{end.lead_id} {end.score:.1f} {end.grade} {end.band}" for end in up_to(LAST_DAY).scores]
+    assert ends == THE_END.strip().splitlines()
+
+
+def test_the_oracle_tells_the_same_story() -> None:
+    events = [json.loads(line) for line in SCENARIO.read_text().splitlines()]
+    log = [oracle.Entry(event, oracle.instant_ms(event.get("received_at", event["occurred_at"]))) for event in events]
+    expected = oracle.run(yaml_text.read(MODEL.read_text()).value, log, midnight_ms(LAST_DAY))  # type: ignore[arg-type]
+    found = up_to(LAST_DAY)
+    assert [crossing.id for crossing in found.crossings] == [crossing["id"] for crossing in expected.crossings]
+    assert [score.lead_id for score in found.scores] == [score["lead_id"] for score in expected.scores]
+    assert [score.score for score in found.scores] == pytest.approx(
+        [score["score"] for score in expected.scores], abs=1e-9
+    )
+
+
+def test_the_command_of_the_page_tells_the_story(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "model.md").read_text()
+    [command] = re.findall(r"^leadscore (simulate .*)$", page, re.MULTILINE)
+    assert main(shlex.split(command)) == 0
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["lead_id"] for line in printed if "direction" in line] == [
+        line.split()[1] for line in STORY.strip().splitlines()
+    ]
+    assert [line["lead_id"] for line in printed if "band" in line] == [
+        line.split()[0] for line in THE_END.strip().splitlines()
+    ]
+
+
+def test_the_alert_names_the_strongest_reasons_first() -> None:
+    enter = crossings_of("lead-trial-1")[0]
+    assert [(reason.name, reason.points) for reason in enter.reasons[:3]] == [
+        ("trial_started", 25.0),
+        ("role", 12.0),
+        ("buying_authority", 10.0),
+    ]
+
+
+def test_a_job_seeker_is_disqualified_for_a_day() -> None:
+    assert lead_at(7, "lead-job-seeker-1").disqualified == "looks for a job"
+    assert lead_at(8, "lead-job-seeker-1").disqualified is None
+
+
+def test_who_complains_is_disqualified_until_somebody_lifts_it() -> None:
+    reasons = [lead_at(day, "lead-complainer-1").disqualified for day in (10, 11, 15, 16)]
+    assert reasons == [None, "complained about spam", "complained about spam", None]
+
+
+def test_a_silent_student_is_disqualified_until_it_opens_a_mail() -> None:
+    reasons = [lead_at(day, "lead-student-1").disqualified for day in (61, 62, 64, 65)]
+    assert reasons == [None, "student or unemployed, and silent", "student or unemployed, and silent", None]
+
+
+def test_a_student_who_reads_the_blog_is_not_disqualified() -> None:
+    assert lead_at(63, "lead-student-2").disqualified is None
+
+
+def test_a_competitor_enters_once_it_turns_out_to_be_none() -> None:
+    assert lead_at(30, "lead-competitor-1").disqualified == "competitor"
+    assert lead_at(31, "lead-competitor-1").disqualified is None
+
+
+def test_the_scanner_earns_nothing_and_the_person_behind_it_three_points() -> None:
+    assert [lead_at(day, "lead-scanner-1").score for day in (8, 10)] == [0, pytest.approx(3, abs=0.1)]
+
+
+def test_no_group_gives_more_than_its_max() -> None:
+    assert adjustments(7, "lead-trial-1")["group", "product"] == pytest.approx(-12.6, abs=0.05)
+    assert adjustments(8, "lead-buyer-1")["group", "website"] < 0
+    assert adjustments(14, "lead-newsletter-1")["group", "email"] < 0
+
+
+def test_no_rule_gives_more_than_its_max() -> None:
+    assert adjustments(7, "lead-trial-1")["rule", "app_activity"] == pytest.approx(-1.5, abs=0.05)
+
+
+def test_fit_never_gives_more_than_its_max() -> None:
+    assert (lead_at(LAST_DAY, "lead-buyer-1").fit, adjustments(LAST_DAY, "lead-buyer-1")["fit", "fit"]) == (40, -1)
+
+
+def test_a_quiet_buyer_fades_and_comes_back() -> None:
+    scores = [lead_at(day, "lead-buyer-1").score for day in (16, 30, 45, 60, 63)]
+    assert scores[0] > scores[1] > scores[2] > scores[3] < scores[4]
+
+
+def test_a_lead_of_the_wrong_sort_enters_only_by_asking() -> None:
+    assert lead_at(15, "lead-hobbyist-1").score > definition().thresholds["mql"].enter
+    assert [crossing.cause for crossing in crossings_of("lead-hobbyist-1")] == [Cause.INSTANT, Cause.TIME]
+
+
+def test_a_suspended_lead_enters_with_its_first_event_after_resuming() -> None:
+    assert lead_at(12, "lead-partner-1").thresholds == {"mql": "out", "hot": "out"}
+    (resumed,) = (line for line in scenario() if line["type"] == "command.resume")
+    assert crossings_of("lead-partner-1")[0].occurred_at_ms > oracle.instant_ms(resumed["occurred_at"])
+
+
+def test_an_erased_lead_is_gone_and_its_late_event_does_not_bring_it_back() -> None:
+    assert [crossing.cause for crossing in crossings_of("lead-erased-1")] == [Cause.INSTANT]
+    assert "lead-erased-1" not in {score.lead_id for score in up_to(22).scores}
+
+
+# --- the scenario shows the whole model ----------------------------------------------------------------------------
+
+
+def scenario() -> list[oracle.Plain]:
+    return [json.loads(line) for line in SCENARIO.read_text().splitlines()]
+
+
+def shown(part: str) -> set[str]:
+    """Names of the rules or conditions that gave something, or were true, for some lead on one of the days."""
+    return {
+        each.name
+        for day in DAYS_THAT_SHOW_EVERYTHING
+        for score in up_to(day).scores
+        for each in score.explanation.parts
+        if each.part == part and each.count
+    }
+
+
+def test_every_rule_counts_an_event_of_the_scenario() -> None:
+    assert definition().rules.keys() - shown("rule") == set()
+
+
+def test_every_condition_holds_for_a_lead_of_the_scenario() -> None:
+    assert definition().conditions.keys() - shown("condition") == set()
+
+
+def test_every_reason_to_disqualify_stops_a_lead_of_the_scenario() -> None:
+    parts = [*definition().rules.values(), *definition().conditions.values()]
+    days = DAYS_THAT_SHOW_EVERYTHING
+    found = {score.disqualified for day in days for score in up_to(day).scores if score.disqualified is not None}
+    assert found == {part.disqualifies for part in parts if part.disqualifies is not None}
+
+
+def test_every_band_of_every_attribute_fits_a_lead_of_the_scenario() -> None:
+    model = msgspec.to_builtins(definition())
+    for bands in model["fit"]["attributes"].values():
+        for place, band in enumerate(bands, start=1):
+            band["points"] = place
+    matcher = Matcher(msgspec.convert(model, ModelDefinition))
+    events = [line.event for line in read_lines(SCENARIO.read_bytes().splitlines(), "scenario")]
+    found = {(given.attribute_id, given.points) for event in events for given in matcher.attributes(event)}
+    bands_of_the_model = sum(len(bands) for bands in definition().fit.attributes.values())
+    assert len({(attribute, place) for attribute, place in found if place}) == bands_of_the_model
+
+
+def test_every_threshold_is_entered_and_left_for_every_cause() -> None:
+    crossings = up_to(LAST_DAY).crossings
+    assert {(each.threshold, each.direction) for each in crossings} == {
+        (name, direction) for name in definition().thresholds for direction in ("ENTER", "LEAVE")
+    }
+    assert {each.cause for each in crossings} == set(Cause)
+
+
+def test_every_command_comes_in_the_scenario() -> None:
+    assert {line["type"] for line in scenario() if line["type"].startswith("command.")} == COMMANDS
+
+
+def test_the_leads_end_in_every_band() -> None:
+    assert {end.band for end in up_to(LAST_DAY).scores} == {"cold", "warm", "hot"}
+
+
+def test_the_scenario_has_late_and_repeated_lines() -> None:
+    lines = scenario()
+    assert any("received_at" in line for line in lines)
+    assert len({(line["lead_id"], line["event_id"]) for line in lines}) == len(lines) - 1
+
+
+def test_the_lines_are_in_the_order_of_the_log() -> None:
+    times = [oracle.instant_ms(line.get("received_at", line["occurred_at"])) for line in scenario()]
+    assert times == sorted(times)
+    assert midnight_ms(0) < times[0] < times[-1] < midnight_ms(LAST_DAY)
+
+
+def test_a_repeated_line_adds_nothing() -> None:
+    (rule,) = (part for part in lead_at(22, "lead-partner-1").explanation.parts if part.name == "any_page")
+    assert rule.count == 1
