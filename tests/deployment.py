@@ -25,7 +25,8 @@ from leadscore.cli.event_bytes import avro_bytes, json_bytes
 from leadscore.cli.traffic import GeneratedEvent, topic_role_of
 from leadscore.events.event import Event
 from leadscore.log.records import Frame, LogRecord, decode
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.pipeline.publishing import Output, OutputRecord, avro_encoding, output_record
 from leadscore.pipeline.shard import ModelOfVersion, Shard

@@ -1,7 +1,9 @@
-"""``make bench-memory``: what a lead with ten events costs in Redis, and what an event costs where there are many leads.
+"""``make bench-memory``: what a lead with ten events costs in Redis, and an event where there are many leads.
 
-Ten times, every lead has an event, in another order each time, through the worker's own ``Shard`` and ``RedisStore``; no
-Kafka. The same with few leads, for the ratios: the states read and written are then as large, only fewer and in memory.
+Ten times, every lead has an event, in another order each time, through the worker's own ``Shard`` and ``RedisStore``,
+without Kafka. For the ratios the same with few leads: the same sizes of states and batches, but all leads are in the
+worker's memory, where of a million four fifths are read from Redis. Fewer leads than ``BATCH_EVENTS`` would be written
+less than once per event, so their figures are not comparable.
 """
 
 import argparse
@@ -19,7 +21,8 @@ import redis
 
 from leadscore.events.event import Event
 from leadscore.log.records import MAX_FRAME_AWARDS, Award, Frame, Source, partition_of
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.shard import Shard
 from leadscore.scoring.context import FoldSettings
@@ -193,8 +196,8 @@ def print_costs(costs: list[Cost]) -> None:
     rows.append(("ratio", f"{many.lead_bytes / few.lead_bytes:.2f}", "", "", "", *ratios))
     print_table(("", "bytes/lead", "state", "key", "overhead", "Python us", "Redis us"), rows)
     sys.stdout.write(
-        "\n  bytes/lead: growth of used_memory by leads. state, key: their text. overhead: what Redis adds for its hash\n"
-        "  table, the time to live, the headers of key and value, rounding, and the due times. us: CPU per event.\n"
+        "\n  bytes/lead: growth per lead of Redis's used_memory. state, key: what is in it. overhead: Redis's hash\n"
+        "  tables, times to live, headers of key and value, rounding, and the due times. us: CPU per event.\n"
     )
 
 

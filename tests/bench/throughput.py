@@ -271,7 +271,7 @@ def print_results(found: Found) -> None:
     print_table(head, rows)
     sys.stdout.write(
         "\n  us: CPU per event of the worker's loop, of its process with Kafka's threads, and of Redis. Events of the\n"
-        "  score stage are awards in the log. Ratios are of events per second; the prototype's to its own fastavro loop.\n"
+        "  score stage are awards in the log. Ratios are of events/s; the prototype's to a fastavro loop of its own.\n"
     )
 
 

@@ -54,7 +54,6 @@ def test_catching_up_decides_as_live_operation_would_have(
     deploy: Callable[..., Deployment], events: int, settings: dict[str, str]
 ) -> None:
     share = catch_up(deploy(MODEL), events, **settings)
-    print(f"{share.same:.2%} of {share.expected} crossings as in timestamp order, with the merge by time")
     assert share.expected > events / 50
     assert share.same >= 0.99
 
@@ -62,7 +61,6 @@ def test_catching_up_decides_as_live_operation_would_have(
 @pytest.mark.lasting_leads
 def test_without_the_merge_by_time_catching_up_decides_otherwise(deploy: Callable[..., Deployment]) -> None:
     share = catch_up(deploy(MODEL), 6_000, ALIGNMENT_WAIT="0s")
-    print(f"{share.same:.2%} of {share.expected} crossings as in timestamp order, without the merge by time")
     assert share.same < 0.8
 
 

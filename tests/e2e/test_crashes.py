@@ -37,9 +37,7 @@ SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
 """A restarted process gets the partitions of its predecessor at once, not after the session timeout."""
 
 
-@pytest.mark.parametrize(
-    "step", ["matched:12", "logged:2", "folded:3", "written:3", "published:3", "acknowledged:3"]
-)
+@pytest.mark.parametrize("step", ["matched:12", "logged:2", "folded:3", "written:3", "published:3", "acknowledged:3"])
 def test_a_crash_after_any_step_loses_nothing_and_counts_nothing_twice(
     deploy: Callable[..., Deployment], step: str
 ) -> None:

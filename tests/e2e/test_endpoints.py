@@ -40,13 +40,17 @@ def test_a_worker_is_ready_once_it_has_partitions_and_its_counts_add_up(deploy: 
     deployment.wait_until_done()
     metrics = series(worker.get("/metrics")[1])
     processed = {
-        word: [of_topic(metrics, deployment.topic(word), outcome) for outcome in ("matched", "ignored", "dead_lettered")]
+        word: [
+            of_topic(metrics, deployment.topic(word), outcome) for outcome in ("matched", "ignored", "dead_lettered")
+        ]
         for word in ("website", "email", "webinar")
     }
     assert processed == {"website": [43, 20, 5], "email": [10, 7, 0], "webinar": [0, 4, 0]}
     for word, outcomes in processed.items():
         assert metrics[f'leadscore_records_consumed_total{{topic="{deployment.topic(word)}"}}'] == sum(outcomes)
-    awards = {outcome: metrics[f'leadscore_awards_total{{outcome="{outcome}"}}'] for outcome in ("applied", "duplicate")}
+    awards = {
+        outcome: metrics[f'leadscore_awards_total{{outcome="{outcome}"}}'] for outcome in ("applied", "duplicate")
+    }
     assert awards == {"applied": 50, "duplicate": 3}
     assert sum(of_name(metrics, "leadscore_dead_letters_total")) == len(deployment.read("dead-letters")) == 5
     assert sum(of_name(metrics, "leadscore_crossings_published_total")) == len(deployment.read("crossings")) == 20

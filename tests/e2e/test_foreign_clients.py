@@ -66,9 +66,7 @@ def test_events_of_a_foreign_producer_are_scored_and_a_foreign_subscriber_reads_
     deploy: Callable[..., Deployment], kafkajs: Path
 ) -> None:
     deployment = deploy(MODEL)
-    worker = deployment.start_worker(
-        LEADSCORE_MAPPINGS=str(mappings(deployment)), LEADSCORE_CROSSING_FORMAT="json"
-    )
+    worker = deployment.start_worker(LEADSCORE_MAPPINGS=str(mappings(deployment)), LEADSCORE_CROSSING_FORMAT="json")
     leads = [f"user-{number}" for number in range(20)]
     began_ms = now_ms()
     calls = [call for lead in leads for call in calls_of(lead, began_ms)]

@@ -58,9 +58,7 @@ QUICK_REBALANCES = {
 
 
 @pytest.mark.lasting_leads
-@pytest.mark.parametrize(
-    "events", [5_000, pytest.param(100_000, marks=[pytest.mark.full, pytest.mark.timeout(1_800)])]
-)
+@pytest.mark.parametrize("events", [5_000, pytest.param(100_000, marks=[pytest.mark.full, pytest.mark.timeout(1_800)])])
 def test_three_workers_of_which_one_is_killed_and_one_restarted_score_every_lead_exactly(
     deploy: Callable[..., Deployment], events: int
 ) -> None:

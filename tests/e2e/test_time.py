@@ -1,6 +1,7 @@
 """Time alone takes a lead out of a threshold: in time, once, at the instant computed, whoever owns it by then."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_lead_that_was_due_while_the_worker_was_down_leaves_after_the_restart_
     deployment.wait_until_done()
     assert first.terminate() == 0
     wait_until(lambda: now_ms() > milliseconds(enter["projected_exit_at"]) + 1_000, 20, "the exit to be past")
-    assert wait_for_crossings(deployment, "LEAVE", 0) == {}
+    assert crossings_by_lead(deployment, "LEAVE") == {}
 
     deployment.start_worker()
     [leave] = wait_for_crossings(deployment, "LEAVE", 1)["L1"]
@@ -81,10 +82,12 @@ def test_a_lead_that_leaves_while_its_owner_changes_leaves_once(deploy: Callable
     leaves = wait_for_crossings(deployment, "LEAVE", len(leads))
     frozen.thaw()
     # The first owner has learnt that it is none, and has come back into the group.
-    wait_until(lambda: len(frozen.said("shard_started")) + len(other.said("shard_started")) > 8, 30, "another rebalance")
+    wait_until(
+        lambda: len(frozen.said("shard_started")) + len(other.said("shard_started")) > 8, 30, "another rebalance"
+    )
     deployment.wait_until_settled()
-    assert {lead: len(records) for lead, records in deployment_leaves(deployment).items()} == dict.fromkeys(leads, 1)
-    assert deployment_leaves(deployment) == leaves
+    assert [len(records) for records in leaves.values()] == [1] * len(leads)
+    assert crossings_by_lead(deployment, "LEAVE") == leaves
 
 
 def test_what_arrived_while_the_worker_was_down_comes_before_what_time_alone_does(
@@ -137,22 +140,19 @@ Crossing = dict[str, Any]
 
 def wait_for_crossings(deployment: Deployment, direction: str, leads: int) -> dict[str, list[Crossing]]:
     """The crossings of that direction by lead, as soon as so many leads have one."""
-
-    def find() -> tuple[dict[str, list[Crossing]], bool]:
-        by_lead: dict[str, list[Crossing]] = {}
-        for crossing in deployment.crossings():
-            if crossing["direction"] == direction:
-                by_lead.setdefault(crossing["lead_id"], []).append(crossing)
-        return by_lead, len(by_lead) >= leads
-
-    return wait_until(lambda: found if (found := find())[1] else None, 30, f"{leads} leads with {direction}")[0]
+    wait_until(lambda: len(crossings_by_lead(deployment, direction)) >= leads, 30, f"{leads} leads with {direction}")
+    return crossings_by_lead(deployment, direction)
 
 
-def deployment_leaves(deployment: Deployment) -> dict[str, list[Crossing]]:
-    return wait_for_crossings(deployment, "LEAVE", 0)
+def crossings_by_lead(deployment: Deployment, direction: str) -> dict[str, list[Crossing]]:
+    by_lead: dict[str, list[Crossing]] = {}
+    for crossing in deployment.crossings():
+        if crossing["direction"] == direction:
+            by_lead.setdefault(crossing["lead_id"], []).append(crossing)
+    return by_lead
 
 
-def milliseconds(instant: Any) -> int:
+def milliseconds(instant: datetime) -> int:
     return round(instant.timestamp() * 1000)
 
 

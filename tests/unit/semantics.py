@@ -7,13 +7,14 @@ import msgspec
 
 from leadscore.events.event import Event
 from leadscore.log.records import Award, Frame, Source
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher, event_hash
 from leadscore.pipeline.shard import Shard
-from leadscore.scoring.context import FoldSettings
+from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.simulation import LeadScore, Simulation
+from leadscore.scoring.simulation import LeadScore, Simulation, score_line
 from leadscore.scoring.state import LeadState, decode_state
 from leadscore.store.fence import Fence
 from leadscore.store.shard import LeadWrite
@@ -118,3 +119,8 @@ class ShardOfOne:
         written = self.lead_write().state
         assert written is not None
         return decode_state(written)
+
+    def line(self, version: int, day: float) -> LeadScore:
+        """The lead on the day, by the clock of the log, under a version."""
+        context = FoldContext(self.models[version], None, self.models.__getitem__, at(day), FoldSettings())
+        return score_line(LEAD, self.state(), context, at(day))

@@ -91,6 +91,7 @@ def test_of_two_leaves_by_one_record_the_highest_exit_comes_first() -> None:
     assert_agreement(visits(thresholds=thresholds), [came("visit", "e1", 0), came("command.reset", "c1", 1)])
 
 
+@pytest.mark.timeout(20)  # it once took for ever
 def test_a_lead_that_never_leaves_is_seen_to_never_leave_at_once() -> None:
     rules = {
         "visit": {"event": "visit", "points": 10},

@@ -38,7 +38,8 @@ from leadscore.cli.sender import Sender
 from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate
 from leadscore.errors import WorkerStopped
 from leadscore.events.event import Event
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.health import Health

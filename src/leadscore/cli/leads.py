@@ -20,11 +20,11 @@ from leadscore.errors import ConfigError
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.scoring.crossing import Reason, iso_instant
-from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.disqualification import disqualified, is_suspended
-from leadscore.scoring.thresholds import standing
+from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.state import LeadState
+from leadscore.scoring.thresholds import standing
 from leadscore.store.shard import ScanPlace, Store
 
 DEFAULT_LIMIT = 50

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.errors import ConfigError
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config
 from leadscore.scoring.context import FoldContext, FoldSettings

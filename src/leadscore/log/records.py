@@ -25,7 +25,7 @@ COMMANDS = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE}
 
 
 def stable_id(name: str) -> int:
-    """The number under which a rule, condition, attribute, threshold or test lives in the log and the state: CRC32 of its name."""
+    """What stands for a rule, condition, attribute, threshold or test in the log and the state: CRC32 of its name."""
     return zlib.crc32(name.encode())
 
 
@@ -100,7 +100,7 @@ class LogFormatError(LeadscoreError):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(LogRecord)
+_decoder: msgspec.msgpack.Decoder[LogRecord] = msgspec.msgpack.Decoder(LogRecord)
 _PREFIX = bytes([FORMAT])
 
 

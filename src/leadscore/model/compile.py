@@ -1,16 +1,30 @@
-"""The model as the fold reads it: numbers instead of words, stable ids instead of names. Pure.
+"""Builds the model as the fold reads it (``compiled``) out of the model file's definition. Pure.
 
-``CompiledModel`` is everything scoring needs of a model version; ``matching`` compiles the other half, what an event
-must look like. Both come from the same ``ModelDefinition`` and never change after they are built.
+``matching`` compiles the other half, what an event must look like, out of the same ``ModelDefinition``.
 """
 
 import json
-from dataclasses import dataclass
 from math import inf
 
 import msgspec
 
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, stable_id
+from leadscore.model.compiled import (
+    NO_GROUP,
+    AttributeFlag,
+    Combined,
+    CompiledAttribute,
+    CompiledCondition,
+    CompiledGroup,
+    CompiledModel,
+    CompiledRule,
+    CompiledThreshold,
+    ConditionTest,
+    CountTest,
+    Fading,
+    QuietTest,
+    Selection,
+)
 from leadscore.model.definition import (
     AttributeTest,
     Decay,
@@ -22,187 +36,6 @@ from leadscore.model.definition import (
     When,
 )
 from leadscore.model.durations import days, milliseconds
-
-NO_GROUP = -1
-GRADES = ("A", "B", "C", "D", "E", "F")
-
-
-@dataclass(frozen=True, slots=True)
-class Fading:
-    """How points fade: by half-life (ms), by whole UTC days of age (``weights[age]``, 0 beyond), or not at all."""
-
-    half_life_ms: float | None = None
-    weights: tuple[float, ...] | None = None
-    never_rises: bool = True
-    """Whether a weight is never larger than that of an earlier age; only unusual ``steps`` are not so."""
-
-    def weight(self, age_ms: int, age_days: int) -> float:
-        """What is left of one point at this age; ``age_days`` counts UTC calendar days."""
-        if self.half_life_ms is not None:
-            return float(2.0 ** (-age_ms / self.half_life_ms))
-        if self.weights is not None:
-            return self.weights[age_days] if age_days < len(self.weights) else 0.0
-        return 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which events of a rule count: applied in the order burst, once per value, limit."""
-
-    burst_at_least: int = 0
-    burst_within_ms: int = 0
-    once_per: bool = False
-    limit_times: int = 0
-    limit_days: int = 0
-    """Length of the limit's bucket in days: 1, 7, or 0 for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """One rule as the fold reads it."""
-
-    name: str
-    rule_id: int
-    group: int
-    fading: Fading
-    cap: float
-    selection: Selection | None
-    qualifies: int | None
-    disqualifies: str | None
-    only_raises: bool
-    """Whether an event that comes last can only raise the score, now and later: no selection, watched by no condition."""
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledGroup:
-    """A sum with limits."""
-
-    name: str
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class CountTest:
-    """At least ``at_least`` events of the rules within the last ``within_ms``."""
-
-    rule_ids: frozenset[int]
-    at_least: int
-    within_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class QuietTest:
-    """The rules' latest event and the lead's first are more than ``within_ms`` ago."""
-
-    rule_ids: frozenset[int]
-    within_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeFlag:
-    """The latest value of the attribute passes the test known by ``test_id``; ``when_missing`` is its answer without one."""
-
-    attribute_id: int
-    test_id: int
-    when_missing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Combined:
-    """``all``, ``any`` or ``not`` of other tests."""
-
-    how: str
-    parts: "tuple[ConditionTest, ...]"
-
-
-ConditionTest = CountTest | QuietTest | AttributeFlag | Combined
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledCondition:
-    """Points or disqualification while ``test`` holds."""
-
-    name: str
-    test: ConditionTest
-    points: float
-    group: int
-    disqualifies: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledAttribute:
-    """A fit attribute; ``when_missing`` are its points for a lead that has no value."""
-
-    name: str
-    when_missing: float
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledThreshold:
-    """A pair of levels with its gates."""
-
-    name: str
-    threshold_id: int
-    enter: float
-    exit: float
-    cooldown_ms: int
-    hold_ms: int
-    require_grade: str | None
-    require_engagement: float
-    require_fit: float
-
-
-@dataclass(frozen=True, slots=True)
-class CompiledModel:
-    """One model version. ``thresholds`` stand lowest ``enter`` first; dictionaries are keyed by stable id."""
-
-    name: str
-    version: int
-    floor: float
-    ceiling: float
-    bands: tuple[tuple[float, str], ...]
-    forget_after_ms: int
-    rules: dict[int, CompiledRule]
-    groups: tuple[CompiledGroup, ...]
-    conditions: tuple[CompiledCondition, ...]
-    attributes: dict[int, CompiledAttribute]
-    fit_low: float
-    fit_high: float
-    grades: tuple[tuple[float, str], ...]
-    thresholds: tuple[CompiledThreshold, ...]
-    disqualifying: frozenset[int]
-    """Rules whose events disqualify."""
-    fit_without_values: float
-    """The fit of a lead of which no attribute is known."""
-    most_besides_rules: float
-    """An upper bound of what conditions and fit can add to a score."""
-    lowest_enter: float
-    half_lives_ms: dict[int, float]
-    """Of the rules that fade by half-life."""
-    lasting: frozenset[int]
-    """Rules whose points never fade."""
-    fades_within_ms: float
-    """After so long any award that fades at all is worth less than 0.01 of ten thousand points: bounds the TTL of leads."""
-
-    @property
-    def leaving_order(self) -> list[CompiledThreshold]:
-        """The thresholds in the order in which a lead leaves them: highest ``exit`` first."""
-        return sorted(self.thresholds, key=lambda threshold: (-threshold.exit, threshold.name))
-
-    def grade_of(self, fit: float) -> str:
-        """The letter of a fit; empty where the model has no grades."""
-        for smallest, letter in self.grades:
-            if fit >= smallest:
-                return letter
-        return "F" if self.grades else ""
-
-    def band_of(self, score: float) -> str:
-        """``hot``, ``warm`` or ``cold``; below all of them the lowest."""
-        for smallest, name in self.bands:
-            if score >= smallest:
-                return name
-        return self.bands[-1][1]
 
 
 def test_id(test: Test, name: str) -> int:
@@ -234,8 +67,51 @@ def attribute_tests(definition: ModelDefinition) -> list[AttributeTest]:
 
 def compile_model(definition: ModelDefinition) -> CompiledModel:
     """The model as the fold reads it. The definition has passed ``load``."""
+    conditions = _conditions(definition)
+    rules = _rules(definition, conditions)
+    attributes = _attributes(definition)
+    fit_low, fit_high = _low(definition.fit.min), _high(definition.fit.max)
+    fadings = {rule_id: rule.fading for rule_id, rule in rules.items()}
+    return CompiledModel(
+        name=definition.model,
+        version=definition.version,
+        floor=float(definition.score.floor),
+        ceiling=float(definition.score.ceiling),
+        bands=_bands(definition),
+        forget_after_ms=milliseconds(definition.forget_after),
+        rules=rules,
+        groups=tuple(
+            CompiledGroup(name, _low(group.min), _high(group.max)) for name, group in definition.groups.items()
+        ),
+        conditions=conditions,
+        attributes=attributes,
+        fit_low=fit_low,
+        fit_high=fit_high,
+        grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
+        thresholds=_thresholds(definition),
+        disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
+        fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_low), fit_high) + 0.0,
+        most_besides_rules=_most_besides_rules(definition),
+        lowest_enter=_lowest_enter(definition),
+        half_lives_ms={
+            rule_id: fading.half_life_ms for rule_id, fading in fadings.items() if fading.half_life_ms is not None
+        },
+        lasting=frozenset(rule_id for rule_id, fading in fadings.items() if fading == Fading()),
+        fades_within_ms=max(_fades_within_ms(fading) for fading in fadings.values()),
+    )
+
+
+def _rules(definition: ModelDefinition, conditions: tuple[CompiledCondition, ...]) -> dict[int, CompiledRule]:
+    """By id; ``adjust`` is a rule of its own with the model's default decay."""
+    watched = frozenset[int]().union(*(_watched(condition.test) for condition in conditions))
+    rules = {stable_id(name): _rule(name, rule, definition, watched) for name, rule in definition.rules.items()}
+    rules[ADJUST_RULE_ID] = _rule(ADJUST, Rule(event=ADJUST, points=0), definition, watched)
+    return rules
+
+
+def _conditions(definition: ModelDefinition) -> tuple[CompiledCondition, ...]:
     group_index = {name: index for index, name in enumerate(definition.groups)}
-    conditions = tuple(
+    return tuple(
         CompiledCondition(
             name,
             _condition_test(condition.when),
@@ -245,52 +121,16 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         )
         for name, condition in definition.conditions.items()
     )
-    watched = frozenset[int]().union(*(_watched(condition.test) for condition in conditions))
-    rules = {stable_id(name): _rule(name, rule, definition, watched) for name, rule in definition.rules.items()}
-    attributes = _attributes(definition)
-    rules[ADJUST_RULE_ID] = _rule(ADJUST, Rule(event=ADJUST, points=0), definition, watched)
-    return CompiledModel(
-        name=definition.model,
-        version=definition.version,
-        floor=float(definition.score.floor),
-        ceiling=float(definition.score.ceiling),
-        bands=tuple(
-            (float(smallest), name)
-            for name, smallest in (
-                ("hot", definition.bands.hot),
-                ("warm", definition.bands.warm),
-                ("cold", definition.bands.cold),
-            )
-        ),
-        forget_after_ms=milliseconds(definition.forget_after),
-        rules=rules,
-        groups=tuple(
-            CompiledGroup(name, _low(group.min), _high(group.max)) for name, group in definition.groups.items()
-        ),
-        conditions=conditions,
-        attributes=attributes,
-        fit_low=_low(definition.fit.min),
-        fit_high=_high(definition.fit.max),
-        grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
-        thresholds=tuple(
-            sorted(
-                (_threshold(name, threshold) for name, threshold in definition.thresholds.items()),
-                key=lambda threshold: (threshold.enter, threshold.name),
-            )
-        ),
-        disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
-        fit_without_values=min(
-            max(sum(attribute.when_missing for attribute in attributes.values()), _low(definition.fit.min)),
-            _high(definition.fit.max),
-        ),
-        most_besides_rules=_most_besides_rules(definition),
-        lowest_enter=_lowest_enter(definition),
-        half_lives_ms={
-            rule.rule_id: rule.fading.half_life_ms for rule in rules.values() if rule.fading.half_life_ms is not None
-        },
-        lasting=frozenset(rule.rule_id for rule in rules.values() if rule.fading == Fading()),
-        fades_within_ms=max(_fades_within_ms(rule.fading) for rule in rules.values()),
-    )
+
+
+def _bands(definition: ModelDefinition) -> tuple[tuple[float, str], ...]:
+    bands = definition.bands
+    return ((float(bands.hot), "hot"), (float(bands.warm), "warm"), (float(bands.cold), "cold"))
+
+
+def _thresholds(definition: ModelDefinition) -> tuple[CompiledThreshold, ...]:
+    thresholds = [_threshold(name, threshold) for name, threshold in definition.thresholds.items()]
+    return tuple(sorted(thresholds, key=lambda threshold: (threshold.enter, threshold.name)))
 
 
 def fading_of(decay: DecayChoice) -> Fading:

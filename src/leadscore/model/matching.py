@@ -1,6 +1,6 @@
 """What an event earns under a model: rules it matches, attributes it sets (design 1.3, 1.5). Pure, stateless, hot.
 
-Tests are compiled to closures once, and rules are looked up by event type, so an event costs only the rules of its type.
+Tests are compiled to closures once, and rules are looked up by event type: an event costs only the rules of its type.
 """
 
 import re
@@ -41,7 +41,7 @@ class Matcher:
         self._attributes = _compile_attributes(definition)
 
     def award(self, event: Event, source: int, offset: int) -> Award | None:
-        """The log record of an event or command; ``None`` where it matches no rule and sets no attribute of the model."""
+        """The log record of an event or command; ``None`` if it matches no rule and sets no attribute of the model."""
         campaign = event.fields.get("campaign")
         named = str(campaign) if campaign is not None else None
         identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms, named)
@@ -78,7 +78,7 @@ class _CompiledMatch:
         self._award = RuleAward(stable_id(name), _plain_number(rule.points))
 
     def matches(self, fields: Mapping[str, FieldValue]) -> bool:
-        for field, test in self._tests:
+        for field, test in self._tests:  # noqa: SIM110  # a generator costs more than the tests
             if not test(fields.get(field)):
                 return False
         return True

@@ -134,13 +134,14 @@ class Commits:
         self._under_way.update(self._staged)
         self._staged = {}
         try:
-            answers = consumer.commit(offsets=offsets, asynchronous=asynchronous)
+            if asynchronous:
+                consumer.commit(offsets=offsets, asynchronous=True)
+            else:
+                self.on_commit(None, consumer.commit(offsets=offsets, asynchronous=False))
         except KafkaException as error:
             if error.args[0].fatal():
                 raise WorkerStopped(f"committing offsets: {error.args[0].str()}") from error
             self.on_commit(error.args[0], offsets)
-        else:
-            self.on_commit(None, answers or [])
 
     def _try_again(self, partition: Partition) -> None:
         """Unless it is not ours any more, or a later offset is staged."""

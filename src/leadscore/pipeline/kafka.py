@@ -1,7 +1,7 @@
 """The Kafka clients the worker uses, and what it asks a broker about topics.
 
-The properties here are the ones the delivery protocol stands on (design 2.3, 2.7); everything else is passed through from
-the configuration. Every failed call becomes ``Unavailable`` or ``WorkerStopped``.
+The properties here are the ones the delivery protocol stands on (design 2.3, 2.7); everything else is passed through
+from the configuration. Every failed call becomes ``Unavailable`` or ``WorkerStopped``.
 """
 
 import logging
@@ -66,7 +66,7 @@ def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> AdminClient:
 
 
 def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> int:
-    """How many partitions the topic has; ``ConfigError`` if there is no such topic, ``Unavailable`` without a broker."""
+    """How many partitions a topic has; ``ConfigError`` if there is no such topic, ``Unavailable`` without a broker."""
     try:
         found = client.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
     except KafkaException as error:

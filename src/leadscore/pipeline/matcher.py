@@ -1,7 +1,8 @@
 """The match stage: poll -> decode -> match -> log (design 2.3). Stateless: source records in, frames of awards out.
 
-Rules of the flow: a source offset is committed only after the frames and dead letters it caused are acknowledged; a record
-that earned nothing, or was dead-lettered, moves the offset as well; frames may be replayed, the fold skips what it has seen.
+Rules of the flow: a source offset is committed only after the frames and dead letters it caused are acknowledged; a
+record that earned nothing, or was dead-lettered, moves the offset as well; frames may be replayed, the fold skips
+what it has seen.
 """
 
 import logging
@@ -167,8 +168,8 @@ class MatchStage:
         if committed < low or committed > high:
             raise PartitionStopped(
                 f"{partition[0]}/{partition[1]}: the committed offset {committed} is not in the topic, which holds "
-                f"{low} to {high - 1}: records were deleted before they were read, or the topic was recreated. To go on, "
-                f"set the offset of group {self._parts.config.match_group} for this partition yourself."
+                f"{low} to {high - 1}: records were deleted before they were read, or the topic was recreated. "
+                f"To go on, set the offset of group {self._parts.config.match_group} for this partition yourself."
             )
         return committed
 
@@ -179,7 +180,6 @@ class MatchStage:
     def _accept(self, messages: list[Message]) -> None:
         alignment, read = self._alignment, self._read
         key: Partition = ("", -1)
-        fresh: set[Partition] = set()
         for message in messages:
             error = message.error()
             topic, number = message.topic(), message.partition()
@@ -190,22 +190,10 @@ class MatchStage:
                 if offset > read.get(key, -1):  # the client has been seen to deliver an offset twice
                     read[key] = offset
                     alignment.add(key, message.timestamp()[1], message)
-                    fresh.add(key)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 alignment.at_end(key)
             else:
                 self._client_error(key, error)
-        for key in fresh:
-            if self._is_at_end(key):
-                alignment.at_end(key)
-
-    def _is_at_end(self, partition: Partition) -> bool:
-        """Whether what was read is all there was at the last fetch; the client says so itself only a fetch later."""
-        try:
-            bounds = self._consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)
-        except KafkaException:
-            return False
-        return bounds is not None and 0 <= bounds[1] <= self._read[partition] + 1
 
     def _client_error(self, partition: Partition, error: KafkaError) -> None:
         if error.fatal():
@@ -364,7 +352,7 @@ class _Work:
         if ahead_ms > self._skew_ms:
             raise DeadLetter(
                 DeadLetterReason.FUTURE,
-                f"occurred_at is {ahead_ms} ms ahead of the record's Kafka timestamp, wanted at most {self._skew_ms} ms",
+                f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, wanted at most {self._skew_ms} ms",
             )
         if event.is_command != (topic == self._command_topic):
             wanted = "commands only" if topic == self._command_topic else "no commands"

@@ -1,7 +1,7 @@
 """The models topic: every version of the model, so that a replay uses the versions of its time (design 2.6).
 
-Compacted, keyed ``name:version``, the value is the file's text. The matcher publishes its version at start; scorers look
-up versions they do not know.
+Compacted, keyed ``name:version``, the value is the file's text. The matcher publishes its version at start; scorers
+look up versions they do not know.
 """
 
 import logging
@@ -11,7 +11,8 @@ from time import monotonic
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 from leadscore.errors import ConfigError, ModelError, Unavailable
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
 from leadscore.pipeline.kafka import REQUEST_TIMEOUT_S, log_bounds, make_consumer, partition_count
@@ -111,8 +112,8 @@ class ModelsTopic:
             self._name = name
         if name != self._name:
             raise ConfigError(
-                f"topic {self._topic} holds model {name!r}, wanted {self._name!r}: a deployment has one model; give the "
-                "other a group, a log, a models topic and a Redis prefix of its own"
+                f"topic {self._topic} holds model {name!r}, wanted {self._name!r}: a deployment has one model; give "
+                "the other a group, a log, a models topic and a Redis prefix of its own"
             )
         self._texts[int(version)] = value.decode()
 

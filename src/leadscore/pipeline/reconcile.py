@@ -1,14 +1,14 @@
 """Where a shard goes on, from what Redis, the committed offset and the log say (design 2.4). Pure.
 
 Theory of operation. F is the last log offset folded into the stored states (the fence), C the committed log offset: the
-judge of what was published. States and fence change in one atomic write, crossings are published after it, C moves after
-that. So in health F >= C - 1, and what lies between was written and perhaps not published: it waits in the outbox.
+judge of what was published. States and fence change in one atomic write, crossings are published after it, C moves
+after that. So in health F >= C - 1, and what lies between was written and perhaps not published: it waits in the outbox.
 
     found                                                then
     F >= C - 1                                           publish the outbox from C on, go on at F + 1
     F < C - 1: acknowledged writes are lost              replay from F + 1, publish nothing below C
     no fence, nothing committed, log from its beginning  begin at 0
-    no fence otherwise: the shard's state is lost        halt; or, if told to rebuild, replay from 0, publish nothing below C
+    no fence otherwise: the shard's state is lost        halt; or, if told to: replay from 0, publish nothing below C
     the log no longer holds F + 1, its id changed, or    stop: an operator must accept the gap
     F or C is beyond its end
 """
@@ -74,11 +74,13 @@ def decide(facts: Facts, *, rebuild: bool) -> Start:
 def _without_fence(facts: Facts, committed: int, *, rebuild: bool) -> Start:
     if committed == 0 and facts.low == 0:
         return Start(Found.EMPTY, 0, 0)
+    if committed > facts.high:
+        raise _stopped(facts, f"Redis holds no state and the committed offset {committed} is beyond the end of the log")
     if not rebuild:
         raise PartitionStopped(
             f"log partition {facts.partition}: Redis holds no state of this shard, although the log was applied up to "
-            f"offset {committed}: its data is lost, or this is the wrong Redis or prefix. Nothing is published. Restore "
-            "Redis, or set LEADSCORE_ON_STATE_LOSS=rebuild to rebuild the state from the log."
+            f"offset {committed}: its data is lost, or this is the wrong Redis or prefix. Nothing is published. "
+            "Restore Redis, or set LEADSCORE_ON_STATE_LOSS=rebuild to rebuild the state from the log."
         )
     if facts.low > 0:
         raise _stopped(facts, f"the state is lost and the log no longer holds its first {facts.low} records")

@@ -1,8 +1,8 @@
 """The score stage: poll -> read -> fold -> write -> publish -> commit (design 2.4). One owner per log partition.
 
-Rules of the flow: the fenced write is the only way state changes; a crossing is published after the write that stored it
-in the outbox; a log offset is committed after the crossings up to it are acknowledged. Whatever goes wrong with a shard,
-a lost connection, a fence that is not ours, ends in the same place: throw its memory away and reconcile.
+Rules of the flow: the fenced write is the only way state changes; a crossing is published after the write that
+stored it in the outbox; a log offset is committed after the crossings up to it are acknowledged. Whatever goes wrong
+with a shard, a lost connection, a fence that is not ours, ends in the same place: throw its memory away and reconcile.
 
 Publishing only hands records to the producer, so reading and folding the next batch overlaps with it.
 """
@@ -24,8 +24,8 @@ from leadscore.pipeline.reconcile import Facts, Found, Start, decide
 from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.subscription import Partition, Subscription
-from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.scoring.context import FoldSettings
+from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import ShardWrite, Store, StoredShard
@@ -413,7 +413,7 @@ class ScoreStage:
                 self._review(owned, until_ms)
 
     def _clear_outbox(self, ready: list[int]) -> None:
-        """What is published does not lie about until the shard's next record: it names leads, erased ones among them."""
+        """What is published does not lie about until the shard's next record: it names leads, erased ones too."""
         published = [number for number in ready if self._owned[number].shard.has_published(self._confirmed(number))]
         if published:
             self._write(published)

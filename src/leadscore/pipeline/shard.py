@@ -1,7 +1,8 @@
 """One shard: the fold of one log partition, between what is stored and what the next write will store.
 
 States in memory are valid exactly while the stored fence is the one known here. When a write finds another fence, the
-worker throws the ``Shard`` away and reconciles. No client and no clock in here: bytes from the store, records from the log.
+worker throws the ``Shard`` away and reconciles. No client and no clock in here: bytes from the store, records from
+the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
-from leadscore.model.compile import CompiledModel
+from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.publishing import ErasedLead, Output
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
@@ -244,7 +245,7 @@ def due_entry_ms(state: LeadState) -> int | None:
 
 
 def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
-    """How long Redis keeps the lead from now: well beyond the instant at which the fold forgets it; ``None``: for good."""
+    """How long Redis keeps the lead from now: well beyond when the fold forgets it; ``None``: for good."""
     if state.thresholds and any(known.is_in for known in state.thresholds):
         return None
     if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):

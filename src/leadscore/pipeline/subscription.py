@@ -19,8 +19,8 @@ SEEK_TIMEOUT_S = 10.0
 class Subscription:
     """Assigned partitions of one consumer; it is not ``is_settled`` before the first assignment, nor between two.
 
-    ``drain`` gets the partitions about to be revoked, and keeps within a budget of its own; ``cooperative`` says that the
-    consumer's assignor moves partitions one by one.
+    ``drain`` gets the partitions about to be revoked, and keeps within a budget of its own; ``cooperative`` says that
+    the consumer's assignor moves partitions one by one.
     """
 
     def __init__(

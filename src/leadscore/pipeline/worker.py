@@ -45,7 +45,7 @@ START_RETRY_S = 1.0
 class Worker:
     """The stages of one process. ``run`` returns when it is told to stop and everything under way is committed."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # what a process is made of, put together in one place
         self,
         config: Config,
         model: tuple[ModelDefinition, str] | None,

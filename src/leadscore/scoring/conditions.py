@@ -1,14 +1,14 @@
 """Whether something is true of a lead at an instant, and when that changes by itself (design 1.4). Pure.
 
 As long as no record comes, time changes the answer of a single test at most once: a count can only run out, a silence
-can only become long enough. ``Outlook`` works out these instants once per lead and state, when they are first asked for;
-after that any instant from the lead's latest record on costs a comparison.
+can only become long enough. ``Outlook`` works out these instants once per lead and state, when they are first asked
+for; after that any instant from the lead's latest record on costs a comparison.
 """
 
 from collections.abc import Iterator
 
 from leadscore.log.records import ADJUST_RULE_ID
-from leadscore.model.compile import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
+from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
 from leadscore.scoring.recent import AT, NO_GRANT, ROW, each, time_of
 from leadscore.scoring.state import AttributeState, Flags, LeadState
 from leadscore.scoring.totals import keep_later, live_rows, without_bursts

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from leadscore.model.compile import CompiledModel
+from leadscore.model.compiled import CompiledModel
 
 
 class FoldSettings(msgspec.Struct, frozen=True):

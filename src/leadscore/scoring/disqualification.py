@@ -1,6 +1,6 @@
-"""Whether a lead may enter a threshold at all: disqualified by rules or conditions, or suspended (design 1.3, 1.4, 1.8). Pure."""
+"""Whether a lead may enter thresholds at all: disqualified or suspended (design 1.3, 1.4, 1.8). Pure."""
 
-from leadscore.model.compile import CompiledModel
+from leadscore.model.compiled import CompiledModel
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.state import LeadState
@@ -14,7 +14,7 @@ def is_suspended(state: LeadState) -> bool:
 
 
 def disqualified(state: LeadState, model: CompiledModel, at_ms: int) -> str | None:
-    """Why the lead is disqualified at the instant: what a rule said and no later ``requalify`` lifted, else a condition."""
+    """Why the lead is disqualified: what a rule said and no later ``requalify`` lifted, else a condition."""
     if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):
         reason = _disqualified_by_rule(state, model)
         if reason is not None:

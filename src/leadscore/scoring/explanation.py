@@ -3,7 +3,7 @@
 import msgspec
 
 from leadscore.log.records import stable_id
-from leadscore.model.compile import NO_GROUP, CompiledModel, CompiledRule
+from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason
 from leadscore.scoring.recent import time_of
@@ -133,7 +133,7 @@ def _capped(part: Part, model: CompiledModel) -> float:
 
 
 def _adjustments(parts: list[Part], model: CompiledModel) -> list[Adjustment]:
-    """The clamps in the order in which they apply: rules, groups, fit, score; those that change nothing are left out."""
+    """The clamps that change something, in the order in which they apply: rules, groups, fit, score."""
     found = [Adjustment("rule", part.name, _capped(part, model) - part.points) for part in parts]
     engagement = sum(_capped(part, model) for part in parts if part.part != "attribute" and part.group is None)
     for group in model.groups:

@@ -12,16 +12,16 @@ Theory of operation, per lead and record, at tau = max(lead's latest time, occur
           out, free        the record raised the score, score >= enter,           enter at tau     EVENT, COMMAND
                            gates met, cooldown over
 
-*Free* is neither disqualified nor suspended. *Held* is a lead that entered at once with a score of ``exit`` or less, until
-a record finds it above ``exit`` or ``hold`` is over. Leaves come highest threshold first, enters lowest first; leaves by
-time in the order of their instants. Time alone never enters. A tick is steps 1 and nothing else, up to and including
-its time.
+*Free* is neither disqualified nor suspended. *Held* is a lead that entered at once with a score of ``exit`` or less,
+until a record finds it above ``exit`` or ``hold`` is over. Leaves come highest threshold first, enters lowest first;
+leaves by time in the order of their instants. Time alone never enters. A tick is steps 1 and nothing else, up to and
+including its time.
 
 Nothing here reads a clock, an environment or a random number: a replay of the log gives the same states and crossings.
 """
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
-from leadscore.model.compile import CompiledModel
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import event_hash
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
@@ -53,9 +53,7 @@ def fold_award(
     if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed, context):
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
-    tau_ms = occurred_ms if occurred_ms > state.latest_record_ms else state.latest_record_ms
-    if state.flags is not None:
-        tau_ms = max(tau_ms, latest_ms(state))
+    tau_ms = max(latest_ms(state), occurred_ms)
     if not _may_cross(state, award, tau_ms, model):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
@@ -72,11 +70,15 @@ def fold_award(
     return state, crossings
 
 
-def _may_cross(state: LeadState, award: Award, tau_ms: int, model: CompiledModel) -> bool:
-    """Whether the record could move the lead across a threshold, or move the instant at which time will: cheap, never wrong.
+def _may_cross(  # noqa: C901  # one flat function: every record pays for it
+    state: LeadState, award: Award, tau_ms: int, model: CompiledModel
+) -> bool:
+    """Whether the record could take the lead across a threshold, or move the instant at which time will.
 
-    Most records cannot: their lead is out, and all its gains together, unfaded, would not reach the lowest threshold; or
-    it is in everything it could enter, and the record only raises the score.
+    Cheap, and never wrong when it says no.
+
+    Most records cannot: their lead is out, and all its gains together, unfaded, would not reach the lowest
+    threshold; or it is in everything it could enter, and the record only raises the score.
     """
     if award.attributes or award.target is not None or not award.rules:
         return bool(model.thresholds)

@@ -6,8 +6,8 @@ from hashlib import blake2b
 import msgspec
 
 from leadscore.log.records import ERASE, Award
-from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.context import FoldContext
+from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.fold import NO_CROSSINGS, fold_award
 from leadscore.scoring.state import LeadState
 

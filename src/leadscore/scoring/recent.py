@@ -2,8 +2,8 @@
 
 A row is 15 bytes: time (6, big-endian), hash of the event id (8), index into the lead's grants (1). An event has a row
 per rule it matched, or one row with ``NO_GRANT``. The first 14 bytes are the event's ``at``: comparing them as bytes
-compares (time, hash), so the rows are sorted, equal times are decided by the hash, and looking an event up is one search
-in C. Nothing is unpacked on the hot path.
+compares (time, hash), so the rows are sorted, equal times are decided by the hash, and looking an event up is one
+search in C. Nothing is unpacked on the hot path.
 """
 
 from bisect import bisect_left

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from leadscore.model.compile import CompiledModel, CompiledRule, Fading
+from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import DAY_MS, LeadState, Total
 

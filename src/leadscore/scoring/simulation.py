@@ -1,4 +1,4 @@
-"""A model run over a list of events, without a server (design 1.11). Pure: the same matching and fold as the worker's."""
+"""A model run over a list of events, without a server (design 1.11). Pure: the worker's own matching and fold."""
 
 from collections.abc import Iterable
 from heapq import heappop, heappush
@@ -6,17 +6,18 @@ from heapq import heappop, heappush
 import msgspec
 
 from leadscore.events.event import Event
-from leadscore.model.compile import CompiledModel, compile_model
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
-from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.explanation import Explanation, explain
 from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.disqualification import disqualified
+from leadscore.scoring.explanation import Explanation, explain
 from leadscore.scoring.fold import fold_tick, remembered
-from leadscore.scoring.thresholds import standing
 from leadscore.scoring.leads import Erasure, apply_award
 from leadscore.scoring.state import LeadState, latest_ms, new_state
+from leadscore.scoring.thresholds import standing
 
 
 class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ def simulate(
     scores_at_ms: int | None,
     settings: FoldSettings = FoldSettings(),  # noqa: B008  # a frozen value
 ) -> Simulation:
-    """Fold the entries, events with their log times (ms), in the order given; time goes on before each and at the end."""
+    """Fold the entries, events with log times (ms), in the order given; time goes on before each and at the end."""
     run = _Run(definition, settings)
     for event, log_time_ms in entries:
         run.go_on_to(log_time_ms)

@@ -80,7 +80,7 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     settled: dict[int, Settled] = {}
     settled_attributes: dict[int, AttributeState] = {}
     recent_attributes: dict[bytes, dict[int, AttributeState]] = {}
-    """By event hash: what recent events set. The current value of an attribute is the latest of these and the settled."""
+    """By event hash: what recent events set. An attribute's value is the latest of these and the settled."""
     once_values: dict[bytes, bytes] = {}
     """By row of the recent events: the hash of the rule's ``once_per`` value."""
     under_model_since_ms: int | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from leadscore.log.records import Award
-from leadscore.model.compile import GRADES, CompiledModel, CompiledThreshold
+from leadscore.model.compiled import GRADES, CompiledModel, CompiledThreshold
 from leadscore.model.matching import event_hash
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id

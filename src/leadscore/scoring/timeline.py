@@ -1,16 +1,17 @@
 """When time alone takes a lead out of a threshold (design 1.4, 1.7), past or projected. Pure.
 
-Theory of operation. Between two flips of conditions the score is a clamped sum of fading points, gains and penalties. It
-need not fall all the way: penalties fade as well. So the first instant below a level is not solved for but closed in on.
-``_Course.least`` gives a lower bound of the score over an interval: a gain is least at its end, a penalty weighs most at
-its start, and every clamp is monotone. Where the bound stays at the level, there is nothing; otherwise the interval is
-halved, earlier half first, down to the millisecond. Points with the same half-life are added up before they are bounded,
-where no clamp stands between them: else a gain and a penalty that cancel out would look like a fall for ever.
+Theory of operation. Between two flips of conditions the score is a clamped sum of fading points, gains and
+penalties. It need not fall all the way: penalties fade as well. So the first instant below a level is not solved for
+but closed in on. ``_Course.least`` gives a lower bound of the score over an interval: a gain is least at its end, a
+penalty weighs most at its start, and every clamp is monotone. Where the bound stays at the level, there is nothing;
+otherwise the interval is halved, earlier half first, down to the millisecond. Points with the same half-life are
+added up before they are bounded, where no clamp stands between them: else a gain and a penalty that cancel out would
+look like a fall for ever.
 """
 
 from typing import NamedTuple
 
-from leadscore.model.compile import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
+from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.score import EPSILON, day_aged, fit_of
@@ -94,7 +95,7 @@ class _Sum:
             self.values[half_life_ms] = self.values.get(half_life_ms, 0.0) + total
 
     def least(self, gains: tuple[int, int], penalties: tuple[int, int]) -> float:
-        """A lower bound; ``gains`` and ``penalties`` are (age since the latest record, instant) at which each counts."""
+        """A lower bound; ``gains`` and ``penalties`` are the (age since the latest record, instant) of each."""
         points = self.constant
         for half_life_ms, value in self.values.items():
             points += value * _weight((gains if value > 0 else penalties)[0], half_life_ms)
@@ -153,9 +154,8 @@ def _weight(age_ms: int, half_life_ms: float) -> float:
 
 
 def _least_day_aged(total: Total, fading: Fading, gains_ms: int, penalties_ms: int) -> float:
-    if gains_ms // DAY_MS == penalties_ms // DAY_MS:
+    if gains_ms // DAY_MS == penalties_ms // DAY_MS or not isinstance(total, dict):
         return day_aged(total, fading, gains_ms)
-    assert isinstance(total, dict)
     gains = {day: points for day, points in total.items() if points > 0}
     penalties = {day: points for day, points in total.items() if points < 0}
     if not fading.never_rises:

@@ -1,18 +1,18 @@
 """What a rule's events add up to, and which of them count (design 1.3, 1.9). Pure.
 
 Theory of operation. ``state.totals`` holds one running total per rule: for half-lives the value at the lead's latest
-record, for points that age in days the points per UTC day, else the plain sum. An event of a rule without a selection is
-added to it, wherever in time it belongs; that is the hot path. Where a selection (burst, once_per, limit) decides which
-events count, the total is counted again out of the recent events and what is settled, because one late event may displace
-another. Retract, reset and a new model version change what has been added already: take the *residue* (what no recent
-event explains), change what there is to change, and count the rows on top of it again.
+record, for points that age in days the points per UTC day, else the plain sum. An event of a rule without a
+selection is added to it, wherever in time it belongs; that is the hot path. Where a selection (burst, once_per,
+limit) decides which events count, the total is counted again out of the recent events and what is settled, because
+one late event may displace another. Retract, reset and a new model version change what has been added already: take
+the *residue* (what no recent event explains), change what there is to change, and count the rows on top of it again.
 
 Events that fall out of the recent ones are *settled*: their points stay in the total, and ``Settled`` remembers what
 limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
 from leadscore.log.records import ADJUST_RULE_ID, RuleAward
-from leadscore.model.compile import CompiledModel, CompiledRule, Fading, Selection
+from leadscore.model.compiled import CompiledModel, CompiledRule, Fading, Selection
 from leadscore.scoring.recent import (
     MAX_GRANTS,
     NO_GRANT,
@@ -127,9 +127,8 @@ def _added(total: Total, fading: Fading, now_ms: int, time_ms: int, points: floa
 
 def _added_by_day(total: Total, fading: Fading, now_ms: int, day: int, points: float) -> Total:
     """The points per day with some more; days of which nothing is left are dropped."""
-    assert fading.weights is not None
     by_day = dict(total) if isinstance(total, dict) else {}
-    oldest = now_ms // DAY_MS - len(fading.weights)
+    oldest = now_ms // DAY_MS - len(fading.weights or ())
     by_day[day] = by_day.get(day, 0) + points
     return {day: points for day, points in by_day.items() if day > oldest and points}
 
@@ -290,9 +289,8 @@ def _settle_row(state: LeadState, model: CompiledModel, row: bytes) -> None:
 
 
 def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, counts: bool) -> None:
-    flags, selection = flags_of(state), rule.selection
+    flags, selection = flags_of(state), rule.selection or Selection()
     settled, time_ms = flags.settled[rule.rule_id], time_of(row)
-    assert selection is not None
     if selection.burst_at_least:
         settled.burst_ms = sorted([*settled.burst_ms, time_ms])[1 - selection.burst_at_least :]
     if not counts:

@@ -1,0 +1,187 @@
+"""The model as the fold reads it: numbers instead of words, stable ids instead of names. Values; pure.
+
+``CompiledModel`` is everything scoring needs of a model version. It never changes after ``compile`` has built it.
+"""
+
+from dataclasses import dataclass
+
+NO_GROUP = -1
+GRADES = ("A", "B", "C", "D", "E", "F")
+
+
+@dataclass(frozen=True, slots=True)
+class Fading:
+    """How points fade: by half-life (ms), by whole UTC days of age (``weights[age]``, 0 beyond), or not at all."""
+
+    half_life_ms: float | None = None
+    weights: tuple[float, ...] | None = None
+    never_rises: bool = True
+    """Whether a weight is never larger than that of an earlier age; only unusual ``steps`` are not so."""
+
+    def weight(self, age_ms: int, age_days: int) -> float:
+        """What is left of one point at this age; ``age_days`` counts UTC calendar days."""
+        if self.half_life_ms is not None:
+            return float(2.0 ** (-age_ms / self.half_life_ms))
+        if self.weights is not None:
+            return self.weights[age_days] if age_days < len(self.weights) else 0.0
+        return 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events of a rule count: applied in the order burst, once per value, limit."""
+
+    burst_at_least: int = 0
+    burst_within_ms: int = 0
+    once_per: bool = False
+    limit_times: int = 0
+    limit_days: int = 0
+    """Length of the limit's bucket in days: 1, 7, or 0 for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """One rule as the fold reads it."""
+
+    name: str
+    rule_id: int
+    group: int
+    fading: Fading
+    cap: float
+    selection: Selection | None
+    qualifies: int | None
+    disqualifies: str | None
+    only_raises: bool
+    """Whether an event that comes last can only raise the score: no selection, watched by no condition."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGroup:
+    """A sum with limits."""
+
+    name: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class CountTest:
+    """At least ``at_least`` events of the rules within the last ``within_ms``."""
+
+    rule_ids: frozenset[int]
+    at_least: int
+    within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuietTest:
+    """The rules' latest event and the lead's first are more than ``within_ms`` ago."""
+
+    rule_ids: frozenset[int]
+    within_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeFlag:
+    """The attribute's latest value passes the test known by ``test_id``; ``when_missing`` is the answer without one."""
+
+    attribute_id: int
+    test_id: int
+    when_missing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """``all``, ``any`` or ``not`` of other tests."""
+
+    how: str
+    parts: "tuple[ConditionTest, ...]"
+
+
+ConditionTest = CountTest | QuietTest | AttributeFlag | Combined
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCondition:
+    """Points or disqualification while ``test`` holds."""
+
+    name: str
+    test: ConditionTest
+    points: float
+    group: int
+    disqualifies: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledAttribute:
+    """A fit attribute; ``when_missing`` are its points for a lead that has no value."""
+
+    name: str
+    when_missing: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledThreshold:
+    """A pair of levels with its gates."""
+
+    name: str
+    threshold_id: int
+    enter: float
+    exit: float
+    cooldown_ms: int
+    hold_ms: int
+    require_grade: str | None
+    require_engagement: float
+    require_fit: float
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """One model version. ``thresholds`` stand lowest ``enter`` first; dictionaries are keyed by stable id."""
+
+    name: str
+    version: int
+    floor: float
+    ceiling: float
+    bands: tuple[tuple[float, str], ...]
+    forget_after_ms: int
+    rules: dict[int, CompiledRule]
+    groups: tuple[CompiledGroup, ...]
+    conditions: tuple[CompiledCondition, ...]
+    attributes: dict[int, CompiledAttribute]
+    fit_low: float
+    fit_high: float
+    grades: tuple[tuple[float, str], ...]
+    thresholds: tuple[CompiledThreshold, ...]
+    disqualifying: frozenset[int]
+    """Rules whose events disqualify."""
+    fit_without_values: float
+    """The fit of a lead of which no attribute is known."""
+    most_besides_rules: float
+    """An upper bound of what conditions and fit can add to a score."""
+    lowest_enter: float
+    half_lives_ms: dict[int, float]
+    """Of the rules that fade by half-life."""
+    lasting: frozenset[int]
+    """Rules whose points never fade."""
+    fades_within_ms: float
+    """After so long ten thousand points are worth less than 0.01, if they fade at all: bounds the TTL of leads."""
+
+    @property
+    def leaving_order(self) -> list[CompiledThreshold]:
+        """The thresholds in the order in which a lead leaves them: highest ``exit`` first."""
+        return sorted(self.thresholds, key=lambda threshold: (-threshold.exit, threshold.name))
+
+    def grade_of(self, fit: float) -> str:
+        """The letter of a fit; empty where the model has no grades."""
+        for smallest, letter in self.grades:
+            if fit >= smallest:
+                return letter
+        return "F" if self.grades else ""
+
+    def band_of(self, score: float) -> str:
+        """``hot``, ``warm`` or ``cold``; below all of them the lowest."""
+        for smallest, name in self.bands:
+            if score >= smallest:
+                return name
+        return self.bands[-1][1]

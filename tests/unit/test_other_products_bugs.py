@@ -1,0 +1,535 @@
+"""What other lead-scoring products got wrong, and this one must not: one test per behaviour.
+
+Products lost points when two workers added to one lead, swallowed storage conflicts, lost a threshold once it had fired,
+sent the total from before, punished newcomers, and let a nightly job that ran twice take points twice.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+
+from leadscore.cli import explain
+from leadscore.cli.main import main
+from leadscore.log.records import Frame, LogRecord, Source, Tick, encode
+from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher
+from leadscore.ops.config import load_config
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.publishing import json_encoding
+from leadscore.pipeline.scorer import ScoreParts, ScoreStage
+from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.steps import NoSteps
+from leadscore.scoring.context import FoldSettings
+from leadscore.scoring.crossing import Cause, Crossing, Direction
+from leadscore.scoring.explanation import Explanation
+from leadscore.scoring.explanation import explain as explanation_of
+from leadscore.scoring.simulation import LeadScore, Simulation
+from leadscore.scoring.state import decode_state
+from leadscore.store.fence import Fence
+from leadscore.store.fence import decode as decode_fence
+from tests.histories import START_MS, in_order_of_arrival
+from tests.oracle import DAY_MS, Entry, Plain
+from tests.simulated import event_of, simulated
+from tests.unit.fake_store import FakeStore
+from tests.unit.stored_events import SHARDS
+
+LOG_TOPIC, LOG_ID = "leadscore.awards", "log-1"
+MINUTE_MS = 60_000
+
+
+def at(days: float) -> int:
+    return START_MS + round(days * DAY_MS)
+
+
+def event(event_id: str, day: float = 0, event_type: str = "website.page_view", **fields: object) -> Plain:
+    return {"type": event_type, "event_id": event_id, "lead_id": "L1", "occurred_at": at(day), **fields}
+
+
+def model_of(rules: Plain, **parts: object) -> Plain:
+    return {"model": "m", "version": 1, "rules": rules, **parts}
+
+
+def rule(points: float, event_type: str = "website.page_view", **parts: object) -> Plain:
+    return {"event": event_type, "points": points, **parts}
+
+
+def read_at(model: Plain, day: float, *events: Plain) -> Simulation:
+    log = in_order_of_arrival([Entry(each, each["occurred_at"]) for each in events])
+    return simulated(model, log, at(day))
+
+
+def score_at(model: Plain, day: float, *events: Plain) -> LeadScore:
+    (only,) = read_at(model, day, *events).scores
+    return only
+
+
+# --- workers and the store -----------------------------------------------------------------------------------------
+
+PAGES = model_of(
+    {"view": rule(10, group="website"), "click": rule(5, "email.click")},
+    groups={"website": {"max": 100}},
+    thresholds={"mql": {"enter": 40, "exit": 20}},
+)
+
+
+def compiled(model: Plain) -> CompiledModel:
+    return compile_model(msgspec.convert(model, ModelDefinition))
+
+
+def frame(model: Plain, offset: int, *events: Plain, source: str = "website") -> Frame:
+    """Events of one source partition, its offsets from ``offset`` on."""
+    matcher = Matcher(msgspec.convert(model, ModelDefinition))
+    awards = [matcher.award(event_of(each), 0, offset + number) for number, each in enumerate(events)]
+    return Frame(1, [Source(source, "", 0)], [award for award in awards if award is not None])
+
+
+class Owner:
+    """A worker that believes it owns the shard: it reads, folds, and writes with the fence it began from."""
+
+    def __init__(self, store: FakeStore, model: Plain, log: list[LogRecord]) -> None:
+        self._store, self._model, self._log = store, compiled(model), log
+        self.reconcile()
+
+    def reconcile(self) -> None:
+        """Begin where the stored fence is."""
+        stored = self._store.read_shards([0])[0].fence
+        fence = Fence(LOG_ID, -1, 0, 0, {}) if stored is None else decode_fence(stored)
+        self.shard = Shard(0, stored, fence, lambda _: self._model, FoldSettings())
+
+    def fold(self, up_to: int) -> list[Crossing]:
+        """Fold the records of the log that are not folded yet, the last one included."""
+        crossings = []
+        for offset in range(self.shard.offset + 1, up_to + 1):
+            record = self._log[offset]
+            unknown = self.shard.unknown_leads([record])
+            if unknown:
+                self.shard.load(unknown, self._store.read_leads({0: unknown})[0])
+            crossings += self.shard.fold(record, offset, at(offset))
+        return crossings
+
+    def write(self) -> bool:
+        """Whether the store is what this worker folded."""
+        write = self.shard.pending(0)
+        is_written = self._store.write([write])[0] == write.fence
+        if is_written:
+            self.shard.written(write)
+        return is_written
+
+
+def stored_explanation(store: FakeStore, model: Plain, at_ms: int) -> Explanation:
+    return explanation_of(decode_state(store.shards[0].leads["L1"]), compiled(model), at_ms)
+
+
+def test_two_workers_add_to_one_lead_at_once_and_nothing_is_lost() -> None:
+    """Not of the total, nor of the groups: neither is read, added to and written back without the fence."""
+    log: list[LogRecord] = [
+        frame(PAGES, 0, event("e1"), event("e2")),
+        frame(PAGES, 0, event("e3", 0, "email.click"), source="email"),
+        frame(PAGES, 2, event("e4")),
+    ]
+    store = FakeStore()
+    one, other = Owner(store, PAGES, log), Owner(store, PAGES, log)
+    one.fold(1)
+    other.fold(0)
+    assert one.write()
+    assert not other.write(), "it folded less than is stored"
+    other.reconcile()
+    other.fold(2)
+    assert other.write()
+    one.fold(2)
+    assert one.write(), "both folded the same log, so the same fence: it is there already"
+    found = stored_explanation(store, PAGES, at(0))
+    assert (found.score, {part.name: part.points for part in found.parts}) == (35, {"view": 30, "click": 5})
+
+
+def test_events_of_two_matchers_for_one_lead_all_count_in_either_order() -> None:
+    frames: list[LogRecord] = [
+        frame(PAGES, 0, event("e1"), event("e2")),
+        frame(PAGES, 0, event("e3", 0, "email.click"), event("e4", 0, "email.click"), source="email"),
+    ]
+    scores = []
+    for log in (frames, frames[::-1]):
+        store = FakeStore()
+        owner = Owner(store, PAGES, log)
+        owner.fold(1)
+        assert owner.write()
+        scores.append(stored_explanation(store, PAGES, at(0)).score)
+    assert scores == [30, 30]
+
+
+class FakeMessage:
+    """A record of the log as the client gives it."""
+
+    def __init__(self, offset: int, record: LogRecord) -> None:
+        self._offset, self._value = offset, encode(record)
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+    def error(self) -> None:
+        return None
+
+    def value(self) -> bytes:
+        return self._value
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, at(self._offset)
+
+
+class FakeLog:
+    """A consumer of one log partition: assigned at the first poll, and back to where it is told to seek."""
+
+    def __init__(self, records: list[LogRecord]) -> None:
+        self._messages = [FakeMessage(offset, record) for offset, record in enumerate(records)]
+        self._place: int | None = None
+        self._on_assign: Callable[[Consumer, list[TopicPartition]], None] | None = None
+        self.committed_offset = -1001
+
+    @property
+    def as_consumer(self) -> Consumer:
+        return cast("Consumer", self)
+
+    def subscribe(
+        self, _topics: list[str], *, on_assign: Callable[[Consumer, list[TopicPartition]], None], **_: object
+    ) -> None:
+        self._on_assign = on_assign
+
+    def consume(self, most: int, _timeout_s: float) -> list[Message]:
+        if self._on_assign is not None:
+            on_assign, self._on_assign = self._on_assign, None
+            on_assign(self.as_consumer, [TopicPartition(LOG_TOPIC, 0)])
+        if self._place is None:
+            return []
+        found = self._messages[self._place : self._place + most]
+        self._place += len(found)
+        return cast("list[Message]", found)
+
+    def incremental_assign(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def assign(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def pause(self, _partitions: list[TopicPartition]) -> None:
+        self._place = None
+
+    def resume(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def seek(self, to: TopicPartition) -> None:
+        self._place = to.offset
+
+    def committed(self, _partitions: list[TopicPartition], **_: object) -> list[TopicPartition]:
+        return [TopicPartition(LOG_TOPIC, 0, self.committed_offset)]
+
+    def get_watermark_offsets(self, _partition: TopicPartition, **_: object) -> tuple[int, int]:
+        return 0, len(self._messages)
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
+        self.committed_offset = offsets[0].offset
+        return None if asynchronous else offsets
+
+
+class FakeProducer:
+    """Everything is acknowledged at the next poll; keeps the ids of the crossings."""
+
+    def __init__(self) -> None:
+        self.crossing_ids: list[str] = []
+        self._waiting: list[Callable[[KafkaError | None, object], None]] = []
+
+    @property
+    def as_producer(self) -> Producer:
+        return cast("Producer", self)
+
+    def produce(self, _topic: str, **record: Any) -> None:
+        self.crossing_ids.append(dict(record["headers"])["ce_id"])
+        self._waiting.append(record["on_delivery"])
+
+    def poll(self, _timeout_s: float) -> None:
+        waiting, self._waiting = self._waiting, []
+        for acknowledge in waiting:
+            acknowledge(None, None)
+
+    def flush(self, timeout_s: float) -> None:
+        self.poll(timeout_s)
+
+
+class Scoring:
+    """A real score stage on a fake log, a fake store and a fake producer; ``turn`` lets a minute pass."""
+
+    def __init__(self, store: FakeStore, records: list[LogRecord]) -> None:
+        self.log, self.producer, self.metrics = FakeLog(records), FakeProducer(), Metrics("1.0", [])
+        parts = ScoreParts(
+            config=load_config({"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": "1"}),
+            store=store,
+            producer=self.producer.as_producer,
+            encoding=json_encoding(),
+            model_of_version=lambda _: compiled(PAGES),
+            log_topic_id=lambda: LOG_ID,
+            metrics=self.metrics,
+            steps=NoSteps(),
+        )
+        self._stage = ScoreStage(parts, self.log.as_consumer, Commits(0.0))
+        self._now_s = 0.0
+
+    def turn(self) -> None:
+        self._now_s += 60
+        self._stage.step(self._now_s, 0.0, None)
+
+    @property
+    def is_paused(self) -> bool:
+        return self._stage.is_paused
+
+    def failures(self, kind: str) -> float:
+        return self.metrics.registry.get_sample_value("leadscore_store_errors_total", {"kind": kind}) or 0.0
+
+
+def four_views() -> list[LogRecord]:
+    return [frame(PAGES, number, event(f"e{number}")) for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("after", "failures"), [(False, 20), (True, 1)], ids=["not written", "written without an answer"]
+)
+def test_a_write_that_fails_again_and_again_is_said_each_time_and_retried(
+    caplog: pytest.LogCaptureFixture, *, after: bool, failures: int
+) -> None:
+    store = FakeStore()
+    scoring = Scoring(store, four_views())
+    for _ in range(20):
+        store.fail_next("write", "timeout", after=after)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(50):
+            scoring.turn()
+    assert [record.getMessage() for record in caplog.records] == ["score_paused"] * failures
+    assert (scoring.failures("timeout"), scoring.is_paused) == (failures, False)
+    assert stored_explanation(store, PAGES, at(0)).score == 40
+    assert (scoring.log.committed_offset, len(scoring.producer.crossing_ids)) == (4, 1)
+
+
+def test_while_a_write_fails_nothing_is_published_or_committed() -> None:
+    store = FakeStore()
+    scoring = Scoring(store, four_views())
+    scoring.turn()
+    for _ in range(5):
+        store.fail_next("write", "oom")
+        scoring.turn()
+    assert scoring.failures("oom") > 0
+    assert (scoring.is_paused, scoring.producer.crossing_ids, scoring.log.committed_offset) == (True, [], -1001)
+
+
+class ContestedStore(FakeStore):
+    """Another worker's write comes before each of the first ones."""
+
+    def __init__(self, other_writes: int) -> None:
+        super().__init__()
+        self.other: Owner | None = None
+        self._left = other_writes
+
+    def write(self, writes: Any) -> dict[int, bytes | None]:
+        if self.other is not None and self._left:
+            self._left -= 1
+            other, self.other = self.other, None
+            other.reconcile()
+            other.fold(other.shard.offset + 1)
+            assert other.write()
+            self.other = other
+        return super().write(writes)
+
+
+def test_a_conflict_of_two_writers_is_said_each_time_and_nothing_is_added_twice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = four_views()
+    store = ContestedStore(other_writes=3)
+    store.other = Owner(store, PAGES, log)
+    scoring = Scoring(store, log)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(12):
+            scoring.turn()
+    assert [record.getMessage() for record in caplog.records].count("fence_changed") == 3
+    assert stored_explanation(store, PAGES, at(0)).score == 40
+    assert (scoring.log.committed_offset, len(scoring.producer.crossing_ids)) == (4, 1)
+
+
+def test_a_tick_that_comes_twice_changes_nothing_the_second_time() -> None:
+    model = model_of({"view": rule(72)}, thresholds={"mql": {"enter": 65, "exit": 50}})
+    tick = Tick(at(16), ["L1"])
+    store = FakeStore()
+    owner = Owner(store, model, [frame(model, 0, event("e1")), tick, tick])
+    owner.fold(0)
+    left = owner.fold(1)
+    assert owner.write()
+    once = store.shards[0].leads["L1"]
+    again = owner.fold(2)
+    assert owner.write()
+    assert [crossing.cause for crossing in left] == [Cause.TIME]
+    assert (again, store.shards[0].leads["L1"]) == ([], once)
+
+
+def test_ticks_that_were_missed_change_neither_scores_nor_crossings() -> None:
+    model = model_of({"view": rule(72)}, thresholds={"mql": {"enter": 65, "exit": 50}})
+    first = frame(model, 0, event("e1"))
+    nightly: list[LogRecord] = [first, *(Tick(at(day), ["L1"]) for day in range(1, 31))]
+    late: list[LogRecord] = [first, Tick(at(30), ["L1"])]
+    told = []
+    for log in (nightly, late):
+        owner = Owner(FakeStore(), model, log)
+        crossings = owner.fold(len(log) - 1)
+        told.append([(each.id, each.direction, each.occurred_at_ms, each.score) for each in crossings])
+    assert told[0] == told[1]
+    assert [direction for _, direction, _, _ in told[0]] == [Direction.ENTER, Direction.LEAVE]
+
+
+# --- thresholds ----------------------------------------------------------------------------------------------------
+
+
+def test_firing_a_threshold_never_alters_it() -> None:
+    """It fires again: for the same lead once it was out, and for the next lead at the same levels."""
+    plain = model_of({"view": rule(70)}, thresholds={"mql": {"enter": 65, "exit": 50}})
+    model = msgspec.convert(plain, ModelDefinition)
+    before = msgspec.json.encode(model)
+    other = {**event("e9", 41), "lead_id": "L2"}
+    found = read_at(plain, 42, event("e1"), event("e2", 40), other).crossings
+    assert [(each.lead_id, each.direction.value) for each in found] == [
+        ("L1", "ENTER"),
+        ("L1", "LEAVE"),
+        ("L1", "ENTER"),
+        ("L2", "ENTER"),
+    ]
+    assert {(each.threshold, each.enter_level, each.exit_level) for each in found} == {("mql", 65, 50)}
+    assert msgspec.json.encode(model) == before
+
+
+STAIRS = model_of(
+    {"form": rule(35, "website.form_submitted", decay="none"), "stop": rule(-35, "email.unsubscribe", decay="none")},
+    thresholds={
+        "thirty": {"enter": 30, "exit": 25},
+        "one": {"enter": 1, "exit": 0.5},
+        "twenty": {"enter": 20, "exit": 15},
+    },
+)
+
+
+def test_35_points_at_once_enter_1_then_20_then_30() -> None:
+    found = read_at(STAIRS, 1, event("e1", 0, "website.form_submitted"))
+    assert [(each.threshold, each.direction.value, each.score) for each in found.crossings] == [
+        ("one", "ENTER", 35),
+        ("twenty", "ENTER", 35),
+        ("thirty", "ENTER", 35),
+    ]
+    assert found.scores[0].thresholds == dict.fromkeys(("one", "twenty", "thirty"), "in")
+
+
+def test_35_points_lost_at_once_leave_30_then_20_then_1() -> None:
+    events = event("e1", 0, "website.form_submitted"), event("e2", 1, "email.unsubscribe")
+    found = read_at(STAIRS, 2, *events)
+    leaves = [each.threshold for each in found.crossings if each.direction is Direction.LEAVE]
+    assert leaves == ["thirty", "twenty", "one"]
+    assert found.scores[0].thresholds == dict.fromkeys(("one", "twenty", "thirty"), "out")
+
+
+def test_a_subscriber_gets_the_new_score_not_the_one_before() -> None:
+    model = model_of({"view": rule(40, decay="none")}, thresholds={"mql": {"enter": 65, "exit": 50}})
+    (enter,) = read_at(model, 0, event("e1"), event("e2")).crossings
+    assert (enter.previous_score, enter.score, sum(reason.points for reason in enter.reasons)) == (40, 80, 80)
+
+
+PENALTY_FADES_FIRST = model_of(
+    {
+        "plus": rule(100, "webinar.attended", decay={"half_life": "30d"}),
+        "minus": rule(-60, "webinar.attended", decay={"half_life": "7d"}),
+        "view": rule(1),
+        "seen": rule(0, "email.open"),
+    },
+    thresholds={"mql": {"enter": 50, "exit": 30}},
+)
+
+
+def test_time_alone_promotes_nobody() -> None:
+    events = event("e1", 0, "webinar.attended"), event("e2", 12, "email.open")
+    assert score_at(PENALTY_FADES_FIRST, 12, *events).score == pytest.approx(57.5, abs=0.1)
+    assert read_at(PENALTY_FADES_FIRST, 12, *events).crossings == []
+
+
+def test_a_tick_promotes_nobody() -> None:
+    log: list[LogRecord] = [
+        frame(PENALTY_FADES_FIRST, 0, event("e1", 0, "webinar.attended")),
+        Tick(at(12), ["L1"]),
+    ]
+    assert Owner(FakeStore(), PENALTY_FADES_FIRST, log).fold(1) == []
+
+
+def test_the_next_record_that_raises_the_score_promotes() -> None:
+    (enter,) = read_at(PENALTY_FADES_FIRST, 12, event("e1", 0, "webinar.attended"), event("e2", 12)).crossings
+    assert (enter.direction, enter.cause, enter.occurred_at_ms) == (Direction.ENTER, Cause.EVENT, at(12))
+
+
+# --- penalties -----------------------------------------------------------------------------------------------------
+
+
+QUIET = model_of(
+    {"opened": rule(0, "email.open")},
+    conditions={"no_mail_opened": {"when": {"quiet": {"rules": ["opened"], "within": "30d"}}, "points": -10}},
+    score={"floor": -100},
+    fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}},
+)
+
+
+@pytest.mark.parametrize(("day", "expected"), [(5 / 1440, 15), (30, 15), (30.01, 5)])
+def test_a_lead_imported_five_minutes_ago_is_not_punished_for_silence(day: float, expected: float) -> None:
+    imported = event("e1", 0, "profile.updated", attributes={"role": "ceo"})
+    assert score_at(QUIET, day, imported).score == expected
+
+
+@pytest.mark.parametrize(
+    ("penalty", "group", "back_on_day"),
+    [
+        ({}, {"min": -20}, 0.0),
+        ({"decay": {"half_life": "30d"}}, {}, 180.0),
+        ({"decay": {"expire": "30d"}}, {}, 31.0),
+        ({"max": 20}, {}, 0.0),
+    ],
+    ids=["the group has a min", "half-life", "expires", "the rule has a max"],
+)
+def test_a_lead_at_a_deep_negative_can_still_qualify(penalty: Plain, group: Plain, back_on_day: float) -> None:
+    model = model_of(
+        {"bad": rule(-30, "email.bounced", group="email", **penalty), "good": rule(90, "meeting.booked")},
+        groups={"email": group},
+        thresholds={"mql": {"enter": 65, "exit": 50}},
+    )
+    fallen = [event(f"b{number}", 0, "email.bounced") for number in range(10)]
+    assert score_at(model, 0, *fallen).score == 0
+    granted = [part.granted for part in score_at(model, 0, *fallen).explanation.parts]
+    assert granted == [-300]
+    back = event("g1", back_on_day, "meeting.booked")
+    assert [each.direction for each in read_at(model, back_on_day, *fallen, back).crossings] == [Direction.ENTER]
+
+
+# --- a lead of which nothing is known ------------------------------------------------------------------------------
+
+
+def test_a_lead_that_was_never_scored_reads_as_0_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.yaml"
+    path.write_text(json.dumps(PAGES))
+    monkeypatch.setenv("LEADSCORE_LOG_PARTITIONS", str(SHARDS))
+    monkeypatch.setattr(explain, "make_store", lambda _config: FakeStore())
+    assert main(["explain", "--model", str(path), "--json", "nobody"]) == 0
+    lead = json.loads(capsys.readouterr().out)
+    assert (lead["score"], lead["scored"]) == (0.0, False)
+
+
+def test_a_lead_whose_events_match_nothing_reads_as_0() -> None:
+    lead = score_at(PAGES, 0, event("e1", 0, "website.scrolled"))
+    assert (lead.score, lead.thresholds, lead.explanation.parts) == (0, {"mql": "out"}, [])
