@@ -7,10 +7,12 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 HOURS := --timeout 7200
+BENCH_WITH := $(BIN)/python -m
+BENCH :=
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit nightly full bench kafka redis wheel-check lock format clean help
+.PHONY: test demo lint types unit nightly full bench bench-features bench-memory kafka redis wheel-check lock format clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers
 	$(PYTEST)
@@ -34,8 +36,14 @@ nightly: $(VENV)/dev ## the random histories, ten thousand of each
 full: $(VENV)/dev ## the tests that take the full size
 	$(PYTEST) -m full $(HOURS)
 
-bench: $(VENV)/dev ## events per second
-	$(PYTEST) tests/bench -m bench -s $(HOURS)
+bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
+	$(BENCH_WITH) tests.bench.throughput $(BENCH)
+
+bench-features: $(VENV)/dev ## what each feature of a model costs per event
+	$(BENCH_WITH) tests.bench.features $(BENCH)
+
+bench-memory: $(VENV)/dev ## bytes of Redis memory per lead; BENCH="--leads 1000000"
+	$(BENCH_WITH) tests.bench.memory $(BENCH)
 
 wheel-check: $(VENV)/dev ## every file of the package is in every kind of install
 	$(PYTEST) tests/e2e/test_packaging.py
@@ -63,7 +71,7 @@ clean: ## everything that was made here, but for the Kafka in .cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 # The environment is made anew when what goes into it has changed.
 $(VENV)/made: requirements.lock pyproject.toml

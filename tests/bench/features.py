@@ -67,7 +67,7 @@ def with_rules(**changes: Mapping[str, Any]) -> Change:
 
 def with_decay(decay: Mapping[str, Any]) -> Change:
     """The base model, every rule with this decay."""
-    return with_rules(**dict.fromkeys(MODEL["rules"], {"decay": decay}))
+    return with_rules(**{name: {"decay": decay} for name in MODEL["rules"]})
 
 
 ROLE_BANDS = [{"in": ["ceo", "cto"], "points": 5}, {"matches": "(?i)^head of", "points": 3}]

@@ -169,7 +169,7 @@ def _ends(consumer: Consumer, topics: Any) -> Offsets:
     for topic in topics:
         for number in consumer.list_topics(topic, timeout=ASK_TIMEOUT_S).topics[topic].partitions:
             bounds = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=ASK_TIMEOUT_S)
-            ends[topic, number] = bounds[1] if bounds else 0
+            ends[topic, number] = bounds[1]
     return ends
 
 

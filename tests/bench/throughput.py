@@ -76,7 +76,10 @@ class Bench:
         self._redis = redis_server
         self._folder = folder
         self._options = options
-        clients = {"bootstrap.servers": kafka.bootstrap, "log_level": 2}  # the server may stop before them
+        clients: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": kafka.bootstrap,
+            "log_level": 2,
+        }  # the server may stop before them
         self._admin = AdminClient(clients)
         self._producer = Producer({**clients, "linger.ms": 20, "compression.type": "lz4"})
         self._topics: list[str] = []
@@ -198,7 +201,7 @@ def count_records(bootstrap: str, topic: str) -> int:
     with closing(Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-count"})) as consumer:
         numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         bounds = [consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in numbers]
-    return sum(bound[1] for bound in bounds if bound is not None)
+    return sum(high for _, high in bounds)
 
 
 def one_round(bench: Bench, sources: str) -> tuple[Found, int]:

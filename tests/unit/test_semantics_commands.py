@@ -249,7 +249,11 @@ def test_erasing_one_lead_leaves_the_others() -> None:
 def test_an_erase_deletes_what_came_before_it_even_if_a_later_one_came_first() -> None:
     told = simulated(
         TEN,
-        [Entry(command("erase", "c2", 5), at(5)), Entry(visit("e1", 6), at(6)), Entry(command("erase", "c1", 4), at(7))],
+        [
+            Entry(command("erase", "c2", 5), at(5)),
+            Entry(visit("e1", 6), at(6)),
+            Entry(command("erase", "c1", 4), at(7)),
+        ],
         at(9),
     )
     assert told.scores == []

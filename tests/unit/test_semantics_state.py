@@ -235,7 +235,9 @@ def test_adding_a_rule_changes_nothing_of_the_others() -> None:
 
 
 def test_removing_a_rule_changes_nothing_of_the_others() -> None:
-    shard = ShardOfOne(BEFORE, BEFORE | {"version": 2, "rules": {k: BEFORE["rules"][k] for k in ("three", "two", "one")}})
+    shard = ShardOfOne(
+        BEFORE, BEFORE | {"version": 2, "rules": {k: BEFORE["rules"][k] for k in ("three", "two", "one")}}
+    )
     shard.apply(1, *STORY)
     before = parts_of(shard.line(1, 9))
     assert before.pop("four") == (-3, -3, 1, at(3))
@@ -343,12 +345,14 @@ def test_a_forgotten_lead_is_new_to_cooldown_and_newcomers_grace() -> None:
 # --- how long Redis keeps it ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("decay", [{"half_life": "30d"}, {"linear": "60d"}, {"steps": {"90d": 1.0}}, {"expire": "400d"}])
+@pytest.mark.parametrize(
+    "decay", [{"half_life": "30d"}, {"linear": "60d"}, {"steps": {"90d": 1.0}}, {"expire": "400d"}]
+)
 def test_redis_drops_a_lead_well_after_the_instant_at_which_the_fold_forgets_it(decay: Plain) -> None:
     model = fading_model({"visit": rule(100, decay=decay)})
-    ttl_ms = ShardOfOne(model)
-    ttl_ms.apply(1, visit("e1", 0))
-    kept_ms = ttl_ms.lead_write().ttl_ms
+    shard = ShardOfOne(model)
+    shard.apply(1, visit("e1", 0))
+    kept_ms = shard.lead_write().ttl_ms
     assert kept_ms is not None
     well_before = (kept_ms - 7 * DAY_MS) / DAY_MS + MS
     assert is_forgotten(model, well_before, visit("e1", 0))

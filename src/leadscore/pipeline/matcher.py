@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
 from leadscore.errors import DeadLetter, DeadLetterReason, PartitionStopped, Unavailable, WorkerStopped
 from leadscore.events.decoder import Decoder
@@ -21,6 +21,7 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
 from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.outbound import OutputRecord, hand_over
 from leadscore.pipeline.publishing import Origin, dead_letter_headers
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.subscription import Partition, Subscription
@@ -244,7 +245,7 @@ class MatchStage:
     def _log_frames(self, work: "_Work", batch: Batch) -> None:
         for number, awards in work.awards.items():
             for value in _frames(self._parts.matcher.version, work.sources, awards):
-                self._produce(batch, self._parts.config.log_topic, value=value, partition=number)
+                self._hand_over(batch, self._parts.config.log_topic, OutputRecord(None, value, partition=number))
                 self._parts.metrics.match.frames_published.inc()
 
     def _publish_dead_letters(self, work: "_Work", batch: Batch) -> None:
@@ -253,8 +254,8 @@ class MatchStage:
             origin = Origin(message.topic() or "", message.partition() or 0, message.offset() or 0, config.match_group)
             headers = dead_letter_headers(origin, failure, message.headers())
             time_ms = max(0, message.timestamp()[1])
-            key, value = message.key(), message.value()
-            self._produce(batch, config.dead_letter_topic, key=key, value=value, headers=headers, timestamp=time_ms)
+            record = OutputRecord(message.key(), message.value(), headers, timestamp_ms=time_ms)
+            self._hand_over(batch, config.dead_letter_topic, record)
             self._parts.metrics.match.dead_letters.labels(failure.reason.value).inc()
             _log.warning(
                 "dead_letter",
@@ -267,17 +268,8 @@ class MatchStage:
                 },
             )
 
-    def _produce(self, batch: Batch, topic: str, **record: object) -> None:
-        on_delivery = self._deliveries.expect(batch)
-        while True:
-            try:
-                self._parts.producer.produce(topic, on_delivery=on_delivery, **record)
-            except BufferError:
-                self._parts.producer.poll(0.1)
-            except KafkaException as error:
-                raise WorkerStopped(f"a record for topic {topic} cannot be produced: {error.args[0].str()}") from error
-            else:
-                return
+    def _hand_over(self, batch: Batch, topic: str, record: OutputRecord) -> None:
+        hand_over(self._parts.producer, topic, record, self._deliveries.expect(batch))
 
     # --- commit ---
 

@@ -11,19 +11,10 @@ import msgspec
 
 from leadscore.errors import DeadLetter
 from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
+from leadscore.pipeline.outbound import Headers, OutputRecord
 from leadscore.scoring.crossing import CROSSING_NAMESPACE, Crossing, as_json_object, iso_instant
 
-Headers = list[tuple[str, str | bytes | None]]
-
 _json = msgspec.json.Encoder(order="deterministic")
-
-
-class OutputRecord(NamedTuple):
-    """Key, value and headers of a record to produce."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class ErasedLead(NamedTuple):
@@ -87,7 +78,8 @@ def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRec
         ("ce_dataschema", encoding.schema),
         ("content-type", encoding.content_type),
     ]
-    return OutputRecord(crossing.lead_id.encode(), encoding.encode(crossing), headers)
+    value = encoding.encode(crossing)
+    return OutputRecord(crossing.lead_id.encode(), value, headers, timestamp_ms=crossing.decided_at_ms)
 
 
 def erasure_output(erased: ErasedLead) -> OutputRecord:
@@ -101,7 +93,7 @@ def erasure_output(erased: ErasedLead) -> OutputRecord:
         ("ce_subject", erased.lead_id),
         ("ce_time", iso_instant(erased.occurred_at_ms)),
     ]
-    return OutputRecord(erased.lead_id.encode(), None, headers)
+    return OutputRecord(erased.lead_id.encode(), None, headers, timestamp_ms=erased.decided_at_ms)
 
 
 class Origin(NamedTuple):
@@ -113,13 +105,15 @@ class Origin(NamedTuple):
     group: str
 
 
-def dead_letter_headers(origin: Origin, failure: DeadLetter, original: Headers | None) -> Headers:
+def dead_letter_headers(
+    origin: Origin, failure: DeadLetter, original: Headers | dict[str, str | bytes | None] | None
+) -> Headers:
     """The original headers, ours, and the names that tools for Kafka Connect read. Text; no value of a field in it."""
     position = {"topic": origin.topic, "partition": str(origin.partition), "offset": str(origin.offset)}
     ours = {"reason": failure.reason.value, "detail": failure.detail, **position, "group": origin.group}
     connect = {**position, "stage": "VALUE_CONVERTER", "exception.message": f"{failure.reason.value}: {failure.detail}"}
     return [
-        *(original or []),
+        *(original.items() if isinstance(original, dict) else original or []),
         *((f"leadscore.dead_letter.{name}", text) for name, text in ours.items()),
         *((f"__connect.errors.{name}", text) for name, text in connect.items()),
     ]

@@ -2,7 +2,7 @@
 
 Theory of operation. F is the last log offset folded into the stored states (the fence), C the committed log offset: the
 judge of what was published. States and fence change in one atomic write, crossings are published after it, C moves
-after that. So in health F >= C - 1, and what lies between was written and perhaps not published: it waits in the outbox.
+after that. So in health F >= C - 1, and what lies between was written and perhaps not published: it is in the outbox.
 
     found                                                then
     F >= C - 1                                           publish the outbox from C on, go on at F + 1

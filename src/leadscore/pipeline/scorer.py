@@ -11,19 +11,21 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
-from leadscore.log.records import LogRecord, Tick, decode, encode
+from leadscore.log.records import LogRecord, decode
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
 from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.outbound import hand_over
 from leadscore.pipeline.publishing import CrossingEncoding, ErasedLead, Output, output_record
 from leadscore.pipeline.reconcile import Facts, Found, Start, decide
 from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.pipeline.ticking import OwnedShard, Ticker
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.store.fence import Fence
@@ -35,7 +37,6 @@ _log = logging.getLogger(__name__)
 MOST_BATCHES_IN_FLIGHT = 8
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
-TICK_LEADS = 500
 STOPPED_AGAIN_S = 30.0
 
 
@@ -53,24 +54,6 @@ class ScoreParts:
     steps: Steps
 
 
-@dataclass(slots=True)
-class _Owned:
-    """A shard this worker owns, and what it is waiting for."""
-
-    shard: Shard
-    publish_from: int
-    """Crossings caused below are published already."""
-    tick_offset: int | None = None
-    """Where the last tick was appended; -1 while Kafka has not said where."""
-    review_cursor: int | None = None
-    """Where looking at every lead in a threshold, because the model changed, goes on."""
-
-    @property
-    def has_tick_under_way(self) -> bool:
-        """Whether a tick was appended and is not applied yet. It may come back before Kafka's answer where it is."""
-        return self.tick_offset is not None and not 0 <= self.tick_offset <= self.shard.offset
-
-
 class ScoreStage:
     """One member of the score group. ``step`` is one turn of the loop; nothing else changes anything."""
 
@@ -81,12 +64,12 @@ class ScoreStage:
         self._commits = commits
         self._deliveries = Deliveries()
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
-        self._owned: dict[int, _Owned] = {}
+        self._owned: dict[int, OwnedShard] = {}
         self._unreconciled: set[int] = set()
         self._retry_at_s = 0.0
         self._retry_after_s = FIRST_RETRY_S
-        self._look_at_s = 0.0
         self._stopped_at_s = 0.0
+        self._ticker = Ticker(config, parts.store, parts.producer, parts.metrics.score.ticks.inc)
         self.stopped: dict[int, str] = {}
         self.subscription = Subscription(consumer, [config.log_topic], self._drain_revoked, cooperative=True)
 
@@ -236,31 +219,14 @@ class ScoreStage:
 
     def _produce_output(self, batch: Batch, output: Output) -> None:
         record = output_record(output, self._parts.encoding)
-        self._produce(
-            self._parts.config.crossing_topic,
-            on_delivery=self._deliveries.expect(batch, self._counter(output)),
-            key=record.key,
-            value=record.value,
-            headers=record.headers,
-            timestamp=output.decided_at_ms,
-        )
+        on_delivery = self._deliveries.expect(batch, self._counter(output))
+        hand_over(self._parts.producer, self._parts.config.crossing_topic, record, on_delivery)
 
     def _counter(self, output: Output) -> Callable[[], None] | None:
         if isinstance(output, ErasedLead):
             return None
         counter = self._parts.metrics.score.crossings_published
         return counter.labels(output.threshold, output.direction.value, output.cause.value).inc
-
-    def _produce(self, topic: str, **record: object) -> None:
-        while True:
-            try:
-                self._parts.producer.produce(topic, **record)
-            except BufferError:
-                self._parts.producer.poll(0.1)
-            except KafkaException as error:
-                raise WorkerStopped(f"a record for topic {topic} cannot be produced: {error.args[0].str()}") from error
-            else:
-                return
 
     def _trim(self) -> None:
         most = self._parts.config.cache_leads // max(1, len(self._owned))
@@ -345,14 +311,14 @@ class ScoreStage:
         fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
         shard.remember(stored.erased, stored.outbox)
-        owned = self._owned[number] = _Owned(shard, start.publish_from)
+        owned = self._owned[number] = OwnedShard(shard, start.publish_from)
         self._republish(owned, stored)
         if shard.model_since_ms:
             owned.review_cursor = 0
         self._tell(facts, start)
         self.subscription.start((self._parts.config.log_topic, number), start.offset)
 
-    def _republish(self, owned: _Owned, stored: StoredShard) -> None:
+    def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
         """What was written but perhaps never published."""
         batch = self._deliveries.begin({})
         for offset in sorted(stored.outbox):
@@ -390,64 +356,22 @@ class ScoreStage:
     # --- time ---
 
     def _tick(self, now_s: float, until_ms: int) -> None:
-        """Append ticks for the leads that are due, every few seconds, where the shard has caught up with its log."""
-        interval_s = min(5.0, self._parts.config.due_interval_ms / 4000)
-        if now_s - self._look_at_s < interval_s:
+        if not self._ticker.is_time(now_s):
             return
-        self._look_at_s = now_s
-        ready = [
-            number
+        ready = {
+            number: owned
             for number, owned in self._owned.items()
-            if number not in self._unreconciled and not owned.has_tick_under_way and self._has_caught_up(number)
-        ]
-        if not ready:
-            return
-        self._clear_outbox(ready)
-        for number, look in self._parts.store.look_at_due(ready, until_ms, TICK_LEADS).items():
-            owned = self._owned[number]
-            if look.fence != owned.shard.stored:
-                self._unreconciled.add(number)
-            elif look.lead_ids:
-                self._append_tick(owned, until_ms, look.lead_ids)
-            elif owned.review_cursor is not None:
-                self._review(owned, until_ms)
+            if number not in self._unreconciled and self._ticker.is_ready(owned, self._consumer)
+        }
+        if ready:
+            self._clear_outbox(ready)
+            self._unreconciled |= self._ticker.tick(ready, until_ms)
 
-    def _clear_outbox(self, ready: list[int]) -> None:
+    def _clear_outbox(self, ready: Iterable[int]) -> None:
         """What is published does not lie about until the shard's next record: it names leads, erased ones too."""
         published = [number for number in ready if self._owned[number].shard.has_published(self._confirmed(number))]
         if published:
             self._write(published)
-
-    def _has_caught_up(self, number: int) -> bool:
-        try:
-            bounds = self._consumer.get_watermark_offsets(
-                TopicPartition(self._parts.config.log_topic, number), cached=True
-            )
-        except KafkaException:
-            return False
-        shard = self._owned[number].shard
-        return bounds is not None and 0 <= bounds[1] <= shard.offset + 1
-
-    def _review(self, owned: _Owned, until_ms: int) -> None:
-        """After a model change every lead in a threshold is looked at once, page by page."""
-        page = self._parts.store.due_all(owned.shard.number, owned.review_cursor or 0)
-        owned.review_cursor = page.next_cursor
-        for first in range(0, len(page.lead_ids), TICK_LEADS):
-            self._append_tick(owned, until_ms, page.lead_ids[first : first + TICK_LEADS])
-
-    def _append_tick(self, owned: _Owned, time_ms: int, lead_ids: list[str]) -> None:
-        owned.tick_offset = -1
-
-        def on_delivery(error: KafkaError | None, message: Message) -> None:
-            owned.tick_offset = message.offset() if error is None else None
-
-        self._produce(
-            self._parts.config.log_topic,
-            on_delivery=on_delivery,
-            value=encode(Tick(time_ms, lead_ids)),
-            partition=owned.shard.number,
-        )
-        self._parts.metrics.score.ticks.inc()
 
 
 @dataclass(frozen=True, slots=True)

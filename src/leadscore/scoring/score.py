@@ -58,7 +58,7 @@ def rule_points(rule: CompiledRule, total: Total, age_ms: int, at_ms: int) -> fl
     if rule.fading.weights is not None:
         return day_aged(total, rule.fading, at_ms)
     if rule.fading.half_life_ms is not None:
-        return total * 2.0 ** (-age_ms / rule.fading.half_life_ms)  # type: ignore[operator,no-any-return]
+        return total * 2.0 ** (-age_ms / rule.fading.half_life_ms)  # type: ignore[no-any-return]
     return total  # type: ignore[return-value]  # a float, by its rule
 
 

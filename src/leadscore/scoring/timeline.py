@@ -9,6 +9,7 @@ added up before they are bounded, where no clamp stands between them: else a gai
 look like a fall for ever.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
@@ -52,12 +53,12 @@ def first_exit(
     starts = {after_ms + 1, falls_from_ms}
     starts |= {flip for condition in model.conditions for flip in outlook.flips(condition.test)}
     ordered = sorted(start for start in starts if after_ms < start <= until_ms)
-    for start, end in zip(ordered, [*(start - 1 for start in ordered[1:]), until_ms], strict=True):
+    for start, after_end in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the lead's latest record
         if disqualifying_condition(outlook, model, start) is not None:
             return Exit(start, Cause.DISQUALIFIED)
         if start >= falls_from_ms:
             course = _Course(state, model, outlook, start)
-            below_ms = _first_below(course, threshold.exit - EPSILON, start, end)
+            below_ms = _first_below(course, threshold.exit - EPSILON, start, after_end - 1)
             if below_ms is not None:
                 return Exit(below_ms, Cause.TIME)
     return None
@@ -154,14 +155,25 @@ def _weight(age_ms: int, half_life_ms: float) -> float:
 
 
 def _least_day_aged(total: Total, fading: Fading, gains_ms: int, penalties_ms: int) -> float:
+    """A lower bound of points that age in days; the instants say how the interval ends for gains and for penalties."""
     if gains_ms // DAY_MS == penalties_ms // DAY_MS or not isinstance(total, dict):
         return day_aged(total, fading, gains_ms)
     gains = {day: points for day, points in total.items() if points > 0}
     penalties = {day: points for day, points in total.items() if points < 0}
-    if not fading.never_rises:
-        # Loose, but it becomes exact as intervals shrink to a day.
-        return sum(penalties.values()) if gains_ms > penalties_ms else float(sum(gains.values()))
-    return day_aged(gains, fading, gains_ms) + day_aged(penalties, fading, penalties_ms)
+    if fading.never_rises:
+        return day_aged(gains, fading, gains_ms) + day_aged(penalties, fading, penalties_ms)
+    first_day, last_day = sorted((gains_ms // DAY_MS, penalties_ms // DAY_MS))
+    choose, other = (min, max) if gains_ms > penalties_ms else (max, min)
+    least = sum(points * choose(_weights(fading, first_day - day, last_day - day)) for day, points in gains.items())
+    return least + sum(
+        points * other(_weights(fading, first_day - day, last_day - day)) for day, points in penalties.items()
+    )
+
+
+def _weights(fading: Fading, first_age: int, last_age: int) -> list[float]:
+    """Every weight between two ages in days."""
+    weights = fading.weights or ()
+    return [*weights[max(0, first_age) : max(0, last_age) + 1], *([0.0] if last_age >= len(weights) else [])]
 
 
 def _first_below(course: _Course, level: float, start_ms: int, end_ms: int) -> int | None:

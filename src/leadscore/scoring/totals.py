@@ -81,7 +81,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
                 day = (state.latest_record_ms - behind_ms) // DAY_MS
                 state.totals[index] = _added_by_day(state.totals[index], fading, state.latest_record_ms, day, points)
             elif fading.half_life_ms is not None and behind_ms:
-                state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)  # type: ignore[operator]
+                state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)
             else:
                 state.totals[index] += points  # type: ignore[operator]  # a float, by its rule
     state.rows = inserted(state.rows, at, grants)
@@ -101,7 +101,7 @@ def grant_of(state: LeadState, award: RuleAward) -> tuple[int, int]:
         state.totals.append(0.0)
     grant = (index, award.points)
     if grant in grants:
-        return index, grants.index(grant)  # type: ignore[arg-type]  # a named tuple is a tuple
+        return index, grants.index(grant)
     grants.append(Grant(*grant))
     return index, len(grants) - 1
 

@@ -1,0 +1,98 @@
+"""Time, put into the log: ticks for the leads that are due (design 2.5).
+
+The owner of a shard looks at its due leads every few seconds, once it has caught up with the log, and appends a tick to
+it. The fold of the tick decides; producing one twice is harmless. After a change of the model every lead in a threshold
+is looked at once, because the instants stored were computed under the old one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from leadscore.log.records import Tick, encode
+from leadscore.ops.config import Config
+from leadscore.pipeline.outbound import OutputRecord, hand_over
+from leadscore.pipeline.shard import Shard
+from leadscore.store.shard import Store
+
+TICK_LEADS = 500
+LONGEST_INTERVAL_S = 5.0
+_UNKNOWN_OFFSET = -1
+
+
+@dataclass(slots=True)
+class OwnedShard:
+    """A shard this worker owns, and what it is waiting for."""
+
+    shard: Shard
+    publish_from: int
+    """Crossings caused below are published already."""
+    tick_offset: int | None = None
+    """Where the last tick was appended; -1 while Kafka has not said where."""
+    review_cursor: int | None = None
+    """Where looking at every lead in a threshold, because the model changed, goes on."""
+
+    @property
+    def has_tick_under_way(self) -> bool:
+        """Whether a tick was appended and is not applied yet. It may come back before Kafka's answer where it is."""
+        return self.tick_offset is not None and not 0 <= self.tick_offset <= self.shard.offset
+
+
+class Ticker:
+    """Appends the ticks of the shards one worker owns."""
+
+    def __init__(self, config: Config, store: Store, producer: Producer, count: Callable[[], None]) -> None:
+        self._log_topic = config.log_topic
+        self._interval_s = min(LONGEST_INTERVAL_S, config.due_interval_ms / 4000)
+        self._store = store
+        self._producer = producer
+        self._count = count
+        self._looked_at_s = 0.0
+
+    def is_time(self, now_s: float) -> bool:
+        """Whether to look again; if so, this was the look."""
+        if now_s - self._looked_at_s < self._interval_s:
+            return False
+        self._looked_at_s = now_s
+        return True
+
+    def is_ready(self, owned: OwnedShard, consumer: Consumer) -> bool:
+        """Whether the shard has applied its ticks and everything else in its log."""
+        if owned.has_tick_under_way:
+            return False
+        partition = TopicPartition(self._log_topic, owned.shard.number)
+        try:
+            bounds = consumer.get_watermark_offsets(partition, cached=True)
+        except KafkaException:
+            return False
+        return 0 <= bounds[1] <= owned.shard.offset + 1
+
+    def tick(self, ready: Mapping[int, OwnedShard], until_ms: int) -> set[int]:
+        """Append a tick for the leads due at ``until_ms``; the shards that were found with a fence that is not ours."""
+        doubtful = set()
+        for number, look in self._store.look_at_due(list(ready), until_ms, TICK_LEADS).items():
+            owned = ready[number]
+            if look.fence != owned.shard.stored:
+                doubtful.add(number)
+            elif look.lead_ids:
+                self._append(owned, Tick(until_ms, look.lead_ids))
+            elif owned.review_cursor is not None:
+                self._review(owned, until_ms)
+        return doubtful
+
+    def _review(self, owned: OwnedShard, until_ms: int) -> None:
+        page = self._store.due_all(owned.shard.number, owned.review_cursor or 0)
+        owned.review_cursor = page.next_cursor
+        for first in range(0, len(page.lead_ids), TICK_LEADS):
+            self._append(owned, Tick(until_ms, page.lead_ids[first : first + TICK_LEADS]))
+
+    def _append(self, owned: OwnedShard, tick: Tick) -> None:
+        owned.tick_offset = _UNKNOWN_OFFSET
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            owned.tick_offset = message.offset() if error is None else None
+
+        record = OutputRecord(None, encode(tick), partition=owned.shard.number)
+        hand_over(self._producer, self._log_topic, record, on_delivery)
+        self._count()
