@@ -12,7 +12,7 @@ BENCH :=
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit nightly full bench bench-features bench-memory kafka redis wheel-check lock format clean help
+.PHONY: test demo lint types unit nightly mutants full bench bench-features bench-memory kafka redis wheel-check lock format clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers
 	$(PYTEST)
@@ -32,6 +32,9 @@ unit: $(VENV)/dev ## the tests that need no server
 
 nightly: $(VENV)/dev ## the random histories, ten thousand of each
 	$(PYTEST) tests/unit --hypothesis-profile nightly $(HOURS)
+
+mutants: $(VENV)/dev ## plant errors in the fold, one at a time, and show which test catches which
+	$(BIN)/python -m tests.mutants.run
 
 full: $(VENV)/dev ## the tests that take the full size
 	$(PYTEST) -m full $(HOURS)

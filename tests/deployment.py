@@ -28,7 +28,8 @@ from leadscore.log.records import Frame, LogRecord, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
-from leadscore.pipeline.publishing import Output, OutputRecord, avro_encoding, output_record
+from leadscore.pipeline.outbound import OutputRecord
+from leadscore.pipeline.publishing import Output, avro_encoding, output_record
 from leadscore.pipeline.shard import ModelOfVersion, Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.score import score_at
@@ -328,7 +329,7 @@ class Deployment:
     # --- how far it is ---
 
     def lag(self) -> int:
-        """Records that the groups have not committed: of the sources by the match group, of the log by the score group."""
+        """Records not committed: of the sources by the match group, of the log by the score group."""
         return self._lag(f"{self.name}-match", [*SOURCES, "commands"]) + self._lag(f"{self.name}-score", ["log"])
 
     def _lag(self, group: str, words: list[str]) -> int:
@@ -484,7 +485,7 @@ def assert_exact(deployment: Deployment, events: list[Event], settings: FoldSett
     """Nothing was lost and nothing counted twice.
 
     What is stored is the plain fold of the log, byte for byte; the scores are those of the events alone, whatever the
-    log says; and what is published are the crossings of that fold, each once or more with the same record, and no other.
+    log says; what is published are the crossings of that fold, each once or more with the same record, and no other.
     """
     assert_as_folded(deployment, {event.lead_id for event in events}, settings)
     stored = deployment.stored(sorted({event.lead_id for event in events}))

@@ -50,7 +50,7 @@ MODEL: Mapping[str, Any] = {
             "group": "webinar",
         },
     },
-    "thresholds": {"mql": {"enter": 40, "exit": 28, "cooldown": "14d"}, "hot": {"enter": 60, "exit": 45}},
+    "thresholds": {"mql": {"enter": 50, "exit": 36, "cooldown": "14d"}, "hot": {"enter": 65, "exit": 50}},
 }
 """Twelve rules with half-lives, three groups, two thresholds, ``where`` on half of the rules."""
 

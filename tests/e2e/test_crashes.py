@@ -57,13 +57,16 @@ def test_a_crash_after_any_step_loses_nothing_and_counts_nothing_twice(
 
 def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event]) -> None:
     """A steady stream, so that there is always something under way."""
-    worker.wait_for("shard_started")
     worker.expected_to_die = True
+
+    def has_begun() -> bool:
+        return bool(worker.said("shard_started")) or worker.process.poll() is not None
 
     def is_dead() -> bool:
         deployment.send_now(islice(waiting, 5))
         return worker.process.poll() is not None
 
+    wait_until(has_begun, 30, "the worker to begin")
     wait_until(is_dead, 30, "the worker to die")
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from leadscore.events.event import Event
 from leadscore.log.records import partition_of
+from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.fold import under_model_in_force
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import encode_state
 from tests.deployment import (
@@ -46,7 +49,7 @@ MODELS: dict[int, dict[str, Any]] = {
         },
         "thresholds": THRESHOLDS,
     },
-    # Reordered; ``brochure`` removed; ``blog`` added; ``pricing`` and ``no_show`` of other points; ``click`` fades faster.
+    # Reordered; ``brochure`` removed; ``blog`` added; ``pricing``, ``no_show`` re-weighted; ``click`` fades faster.
     4: {
         "model": "changing",
         "version": 4,
@@ -64,6 +67,8 @@ MODELS: dict[int, dict[str, Any]] = {
     },
 }
 QUIET_LEADS = [f"quiet-{number}" for number in range(8)]
+OTHER_LEADS = 200
+"""So many that each has fewer events than it remembers: then a model's change of decay is exact."""
 STEP_EVENTS = 10
 
 
@@ -72,7 +77,7 @@ class Load:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._waiting = iter(wandering_events("load", 4_000))
+        self._waiting = iter(wandering_events("load", 4_000, OTHER_LEADS))
         self.sent: list[Event] = []
 
     def send(self, events: Iterable[Event]) -> None:
@@ -96,9 +101,9 @@ def test_a_new_model_version_is_rolled_over_two_workers_under_load(deploy: Calla
     wait_until(lambda: {"ENTER"} == directions(deployment, QUIET_LEADS), 20, "the quiet leads to enter")
 
     deployment.use_model(MODELS[4])
-    replace(load, first, deployment)
+    change_worker(load, first, deployment)
     load.go_on_until(lambda: has_an_older_frame_after_a_newer(deployment), "frames of both versions")
-    replace(load, second, deployment)
+    change_worker(load, second, deployment)
     load.go_on_until(lambda: shards_with_version_4(deployment) == set(range(LOG_PARTITIONS)), "version 4 everywhere")
     wait_until(lambda: "LEAVE" in directions(deployment, QUIET_LEADS), 20, "a quiet lead to leave")
     deployment.wait_until_settled()
@@ -110,7 +115,7 @@ def test_a_new_model_version_is_rolled_over_two_workers_under_load(deploy: Calla
     assert_a_replay_gives_the_same(deployment, leads)
 
 
-def replace(load: Load, worker: WorkerProcess, deployment: Deployment) -> None:
+def change_worker(load: Load, worker: WorkerProcess, deployment: Deployment) -> None:
     """Stop a worker and start another, with the model in use now, while events go on coming."""
     worker.process.terminate()
     load.go_on_until(lambda: worker.process.poll() is not None, "the old worker to end")
@@ -159,9 +164,12 @@ def assert_awards_kept_their_points(deployment: Deployment, events: list[Event])
         version = matched_by.get(event.event_id)
         worth = 0.0 if version is None else sum(worth_now(event, version, at_ms))
         wanted[event.lead_id] = wanted.get(event.lead_id, 0.0) + worth
-    model = deployment.models[4]
-    states = deployment.stored(wanted)
-    found = {lead: score_at(state, model, at_ms).unclamped for lead, state in states.items() if state is not None}
+    context = FoldContext(deployment.models[4], None, deployment.models.__getitem__, at_ms, FoldSettings())
+    found = {
+        lead: score_at(under_model_in_force(state, context), context.model, at_ms).unclamped
+        for lead, state in deployment.stored(wanted).items()
+        if state is not None
+    }
     assert found == pytest.approx(wanted, abs=1e-9)
 
 
@@ -182,7 +190,8 @@ def assert_quiet_leads_left(deployment: Deployment) -> None:
     for partition, _, time_ms, record in deployment.log():
         if getattr(record, "model_version", 0) == 4:
             since_ms.setdefault(partition, time_ms)
-    leaves = [each for each in deployment.crossings() if each["lead_id"] in QUIET_LEADS and each["direction"] == "LEAVE"]
+    left = (crossing for crossing in deployment.crossings() if crossing["direction"] == "LEAVE")
+    leaves = [crossing for crossing in left if crossing["lead_id"] in QUIET_LEADS]
     assert sorted({leave["lead_id"] for leave in leaves}) == QUIET_LEADS
     for leave in leaves:
         assert (leave["cause"], leave["trigger"], leave["model_version"]) == ("TIME", None, 4)
@@ -211,8 +220,9 @@ def assert_a_replay_gives_the_same(deployment: Deployment, leads: set[str]) -> N
 
 
 def encoded_states(deployment: Deployment, leads: set[str]) -> dict[str, bytes]:
+    """But for when to look again: a new owner looks at every lead in a threshold, and says it anew."""
     states = deployment.stored(sorted(leads))
-    return {lead: encode_state(state) for lead, state in states.items() if state is not None}
+    return {lead: encode_state(replace(state, due_ms=None)) for lead, state in states.items() if state is not None}
 
 
 def test_the_same_version_with_other_content_and_an_older_version_are_refused(

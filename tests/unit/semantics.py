@@ -3,6 +3,8 @@
 Points do not fade unless a test says so, so that numbers can be computed in the head. Day 0 is a Thursday, at midnight.
 """
 
+from typing import Any
+
 import msgspec
 
 from leadscore.events.event import Event
@@ -34,7 +36,7 @@ def model_of(rules: Plain, **parts: object) -> Plain:
     return {"model": "m", "version": 1, "decay": "none", "rules": rules, **parts}
 
 
-def rule(points: float, event: str = "visit", **parts: object) -> Plain:
+def rule(points: float, event: str = "visit", **parts: Any) -> Plain:
     return {"event": event, "points": points, **parts}
 
 
@@ -98,12 +100,13 @@ class ShardOfOne:
 
     def apply(self, version: int, *events: Plain, log_day: float | None = None) -> list[Crossing]:
         """The log's time is that of each event, unless a day is given."""
-        made = []
+        made: list[Crossing] = []
         for event in events:
             award = self.award(version, event)
             assert award is not None, event
             log_time_ms = award.occurred_at_ms if log_day is None else at(log_day)
-            made += self._shard.fold(Frame(version, [SOURCE], [award]), self._offset, log_time_ms)
+            folded = self._shard.fold(Frame(version, [SOURCE], [award]), self._offset, log_time_ms)
+            made += [one for one in folded if isinstance(one, Crossing)]
             self._offset += 1
         return made
 

@@ -251,7 +251,7 @@ class FakeProducer:
     def as_producer(self) -> Producer:
         return cast("Producer", self)
 
-    def produce(self, _topic: str, **record: Any) -> None:
+    def produce(self, _topic: str, *_: object, **record: Any) -> None:
         self.crossing_ids.append(dict(record["headers"])["ce_id"])
         self._waiting.append(record["on_delivery"])
 

@@ -244,7 +244,7 @@ def test_erasing_one_lead_leaves_the_others() -> None:
 
 
 @pytest.mark.xfail(
-    reason="1.8: leads.apply_award takes an erase that occurred no later than the last one for its repetition, whatever its id"
+    reason="1.8: leads.apply_award ignores an erase that occurred no later than the last one, whatever its id"
 )
 def test_an_erase_deletes_what_came_before_it_even_if_a_later_one_came_first() -> None:
     told = simulated(

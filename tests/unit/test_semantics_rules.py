@@ -1,6 +1,7 @@
 """Design 1.3: what a rule awards, which events of it count, and how points fade."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ MQL = {"mql": {"enter": 50, "exit": 30}}
 HOUR = 1 / 24
 
 
-def one_rule(points: float = 10, **parts: object) -> Plain:
+def one_rule(points: float = 10, **parts: Any) -> Plain:
     return model_of({"visit": rule(points, **parts)})
 
 

@@ -43,7 +43,7 @@ def test_a_lead_that_is_in_does_not_enter_again() -> None:
 
 
 def test_only_a_record_that_raised_the_score_enters() -> None:
-    """The penalty fades, so the score passes ``enter``; what comes then without points does not enter, what has some does."""
+    """The penalty fades and the score passes ``enter``: then a record with points enters, and one without does not."""
     fading = {"visit": rule(60), "stop": rule(-40, "stop", decay={"half_life": "1d"}), "click": rule(0, "click")}
     before = visit("e2", 0), stop("e1", 0)
     assert score(mql(fading), 5, *before[::-1]) == 58.75
@@ -53,7 +53,7 @@ def test_only_a_record_that_raised_the_score_enters() -> None:
 
 
 def test_raised_compares_the_score_at_the_records_time_not_at_the_last_record() -> None:
-    """100 points on day 0, 50 on day 1, and 60 with the form: less than there once were, more than there were just now."""
+    """100 points on day 0, 50 on day 1, 60 with the form: fewer than there once were, more than there were just now."""
     model = mql({"visit": rule(100, decay={"half_life": "1d"}), "form": rule(10, "form", decay="none")})
     events = command("suspend", "c1", 0), visit("e1", 0), command("resume", "c2", 0, 1), act("form", "e2", 1)
     assert crossings(model, 1, *events) == [("ENTER", "EVENT", 1)]

@@ -1,4 +1,4 @@
-"""What a shard publishes of an erasure, and that an old tick is no accident. The rest of erasing is in the fold's tests."""
+"""What a shard publishes of an erasure, and in which order; and that a tick may come late."""
 
 from leadscore.events.event import Event
 from leadscore.log.records import Frame, LogRecord, Source, Tick

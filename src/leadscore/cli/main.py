@@ -46,10 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"leadscore {__version__}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
-        from importlib.util import find_spec
-
-        if find_spec(f"leadscore.cli.{name}") is None:
-            continue  # TEMPORARY
         import_module(f"leadscore.cli.{name}").add_parser(subparsers)
     return parser
 

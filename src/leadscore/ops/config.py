@@ -128,9 +128,10 @@ class Config:
         duration_ms("100ms", "1m"), "5s", "Longest wait for an answer of the schema registry."
     )
 
-    redis_url: str = _setting(url("redis", "rediss", "unix"), "redis://localhost:6379/0", "Address of Redis.")
+    redis_url: str = _setting(
+        url("redis", "rediss"), "redis://localhost:6379/0", "Address of Redis; of a Redis Cluster, any one node."
+    )
     redis_password: str | None = _optional(text(), "Password of Redis, where the URL has none.", secret=True)
-    redis_cluster: bool = _setting(switch(), "false", "Whether the address is one node of a Redis Cluster.")
     redis_prefix: str = _setting(
         pattern(r"[A-Za-z0-9._-]{1,32}", "up to 32 letters, digits, '.', '_' and '-'"),
         "leadscore",

@@ -120,7 +120,7 @@ def url(*schemes: str) -> Wanted[str]:
     def read(value: str) -> str:
         parts = urlsplit(value)
         _refuse_unless(value.isprintable() and parts.scheme in schemes)
-        _refuse_unless(bool(parts.hostname) if parts.scheme != "unix" else bool(parts.path))
+        _refuse_unless(bool(parts.hostname))
         _ = parts.port  # raises ValueError where it is no port
         return value
 

@@ -1,0 +1,316 @@
+"""The planted errors: what is wrong, in which file, the text there, and the text in its place."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One error; ``old`` stands exactly once in the file."""
+
+    wrong: str
+    file: str
+    old: str
+    new: str
+
+
+COMPILED = "model/compiled.py"
+COMPILE = "model/compile.py"
+CONDITIONS = "scoring/conditions.py"
+CROSSING = "scoring/crossing.py"
+DISQUALIFICATION = "scoring/disqualification.py"
+FOLD = "scoring/fold.py"
+LEADS = "scoring/leads.py"
+RECENT = "scoring/recent.py"
+SCORE = "scoring/score.py"
+THRESHOLDS = "scoring/thresholds.py"
+TIMELINE = "scoring/timeline.py"
+TOTALS = "scoring/totals.py"
+
+MUTANTS = (
+    # --- the seven of the issue
+    Mutant(
+        "wrong weight at a step's edge",
+        COMPILED,
+        "return self.weights[age_days] if age_days < len(self.weights) else 0.0",
+        "return self.weights[max(0, age_days - 1)] if age_days <= len(self.weights) else 0.0",
+    ),
+    Mutant(
+        "clamp on write",
+        TOTALS,
+        "    state.events += 1\n",
+        "    state.events += 1\n"
+        "    for index, total in enumerate(state.totals):\n"
+        "        rule = model.rules.get(state.rules[index])\n"
+        "        if rule is not None and not isinstance(total, dict):\n"
+        "            state.totals[index] = max(-rule.cap, min(rule.cap, total))\n",
+    ),
+    Mutant(
+        "limit by arrival",
+        TOTALS,
+        "            selective.append(index)\n",
+        "            same = [row for row in live_rows(state, index)"
+        " if _bucket(rule.selection, time_of(row)) == _bucket(rule.selection, time_of(at))]\n"
+        "            if rule.selection.limit_times and len(same) >= rule.selection.limit_times:\n"
+        "                return\n"
+        "            selective.append(index)\n",
+    ),
+    Mutant("newcomer punished", CONDITIONS, "since = [*guards, ", "since = [-NEVER, "),
+    Mutant(
+        "id from a counter",
+        THRESHOLDS,
+        "enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)",
+        "enter_id(context.model.name, award.lead_id, threshold.name, str(state.events))",
+    ),
+    Mutant(
+        "cooldown from the leave",
+        THRESHOLDS,
+        "put(state, msgspec.structs.replace(known, is_in=False, held=False))",
+        "put(state, msgspec.structs.replace(known, is_in=False, held=False, entered_ms=decision.at_ms))",
+    ),
+    Mutant(
+        "time entering: what time raised lets any record enter",
+        THRESHOLDS,
+        "raised = after.unclamped > before.unclamped + EPSILON",
+        "raised = True",
+    ),
+    Mutant(
+        "time entering: what time raised is taken for the record's",
+        FOLD,
+        "before = score_at(state, model, tau_ms)",
+        "before = score_at(state, model, latest_ms(state))",
+    ),
+    # --- events
+    Mutant("deduplication off", FOLD, "if hashed in state.rows and find(state.rows, hashed) >= 0:", "if False:"),
+    Mutant(
+        "late event dropped",
+        FOLD,
+        "    at = at_of(occurred_ms, hashed)\n",
+        "    at = at_of(occurred_ms, hashed)\n    if occurred_ms < state.latest_record_ms:\n"
+        "        return state, NO_CROSSINGS\n",
+    ),
+    Mutant(
+        "late event moves the latest time back",
+        FOLD,
+        "tau_ms = max(latest_ms(state), occurred_ms)",
+        "tau_ms = max(state.latest_record_ms, occurred_ms)",
+    ),
+    Mutant(
+        "equal times decided by arrival",
+        RECENT,
+        "if rows[-ROW:-1] < at:",
+        "if rows[-ROW:-9] <= at[:6]:",
+    ),
+    # --- rules
+    Mutant(
+        "half-life the wrong way round",
+        SCORE,
+        "return total * 2.0 ** (-age_ms / rule.fading.half_life_ms)",
+        "return total * 2.0 ** (age_ms / rule.fading.half_life_ms)",
+    ),
+    Mutant(
+        "late event's points not faded",
+        TOTALS,
+        "state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)",
+        "state.totals[index] += points",
+    ),
+    Mutant(
+        "burst's interval open",
+        TOTALS,
+        "<= selection.burst_within_ms:",
+        "< selection.burst_within_ms:",
+    ),
+    Mutant(
+        "limit before once_per",
+        TOTALS,
+        "        rows = _first_per_value(rows, values, set(settled.values))\n",
+        "        rows = _within_limit(rows, selection, dict(settled.buckets)) if selection.limit_times else rows\n"
+        "        rows = _first_per_value(rows, values, set(settled.values))\n",
+    ),
+    Mutant("week from Thursday", TOTALS, "(day + 3) // 7", "day // 7"),
+    Mutant(
+        "once_per by the latest",
+        TOTALS,
+        "        rows = _first_per_value(rows, values, set(settled.values))\n",
+        "        rows = _first_per_value(rows[::-1], values, set(settled.values))[::-1]\n",
+    ),
+    Mutant(
+        "what does not count qualifies",
+        THRESHOLDS,
+        "rows = counted_rows(state, rule, live_rows(state, state.rules.index(given.rule_id)))",
+        "rows = live_rows(state, state.rules.index(given.rule_id))",
+    ),
+    Mutant(
+        "requalify lifts what has its own time",
+        DISQUALIFICATION,
+        "requalified_ms > latest[0]",
+        "requalified_ms >= latest[0]",
+    ),
+    # --- conditions
+    Mutant(
+        "count's window closed at its start",
+        CONDITIONS,
+        "return at_ms < self._turn(test)",
+        "return at_ms <= self._turn(test)",
+    ),
+    Mutant("quiet a moment too early", CONDITIONS, "test.within_ms + 1", "test.within_ms"),
+    Mutant(
+        "adjustment is a first event",
+        CONDITIONS,
+        "if ADJUST_RULE_ID in state.rules:",
+        "if False:",
+    ),
+    Mutant(
+        "disqualified by time named TIME",
+        TIMELINE,
+        "return Exit(start, Cause.DISQUALIFIED)",
+        "return Exit(start, Cause.TIME)",
+    ),
+    # --- fit
+    Mutant("attribute's first value wins", TOTALS, "known.at < value.at", "known.at > value.at"),
+    # --- thresholds
+    Mutant(
+        "leave's id drawn",
+        CROSSING,
+        'return uuid5(entered, "leave")',
+        'return __import__("uuid").uuid4()',
+    ),
+    Mutant(
+        "held forgotten",
+        THRESHOLDS,
+        "held = decision.cause is Cause.INSTANT and score <= threshold.exit + EPSILON",
+        "held = False",
+    ),
+    Mutant(
+        "hold never ends by a record",
+        THRESHOLDS,
+        "if after.value > threshold.exit + EPSILON:",
+        "if False:",
+    ),
+    Mutant(
+        "gates ignored: engagement and fit",
+        THRESHOLDS,
+        "if score.engagement < threshold.require_engagement - EPSILON or score.fit < threshold.require_fit - EPSILON:",
+        "if False:",
+    ),
+    Mutant(
+        "gates ignored: grade",
+        THRESHOLDS,
+        "return threshold.require_grade is None or ",
+        "return True or ",
+    ),
+    Mutant(
+        "cooldown not over at its end",
+        THRESHOLDS,
+        "at_ms < known.entered_ms + threshold.cooldown_ms",
+        "at_ms <= known.entered_ms + threshold.cooldown_ms",
+    ),
+    Mutant(
+        "leaves at exit, not below it",
+        THRESHOLDS,
+        "elif after.value < threshold.exit - EPSILON:",
+        "elif after.value <= threshold.exit:",
+    ),
+    Mutant(
+        "enters above enter, not at it",
+        THRESHOLDS,
+        "if score.value < threshold.enter - EPSILON:",
+        "if score.value <= threshold.enter:",
+    ),
+    Mutant(
+        "leave by time dated when noticed",
+        THRESHOLDS,
+        "decision = Decision(gone.at_ms, gone.cause, None, None)",
+        "decision = Decision(until_ms, gone.cause, None, None)",
+    ),
+    Mutant(
+        "leave by time does not move the latest time",
+        THRESHOLDS,
+        "flags_of(state).left_ms = max(gone.at_ms for gone, _, _ in found)",
+        "pass",
+    ),
+    Mutant(
+        "lowest threshold left first",
+        COMPILED,
+        "key=lambda threshold: (-threshold.exit, threshold.name)",
+        "key=lambda threshold: (threshold.exit, threshold.name)",
+    ),
+    Mutant(
+        "disqualified may enter",
+        THRESHOLDS,
+        "if reason is not None or is_suspended(state):",
+        "if is_suspended(state):",
+    ),
+    # --- commands
+    Mutant(
+        "suspended enters",
+        THRESHOLDS,
+        "if reason is not None or is_suspended(state):",
+        "if reason is not None:",
+    ),
+    Mutant(
+        "suspension by arrival",
+        FOLD,
+        "if flags.suspension is None or flags.suspension[0] < at:",
+        "if True:",
+    ),
+    Mutant(
+        "reset spares what is at its instant",
+        TOTALS,
+        'first_live = at_of(reset_ms + 1, b"")',
+        'first_live = at_of(reset_ms, b"")',
+    ),
+    Mutant(
+        "what comes after a reset for its instant counts",
+        TOTALS,
+        "time_of(at) > state.flags.reset_ms",
+        "time_of(at) >= state.flags.reset_ms",
+    ),
+    Mutant(
+        "reset lifts a disqualification",
+        DISQUALIFICATION,
+        "flags = state.flags\n",
+        "flags = state.flags\n    if flags is not None and flags.reset_ms is not None:\n        return None\n",
+    ),
+    Mutant(
+        "retraction not remembered",
+        FOLD,
+        "_remember_retraction(flags.retracted, target, occurred_ms, context.settings.recent_events)",
+        "pass",
+    ),
+    Mutant(
+        "erased lead comes back by what has the erase's time",
+        LEADS,
+        "award.occurred_at_ms <= known.erased_ms",
+        "award.occurred_at_ms < known.erased_ms",
+    ),
+    # --- state
+    Mutant(
+        "never forgotten",
+        FOLD,
+        "> model.forget_after_ms and _is_worthless(state, context):",
+        "> model.forget_after_ms and False:",
+    ),
+    Mutant(
+        "forgotten by age alone",
+        FOLD,
+        "> model.forget_after_ms and _is_worthless(state, context):",
+        "> model.forget_after_ms:",
+    ),
+    Mutant(
+        "forgotten while in a threshold",
+        FOLD,
+        "if any(known.is_in for known in state.thresholds) or is_suspended(state):\n        return False",
+        "if is_suspended(state):\n        return False",
+    ),
+    Mutant(
+        "limit forgets what fell out of the recent events",
+        TOTALS,
+        "settled.buckets[oldest] = settled.buckets.get(oldest, 0) + 1",
+        "pass",
+    ),
+    Mutant(
+        "first event to arrive falls out, not the earliest",
+        TOTALS,
+        "    end = end_of_event(state.rows, 0)\n",
+        "    state.rows = state.rows[-ROW:] + state.rows[:-ROW]\n    end = end_of_event(state.rows, 0)\n",
+    ),
+)
