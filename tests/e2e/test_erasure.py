@@ -170,10 +170,12 @@ def traces_in_redis(deployment: Deployment, lead_id: str) -> list[bytes]:
 def contents(client: "redis.Redis", key: bytes) -> bytes:
     """Everything under a key; its bytes are stored as they are, nothing compressed."""
     kind = client.type(key)
-    if kind == b"none":  # expired or erased just now
-        return b""
-    read = {b"string": client.get, b"hash": client.hgetall, b"zset": lambda key: client.zrange(key, 0, -1)}
-    return repr(read[kind](key)).encode()
+    if kind == b"hash":
+        return repr(client.hgetall(key)).encode()
+    if kind == b"zset":
+        return repr(client.zrange(key, 0, -1)).encode()
+    assert kind in {b"string", b"none"}, kind
+    return repr(client.get(key)).encode()
 
 
 def wait_until_forgotten(deployment: Deployment, lead_id: str) -> None:

@@ -43,7 +43,6 @@ from tests.unit.fake_store import FakeStore
 from tests.unit.stored_events import SHARDS
 
 LOG_TOPIC, LOG_ID = "leadscore.awards", "log-1"
-MINUTE_MS = 60_000
 
 
 def at(days: float) -> int:
@@ -265,7 +264,7 @@ class FakeProducer:
 
 
 class Scoring:
-    """A real score stage on a fake log, a fake store and a fake producer; ``turn`` lets a minute pass."""
+    """A real score stage on a fake log, a fake store and a fake producer; time passes with each ``turn``."""
 
     def __init__(self, store: FakeStore, records: list[LogRecord]) -> None:
         self.log, self.producer, self.metrics = FakeLog(records), FakeProducer(), Metrics("1.0", [])
@@ -282,8 +281,8 @@ class Scoring:
         self._stage = ScoreStage(parts, self.log.as_consumer, Commits(0.0))
         self._now_s = 0.0
 
-    def turn(self) -> None:
-        self._now_s += 60
+    def turn(self, passes_s: float = 60.0) -> None:
+        self._now_s += passes_s
         self._stage.step(self._now_s, 0.0, None)
 
     @property
@@ -355,8 +354,8 @@ def test_a_conflict_of_two_writers_is_said_each_time_and_nothing_is_added_twice(
     store.other = Owner(store, PAGES, log)
     scoring = Scoring(store, log)
     with caplog.at_level(logging.WARNING):
-        for _ in range(12):
-            scoring.turn()
+        for _ in range(9):
+            scoring.turn(0.5)  # too short for a look at due leads, which would notice the other fence, too
     assert [record.getMessage() for record in caplog.records].count("fence_changed") == 3
     assert stored_explanation(store, PAGES, at(0)).score == 40
     assert (scoring.log.committed_offset, len(scoring.producer.crossing_ids)) == (4, 1)

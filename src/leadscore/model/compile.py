@@ -103,9 +103,9 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
 
 def _rules(definition: ModelDefinition, conditions: tuple[CompiledCondition, ...]) -> dict[int, CompiledRule]:
     """By id; ``adjust`` is a rule of its own with the model's default decay."""
-    watched = frozenset[int]().union(*(_watched(condition.test) for condition in conditions))
-    rules = {stable_id(name): _rule(name, rule, definition, watched) for name, rule in definition.rules.items()}
-    rules[ADJUST_RULE_ID] = _rule(ADJUST, Rule(event=ADJUST, points=0), definition, watched)
+    lowering = frozenset[int]().union(*(_lowering(condition) for condition in conditions))
+    rules = {stable_id(name): _rule(name, rule, definition, lowering) for name, rule in definition.rules.items()}
+    rules[ADJUST_RULE_ID] = _rule(ADJUST, Rule(event=ADJUST, points=0), definition, lowering)
     return rules
 
 
@@ -148,7 +148,7 @@ def fading_of(decay: DecayChoice) -> Fading:
     return Fading(weights=weights, never_rises=list(weights) == sorted(weights, reverse=True))
 
 
-def _rule(name: str, rule: Rule, definition: ModelDefinition, watched: frozenset[int]) -> CompiledRule:
+def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozenset[int]) -> CompiledRule:
     group = list(definition.groups).index(rule.group) if rule.group else NO_GROUP
     group_decay = definition.groups[rule.group].decay if rule.group else None
     selection = _selection(rule)
@@ -161,7 +161,7 @@ def _rule(name: str, rule: Rule, definition: ModelDefinition, watched: frozenset
         selection=selection,
         qualifies=stable_id(rule.qualifies) if rule.qualifies else None,
         disqualifies=rule.disqualifies,
-        only_raises=selection is None and stable_id(name) not in watched and rule.disqualifies is None,
+        only_raises=(rule.exclude_burst is None and rule.disqualifies is None and stable_id(name) not in lowering),
     )
 
 
@@ -193,10 +193,24 @@ def _condition_test(when: When) -> ConditionTest:
     return Combined("any", tuple(_condition_test(part) for part in when.any or []))
 
 
-def _watched(test: ConditionTest) -> frozenset[int]:
+def _lowering(condition: CompiledCondition) -> frozenset[int]:
+    """Rules of which one more event, the latest, may lower the score or disqualify through this condition."""
+    unwanted = frozenset[int]()
+    if condition.points > 0:
+        unwanted |= _moved(condition.test, towards_true=False)
+    if condition.points < 0 or condition.disqualifies is not None:
+        unwanted |= _moved(condition.test, towards_true=True)
+    return unwanted
+
+
+def _moved(test: ConditionTest, *, towards_true: bool) -> frozenset[int]:
+    """Rules of which one more event, the latest, may move the test that way: counts grow, silences end."""
     if isinstance(test, Combined):
-        return frozenset[int]().union(*(_watched(part) for part in test.parts))
-    return frozenset() if isinstance(test, AttributeFlag) else test.rule_ids
+        towards_true = towards_true != (test.how == "not")
+        return frozenset[int]().union(*(_moved(part, towards_true=towards_true) for part in test.parts))
+    if isinstance(test, AttributeFlag) or towards_true != isinstance(test, CountTest):
+        return frozenset()
+    return test.rule_ids
 
 
 def _attributes(definition: ModelDefinition) -> dict[int, CompiledAttribute]:

@@ -52,7 +52,7 @@ class CompiledRule:
     qualifies: int | None
     disqualifies: str | None
     only_raises: bool
-    """Whether an event that comes last can only raise the score: no selection, watched by no condition."""
+    """Whether an event that comes last can only raise the score, now and later (if its points are not negative)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,8 @@ def latest_seen(rule_ids: frozenset[int], state: LeadState, model: CompiledModel
     if rule_ids.isdisjoint(state.rules):
         return []
     indexes = {index for index, rule_id in enumerate(state.rules) if rule_id in rule_ids and rule_id in model.rules}
-    if any(_has_bursts(model, state.rules[index]) for index in indexes) or state.flags is not None:
+    has_reset = state.flags is not None and state.flags.reset_ms is not None
+    if has_reset or any(_has_bursts(model, state.rules[index]) for index in indexes):
         return sorted(_seen(indexes, state, model), reverse=True)[:most]
     rows = state.rows
     grants = {number for number, grant in enumerate(state.grants) if grant.rule in indexes}

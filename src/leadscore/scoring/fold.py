@@ -44,7 +44,9 @@ def fold_award(
     A duplicate, or an event retracted before it came, changes nothing.
     """
     model, occurred_ms = context.model, award.occurred_at_ms
-    if state is not None and _needs_a_look(state, context):
+    if state is not None and (
+        state.model_version != model.version or context.log_time_ms - state.latest_record_ms > model.forget_after_ms
+    ):
         state = remembered(state, context)
     if state is None:
         state = new_state(model.version, occurred_ms)
@@ -58,6 +60,7 @@ def fold_award(
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
     crossings: list[Crossing] = []
+    only_raises = _only_raises(state, award, tau_ms, model)
     if state.due_ms is not None and state.due_ms < tau_ms:
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
     before = score_at(state, model, tau_ms)
@@ -65,9 +68,24 @@ def fold_award(
     after = score_at(state, model, tau_ms)
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
     decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value)
-    crossings += cross(state, award, (before, after), decision, context)
-    state.due_ms = due_ms(state, model, tau_ms)
+    crossed = cross(state, award, (before, after), decision, context)
+    crossings += crossed
+    if only_raises:  # the instant known is early enough; only what was entered just now may be left before it
+        exits_ms = [crossing.projected_exit_at_ms for crossing in crossed] + [state.due_ms]
+        state.due_ms = min((at_ms for at_ms in exits_ms if at_ms is not None), default=None)
+    else:
+        state.due_ms = due_ms(state, model, tau_ms)
     return state, crossings
+
+
+def _only_raises(state: LeadState, award: Award, tau_ms: int, model: CompiledModel) -> bool:
+    """Whether the record can neither take the lead out of a threshold nor bring forward when time will."""
+    if award.occurred_at_ms <= state.latest_record_ms or award.attributes or award.target is not None:
+        return False
+    if (state.due_ms is not None and state.due_ms <= tau_ms) or any(known.held for known in state.thresholds):
+        return False
+    rules = [(model.rules.get(given.rule_id), given.points) for given in award.rules]
+    return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
 
 
 def _may_cross(  # noqa: C901  # one flat function: every record pays for it
@@ -82,8 +100,7 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
     """
     if award.attributes or award.target is not None or not award.rules:
         return bool(model.thresholds)
-    only_raises, points = award.occurred_at_ms >= state.latest_record_ms, model.most_besides_rules
-    rules = model.rules
+    rules, points = model.rules, model.most_besides_rules
     for given in award.rules:
         rule = rules.get(given.rule_id)
         if rule is None:
@@ -92,11 +109,8 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
             return True
         if given.points > 0:
             points += given.points
-        only_raises = only_raises and rule.only_raises and given.points >= 0
     if state.thresholds:
-        if any(known.held or (known.is_in and not only_raises) for known in state.thresholds):
-            return True
-        if state.due_ms is not None and state.due_ms <= tau_ms:
+        if any(known.is_in for known in state.thresholds) and not _only_raises(state, award, tau_ms, model):
             return True
         if all(known.is_in for known in state.thresholds) and len(state.thresholds) == len(model.thresholds):
             return False
@@ -155,12 +169,6 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
     points = [rule_points(rule, total, age_ms, at_ms) for rule, total in rules if rule is not None]
     points += known_attribute_points(state, model).values()
     return all(abs(worth) < FORGOTTEN_BELOW_POINTS for worth in points) and disqualified(state, model, at_ms) is None
-
-
-def _needs_a_look(state: LeadState, context: FoldContext) -> bool:
-    """Whether the lead is of another model version, or may be forgotten."""
-    model = context.model
-    return state.model_version != model.version or context.log_time_ms - state.latest_record_ms > model.forget_after_ms
 
 
 def _is_acceptable(state: LeadState, hashed: bytes, context: FoldContext) -> bool:

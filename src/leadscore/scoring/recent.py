@@ -42,7 +42,10 @@ def find(rows: bytes, event_hash: bytes) -> int:
 
 def inserted(rows: bytes, at: bytes, grants: Iterable[int]) -> bytes:
     """The rows with one event more."""
-    new = b"".join([at + _LAST_BYTE[grant] for grant in grants]) or at + _LAST_BYTE[NO_GRANT]
+    new = b""
+    for grant in grants:
+        new += at + _LAST_BYTE[grant]
+    new = new or at + _LAST_BYTE[NO_GRANT]
     if rows[-ROW:-1] < at:
         return rows + new
     place = bisect_left(range(len(rows) // ROW), at, key=lambda i: rows[i * ROW : i * ROW + AT]) * ROW

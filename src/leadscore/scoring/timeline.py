@@ -10,6 +10,7 @@ look like a fall for ever.
 """
 
 from itertools import pairwise
+from math import log
 from typing import NamedTuple
 
 from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
@@ -95,6 +96,15 @@ class _Sum:
         else:  # within its cap now, so from now on
             self.values[half_life_ms] = self.values.get(half_life_ms, 0.0) + total
 
+    @property
+    def only_falls(self) -> bool:
+        """Whether nothing in it is a penalty that fades."""
+        return (
+            all(value >= 0 for value in self.values.values())
+            and all(value >= 0 for value, _, _ in self.capped)
+            and all(fading.never_rises and _has_no_penalty(total) for total, fading, _ in self.days)
+        )
+
     def least(self, gains: tuple[int, int], penalties: tuple[int, int]) -> float:
         """A lower bound; ``gains`` and ``penalties`` are the (age since the latest record, instant) of each."""
         points = self.constant
@@ -124,6 +134,11 @@ class _Course:
             if condition.points and outlook.holds(condition.test, start_ms):
                 sums[condition.group].constant += condition.points
         sums[NO_GROUP].constant += model.fit_without_values if state.flags is None else fit_of(state, model)
+
+    @property
+    def only_falls(self) -> bool:
+        """Whether nothing in it is a penalty that fades: then the score never rises."""
+        return all(each.only_falls for each in (*self._groups, self._free))
 
     def score(self, at_ms: int) -> float:
         """The score at an instant."""
@@ -170,6 +185,10 @@ def _least_day_aged(total: Total, fading: Fading, gains_ms: int, penalties_ms: i
     )
 
 
+def _has_no_penalty(total: Total) -> bool:
+    return not isinstance(total, dict) or all(points >= 0 for points in total.values())
+
+
 def _weights(fading: Fading, first_age: int, last_age: int) -> list[float]:
     """Every weight between two ages in days."""
     weights = fading.weights or ()
@@ -184,12 +203,38 @@ def _first_below(course: _Course, level: float, start_ms: int, end_ms: int) -> i
         return _first_below_ahead(course, level, start_ms)
     if start_ms == end_ms or course.least(start_ms, end_ms) >= level:
         return None
+    if course.only_falls:
+        return _falls_below(course, level, start_ms, end_ms)
     middle_ms = (start_ms + end_ms) // 2
     if start_ms < middle_ms:
         found_ms = _first_below(course, level, start_ms, middle_ms)
         if found_ms is not None:
             return found_ms
     return _first_below(course, level, middle_ms + 1, end_ms)
+
+
+def _falls_below(course: _Course, level: float, above_ms: int, below_ms: int) -> int:
+    """The same where the score only falls, from not below the level at ``above_ms`` to below it at ``below_ms``.
+
+    Between the two it is taken for one exponential, which it often is: a few steps, where halving takes thirty. Every
+    other step halves, so that steps and plateaus of the score cost no more than that.
+    """
+    above, below = course.score(above_ms), course.score(below_ms)
+    halves = False
+    while below_ms - above_ms > 1:
+        middle_ms = (above_ms + below_ms) // 2
+        if not halves and below > 0 and above > level > 0:
+            share = log(above / level) / log(above / below)
+            guess_ms = above_ms + round((below_ms - above_ms) * share)
+            middle_ms = min(max(guess_ms, above_ms + 1), below_ms - 1)
+        score = course.score(middle_ms)
+        far_ms = below_ms - above_ms
+        if score < level:
+            below_ms, below = middle_ms, score
+        else:
+            above_ms, above = middle_ms, score
+        halves = not halves and 2 * (below_ms - above_ms) > far_ms
+    return below_ms
 
 
 def _first_below_ahead(course: _Course, level: float, start_ms: int) -> int | None:

@@ -61,8 +61,9 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
     """Add an event that is not there yet; the latest record has been advanced to it already."""
     if len(state.grants) + len(awards) > MAX_GRANTS:
         _drop_unused_grants(state)
-    behind_ms = state.latest_record_ms - time_of(at)
-    is_live = state.flags is None or state.flags.reset_ms is None or time_of(at) > state.flags.reset_ms
+    time_ms = time_of(at)
+    behind_ms = state.latest_record_ms - time_ms
+    is_live = state.flags is None or state.flags.reset_ms is None or time_ms > state.flags.reset_ms
     grants: list[int] = []
     selective: list[int] = []
     for award in awards:
@@ -78,7 +79,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
         elif is_live:
             fading, points = rule.fading, award.points
             if fading.weights is not None:
-                day = (state.latest_record_ms - behind_ms) // DAY_MS
+                day = time_ms // DAY_MS
                 state.totals[index] = _added_by_day(state.totals[index], fading, state.latest_record_ms, day, points)
             elif fading.half_life_ms is not None and behind_ms:
                 state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)
@@ -205,6 +206,8 @@ def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> l
     if selection is None or not selection.burst_at_least or not rows:
         return rows
     before = _settled(state, rule.rule_id).burst_ms
+    if len(before) + len(rows) < selection.burst_at_least:
+        return rows
     times = sorted([(time_ms, b"") for time_ms in before] + [(time_of(row), row) for row in rows])
     in_burst: set[bytes] = set()
     last = selection.burst_at_least - 1
