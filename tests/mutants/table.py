@@ -261,8 +261,8 @@ MUTANTS = (
     Mutant(
         "what comes after a reset for its instant counts",
         TOTALS,
-        "time_of(at) > state.flags.reset_ms",
-        "time_of(at) >= state.flags.reset_ms",
+        "is_live = ",
+        "is_live = (state.flags is not None and state.flags.reset_ms == time_of(at)) or ",
     ),
     Mutant(
         "reset lifts a disqualification",

@@ -33,6 +33,9 @@ MAY_IMPORT = {
 VAGUE_WORDS = {"base", "common", "handler", "handlers", "helper", "helpers", "manager", "service", "util", "utils"}
 LONGEST_FILE = 400
 LONGER_FILES = {
+    "tests/deployment.py",  # one deployment on real servers: its topics, processes, outputs and state
+    "tests/unit/test_oracle.py",  # the hand-computed cases of the oracle, section by section
+    "tests/unit/test_other_products_bugs.py",  # one list of other products' bugs, in the order of its source
     "tests/oracle.py",  # the second opinion on all of scoring, read from top to bottom next to the design
     "tests/servers.py",  # one module for all servers, wanted by its users: tests, make kafka, make redis
 }

@@ -3,13 +3,12 @@
 from itertools import permutations
 
 import msgspec
-import pytest
 
 from leadscore.model.definition import ModelDefinition
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.simulation import simulate
 from tests.oracle import DAY_MS, Entry, Plain
-from tests.simulated import event_of, simulated
+from tests.simulated import event_of
 from tests.unit.semantics import (
     act,
     at,
@@ -241,19 +240,3 @@ def simulated_with(settings: FoldSettings, log: list[Entry]) -> list[float]:
 def test_erasing_one_lead_leaves_the_others() -> None:
     told = run(TEN, 9, visit("e1"), visit("e2") | {"lead_id": "L2"}, command("erase", "c1", 1))
     assert [(one.lead_id, one.score) for one in told.scores] == [("L2", 10)]
-
-
-@pytest.mark.xfail(
-    reason="1.8: leads.apply_award ignores an erase that occurred no later than the last one, whatever its id"
-)
-def test_an_erase_deletes_what_came_before_it_even_if_a_later_one_came_first() -> None:
-    told = simulated(
-        TEN,
-        [
-            Entry(command("erase", "c2", 5), at(5)),
-            Entry(visit("e1", 6), at(6)),
-            Entry(command("erase", "c1", 4), at(7)),
-        ],
-        at(9),
-    )
-    assert told.scores == []

@@ -186,9 +186,6 @@ def test_a_disqualification_by_time_is_dated_at_its_first_instant() -> None:
     assert enter.projected_exit_at_ms == leave.occurred_at_ms
 
 
-@pytest.mark.xfail(
-    reason="1.4, 1.7: fold._may_cross passes over an unwatched event, though quiet counts from the first of any kind"
-)
 def test_the_first_event_of_a_lead_that_entered_by_a_command_starts_the_time_of_quiet() -> None:
     rules = {"visit": rule(10), "click": rule(0, "click")}
     model = model_with(quiet("7d", "click"), rules, points=-40) | {"thresholds": MQL}

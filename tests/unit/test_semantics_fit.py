@@ -137,7 +137,6 @@ def test_an_explanation_lists_every_adjustment_a_clamp_made_and_adds_up() -> Non
     assert sum(part.points for part in told.parts) + sum(one.points for one in told.adjustments) == told.score == 100
 
 
-@pytest.mark.xfail(reason="1.6: explanation._attribute_parts leaves the latest event out")
 def test_an_explanation_says_when_an_attribute_was_set() -> None:
     told = line(fit_model(), 9, profile("e1", 0, role="cto"), profile("e2", 3, role="ceo")).explanation
     (role,) = told.parts

@@ -374,7 +374,6 @@ ROLE: Plain = {"attributes": {"role": [{"in": ["ceo"], "points": 15}]}}
     pytest.param(
         fading_model(conditions={"silent": SILENT}),
         visit("e1", 0),
-        marks=pytest.mark.xfail(reason="1.9: shard.ttl_ms knows nothing of conditions that disqualify"),
     ),
 ])  # fmt: skip
 def test_a_lead_that_the_fold_never_forgets_stays_in_redis(model: Plain, event: Plain) -> None:

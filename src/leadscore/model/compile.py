@@ -90,6 +90,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
         thresholds=_thresholds(definition),
         disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
+        has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_low), fit_high) + 0.0,
         most_besides_rules=_most_besides_rules(definition),
         lowest_enter=_lowest_enter(definition),

@@ -155,6 +155,7 @@ class CompiledModel:
     thresholds: tuple[CompiledThreshold, ...]
     disqualifying: frozenset[int]
     """Rules whose events disqualify."""
+    has_disqualifying_conditions: bool
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""
     most_besides_rules: float

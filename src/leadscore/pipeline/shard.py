@@ -12,11 +12,12 @@ import msgspec
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.publishing import ErasedLead, Output
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import Erasure, apply_award, lead_hash
-from leadscore.scoring.state import DAY_MS, LeadState, decode_state, encode_state
-from leadscore.scoring.timeline import FAR_MS
+from leadscore.scoring.state import DAY_MS, LeadState, decode_state, encode_state, latest_ms
+from leadscore.scoring.timeline import FAR_MS, disqualifying_condition
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadWrite, ShardWrite
@@ -257,4 +258,8 @@ def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
         total and rule_id in model.lasting for rule_id, total in zip(state.rules, state.totals, strict=True)
     ):
         return None
-    return int(model.forget_after_ms + model.fades_within_ms) + LATE_WORKER_MS
+    kept_ms = int(model.forget_after_ms + model.fades_within_ms) + LATE_WORKER_MS
+    if model.has_disqualifying_conditions:
+        outlook, then_ms = Outlook(state, model), latest_ms(state) + kept_ms
+        return None if disqualifying_condition(outlook, model, then_ms) is not None else kept_ms
+    return kept_ms

@@ -4,7 +4,7 @@ import msgspec
 
 from leadscore.log.records import stable_id
 from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule
-from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.crossing import Reason
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
@@ -104,6 +104,7 @@ def _condition_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list
 
 
 def _attribute_parts(state: LeadState, model: CompiledModel) -> list[Part]:
+    current = current_attributes(state.flags) if state.flags is not None else {}
     return [
         Part(
             part="attribute",
@@ -112,7 +113,7 @@ def _attribute_parts(state: LeadState, model: CompiledModel) -> list[Part]:
             points=points,
             granted=points,
             count=1,
-            latest_event_ms=None,
+            latest_event_ms=time_of(current[attribute_id].at) if attribute_id in current else None,
         )
         for attribute_id, points in attribute_points(state, model)
         if points

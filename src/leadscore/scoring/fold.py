@@ -23,6 +23,7 @@ Nothing here reads a clock, an environment or a random number: a replay of the l
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import event_hash
+from leadscore.scoring.conditions import first_event_ms
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
@@ -84,6 +85,8 @@ def _only_raises(state: LeadState, award: Award, tau_ms: int, model: CompiledMod
         return False
     if (state.due_ms is not None and state.due_ms <= tau_ms) or any(known.held for known in state.thresholds):
         return False
+    if model.conditions and first_event_ms(state) is None:
+        return False  # the first event starts the time of ``quiet``
     rules = [(model.rules.get(given.rule_id), given.points) for given in award.rules]
     return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
 
