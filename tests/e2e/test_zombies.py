@@ -3,11 +3,13 @@
 import socket
 import socketserver
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from threading import Event as Flag
 from threading import Thread
 
 import pytest
 
+from leadscore.events.event import Event
 from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
@@ -16,6 +18,7 @@ from tests.deployment import (
     Deployment,
     WorkerProcess,
     assert_exact,
+    now_ms,
     wandering_events,
 )
 from tests.servers import RedisServer, wait_until
@@ -25,17 +28,19 @@ pytestmark = pytest.mark.lasting_leads
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2", "LEADSCORE_COMMIT_INTERVAL": "0s"}
 CHUNK_BYTES = 65_536
+DAY_MS = 86_400_000
+WRITE, READ = b"EVAL", b"MGET"
 
 
 class SlowWay(socketserver.ThreadingTCPServer):
-    """A way to Redis on which writes can be held up and arrive late."""
+    """A way to Redis on which the first call of a command can be held up; it arrives when it is let go."""
 
     daemon_threads = True
 
     def __init__(self, redis: RedisServer) -> None:
         host, _, port = redis.url.removeprefix("redis://").partition("/")[0].rpartition(":")
         self.target = (host, int(port))
-        self.hold = Flag()
+        self.command = b""
         self.is_holding = Flag()
         self.let_go = Flag()
         super().__init__(("127.0.0.1", 0), _Traveller)
@@ -52,7 +57,7 @@ class _Traveller(socketserver.BaseRequestHandler):
         with socket.create_connection(self.server.target) as redis:
             Thread(target=_carry, args=(redis, self.request), daemon=True).start()
             while chunk := self.request.recv(CHUNK_BYTES):
-                if b"EVAL" in chunk and self.server.hold.is_set():
+                if self.server.command and self.server.command in chunk:
                     self.server.is_holding.set()
                     self.server.let_go.wait()
                 redis.sendall(chunk)
@@ -67,12 +72,17 @@ def _carry(source: socket.socket, target: socket.socket) -> None:
 
 
 @pytest.fixture
-def slow_way(redis_server: RedisServer) -> Iterator[SlowWay]:
-    with SlowWay(redis_server) as way:
-        Thread(target=way.serve_forever, args=(0.05,), daemon=True).start()
-        yield way
-        way.let_go.set()
-        way.shutdown()
+def new_slow_way(redis_server: RedisServer) -> Iterator[Callable[[], SlowWay]]:
+    with ExitStack() as ending:
+
+        def make() -> SlowWay:
+            way = ending.enter_context(SlowWay(redis_server))
+            Thread(target=way.serve_forever, args=(0.05,), daemon=True).start()
+            ending.callback(way.shutdown)
+            ending.callback(way.let_go.set)
+            return way
+
+        yield make
 
 
 def has_every_shard(worker: WorkerProcess) -> bool:
@@ -80,24 +90,25 @@ def has_every_shard(worker: WorkerProcess) -> bool:
 
 
 def test_a_write_that_arrives_after_another_worker_took_over_changes_nothing(
-    deploy: Callable[..., Deployment], slow_way: SlowWay
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
     deployment.environ |= SHORT_SESSION | FEW_RECENT
     events = wandering_events("load", 400)
-    zombie = deployment.start_worker(LEADSCORE_REDIS_URL=slow_way.url, LEADSCORE_REDIS_TIMEOUT="60s")
+    way = new_slow_way()
+    zombie = deployment.start_worker(**patient_on(way))
     deployment.send_now(events[:100])
     deployment.wait_until_settled()
-    slow_way.hold.set()
+    way.command = WRITE
     deployment.send_now(events[100:103])  # few leads: were it written, it would not fit the others
-    assert slow_way.is_holding.wait(20)
+    assert way.is_holding.wait(20)
     zombie.freeze()
 
     successor = deployment.start_worker()
     deployment.send_now(events[103:300])
     wait_until(lambda: has_every_shard(successor), 30, "the successor to take over")
     deployment.wait_until_settled()
-    slow_way.let_go.set()
+    way.let_go.set()
     assert_exact(deployment, events[:300], FEW_RECENT_EVENTS)
 
     zombie.thaw()
@@ -107,6 +118,40 @@ def test_a_write_that_arrives_after_another_worker_took_over_changes_nothing(
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     assert successor.said("state_regression") == []
     assert [worker.terminate() for worker in (zombie, successor)] == [0, 0]
+
+
+def test_what_another_worker_wrote_between_reading_and_writing_is_not_taken_for_ones_own(
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SHORT_SESSION | FEW_RECENT
+    events = wandering_events("load", 60, leads=3)
+    old = [Event("website.page_view", name, "lead-0", now_ms() - 5 * DAY_MS, {"path": "/"}) for name in ("x", "y")]
+    way, successors_way = new_slow_way(), new_slow_way()
+    zombie = deployment.start_worker(**patient_on(way))
+    deployment.send_now(events)
+    deployment.wait_until_settled()
+    before = deployment.stored(["lead-0"])
+    way.command = WRITE
+    deployment.send_now(old[:1])  # older than what the lead remembers
+    assert way.is_holding.wait(20)
+    zombie.freeze()
+
+    successors_way.command = READ
+    successor = deployment.start_worker(**patient_on(successors_way))
+    assert successors_way.is_holding.wait(30)
+    way.let_go.set()
+    wait_until(lambda: deployment.stored(["lead-0"]) != before, 10, "the late write")
+    successors_way.let_go.set()
+    deployment.wait_until_settled()
+    deployment.send_now(old[1:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, [*events, *old], FEW_RECENT_EVENTS)
+    assert successor.said("fence_changed")
+
+
+def patient_on(way: SlowWay) -> dict[str, str]:
+    return {"LEADSCORE_REDIS_URL": way.url, "LEADSCORE_REDIS_TIMEOUT": "60s"}
 
 
 def test_a_worker_frozen_under_load_and_thawed_after_another_took_over_changes_nothing(

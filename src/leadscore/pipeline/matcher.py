@@ -91,8 +91,8 @@ class MatchStage:
         topics = [*config.source_topics, config.command_topic]
         self.subscription = Subscription(consumer, topics, self._drain_revoked, cooperative=False)
 
-    def step(self, now_s: float, timeout_s: float) -> bool:
-        """One turn: poll, decode, match, log, commit. Whether there was something to do."""
+    def step(self, now_s: float, timeout_s: float) -> int:
+        """One turn: poll, decode, match, log, commit. How many records were read or matched."""
         waits = now_s < self._retry_at_s
         messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
         # First the records, then the changes: a partition taken away and given back within one poll starts again from
@@ -108,7 +108,7 @@ class MatchStage:
             if ready:
                 self._match(ready, now_s)
         self._commit(now_s)
-        return bool(messages or ready)
+        return max(len(messages), len(ready))
 
     def reached_ms(self, now_s: float) -> int:
         """The Kafka time up to which everything assigned here is matched; now, when there is nothing left to do."""

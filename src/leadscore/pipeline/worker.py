@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 IDLE_WAIT_S = 0.02
+BATCH_WAIT_S = 0.05
+SCORE_WAITS_S = 0.1
+"""While there is more to match, scoring waits this long, so that a batch is worth its round trips to Redis."""
 GAUGES_EVERY_S = 2.0
 START_PATIENCE_S = 60.0
 START_RETRY_S = 1.0
@@ -69,6 +72,8 @@ class Worker:
         self._models = ModelsTopic(config.kafka, config.models_topic, model[0].model if model else None, kafka_logger)
         self._stopping = False
         self._gauges_at_s = 0.0
+        self._scored_at_s = 0.0
+        self._matched = 0
         self._check_topics()
         self._match = self._match_stage(model) if config.role is not Role.SCORE else None
         self._score = self._score_stage(store) if config.role is not Role.MATCH else None
@@ -92,9 +97,12 @@ class Worker:
 
     def _turn(self) -> None:
         now_s = time()
-        matched = self._match.step(now_s, 0.0) if self._match is not None else False
+        # With much to do a poll waits for a full batch: frames, Redis calls and commits cost by the batch.
+        fill_s = BATCH_WAIT_S if self._matched * 10 >= self._config.batch_size else 0.0
+        matched = self._matched = self._match.step(now_s, fill_s) if self._match is not None else 0
         wait_s = 0.0 if matched else IDLE_WAIT_S
-        if self._score is not None:
+        if self._score is not None and (not matched or now_s - self._scored_at_s >= SCORE_WAITS_S):
+            self._scored_at_s = now_s
             reached_ms = self._match.reached_ms(now_s) if self._match is not None else None
             self._score.step(now_s, wait_s, reached_ms)
         elif not matched and self._match is not None:

@@ -142,6 +142,9 @@ def under_model_in_force(state: LeadState, context: FoldContext) -> LeadState:
     model = context.model
     if state.model_version != model.version:
         migrate(state, context.model_of_version(state.model_version), model)
+        if state.thresholds:  # nobody is in a threshold that is no more
+            names = {threshold.threshold_id for threshold in model.thresholds}
+            state.thresholds = [known for known in state.thresholds if known.threshold_id in names]
         if any(known.is_in for known in state.thresholds):
             flags_of(state).under_model_since_ms = context.model_since_ms
             state.due_ms = latest_ms(state)
