@@ -135,7 +135,7 @@ class Stopwatch:
         is_scoring = self._log_is_whole
         stage = worker._score if is_scoring else worker._match
         assert stage is not None
-        confirmed: Offsets = stage._commits.confirmed
+        confirmed: Offsets = stage.commits.confirmed
         return any(confirmed.get(partition, 0) < end for partition, (_, end) in self._left.items())
 
     def _uncommitted(self, group: str, topics: Any) -> dict[tuple[str, int], tuple[int, int]]:

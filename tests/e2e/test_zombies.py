@@ -3,7 +3,7 @@
 import socket
 import socketserver
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from threading import Event as Flag
 from threading import Thread
 
@@ -54,7 +54,7 @@ class _Traveller(socketserver.BaseRequestHandler):
     server: SlowWay
 
     def handle(self) -> None:
-        with socket.create_connection(self.server.target) as redis:
+        with suppress(OSError), socket.create_connection(self.server.target) as redis:
             Thread(target=_carry, args=(redis, self.request), daemon=True).start()
             while chunk := self.request.recv(CHUNK_BYTES):
                 if self.server.command and self.server.command in chunk:
@@ -64,11 +64,9 @@ class _Traveller(socketserver.BaseRequestHandler):
 
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # one end is gone
         while chunk := source.recv(CHUNK_BYTES):
             target.sendall(chunk)
-    except OSError:
-        return  # one end is gone
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_log_lines_are_counted_by_level(metrics: Metrics) -> None:
 
 
 def test_latencies_have_a_boundary_at_every_promise(metrics: Metrics) -> None:
-    bounds = samples(metrics, "leadscore_ingest_to_publish_seconds_bucket")
+    bounds = samples(metrics, "leadscore_decision_to_publish_seconds_bucket")
     expected = {(f"{float(bound)}",) for bound in LATENCY_BUCKETS_S} | {("+Inf",)}
     assert bounds.keys() == samples(metrics, "leadscore_event_to_decision_seconds_bucket").keys() == expected
 
@@ -162,10 +162,10 @@ def test_a_batch_histogram_counts_as_the_library_does(metrics: Metrics) -> None:
     metrics.score.event_to_decision.observe_all(durations_s[4:])
     metrics.score.event_to_decision.observe_all([])
     for duration_s in durations_s:
-        metrics.score.ingest_to_publish.observe(duration_s)
+        metrics.score.decision_to_publish.observe(duration_s)
     for part in ("bucket", "count", "sum"):
         ours = samples(metrics, f"leadscore_event_to_decision_seconds_{part}")
-        assert ours == samples(metrics, f"leadscore_ingest_to_publish_seconds_{part}")
+        assert ours == samples(metrics, f"leadscore_decision_to_publish_seconds_{part}")
 
 
 def test_a_batch_histogram_keeps_a_boundary_value_in_its_own_bucket() -> None:

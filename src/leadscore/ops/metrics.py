@@ -11,6 +11,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.context_managers import Timer
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -24,7 +25,7 @@ STEP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 STAGES = ("match", "score")
 STEPS = {
-    "match": ("poll", "decode", "match", "log", "commit"),
+    "match": ("poll", "match", "log", "commit"),
     "score": ("poll", "read", "fold", "write", "publish", "commit"),
 }
 RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered")
@@ -184,17 +185,14 @@ class ScoreMetrics:
             "Time from when an event occurred until its award was applied.",
             LATENCY_BUCKETS_S,
         )
-        self.ingest_to_publish = declare.histogram(
-            "leadscore_ingest_to_publish_seconds",
-            "Time from the Kafka timestamp of the record behind a crossing until the crossing was acknowledged.",
+        self.decision_to_publish = declare.histogram(
+            "leadscore_decision_to_publish_seconds",
+            "Time from the log's time at which a crossing was decided until the crossing was acknowledged.",
             LATENCY_BUCKETS_S,
         )
         self.ticks = declare.counter("leadscore_ticks_total", "Ticks appended to the award log.")
         self.leads_left_by_time = declare.counter(
             "leadscore_leads_left_by_time_total", "Thresholds that leads left by time alone."
-        )
-        self.replayed_records = declare.counter(
-            "leadscore_replayed_records_total", "Log records read again that the state already contained."
         )
 
     def expect_thresholds(self, thresholds: Iterable[str]) -> None:
@@ -292,6 +290,10 @@ class ProcessMetrics:
         self._model_info = declare.gauge(
             "leadscore_model_info", "1; the labels are the model this process matches with.", model=(), version=()
         )
+
+    def timed(self, stage: str, step: str) -> Timer:
+        """Times the body of a ``with`` as one batch's time in the step."""
+        return self.stage_duration.labels(stage, step).time()
 
     def count_log_line(self, level: str) -> None:
         """The counter hook of ``configure_logging``."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+from prometheus_client.context_managers import Timer
 
 from leadscore.errors import DeadLetter, DeadLetterReason, PartitionStopped, Unavailable, WorkerStopped
 from leadscore.events.decoder import Decoder
@@ -78,7 +79,7 @@ class MatchStage:
         config = parts.config
         self._parts = parts
         self._consumer = consumer
-        self._commits = commits
+        self.commits = commits
         self._deliveries = Deliveries()
         self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_buffer)
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
@@ -94,7 +95,8 @@ class MatchStage:
     def step(self, now_s: float, timeout_s: float) -> int:
         """One turn: poll, decode, match, log, commit. How many records were read or matched."""
         waits = now_s < self._retry_at_s
-        messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
+        with self._timed("poll"):
+            messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
         # First the records, then the changes: a partition taken away and given back within one poll starts again from
         # its committed offset, and what was read of it before must not come first.
         self._accept(messages)
@@ -127,8 +129,8 @@ class MatchStage:
     def drain(self, timeout_s: float) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
         self._parts.producer.flush(timeout_s)
-        self._commits.stage(self._deliveries.complete())
-        self._commits.commit_now(self._consumer)
+        self.commits.stage(self._deliveries.complete())
+        self.commits.commit_now(self._consumer)
 
     # --- poll ---
 
@@ -138,7 +140,7 @@ class MatchStage:
             self._alignment.revoke(gone)
             self._read = {partition: offset for partition, offset in self._read.items() if partition not in gone}
             self._deliveries.drop(gone)
-            self._commits.drop(gone)
+            self.commits.drop(gone)
             lost = set(gone)
             self._held = [message for message in self._held if (message.topic(), message.partition()) not in lost]
             self._starting = [partition for partition in self._starting if partition not in lost]
@@ -216,17 +218,19 @@ class MatchStage:
         """Decode and match a batch, and log what it earned; the rest waits if the schema registry does not answer."""
         work = _Work(self._parts, self._sources)
         self._held = []
-        for index, message in enumerate(ready):
-            try:
-                work.take(message)
-            except Unavailable as outage:
-                self._held = ready[index:]
-                self._pause(now_s, outage)
-                break
+        with self._timed("match"):
+            for index, message in enumerate(ready):
+                try:
+                    work.take(message)
+                except Unavailable as outage:
+                    self._held = ready[index:]
+                    self._pause(now_s, outage)
+                    break
         self._limit.count(work.records, len(work.dead))
         batch = self._deliveries.begin(work.offsets)
-        self._log_frames(work, batch)
-        self._publish_dead_letters(work, batch)
+        with self._timed("log"):
+            self._log_frames(work, batch)
+            self._publish_dead_letters(work, batch)
         self._parts.steps.passed("matched")
         work.count(self._parts.metrics)
 
@@ -278,8 +282,12 @@ class MatchStage:
         safe = self._deliveries.complete()
         if safe:
             self._parts.steps.passed("logged")
-        self._commits.stage(safe)
-        self._commits.flush(self._consumer, now_s)
+        self.commits.stage(safe)
+        with self._timed("commit"):
+            self.commits.flush(self._consumer, now_s)
+
+    def _timed(self, step: str) -> Timer:
+        return self._parts.metrics.process.timed("match", step)
 
     def _drain_revoked(self, _partitions: list[Partition]) -> None:
         self.drain(self._parts.config.drain_timeout_ms / 1000)

@@ -12,22 +12,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
-from leadscore.log.records import LogRecord, decode
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
 from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.log_message import LogMessage
+from leadscore.pipeline.log_message import decoded as as_log_message
 from leadscore.pipeline.outbound import hand_over
-from leadscore.pipeline.publishing import CrossingEncoding, ErasedLead, Output, output_record
+from leadscore.pipeline.publishing import CrossingEncoding, Output, output_record
 from leadscore.pipeline.reconcile import Facts, Found, Start, decide
+from leadscore.pipeline.score_counts import ScoreCounts
 from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.subscription import Partition, Subscription
 from leadscore.pipeline.ticking import OwnedShard, Ticker
 from leadscore.scoring.context import FoldSettings
-from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import ShardWrite, Store, StoredShard
@@ -61,8 +63,9 @@ class ScoreStage:
         config = parts.config
         self._parts = parts
         self._consumer = consumer
-        self._commits = commits
+        self.commits = commits
         self._deliveries = Deliveries()
+        self._counts = ScoreCounts(parts.metrics)
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._owned: dict[int, OwnedShard] = {}
         self._unreconciled: set[int] = set()
@@ -78,7 +81,8 @@ class ScoreStage:
 
         ``reached_ms`` is the Kafka time up to which this process has matched its inputs: ticks do not run ahead of it.
         """
-        messages = self.subscription.poll(self._parts.config.score_batch_frames, timeout_s)
+        with self._timed("poll"):
+            messages = self.subscription.poll(self._parts.config.score_batch_frames, timeout_s)
         records = self._accept(messages)
         self._follow_assignment()
         self._look_at_stopped(now_s)
@@ -100,8 +104,8 @@ class ScoreStage:
     def drain(self, timeout_s: float) -> None:
         """Wait for the crossings under way, then commit."""
         self._parts.producer.flush(timeout_s)
-        self._commits.stage(self._deliveries.complete())
-        self._commits.commit_now(self._consumer)
+        self.commits.stage(self._deliveries.complete())
+        self.commits.commit_now(self._consumer)
 
     @property
     def is_paused(self) -> bool:
@@ -140,7 +144,7 @@ class ScoreStage:
         gone, fresh = self.subscription.take_changes()
         if gone:
             self._deliveries.drop(gone)
-            self._commits.drop(gone)
+            self.commits.drop(gone)
         for _, number in gone:
             self._owned.pop(number, None)
             self._unreconciled.discard(number)
@@ -150,17 +154,21 @@ class ScoreStage:
     # --- read, fold, write, publish ---
 
     def _apply(self, records: dict[int, list[Message]]) -> None:
-        decoded = {number: [_decoded(message) for message in messages] for number, messages in records.items()}
-        self._read(decoded)
-        outputs = self._fold(decoded)
+        decoded = {number: [as_log_message(message) for message in messages] for number, messages in records.items()}
+        with self._timed("read"):
+            self._read(decoded)
+        with self._timed("fold"):
+            outputs = self._fold(decoded)
         self._parts.steps.passed("folded")
-        written = self._write(decoded)
+        with self._timed("write"):
+            written = self._write(decoded)
         self._parts.steps.passed("written")
-        self._publish(decoded, outputs, written)
+        with self._timed("publish"):
+            self._publish(decoded, outputs, written)
         self._parts.steps.passed("published")
         self._trim()
 
-    def _read(self, decoded: dict[int, list["_LogMessage"]]) -> None:
+    def _read(self, decoded: dict[int, list[LogMessage]]) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
         wanted = {
             number: self._owned[number].shard.unknown_leads(message.record for message in messages)
@@ -169,10 +177,11 @@ class ScoreStage:
         wanted = {number: lead_ids for number, lead_ids in wanted.items() if lead_ids}
         if not wanted:
             return
+        self._parts.metrics.state.store_calls.labels("read").inc()
         for number, states in self._parts.store.read_leads(wanted).items():
             self._owned[number].shard.load(wanted[number], states)
 
-    def _fold(self, decoded: dict[int, list["_LogMessage"]]) -> "_Outputs":
+    def _fold(self, decoded: dict[int, list[LogMessage]]) -> "_Outputs":
         outputs: _Outputs = {}
         for number, messages in decoded.items():
             owned = self._owned[number]
@@ -188,6 +197,7 @@ class ScoreStage:
     def _write(self, decoded: Iterable[int]) -> set[int]:
         """The fenced write of every shard in one round trip; the shards that are written."""
         writes = {number: self._owned[number].shard.pending(self._confirmed(number)) for number in decoded}
+        self._parts.metrics.state.store_calls.labels("write").inc()
         stored = self._parts.store.write(list(writes.values()))
         written = set()
         for number, write in writes.items():
@@ -202,7 +212,7 @@ class ScoreStage:
         _log.warning("fence_changed", extra={"partition": number, "had_fence": write.expected is not None})
         self._unreconciled.add(number)
 
-    def _publish(self, decoded: dict[int, list["_LogMessage"]], outputs: "_Outputs", written: set[int]) -> None:
+    def _publish(self, decoded: dict[int, list[LogMessage]], outputs: "_Outputs", written: set[int]) -> None:
         topic = self._parts.config.log_topic
         ends = {number: decoded[number][-1].offset + 1 for number in written}
         # While a shard replays below the committed offset, that offset must not go back: it is the judge.
@@ -215,36 +225,17 @@ class ScoreStage:
             for offset, output in outputs[number]:
                 if offset >= owned.publish_from:
                     self._produce_output(batch, output)
-        self._count(written, outputs)
+            self._counts.written(owned.shard.take_counts(), decoded[number], (each for _, each in outputs[number]))
 
     def _produce_output(self, batch: Batch, output: Output) -> None:
         record = output_record(output, self._parts.encoding)
-        on_delivery = self._deliveries.expect(batch, self._counter(output))
+        on_delivery = self._deliveries.expect(batch, self._counts.when_published(output))
         hand_over(self._parts.producer, self._parts.config.crossing_topic, record, on_delivery)
-
-    def _counter(self, output: Output) -> Callable[[], None] | None:
-        if isinstance(output, ErasedLead):
-            return None
-        counter = self._parts.metrics.score.crossings_published
-        return counter.labels(output.threshold, output.direction.value, output.cause.value).inc
 
     def _trim(self) -> None:
         most = self._parts.config.cache_leads // max(1, len(self._owned))
         for owned in self._owned.values():
             owned.shard.trim(most)
-
-    def _count(self, written: set[int], outputs: "_Outputs") -> None:
-        metrics = self._parts.metrics
-        for number in written:
-            counts = self._owned[number].shard.take_counts()
-            metrics.score.awards.labels("applied").inc(counts.applied)
-            metrics.score.awards.labels("duplicate").inc(counts.duplicates)
-            metrics.score.awards.labels("rejected").inc(counts.rejected)
-            metrics.score.awards.labels("skipped_replay").inc(counts.replayed)
-            crossings = [output for _, output in outputs[number] if isinstance(output, Crossing)]
-            by_time = sum(1 for crossing in crossings if crossing.cause is Cause.TIME)
-            metrics.score.leads_left_by_time.inc(by_time)
-        metrics.process.last_record_processed_timestamp.labels("score").set_to_current_time()
 
     # --- commit ---
 
@@ -253,12 +244,16 @@ class ScoreStage:
         safe = self._deliveries.complete()
         if safe:
             self._parts.steps.passed("acknowledged")
-        self._commits.stage(safe)
-        self._commits.flush(self._consumer, now_s)
+        self.commits.stage(safe)
+        with self._timed("commit"):
+            self.commits.flush(self._consumer, now_s)
+
+    def _timed(self, step: str) -> Timer:
+        return self._parts.metrics.process.timed("score", step)
 
     def _confirmed(self, number: int) -> int:
         """The committed offset as far as it is known here; crossings below it need no outbox."""
-        confirmed = self._commits.confirmed.get((self._parts.config.log_topic, number), 0)
+        confirmed = self.commits.confirmed.get((self._parts.config.log_topic, number), 0)
         return max(confirmed, self._owned[number].publish_from)
 
     def _drain_revoked(self, _partitions: list[Partition]) -> None:
@@ -291,6 +286,7 @@ class ScoreStage:
         self.drain(self._parts.config.drain_timeout_ms / 1000)
         committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in wanted])
         topic_id = self._parts.log_topic_id()
+        self._parts.metrics.state.store_calls.labels("read").inc()
         stored = self._parts.store.read_shards(wanted)
         # All of them before the first shard starts: a question to a broker waits for the fetch that is under way there.
         bounds = {number: log_bounds(self._consumer, topic, number) for number in wanted}
@@ -365,7 +361,11 @@ class ScoreStage:
         }
         if ready:
             self._clear_outbox(ready)
+            self._parts.metrics.state.store_calls.labels("due").inc()
             self._unreconciled |= self._ticker.tick(ready, until_ms)
+        self._parts.metrics.state.outbox_entries.set(
+            sum(len(owned.shard.outbox_offsets) for owned in self._owned.values())
+        )
 
     def _clear_outbox(self, ready: Iterable[int]) -> None:
         """What is published does not lie about until the shard's next record: it names leads, erased ones too."""
@@ -374,19 +374,5 @@ class ScoreStage:
             self._write(published)
 
 
-@dataclass(frozen=True, slots=True)
-class _LogMessage:
-    """A record of the log and where it stood."""
-
-    offset: int
-    time_ms: int
-    record: LogRecord
-
-
 _Outputs = dict[int, list[tuple[int, Output]]]
 """What is to be published by shard, each with the log offset that caused it."""
-
-
-def _decoded(message: Message) -> _LogMessage:
-    value = message.value()
-    return _LogMessage(message.offset() or 0, message.timestamp()[1], decode(value if value is not None else b""))

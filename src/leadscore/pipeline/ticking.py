@@ -77,6 +77,8 @@ class Ticker:
                 doubtful.add(number)
             elif look.lead_ids:
                 self._append(owned, Tick(until_ms, look.lead_ids))
+                if len(look.lead_ids) == TICK_LEADS:
+                    self._looked_at_s = 0.0  # there are more: look again as soon as this tick is applied
             elif owned.review_cursor is not None:
                 self._review(owned, until_ms)
         return doubtful

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.events.decoder import Decoder
+from leadscore.events.decoder import Decoder, SchemaLookup
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
 from leadscore.events.registry import RegistryClient
@@ -24,6 +24,7 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer, partition_count, topic_ids
 from leadscore.pipeline.matcher import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
@@ -77,6 +78,11 @@ class Worker:
         self._check_topics()
         self._match = self._match_stage(model) if config.role is not Role.SCORE else None
         self._score = self._score_stage(store) if config.role is not Role.MATCH else None
+        self._gauges = {
+            name: StageGauges(name, metrics.kafka, stage.subscription, stage.commits)
+            for name, stage in (("match", self._match), ("score", self._score))
+            if stage is not None
+        }
 
     def stop(self) -> None:
         """Finish after this turn. Safe in a signal handler."""
@@ -172,7 +178,7 @@ class Worker:
             matcher=Matcher(definition),
             decoder=Decoder(
                 load_mappings(config.mappings) if config.mappings else None,
-                registry.lookup if registry is not None else None,
+                self._counted_lookup(registry) if registry is not None else None,
                 config.max_record_bytes,
             ),
             producer=self._producer,
@@ -211,6 +217,17 @@ class Worker:
         credentials = (user, password) if user is not None and password is not None else None
         return RegistryClient(config.schema_registry_url, credentials, config.schema_registry_timeout_ms / 1000)
 
+    def _counted_lookup(self, registry: RegistryClient) -> SchemaLookup:
+        def lookup(schema_id: int) -> dict[str, object]:
+            self._metrics.match.schema_registry_requests.inc()
+            try:
+                return registry.lookup(schema_id)
+            except Unavailable:
+                self._metrics.match.schema_registry_errors.inc()
+                raise
+
+        return lookup
+
     def _crossing_encoding(self) -> CrossingEncoding:
         """Avro under the registry's id where there is a registry; registering a schema it has changes nothing."""
         config = self._config
@@ -228,13 +245,10 @@ class Worker:
     # --- what operators see ---
 
     def _tell_gauges(self) -> None:
-        kafka = self._metrics.kafka
         for name, stage in (("match", self._match), ("score", self._score)):
             if stage is None:
                 continue
-            kafka.assigned_partitions.labels(name).set(len(stage.subscription.assigned))
-            kafka.stopped_partitions.labels(name).set(len(stage.stopped))
-            kafka.paused.labels(name).set(int(stage.is_paused))
+            self._gauges[name].tell(len(stage.stopped), is_paused=stage.is_paused)
             # One without partitions, because there are more workers than partitions, is as ready as the others.
             self._health.set_check(f"{name}_assigned", stage.subscription.assignments > 0, "partitions assigned")
             reasons = list(stage.stopped.values())

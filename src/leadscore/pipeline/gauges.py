@@ -1,0 +1,59 @@
+"""What one stage's membership in its consumer group looks like in the metrics; told every few seconds."""
+
+from confluent_kafka import KafkaException, TopicPartition
+
+from leadscore.ops.metrics import KafkaMetrics
+from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.subscription import Partition, Subscription
+
+
+class StageGauges:
+    """Copies the counts of a subscription and its commits into the metrics; ``stage`` is ``match`` or ``score``."""
+
+    def __init__(self, stage: str, kafka: KafkaMetrics, subscription: Subscription, commits: Commits) -> None:
+        self._stage = stage
+        self._kafka = kafka
+        self._subscription = subscription
+        self._commits = commits
+        self._told: dict[str, int] = {}
+        self._lagging: set[Partition] = set()
+
+    def tell(self, stopped: int, *, is_paused: bool) -> None:
+        """Bring the metrics up to date; ``stopped`` partitions wait for an operator."""
+        kafka, stage, subscription = self._kafka, self._stage, self._subscription
+        kafka.assigned_partitions.labels(stage).set(len(subscription.assigned))
+        kafka.stopped_partitions.labels(stage).set(stopped)
+        kafka.paused.labels(stage).set(int(is_paused))
+        for kind, count in (
+            ("assigned", subscription.assigned_count),
+            ("revoked", subscription.revoked_count),
+            ("lost", subscription.lost_count),
+        ):
+            kafka.rebalances.labels(stage, kind).inc(self._since_told(kind, count))
+        kafka.commits.labels(stage).inc(self._since_told("tried", self._commits.tried))
+        kafka.commit_failures.labels(stage).inc(self._since_told("failed", self._commits.failed))
+        self._tell_lag()
+
+    def _since_told(self, name: str, count: int) -> int:
+        new = count - self._told.get(name, 0)
+        self._told[name] = count
+        return new
+
+    def _tell_lag(self) -> None:
+        """Of owned partitions only: two processes must not both report one."""
+        for partition in self._lagging - self._subscription.assigned:
+            self._kafka.forget_lag(*partition)
+        self._lagging &= self._subscription.assigned
+        for partition in self._subscription.assigned:
+            committed, end = self._commits.confirmed.get(partition), self._end_of(partition)
+            if committed is not None and end is not None:
+                self._kafka.set_lag(*partition, max(0, end - committed))
+                self._lagging.add(partition)
+
+    def _end_of(self, partition: Partition) -> int | None:
+        """The partition's end as of the last fetch; ``None`` before the first."""
+        try:
+            end = self._subscription.consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)[1]
+        except KafkaException:
+            return None
+        return end if end >= 0 else None

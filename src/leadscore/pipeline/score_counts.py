@@ -1,0 +1,48 @@
+"""What the score stage counts in the metrics, once per batch or per crossing."""
+
+from collections.abc import Callable, Iterable
+from time import time
+
+from leadscore.log.records import Frame
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.log_message import LogMessage
+from leadscore.pipeline.publishing import ErasedLead, Output
+from leadscore.pipeline.shard import FoldCounts
+from leadscore.scoring.crossing import Cause, Crossing
+
+
+class ScoreCounts:
+    """Counts what became of awards and crossings."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._score = metrics.score
+        self._last_record = metrics.process.last_record_processed_timestamp.labels("score")
+
+    def written(self, counts: FoldCounts, messages: Iterable[LogMessage], outputs: Iterable[Output]) -> None:
+        """The messages of a shard are folded and stored."""
+        awards = self._score.awards
+        awards.labels("applied").inc(counts.applied)
+        awards.labels("duplicate").inc(counts.duplicates)
+        awards.labels("rejected").inc(counts.rejected)
+        awards.labels("skipped_replay").inc(counts.replayed)
+        by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
+        self._score.leads_left_by_time.inc(by_time)
+        now_ms = time() * 1000
+        frames = (message.record for message in messages if isinstance(message.record, Frame))
+        self._score.event_to_decision.observe_all(
+            [(now_ms - award.occurred_at_ms) / 1000 for frame in frames for award in frame.awards]
+        )
+        self._last_record.set_to_current_time()
+
+    def when_published(self, output: Output) -> Callable[[], None] | None:
+        """What to count when Kafka has stored the output's record."""
+        if isinstance(output, ErasedLead):
+            return None
+        score = self._score
+        published = score.crossings_published.labels(output.threshold, output.direction.value, output.cause.value)
+
+        def count() -> None:
+            published.inc()
+            score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
+
+        return count
