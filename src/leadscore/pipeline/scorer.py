@@ -10,8 +10,10 @@ Publishing only hands records to the producer, so reading and folding the next b
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from msgspec.structs import replace
 from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
@@ -305,6 +307,7 @@ class ScoreStage:
     def _go_on(self, facts: Facts, start: Start, stored: StoredShard) -> None:
         number = facts.partition
         fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
+        fence = replace(fence, writer=uuid4().hex)
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
         shard.remember(stored.erased, stored.outbox)
         owned = self._owned[number] = OwnedShard(shard, start.publish_from)

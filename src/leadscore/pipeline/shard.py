@@ -72,6 +72,7 @@ class Shard:
         self.outbox_offsets: set[int] = set()
         self.counts = FoldCounts()
         self._topic_id = fence.log_topic_id
+        self._writer = fence.writer
         self._model_since_ms = fence.model_since_ms
         self._sources = dict(fence.sources)
         self._states: dict[str, LeadState | None] = {}
@@ -125,7 +126,9 @@ class Shard:
         """Everything folded since the last write; outbox entries below the committed offset go."""
         leads, due = self._changed_leads()
         drop = [offset for offset in self.outbox_offsets if offset < published_below]
-        fence = Fence(self._topic_id, self.offset, self.model_version, self._model_since_ms, self._sources)
+        fence = Fence(
+            self._topic_id, self.offset, self.model_version, self._model_since_ms, self._sources, self._writer
+        )
         return ShardWrite(
             shard=self.number,
             expected=self.stored,

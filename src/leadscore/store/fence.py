@@ -16,7 +16,9 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
 
     ``offset`` is the last applied log offset (F); ``model_version`` the highest the shard has seen in its log, and
     ``model_since_ms`` the log's time at which it came in force; ``sources`` the highest applied source offset by
-    source partition, named ``topic/topic_id/partition``.
+    source partition, named ``topic/topic_id/partition``. ``writer`` is a name drawn anew at each reconcile: whoever
+    folds the same records must not take another's write, or its own that came late, for the one it has just made. What
+    it read may be newer than the fence it went on from.
     """
 
     log_topic_id: str
@@ -24,6 +26,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     model_version: int
     model_since_ms: int
     sources: dict[str, int]
+    writer: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
