@@ -293,6 +293,17 @@ class MatchStage:
         self.drain(self._parts.config.drain_timeout_ms / 1000)
 
 
+class _Lane:
+    """One source partition's part of a batch."""
+
+    __slots__ = ("dead", "ignored", "index", "matched", "next_offset")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.next_offset = 0
+        self.matched = self.ignored = self.dead = 0
+
+
 class _Work:
     """One batch on its way: awards by log partition, dead letters, and the offsets it will make safe."""
 
@@ -300,52 +311,63 @@ class _Work:
         self.awards: dict[int, list[Award]] = {}
         self.sources: list[Source] = []
         self.dead: list[tuple[Message, DeadLetter]] = []
-        self.offsets: dict[Partition, int] = {}
-        self.records = 0
-        self._outcomes: dict[str, list[int]] = {}
+        self._lanes: dict[Partition, _Lane] = {}
         self._known = sources
-        self._index: dict[Partition, int] = {}
         self._decode = parts.decoder.decode
         self._award = parts.matcher.award
         self._command_topic = parts.config.command_topic
         self._partitions = parts.config.log_partitions
         self._skew_ms = parts.config.max_future_skew_ms
 
+    @property
+    def offsets(self) -> dict[Partition, int]:
+        """The next offset of every partition in the batch."""
+        return {partition: lane.next_offset for partition, lane in self._lanes.items()}
+
+    @property
+    def records(self) -> int:
+        """How many records were taken."""
+        return sum(lane.matched + lane.ignored + lane.dead for lane in self._lanes.values())
+
     def take(self, message: Message) -> None:
         """Decode and match one record; ``Unavailable`` leaves everything as it was."""
-        topic, number, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-        partition = (topic, number)
-        outcomes = self._outcomes.setdefault(topic, [0, 0, 0])
+        topic, offset = message.topic() or "", message.offset() or 0
+        partition = (topic, message.partition() or 0)
+        lane = self._lanes.get(partition)
         try:
             event = self._decode(topic, message.value())
             self._check(event, topic, message.timestamp()[1])
         except DeadLetter as failure:
+            lane = lane or self._new_lane(partition)
             self.dead.append((message, failure))
-            outcomes[2] += 1
+            lane.dead += 1
         else:
-            award = self._award(event, self._source(partition), offset)
+            lane = lane or self._new_lane(partition)
+            award = self._award(event, lane.index, offset)
             if award is None:
-                outcomes[1] += 1
+                lane.ignored += 1
             else:
-                self.awards.setdefault(partition_of(event.lead_id, self._partitions), []).append(award)
-                outcomes[0] += 1
-        self.offsets[partition] = offset + 1
-        self.records += 1
+                number = partition_of(event.lead_id, self._partitions)
+                if number not in self.awards:
+                    self.awards[number] = []
+                self.awards[number].append(award)
+                lane.matched += 1
+        lane.next_offset = offset + 1
 
     def count(self, metrics: Metrics) -> None:
         """Add the batch to the metrics."""
-        for topic, outcomes in self._outcomes.items():
-            metrics.match.records_consumed.labels(topic).inc(sum(outcomes))
-            for outcome, number in zip(("matched", "ignored", "dead_lettered"), outcomes, strict=True):
-                metrics.match.records_processed.labels(topic, outcome).inc(number)
+        match = metrics.match
+        for (topic, _), lane in self._lanes.items():
+            match.records_consumed.labels(topic).inc(lane.matched + lane.ignored + lane.dead)
+            match.records_processed.labels(topic, "matched").inc(lane.matched)
+            match.records_processed.labels(topic, "ignored").inc(lane.ignored)
+            match.records_processed.labels(topic, "dead_lettered").inc(lane.dead)
         metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
 
-    def _source(self, partition: Partition) -> int:
-        index = self._index.get(partition)
-        if index is None:
-            index = self._index[partition] = len(self.sources)
-            self.sources.append(self._known[partition])
-        return index
+    def _new_lane(self, partition: Partition) -> _Lane:
+        lane = self._lanes[partition] = _Lane(len(self.sources))
+        self.sources.append(self._known[partition])
+        return lane
 
     def _check(self, event: Event, topic: str, kafka_time_ms: int) -> None:
         ahead_ms = event.occurred_at_ms - kafka_time_ms
