@@ -304,7 +304,9 @@ class Deployment:
         """Everything stored of this deployment; to be taken while nothing is under way."""
         with self._redis() as client:
             keys = sorted(client.keys(f"{{{self.prefix}:*"))
-            return {key: (max(client.pttl(key), 0), client.dump(key)) for key in keys}
+            # The worker empties an outbox whenever it likes, and an empty key is none.
+            dumps = {key: (max(client.pttl(key), 0), client.dump(key)) for key in keys}
+            return {key: dump for key, dump in dumps.items() if dump[1] is not None}
 
     def lose_writes_since(self, snapshot: "Snapshot") -> None:
         """What is stored is what was stored then, at once: a snapshot restored, or a replica promoted, too late."""

@@ -35,7 +35,9 @@ def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldCo
     model = context.model
     after_ms = latest_ms(state)
     since_ms = state.flags.under_model_since_ms if state.flags is not None else None
-    if since_ms is not None and since_ms <= until_ms:
+    if since_ms is not None:  # the model in force takes nobody out before it came in force
+        if since_ms > until_ms:
+            return []
         after_ms = max(after_ms, since_ms - 1)
     found = []
     for threshold in model.leaving_order:
