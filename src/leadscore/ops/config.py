@@ -168,7 +168,7 @@ class Config:
         duration_ms("0s", "1h"), "10s", "How long the merge by time waits for an empty source partition; 0s: no merge."
     )
     alignment_buffer: int = _setting(
-        whole_number(1, 1_000_000), "5000", "Records held per source partition while merging by time."
+        whole_number(1, 1_000_000), "10000", "Records held per source partition while merging by time."
     )
     cache_leads: int = _setting(whole_number(0, 100_000_000), "200000", "Lead states kept in memory; 0: none.")
     dead_letter_max_ratio: float = _setting(

@@ -68,6 +68,11 @@ class Alignment(Generic[Key, Record]):
         if key in self._partitions:
             self._partitions[key].at_end = True
 
+    @property
+    def buffered(self) -> int:
+        """Records that have not been taken."""
+        return sum(len(partition.records) for partition in self._partitions.values())
+
     def take(self, now_ms: int, most: int) -> list[Record]:
         """Up to about ``most`` records that may go now, merged."""
         if self._wait_ms == 0:

@@ -122,6 +122,11 @@ class MatchStage:
         return self._alignment.reached_ms(now_ms)
 
     @property
+    def has_batch(self) -> bool:
+        """Whether a full batch is at hand, so that there is no need to wait for more."""
+        return self._alignment.buffered >= self._parts.config.batch_size
+
+    @property
     def is_paused(self) -> bool:
         """Whether the schema registry or Kafka does not answer at present."""
         return bool(self._held or self._starting)

@@ -103,9 +103,11 @@ class Worker:
 
     def _turn(self) -> None:
         now_s = time()
-        # With much to do a poll waits for a full batch: frames, Redis calls and commits cost by the batch.
-        fill_s = BATCH_WAIT_S if self._matched * 10 >= self._config.batch_size else 0.0
-        matched = self._matched = self._match.step(now_s, fill_s) if self._match is not None else 0
+        matched = 0
+        if self._match is not None:
+            # With much to do a poll waits for a full batch: frames, Redis calls and commits cost by the batch.
+            is_busy = self._matched * 10 >= self._config.batch_size and not self._match.has_batch
+            matched = self._matched = self._match.step(now_s, BATCH_WAIT_S if is_busy else 0.0)
         wait_s = 0.0 if matched else IDLE_WAIT_S
         if self._score is not None and (not matched or now_s - self._scored_at_s >= SCORE_WAITS_S):
             self._scored_at_s = now_s
