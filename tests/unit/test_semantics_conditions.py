@@ -191,3 +191,10 @@ def test_the_first_event_of_a_lead_that_entered_by_a_command_starts_the_time_of_
     model = model_with(quiet("7d", "click"), rules, points=-40) | {"thresholds": MQL}
     events = command("adjust", "c1", 0, points=50), visit("e1", 1)
     assert crossings(model, 60, *events) == [("ENTER", "COMMAND", 0), ("LEAVE", "TIME", 8 + MS)]
+
+
+def test_an_event_that_pushes_a_counted_one_out_of_the_recent_events_takes_the_lead_out() -> None:
+    model = model_with(count(1, "365d", "click"), {"visit": rule(0), "click": rule(0, "click")}, points=60)
+    events = [act("click", "c", 0), *(visit(f"e{number}", 1, number) for number in range(70))]
+    told = crossings(model | {"thresholds": MQL}, 2, *events)
+    assert told == [("ENTER", "EVENT", 0), ("LEAVE", "EVENT", 1 + 63 * MS)]

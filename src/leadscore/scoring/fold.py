@@ -21,7 +21,6 @@ Nothing here reads a clock, an environment or a random number: a replay of the l
 """
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
-from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import event_hash
 from leadscore.scoring.conditions import first_event_ms
 from leadscore.scoring.context import FoldContext
@@ -57,11 +56,11 @@ def fold_award(
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
     tau_ms = max(latest_ms(state), occurred_ms)
-    if not _may_cross(state, award, tau_ms, model):
+    if not _may_cross(state, award, tau_ms, context):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
     crossings: list[Crossing] = []
-    only_raises = _only_raises(state, award, tau_ms, model)
+    only_raises = _only_raises(state, award, tau_ms, context)
     if state.due_ms is not None and state.due_ms < tau_ms:
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
     before = score_at(state, model, tau_ms)
@@ -79,20 +78,21 @@ def fold_award(
     return state, crossings
 
 
-def _only_raises(state: LeadState, award: Award, tau_ms: int, model: CompiledModel) -> bool:
+def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
     """Whether the record can neither take the lead out of a threshold nor bring forward when time will."""
+    model = context.model
     if award.occurred_at_ms <= state.latest_record_ms or award.attributes or award.target is not None:
         return False
     if (state.due_ms is not None and state.due_ms <= tau_ms) or any(known.held for known in state.thresholds):
         return False
-    if model.conditions and first_event_ms(state) is None:
-        return False  # the first event starts the time of ``quiet``
+    if model.conditions and (state.events >= context.settings.recent_events or first_event_ms(state) is None):
+        return False  # it pushes out an event that a ``count`` sees, or it starts the time of ``quiet``
     rules = [(model.rules.get(given.rule_id), given.points) for given in award.rules]
     return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
 
 
 def _may_cross(  # noqa: C901  # one flat function: every record pays for it
-    state: LeadState, award: Award, tau_ms: int, model: CompiledModel
+    state: LeadState, award: Award, tau_ms: int, context: FoldContext
 ) -> bool:
     """Whether the record could take the lead across a threshold, or move the instant at which time will.
 
@@ -101,6 +101,7 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
     Most records cannot: their lead is out, and all its gains together, unfaded, would not reach the lowest
     threshold; or it is in everything it could enter, and the record only raises the score.
     """
+    model = context.model
     if award.attributes or award.target is not None or not award.rules:
         return bool(model.thresholds)
     rules, points = model.rules, model.most_besides_rules
@@ -113,7 +114,7 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
         if given.points > 0:
             points += given.points
     if state.thresholds:
-        if any(known.is_in for known in state.thresholds) and not _only_raises(state, award, tau_ms, model):
+        if any(known.is_in for known in state.thresholds) and not _only_raises(state, award, tau_ms, context):
             return True
         if all(known.is_in for known in state.thresholds) and len(state.thresholds) == len(model.thresholds):
             return False
