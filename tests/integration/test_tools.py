@@ -198,7 +198,8 @@ def test_the_log_is_read_by_lead_and_by_partition(working: Deployment, tool: Too
     code, out, _ = tool("log", "--lead", "L1")
     awards = [award for frame in objects(out) for award in frame["awards"]]
     assert code == 0
-    assert [(award["event_id"], award["rules"][0]["name"]) for award in awards] == [
+    # The two came over two partitions, so either may have been read first.
+    assert sorted((award["event_id"], award["rules"][0]["name"]) for award in awards) == [
         ("e0", "pricing_page"),
         ("e1", "pricing_page"),
     ]
