@@ -9,6 +9,7 @@ from itertools import pairwise
 from leadscore.events.event import COMMAND_PREFIX
 from leadscore.log.records import ADJUST, stable_id
 from leadscore.model import regex
+from leadscore.model.compile import attribute_tests
 from leadscore.model.definition import (
     Condition,
     Decay,
@@ -48,8 +49,7 @@ def findings(model: ModelDefinition) -> Iterator[Finding]:
 
 def tested_attributes(model: ModelDefinition) -> list[str]:
     """The attributes that conditions test, in the order of the file."""
-    tests = (part.attribute for condition in model.conditions.values() for part, _ in _parts(condition.when, ()))
-    return list(dict.fromkeys(test.name for test in tests if test is not None))
+    return list(dict.fromkeys(test.name for test in attribute_tests(model)))
 
 
 def _levels(model: ModelDefinition) -> Iterator[Finding]:

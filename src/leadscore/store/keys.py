@@ -5,7 +5,7 @@ shard lie in one slot and one script call may touch them all.
 
     {tag}/<lead id>   string      the lead's state; the only keys with a TTL
     {tag}:fence       string      last applied log offset and what goes with it, see ``fence``
-    {tag}:outbox      hash        causing log offset -> crossings of that log record, ready to publish
+    {tag}:outbox      hash        causing log offset -> crossings and erased leads, ready to publish
     {tag}:due         sorted set  lead id by the instant (ms) at which to look at the lead again
     {tag}:erased      hash        erased lead -> what is remembered of the erasure
 
