@@ -13,6 +13,7 @@ from confluent_kafka import Message
 
 from leadscore.events.event import Event
 from leadscore.log.records import ERASE, partition_of
+from leadscore.scoring.recent import ROW
 from tests.deployment import (
     LOG_PARTITIONS,
     Deployment,
@@ -110,7 +111,7 @@ def test_an_event_that_occurred_after_the_erasure_starts_a_new_lead(deploy: Call
 
     state = deployment.stored([CANARY])[CANARY]
     assert state is not None
-    assert state.events == 2
+    assert len(state.rows) == 2 * ROW
     old, new = deployment.crossings()
     assert (old["direction"], new["direction"]) == ("ENTER", "ENTER")
     assert old["id"] != new["id"]

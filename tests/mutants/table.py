@@ -36,8 +36,8 @@ MUTANTS = (
     Mutant(
         "clamp on write",
         TOTALS,
-        "    state.events += 1\n",
-        "    state.events += 1\n"
+        "    state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))\n",
+        "    state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))\n"
         "    for index, total in enumerate(state.totals):\n"
         "        rule = model.rules.get(state.rules[index])\n"
         "        if rule is not None and not isinstance(total, dict):\n"
@@ -58,7 +58,7 @@ MUTANTS = (
         "id from a counter",
         THRESHOLDS,
         "enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)",
-        "enter_id(context.model.name, award.lead_id, threshold.name, str(state.events))",
+        "enter_id(context.model.name, award.lead_id, threshold.name, str(len(state.rows)))",
     ),
     Mutant(
         "cooldown from the leave",
@@ -310,7 +310,7 @@ MUTANTS = (
     Mutant(
         "first event to arrive falls out, not the earliest",
         TOTALS,
-        "    end = end_of_event(state.rows, 0)\n",
-        "    state.rows = state.rows[-ROW:] + state.rows[:-ROW]\n    end = end_of_event(state.rows, 0)\n",
+        "    flags, row = flags_of(state), state.rows[:ROW]\n",
+        "    state.rows = state.rows[-ROW:] + state.rows[:-ROW]\n    flags, row = flags_of(state), state.rows[:ROW]\n",
     ),
 )

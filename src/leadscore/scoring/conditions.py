@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
-from leadscore.scoring.recent import AT, NO_GRANT, ROW, each, time_of
+from leadscore.scoring.recent import AT, ROW, each, time_of
 from leadscore.scoring.state import AttributeState, Flags, LeadState
-from leadscore.scoring.totals import keep_later, live_rows, without_bursts
+from leadscore.scoring.totals import is_adjust, keep_later, live_rows, without_bursts
 
 NEVER = 1 << 60
 """Later than any instant."""
@@ -96,9 +96,7 @@ def first_event_ms(state: LeadState) -> int | None:
     settled_ms = state.flags.settled_first_ms if state.flags is not None else None
     rows = state.rows
     if ADJUST_RULE_ID in state.rules:
-        adjusts = state.rules.index(ADJUST_RULE_ID)
-        events = (row for row in each(rows) if row[-1] == NO_GRANT or state.grants[row[-1]].rule != adjusts)
-        rows = next(events, b"")
+        rows = next((row for row in each(rows) if not is_adjust(state, row)), b"")
     recent_ms = time_of(rows) if rows else None
     known = [time_ms for time_ms in (settled_ms, recent_ms) if time_ms is not None]
     return min(known, default=None)
@@ -116,11 +114,11 @@ def latest_seen(rule_ids: frozenset[int], state: LeadState, model: CompiledModel
     if has_reset or any(_has_bursts(model, state.rules[index]) for index in indexes):
         return sorted(_seen(indexes, state, model), reverse=True)[:most]
     rows = state.rows
-    grants = {number for number, grant in enumerate(state.grants) if grant.rule in indexes}
+    grants = {number for number, grant in enumerate(state.grants) if not indexes.isdisjoint(grant[::2])}
     found: list[bytes] = []
     for end in range(len(rows) - 1, -1, -ROW):
-        if rows[end] in grants and (at := rows[end - AT : end]) not in found[-1:]:
-            found.append(at)
+        if rows[end] in grants:
+            found.append(rows[end - AT : end])
             if len(found) == most:
                 break
     return found

@@ -9,7 +9,7 @@ from leadscore.scoring.crossing import Reason
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
 from leadscore.scoring.state import LeadState
-from leadscore.scoring.totals import counted_rows, live_rows
+from leadscore.scoring.totals import counted_rows, live_rows, points_given
 
 MOST_REASONS = 5
 WORTH_A_REASON = 0.005
@@ -69,7 +69,7 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
         if rule is None:
             continue
         settled = state.flags.settled.get(rule_id) if state.flags is not None else None
-        rows = counted_rows(state, rule, live_rows(state, index))
+        rows, given = counted_rows(state, rule, live_rows(state, index)), points_given(state, index)
         times = [time_of(row) for row in rows[-1:]]
         times += [settled.latest_ms] if settled is not None and settled.latest_ms is not None else []
         found.append(
@@ -78,7 +78,7 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
                 name=rule.name,
                 group=_group_name(rule.group, model),
                 points=rule_points(rule, state.totals[index], at_ms - state.latest_record_ms, at_ms),
-                granted=sum(state.grants[row[-1]].points for row in rows) + (settled.points if settled else 0.0),
+                granted=sum(given[row[-1]] for row in rows) + (settled.points if settled else 0.0),
                 count=len(rows) + (settled.count if settled else 0),
                 latest_event_ms=max(times, default=None),
             )

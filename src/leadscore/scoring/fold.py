@@ -26,7 +26,7 @@ from leadscore.scoring.conditions import first_event_ms
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
-from leadscore.scoring.recent import at_of, find
+from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.score import known_attribute_points, rule_points, score_at
 from leadscore.scoring.state import AttributeState, LeadState, flags_of, latest_ms, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
@@ -85,7 +85,7 @@ def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldConte
         return False
     if (state.due_ms is not None and state.due_ms <= tau_ms) or any(known.held for known in state.thresholds):
         return False
-    if model.conditions and (state.events >= context.settings.recent_events or first_event_ms(state) is None):
+    if model.conditions and (len(state.rows) >= ROW * context.settings.recent_events or first_event_ms(state) is None):
         return False  # it pushes out an event that a ``count`` sees, or it starts the time of ``quiet``
     rules = [(model.rules.get(given.rule_id), given.points) for given in award.rules]
     return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
@@ -202,7 +202,7 @@ def _apply(state: LeadState, award: Award, at: bytes, context: FoldContext) -> N
         flags_of(state).recent_attributes[at[6:]] = {
             given.attribute_id: AttributeState(at, given.points, given.passed) for given in award.attributes
         }
-    while state.events > context.settings.recent_events:
+    while len(state.rows) > ROW * context.settings.recent_events:
         settle_oldest(state, model)
 
 

@@ -1,23 +1,23 @@
 """The recent events of a lead: rows in one ``bytes``, kept in order (design 1.9). Pure.
 
-A row is 15 bytes: time (6, big-endian), hash of the event id (8), index into the lead's grants (1). An event has a row
-per rule it matched, or one row with ``NO_GRANT``. The first 14 bytes are the event's ``at``: comparing them as bytes
-compares (time, hash), so the rows are sorted, equal times are decided by the hash, and looking an event up is one
-search in C. Nothing is unpacked on the hot path.
+A row is 15 bytes, one per event: time (6, big-endian), hash of the event id (8), index into the lead's grants (1). The
+first 14 bytes are the event's ``at``: comparing them as bytes compares (time, hash), so the rows are sorted, equal
+times are decided by the hash, and looking an event up is one search in C. Nothing is unpacked on the hot path.
+
+Rows are stored without the leading bytes of the time that all of them share: two within 49 days, which is usual.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterator
 
 ROW = 15
 AT = 14
-NO_GRANT = 255
-MAX_GRANTS = 255
+HASH = slice(6, 14)
+MAX_GRANTS = 256
 _EPOCH = 1 << 46
 """Added to times, so that those before 1970 sort too; six bytes reach some 2,000 years either way."""
 
-
-_LAST_BYTE = [bytes((number,)) for number in range(256)]
+_BYTE = [bytes((number,)) for number in range(MAX_GRANTS)]
 
 
 def at_of(time_ms: int, event_hash: bytes) -> bytes:
@@ -31,7 +31,7 @@ def time_of(at: bytes) -> int:
 
 
 def find(rows: bytes, event_hash: bytes) -> int:
-    """Where the event's first row starts; -1 if it is not there."""
+    """Where the event's row starts; -1 if it is not there."""
     found = rows.find(event_hash, 6)
     while found >= 0:
         if found % ROW == 6:
@@ -40,12 +40,9 @@ def find(rows: bytes, event_hash: bytes) -> int:
     return -1
 
 
-def inserted(rows: bytes, at: bytes, grants: Iterable[int]) -> bytes:
+def inserted(rows: bytes, at: bytes, grant: int) -> bytes:
     """The rows with one event more."""
-    new = b""
-    for grant in grants:
-        new += at + _LAST_BYTE[grant]
-    new = new or at + _LAST_BYTE[NO_GRANT]
+    new = at + _BYTE[grant]
     if rows[-ROW:-1] < at:
         return rows + new
     place = bisect_left(range(len(rows) // ROW), at, key=lambda i: rows[i * ROW : i * ROW + AT]) * ROW
@@ -53,19 +50,11 @@ def inserted(rows: bytes, at: bytes, grants: Iterable[int]) -> bytes:
 
 
 def removed(rows: bytes, start: int) -> bytes:
-    """The rows without the event whose first row starts there."""
-    return rows[:start] + rows[end_of_event(rows, start) :]
+    """The rows without the one that starts there."""
+    return rows[:start] + rows[start + ROW :]
 
 
-def end_of_event(rows: bytes, start: int) -> int:
-    """Where the event's last row ends."""
-    at, end = rows[start : start + AT], start + ROW
-    while rows[end : end + AT] == at:
-        end += ROW
-    return end
-
-
-def rows_of(rows: bytes, grants: frozenset[int] | set[int]) -> list[bytes]:
+def rows_of(rows: bytes, grants: Container[int]) -> list[bytes]:
     """The rows that point to one of the grants, in order."""
     return [rows[i - AT : i + 1] for i in range(AT, len(rows), ROW) if rows[i] in grants]
 
@@ -73,3 +62,25 @@ def rows_of(rows: bytes, grants: frozenset[int] | set[int]) -> list[bytes]:
 def each(rows: bytes) -> Iterator[bytes]:
     """All rows, in order."""
     return (rows[i : i + ROW] for i in range(0, len(rows), ROW))
+
+
+def packed(rows: bytes) -> bytes:
+    """The rows as they are stored: leading bytes of the time that all of them share stand once, in front."""
+    # The rows are in order: what the first and the last share, all share.
+    shared = 2 if rows[:2] == rows[-ROW : 2 - ROW] else 1 if rows[:1] == rows[-ROW : 1 - ROW] else 0
+    if not shared or not rows:
+        return b"\0" + rows
+    short = bytearray(rows)
+    for width in range(ROW, ROW - shared, -1):
+        del short[::width]
+    return _BYTE[shared] + rows[:shared] + short
+
+
+def unpacked(stored: bytes) -> bytes:
+    """The rows out of what ``packed`` made of them."""
+    shared = stored[0]
+    if not shared:
+        return stored[1:]
+    start, width = stored[1 : 1 + shared], ROW - shared
+    short = stored[1 + shared :]
+    return start + start.join([short[i : i + width] for i in range(0, len(short), width)])

@@ -4,25 +4,18 @@ The bytes are one format byte and MessagePack, positional; fields are only ever 
 nothing: a state read back folds on exactly like the one in memory, or replays would not be byte for byte the same.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from leadscore.errors import LeadscoreError
+from leadscore.scoring.recent import packed, unpacked
 
-FORMAT = 1
+FORMAT = 2
 DAY_MS = 86_400_000
 
 Total = float | dict[int, int | float]
 """What a rule's events add up to: a value at ``latest_record_ms``, or, where points age in days, points per UTC day."""
-
-
-class Grant(NamedTuple):
-    """Points a rule gave; recent events point here, so that equal grants are stored once per lead."""
-
-    rule: int
-    """Index into the lead's ``rules``."""
-    points: int | float
+Grant = tuple[int | float, ...]
+"""What one event was given: index into the lead's ``rules``, points, and so on for each rule it matched."""
 
 
 class ThresholdState(msgspec.Struct, array_like=True, frozen=True):
@@ -82,7 +75,7 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     recent_attributes: dict[bytes, dict[int, AttributeState]] = {}
     """By event hash: what recent events set. An attribute's value is the latest of these and the settled."""
     once_values: dict[bytes, bytes] = {}
-    """By row of the recent events: the hash of the rule's ``once_per`` value."""
+    """By event and rule, see ``once_key``: the hash of the rule's ``once_per`` value."""
     under_model_since_ms: int | None = None
     """When a new model version began to hold for a lead that was in a threshold: it takes nobody out before."""
 
@@ -95,13 +88,13 @@ class LeadState(msgspec.Struct, array_like=True, gc=False):
     latest_record_ms: int
     due_ms: int | None = None
     """Not later than the instant at which time alone takes the lead out of a threshold; ``None``: never."""
-    events: int = 0
     rows: bytes = b""
     """The recent events, see ``recent``."""
     rules: list[int] = []
     totals: list[Total] = []
     """Per rule of ``rules``."""
     grants: list[Grant] = []
+    """What the recent events were given; they point here, so that equal grants are stored once per lead."""
     thresholds: list[ThresholdState] = []
     flags: Flags | None = None
 
@@ -135,7 +128,12 @@ def latest_ms(state: LeadState) -> int:
 
 def encode_state(state: LeadState) -> bytes:
     """The bytes kept in Redis."""
-    return _PREFIX + _encoder.encode(state)
+    rows = state.rows
+    state.rows = packed(rows)
+    try:
+        return _PREFIX + _encoder.encode(state)
+    finally:
+        state.rows = rows
 
 
 def decode_state(data: bytes) -> LeadState:
@@ -143,6 +141,8 @@ def decode_state(data: bytes) -> LeadState:
     if data[:1] != _PREFIX:
         raise StateFormatError(f"lead state of format {data[:1].hex() or 'none'}, wanted {FORMAT:02x}")
     try:
-        return _decoder.decode(memoryview(data)[1:])
+        state = _decoder.decode(memoryview(data)[1:])
+        state.rows = unpacked(state.rows)
+        return state
     except msgspec.MsgspecError as error:
         raise StateFormatError(f"lead state cannot be read: {error}") from error

@@ -14,12 +14,12 @@ limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 from leadscore.log.records import ADJUST_RULE_ID, RuleAward
 from leadscore.model.compiled import CompiledModel, CompiledRule, Fading, Selection
 from leadscore.scoring.recent import (
+    AT,
+    HASH,
     MAX_GRANTS,
-    NO_GRANT,
     ROW,
     at_of,
     each,
-    end_of_event,
     find,
     inserted,
     removed,
@@ -59,63 +59,63 @@ def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: 
 
 def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
     """Add an event that is not there yet; the latest record has been advanced to it already."""
-    if len(state.grants) + len(awards) > MAX_GRANTS:
-        _drop_unused_grants(state)
     time_ms = time_of(at)
-    behind_ms = state.latest_record_ms - time_ms
-    is_live = state.flags is None or state.flags.reset_ms is None or time_ms > state.flags.reset_ms
-    grants: list[int] = []
+    latest_ms, flags, rules, totals = state.latest_record_ms, state.flags, state.rules, state.totals
+    is_live = flags is None or flags.reset_ms is None or time_ms > flags.reset_ms
+    given: list[int | float] = []
     selective: list[int] = []
     for award in awards:
-        index, grant = grant_of(state, award)
-        grants.append(grant)
-        rule = model.rules.get(award.rule_id)
+        rule_id, points = award.rule_id, award.points
+        if rule_id in rules:
+            index = rules.index(rule_id)
+        else:
+            index = len(rules)
+            rules.append(rule_id)
+            totals.append(0.0)
+        given.append(index)
+        given.append(points)
+        rule = model.rules.get(rule_id)
         if rule is None:
             continue
         if rule.selection is not None:
             selective.append(index)
             if award.value_hash is not None:
-                flags_of(state).once_values[at + bytes((grant,))] = award.value_hash
+                flags_of(state).once_values[once_key(at, index)] = award.value_hash
         elif is_live:
-            fading, points = rule.fading, award.points
+            fading = rule.fading
             if fading.weights is not None:
-                day = time_ms // DAY_MS
-                state.totals[index] = _added_by_day(state.totals[index], fading, state.latest_record_ms, day, points)
-            elif fading.half_life_ms is not None and behind_ms:
-                state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)
+                totals[index] = _added_by_day(totals[index], fading, latest_ms, time_ms // DAY_MS, points)
+            elif fading.half_life_ms is not None and time_ms != latest_ms:
+                totals[index] += points * 2.0 ** ((time_ms - latest_ms) / fading.half_life_ms)
             else:
-                state.totals[index] += points  # type: ignore[operator]  # a float, by its rule
-    state.rows = inserted(state.rows, at, grants)
-    state.events += 1
+                totals[index] += points  # type: ignore[operator]  # a float, by its rule
+    state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))
     for index in selective:
         recount(state, model, index, _settled_total(state, index))
 
 
-def grant_of(state: LeadState, award: RuleAward) -> tuple[int, int]:
-    """The lead's indexes for the award's rule and for its grant, made if they are new."""
-    rules, grants = state.rules, state.grants
-    if award.rule_id in rules:
-        index = rules.index(award.rule_id)
-    else:
-        index = len(rules)
-        rules.append(award.rule_id)
-        state.totals.append(0.0)
-    grant = (index, award.points)
+def once_key(at: bytes, index: int) -> bytes:
+    """Under which name ``Flags.once_values`` keeps what an event said to the rule with this index."""
+    return at + index.to_bytes(2, "big")
+
+
+def _number_of(state: LeadState, grant: Grant) -> int:
+    """The grant's index in the lead's table, made if it is new."""
+    grants = state.grants
     if grant in grants:
-        return index, grants.index(grant)
-    grants.append(Grant(*grant))
-    return index, len(grants) - 1
+        return grants.index(grant)
+    if len(grants) == MAX_GRANTS:
+        _drop_unused_grants(state)
+    state.grants.append(grant)
+    return len(state.grants) - 1
 
 
 def _drop_unused_grants(state: LeadState) -> None:
     """Number the grants anew without those that no recent event uses; many different ``adjust`` may fill the table."""
-    used = sorted({row[-1] for row in each(state.rows)} - {NO_GRANT})
-    number = {old: new for new, old in enumerate(used)} | {NO_GRANT: NO_GRANT}
-    renumbered = {row: row[:-1] + bytes((number[row[-1]],)) for row in each(state.rows)}
-    state.rows = b"".join(renumbered.values())
+    used = sorted({row[-1] for row in each(state.rows)})
+    number = {old: new for new, old in enumerate(used)}
+    state.rows = b"".join(row[:-1] + bytes((number[row[-1]],)) for row in each(state.rows))
     state.grants = [state.grants[old] for old in used]
-    if state.flags is not None:
-        state.flags.once_values = {renumbered[row]: value for row, value in state.flags.once_values.items()}
 
 
 def _added(total: Total, fading: Fading, now_ms: int, time_ms: int, points: float) -> Total:
@@ -143,9 +143,9 @@ def recount(state: LeadState, model: CompiledModel, index: int, residue: Total) 
     total: Total = residue
     if rule.fading.weights is not None and not isinstance(residue, dict):
         total = {state.latest_record_ms // DAY_MS: residue} if residue else {}
+    given = points_given(state, index)
     for row in counted_rows(state, rule, live_rows(state, index)):
-        points = state.grants[row[-1]].points
-        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), points)
+        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), given[row[-1]])
     state.totals[index] = total
 
 
@@ -157,10 +157,9 @@ def residue_of(state: LeadState, model: CompiledModel, index: int) -> Total:
         return 0.0
     if rule.selection is not None:
         return settled.total
-    total = state.totals[index]
+    total, given = state.totals[index], points_given(state, index)
     for row in live_rows(state, index):
-        points = state.grants[row[-1]].points
-        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), -points)
+        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), -given[row[-1]])
     return total
 
 
@@ -169,9 +168,19 @@ def _settled_total(state: LeadState, index: int) -> Total:
     return 0.0 if settled is None else settled.total
 
 
+def points_given(state: LeadState, index: int) -> dict[int, int | float]:
+    """What the rule gave, by the number of each grant that it is part of."""
+    return {
+        number: grant[place + 1]
+        for number, grant in enumerate(state.grants)
+        for place in range(0, len(grant), 2)
+        if grant[place] == index
+    }
+
+
 def rule_rows(state: LeadState, index: int) -> list[bytes]:
     """The rule's recent events, in order."""
-    return rows_of(state.rows, {number for number, grant in enumerate(state.grants) if grant.rule == index})
+    return rows_of(state.rows, points_given(state, index))
 
 
 def live_rows(state: LeadState, index: int) -> list[bytes]:
@@ -193,8 +202,7 @@ def counted_rows(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> lis
     if selection.burst_at_least:
         rows = without_bursts(state, rule, rows)
     if selection.once_per:
-        values = state.flags.once_values if state.flags is not None else {}
-        rows = _first_per_value(rows, values, set(settled.values))
+        rows = _first_per_value(state, rule, rows, set(settled.values))
     if selection.limit_times:
         rows = _within_limit(rows, selection, dict(settled.buckets))
     return rows
@@ -217,10 +225,12 @@ def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> l
     return [row for row in rows if row not in in_burst] if in_burst else rows
 
 
-def _first_per_value(rows: list[bytes], values: dict[bytes, bytes], seen: set[bytes]) -> list[bytes]:
+def _first_per_value(state: LeadState, rule: CompiledRule, rows: list[bytes], seen: set[bytes]) -> list[bytes]:
+    values = state.flags.once_values if state.flags is not None else {}
+    index = state.rules.index(rule.rule_id)
     kept = []
     for row in rows:
-        value = values.get(row, b"")
+        value = values.get(once_key(row[:AT], index), b"")
         if value not in seen:
             seen.add(value)
             kept.append(row)
@@ -250,61 +260,71 @@ def _settled(state: LeadState, rule_id: int) -> Settled:
 
 def settle_oldest(state: LeadState, model: CompiledModel) -> None:
     """Let the earliest recent event go; what later decisions need of it stays."""
-    flags = flags_of(state)
-    end = end_of_event(state.rows, 0)
-    gone = list(each(state.rows[:end]))
-    time_ms, event_hash = time_of(gone[0]), gone[0][6:14]
-    for row in gone:
-        if row[-1] != NO_GRANT:
-            _settle_row(state, model, row)
-    for row in gone:
-        flags.once_values.pop(row, None)
-    for attribute_id, value in flags.recent_attributes.pop(event_hash, {}).items():
+    flags, row = flags_of(state), state.rows[:ROW]
+    time_ms = time_of(row)
+    indexes = rules_of(state, row)
+    for index in indexes:
+        _settle_rule(state, model, index, row)
+    for index in indexes:
+        flags.once_values.pop(once_key(row[:AT], index), None)
+    for attribute_id, value in flags.recent_attributes.pop(row[HASH], {}).items():
         keep_later(flags.settled_attributes, attribute_id, value)
     first_ms, last_ms = flags.settled_first_ms, flags.settled_last_ms
-    if gone[0][-1] == NO_GRANT or state.rules[state.grants[gone[0][-1]].rule] != ADJUST_RULE_ID:
+    if not is_adjust(state, row):
         flags.settled_first_ms = time_ms if first_ms is None else min(first_ms, time_ms)
     flags.settled_last_ms = time_ms if last_ms is None else max(last_ms, time_ms)
-    state.rows = state.rows[end:]
-    state.events -= 1
+    state.rows = state.rows[ROW:]
 
 
-def _settle_row(state: LeadState, model: CompiledModel, row: bytes) -> None:
-    flags, grant, time_ms = flags_of(state), state.grants[row[-1]], time_of(row)
-    rule = model.rules.get(state.rules[grant.rule])
+def rules_of(state: LeadState, row: bytes) -> list[int]:
+    """The rules that the event matched: indexes into the lead's ``rules``."""
+    return [int(index) for index in state.grants[row[-1]][::2]]
+
+
+def is_adjust(state: LeadState, row: bytes) -> bool:
+    """Whether the recent event is a command: ``adjust`` is one that has a rule of its own."""
+    grant = state.grants[row[-1]]
+    return bool(grant) and state.rules[int(grant[0])] == ADJUST_RULE_ID
+
+
+def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes) -> None:
+    flags, time_ms = flags_of(state), time_of(row)
+    rule = model.rules.get(state.rules[index])
     if rule is None:
         return
     settled = flags.settled.setdefault(rule.rule_id, Settled())
-    ever = rule_rows(state, grant.rule)
+    ever = rule_rows(state, index)
     if rule.disqualifies is not None and row in counted_rows(state, rule, ever):
         settled.disqualified_ms = max(time_ms, settled.disqualified_ms or time_ms)
     if flags.reset_ms is not None and time_ms <= flags.reset_ms:
         return
-    live = live_rows(state, grant.rule)
+    live = live_rows(state, index)
     counts = row in counted_rows(state, rule, live)
     if row in without_bursts(state, rule, live):
         settled.latest_ms = max(time_ms, settled.latest_ms or time_ms)
+    points = points_given(state, index)[row[-1]]
     if counts:
-        settled.points += grant.points
+        settled.points += points
         settled.count += 1
     if rule.selection is not None:
-        _settle_selected(state, rule, row, counts)
+        _settle_selected(state, rule, row, points if counts else None)
 
 
-def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, counts: bool) -> None:
+def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: float | None) -> None:
+    """``points`` are those of an event that counts."""
     flags, selection = flags_of(state), rule.selection or Selection()
     settled, time_ms = flags.settled[rule.rule_id], time_of(row)
     if selection.burst_at_least:
         settled.burst_ms = sorted([*settled.burst_ms, time_ms])[1 - selection.burst_at_least :]
-    if not counts:
+    if points is None:
         return
     if selection.once_per:
-        settled.values = [*settled.values, flags.once_values.get(row, b"")][-MAX_ONCE_VALUES:]
+        value = flags.once_values.get(once_key(row[:AT], state.rules.index(rule.rule_id)), b"")
+        settled.values = [*settled.values, value][-MAX_ONCE_VALUES:]
     if selection.limit_times:
         oldest = _bucket(selection, time_ms)
         settled.buckets = {bucket: used for bucket, used in settled.buckets.items() if bucket >= oldest}
         settled.buckets[oldest] = settled.buckets.get(oldest, 0) + 1
-    points = state.grants[row[-1]].points
     settled.total = _added(settled.total, rule.fading, state.latest_record_ms, time_ms, points)
 
 
@@ -320,16 +340,13 @@ def retract(state: LeadState, model: CompiledModel, event_hash: bytes) -> None:
     start = find(state.rows, event_hash)
     if start < 0:
         return
-    end = end_of_event(state.rows, start)
-    gone = [state.rows[i : i + ROW] for i in range(start, end, ROW)]
-    touched = {state.grants[row[-1]].rule for row in gone if row[-1] != NO_GRANT}
-    residues = {index: residue_of(state, model, index) for index in touched}
+    row = state.rows[start : start + ROW]
+    residues = {index: residue_of(state, model, index) for index in rules_of(state, row)}
     state.rows = removed(state.rows, start)
-    state.events -= 1
     if state.flags is not None:
         state.flags.recent_attributes.pop(event_hash, None)
-        for row in gone:
-            state.flags.once_values.pop(row, None)
+        for index in residues:
+            state.flags.once_values.pop(once_key(row[:AT], index), None)
     for index, residue in residues.items():
         recount(state, model, index, residue)
 
