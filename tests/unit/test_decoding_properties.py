@@ -16,6 +16,7 @@ from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.event import Event
 from leadscore.events.local_schemas import schema_texts, single_object_header
+from leadscore.events.validation import _scalars
 
 Json = Any  # schemas and data of any shape
 
@@ -151,6 +152,15 @@ def test_our_reader_says_what_fastavro_says(case: tuple[Json, bytes]) -> None:
     assume(not has_items_without_width(schema))
     expected = as_we_say_it(read_by_fastavro(schema, value), schema) or {}
     assert repr(compile_reader(AvroSchema(json.dumps(schema)))(value, 0)) == repr(expected)
+
+
+@given(written())
+def test_where_a_schema_holds_scalars_only_there_is_nothing_to_check(case: tuple[Json, bytes]) -> None:
+    text, value = json.dumps(case[0]), case[1]
+    assume(not has_items_without_width(case[0]))
+    assume(AvroSchema(text).holds_scalars(frozenset()))
+    record = compile_reader(AvroSchema(text))(value, 0)
+    assert _scalars(record) == record
 
 
 @given(written(), st.data())

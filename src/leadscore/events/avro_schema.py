@@ -4,6 +4,7 @@ A schema comes from a registry that others write to. Recursion would let a value
 of no width would let five bytes say two billion items; both are refused when the schema is first seen.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 import msgspec
@@ -56,6 +57,26 @@ class AvroSchema:
             return self._is_empty_record(schema)
         return schema["type"] == "null" or (schema["type"] == "fixed" and schema["size"] == 0)
 
+    def holds_scalars(self, apart_from: AbstractSet[str], text_maps: AbstractSet[str] = frozenset()) -> bool:
+        """Whether every field is text, a flag or a whole number (or null); of ``text_maps``, a map of texts."""
+        return all(
+            name in apart_from or (self._is_text_map(schema) if name in text_maps else self._is_scalar(schema))
+            for name, schema in fields_of(self.definition)
+        )
+
+    def _is_text_map(self, schema: Schema) -> bool:
+        schema = self.resolve(schema)
+        return isinstance(schema, dict) and schema["type"] == "map" and schema["values"] == "string"
+
+    def _is_scalar(self, schema: Schema) -> bool:
+        schema = self.resolve(schema)
+        if isinstance(schema, list):
+            return all(self._is_scalar(branch) for branch in schema)
+        if isinstance(schema, dict):
+            is_local = str(schema.get("logicalType", "")).startswith("local-timestamp-")
+            return not is_local and schema["type"] in {*_SCALARS, "enum"}
+        return schema in _SCALARS
+
     def _is_empty_record(self, record: dict[str, object]) -> bool:
         name = str(record["name"])
         if name not in self._zero_width:
@@ -95,6 +116,7 @@ class AvroSchema:
 
 
 _UNFINISHED = -1
+_SCALARS = frozenset({"null", "string", "int", "long", "boolean"})
 
 
 def fields_of(record: dict[str, object]) -> list[tuple[str, Schema]]:

@@ -5,6 +5,7 @@ Pure but for ``lookup``, which asks a schema registry. Everything a value can do
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,7 +53,7 @@ class Decoder:
         self._mappers: dict[str, RecordMapper] = {t: compile_mapping(m) for t, m in (mappings or {}).items()}
         self._lookup = lookup
         self._max_value_bytes = max_value_bytes
-        self._readers: dict[int, RecordReader] = {}
+        self._readers: dict[int, _Reader] = {}
         self._refused: dict[int, str] = {}
         self._local_readers = _local_readers()
 
@@ -62,36 +63,37 @@ class Decoder:
             raise DeadLetter(DeadLetterReason.EMPTY, "the record has no value")
         if len(value) > self._max_value_bytes:
             raise DeadLetter(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes, wanted at most {self._max_value_bytes}")
-        record = self._record(value, headers)
-        mapper = self._mappers.get(topic)
+        reader, start = self._reader(value, headers)
+        record = reader.read(value, start)
+        mapper = self._mappers.get(topic) if self._mappers else None
         if mapper is not None:
             return event_of(*mapper(record))
-        return event_of(record, record)
+        return event_of(record, record, are_scalars=reader.gives_scalars)
 
-    def _record(self, value: bytes, headers: Headers | None) -> Record:
+    def _reader(self, value: bytes, headers: Headers | None) -> "tuple[_Reader, int]":
+        """What reads the value, and where the record begins in it."""
         first = value[0]
         if first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
-            reader = self._registered_reader(int.from_bytes(value[1:CONFLUENT_HEADER_BYTES]))
-            return reader(value, CONFLUENT_HEADER_BYTES)
+            return self._registered_reader(int.from_bytes(value[1:CONFLUENT_HEADER_BYTES])), CONFLUENT_HEADER_BYTES
         if first == _JSON_START:
-            return read_json(value)
+            return _JSON_READER, 0
         if value.startswith(SINGLE_OBJECT_MAGIC):
-            return self._local_reader(value[:SINGLE_OBJECT_HEADER_BYTES])(value, SINGLE_OBJECT_HEADER_BYTES)
+            return self._local_reader(value[:SINGLE_OBJECT_HEADER_BYTES]), SINGLE_OBJECT_HEADER_BYTES
         if value.lstrip(_JSON_SPACE)[:1] == b"{":
-            return read_json(value)
+            return _JSON_READER, 0
         raise _unknown_format(headers)
 
-    def _local_reader(self, header: bytes) -> RecordReader:
+    def _local_reader(self, header: bytes) -> "_Reader":
         reader = self._local_readers.get(header)
         if reader is None:
             raise refused(f"no local schema has the fingerprint {header[2:].hex()}")
         return reader
 
-    def _registered_reader(self, schema_id: int) -> RecordReader:
+    def _registered_reader(self, schema_id: int) -> "_Reader":
         reader = self._readers.get(schema_id)
         return reader if reader is not None else self._first_seen(schema_id)
 
-    def _first_seen(self, schema_id: int) -> RecordReader:
+    def _first_seen(self, schema_id: int) -> "_Reader":
         """Look the schema up and compile it. A schema under an id never changes, so a refusal is for good."""
         if schema_id in self._refused:
             raise refused(self._refused[schema_id])
@@ -120,15 +122,25 @@ def read_json(value: bytes | str, start: int = 0) -> Record:
         raise DeadLetter(reason, str(error)) from error
 
 
+class _Reader(NamedTuple):
+    """How records of one schema are read; ``gives_scalars``: nothing but scalars stands beside their attributes."""
+
+    read: RecordReader
+    gives_scalars: bool
+
+
+_JSON_READER = _Reader(read_json, gives_scalars=False)
+
+
 @functools.cache
-def _local_readers() -> dict[bytes, RecordReader]:
+def _local_readers() -> dict[bytes, _Reader]:
     return {single_object_header(name): _avro_reader(text) for name, text in schema_texts().items()}
 
 
-def _reader_of(answer: dict[str, object]) -> RecordReader:
+def _reader_of(answer: dict[str, object]) -> _Reader:
     schema_type = answer.get("schemaType") or "AVRO"
     if schema_type == "JSON":
-        return read_json
+        return _JSON_READER
     if schema_type != "AVRO":
         raise refused(f"a schema of type {schema_type}, wanted AVRO or JSON")
     if answer.get("references"):
@@ -136,10 +148,12 @@ def _reader_of(answer: dict[str, object]) -> RecordReader:
     return _avro_reader(str(answer.get("schema", "")))
 
 
-def _avro_reader(text: str) -> RecordReader:
+def _avro_reader(text: str) -> _Reader:
     schema = with_event_types(AvroSchema(text))
     reader = compile_reader(schema)
-    return _beside_named_fields(reader) if schema.name in EVENT_TYPE_PREFIXES else reader
+    if schema.name in EVENT_TYPE_PREFIXES:
+        return _Reader(_beside_named_fields(reader), gives_scalars=schema.holds_scalars({"attributes"}, {"fields"}))
+    return _Reader(reader, gives_scalars=schema.holds_scalars({"attributes"}))
 
 
 def _beside_named_fields(reader: RecordReader) -> RecordReader:

@@ -42,20 +42,26 @@ class FieldProblem(DeadLetter):
         self.wanted = wanted
 
 
-def event_of(envelope: Record, fields: Record) -> Event:
+def event_of(envelope: Record, fields: Record, *, are_scalars: bool = False) -> Event:
     """The event that ``envelope`` (id, lead, time, type, attributes) and ``fields`` describe; ``DeadLetter`` if none.
 
     The envelope's own names are taken out of it. Both may be the same dict: then what is left are the fields.
+    ``are_scalars`` says that there is nothing in ``fields`` but text, flags and integers of 64 bits.
     """
     take = envelope.pop
-    event_type = _event_type(take("type", None))
+    event_type = take("type", None)
+    if not _is_text(event_type, MAX_TYPE_LENGTH):
+        raise FieldProblem("type", event_type, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
     event_id = _identifier(take("event_id", None), "event_id")
-    lead_id = _lead_id(take("lead_id", None))
+    lead_id = _identifier(take("lead_id", None), "lead_id")
+    if "@" in lead_id:
+        raise FieldProblem("lead_id", lead_id, "an opaque id, not an e-mail address")
     occurred_at_ms = instant_ms(take("occurred_at", None), "occurred_at")
-    attributes = _attributes(take("attributes", None))
+    given = take("attributes", None)
+    attributes = None if given is None else _attributes(given)
     take("received_at", None)
-    scalars = _scalars(fields)
-    if "campaign" in scalars:
+    scalars = cast("dict[str, FieldValue]", fields) if are_scalars else _scalars(fields)
+    if "campaign" in scalars and not _is_text(scalars["campaign"], MAX_ID_LENGTH):
         _settle_campaign(scalars)
     if event_type.startswith(COMMAND_PREFIX):
         _settle_command(event_type, scalars, attributes)
@@ -64,8 +70,8 @@ def event_of(envelope: Record, fields: Record) -> Event:
 
 def instant_ms(value: object, field: str) -> int:
     """UTC milliseconds of an instant given as integer milliseconds or ISO 8601 with an offset; fractions are cut."""
-    instant = _parsed_ms(value) if type(value) is str else value
-    if type(instant) is int and EARLIEST_MS <= instant < LATEST_MS:
+    instant = value if type(value) is int else _parsed_ms(value) if type(value) is str else None
+    if instant is not None and EARLIEST_MS <= instant < LATEST_MS:
         return instant
     raise FieldProblem(field, value, _INSTANT_WANTED)
 
@@ -94,22 +100,7 @@ def _identifier(value: object, field: str) -> str:
     raise FieldProblem(field, value, _ID_WANTED)
 
 
-def _lead_id(value: object) -> str:
-    lead_id = _identifier(value, "lead_id")
-    if "@" in lead_id:
-        raise FieldProblem("lead_id", value, "an opaque id, not an e-mail address")
-    return lead_id
-
-
-def _event_type(value: object) -> str:
-    if _is_text(value, MAX_TYPE_LENGTH):
-        return value
-    raise FieldProblem("type", value, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
-
-
 def _attributes(value: object) -> dict[str, FieldValue] | None:
-    if value is None:
-        return None
     if type(value) is not dict:
         raise FieldProblem("attributes", value, "an object of scalars")
     return _flat(value, "", "attributes.", 1) or None

@@ -6,8 +6,9 @@ Tests are compiled to closures once, and rules are looked up by event type: an e
 import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from typing import Any, NamedTuple
 
-from leadscore.events.event import Event, FieldValue
+from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, AttributeAward, Award, RuleAward, stable_id
 from leadscore.model.compile import attribute_tests, passes_missing, test_id
 from leadscore.model.definition import Band, ModelDefinition, Rule, Test
@@ -37,29 +38,23 @@ class Matcher:
         self.version = definition.version
         self._by_type: dict[str, list[_CompiledMatch]] = {}
         for name, rule in definition.rules.items():
-            self._by_type.setdefault(rule.event, []).append(_CompiledMatch(name, rule))
+            self._by_type.setdefault(rule.event, []).append(_compiled(name, rule))
         self._attributes = _compile_attributes(definition)
 
     def award(self, event: Event, source: int, offset: int) -> Award | None:
         """The log record of an event or command; ``None`` if it matches no rule and sets no attribute of the model."""
-        campaign = event.fields.get("campaign")
-        named = str(campaign) if campaign is not None else None
-        identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms, named)
-        if event.is_command:
-            rules = [RuleAward(ADJUST_RULE_ID, _plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
-            target = event.fields.get("target")
-            return Award(*identity, rules, NO_ATTRIBUTES, str(target) if target is not None else None)
-        rules = self.rules(event)
+        event_type, fields = event.type, event.fields
+        candidates = self._by_type.get(event_type)
+        if candidates is None and event_type.startswith(COMMAND_PREFIX):
+            return _command(event, source, offset)
+        rules = NO_RULES if candidates is None else _matching(candidates, fields)
         attributes = self.attributes(event)
-        return Award(*identity, rules, attributes) if rules or attributes else None
-
-    def rules(self, event: Event) -> list[RuleAward]:
-        """The awards of the rules the event matches, in the order of the file."""
-        candidates = self._by_type.get(event.type)
-        if candidates is None:
-            return NO_RULES
-        fields = event.fields
-        return [candidate.award(fields) for candidate in candidates if candidate.matches(fields)]
+        if not rules and not attributes:
+            return None
+        campaign: Any = fields.get("campaign")  # text, as ``validation`` leaves it
+        return Award(
+            source, offset, event.lead_id, event.event_id, event_type, event.occurred_at_ms, campaign, rules, attributes
+        )
 
     def attributes(self, event: Event) -> list[AttributeAward]:
         """What the attributes the event sets earn; those the model does not know are left out."""
@@ -69,24 +64,40 @@ class Matcher:
         return [known[name].award(value) for name, value in event.attributes.items() if name in known]
 
 
-class _CompiledMatch:
-    __slots__ = ("_award", "_once_per", "_tests")
+class _CompiledMatch(NamedTuple):
+    """A rule as the loop in ``_matching`` reads it."""
 
-    def __init__(self, name: str, rule: Rule) -> None:
-        self._tests = [(field, _predicate(test)) for field, test in rule.where.items()]
-        self._once_per = rule.once_per
-        self._award = RuleAward(stable_id(name), _plain_number(rule.points))
+    tests: list[tuple[str, Predicate]]
+    given: RuleAward
+    once_per: str | None
 
-    def matches(self, fields: Mapping[str, FieldValue]) -> bool:
-        for field, test in self._tests:  # noqa: SIM110  # a generator costs more than the tests
-            if not test(fields.get(field)):
-                return False
-        return True
 
-    def award(self, fields: Mapping[str, FieldValue]) -> RuleAward:
-        if self._once_per is None:
-            return self._award
-        return RuleAward(self._award.rule_id, self._award.points, value_hash(fields.get(self._once_per)))
+def _matching(candidates: list[_CompiledMatch], fields: Mapping[str, FieldValue]) -> list[RuleAward]:
+    """The awards of the rules whose tests the fields pass, in the order of the file."""
+    found = []
+    get = fields.get
+    for tests, given, once_per in candidates:
+        for field, test in tests:
+            if not test(get(field)):
+                break
+        else:
+            if once_per is not None:
+                given = RuleAward(given.rule_id, given.points, value_hash(get(once_per)))  # noqa: PLW2901
+            found.append(given)
+    return found
+
+
+def _compiled(name: str, rule: Rule) -> _CompiledMatch:
+    tests = [(field, _predicate(test)) for field, test in rule.where.items()]
+    return _CompiledMatch(tests, RuleAward(stable_id(name), _plain_number(rule.points)), rule.once_per)
+
+
+def _command(event: Event, source: int, offset: int) -> Award:
+    rules = [RuleAward(ADJUST_RULE_ID, _plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
+    target: Any = event.fields.get("target")  # text, as ``validation`` leaves it
+    campaign: Any = event.fields.get("campaign")
+    identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms)
+    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target)
 
 
 class _CompiledAttribute:
@@ -133,9 +144,8 @@ def _predicate(test: Scalar | Test) -> Predicate:
     checks = _checks(test)
     if test.exists is False or not checks:
         return (lambda value: value is not None) if test.exists else (lambda _: False)
-    if len(checks) == 1:
-        (check,) = checks
-        return lambda value: value is not None and check(value)
+    if len(checks) == 1 and test.not_in is None:
+        return checks[0]  # refuses what is missing itself
     return lambda value: value is not None and all(check(value) for check in checks)
 
 
@@ -176,4 +186,4 @@ def _below(level: float) -> Predicate:
 
 def _matches(pattern: str) -> Predicate:
     search = re.compile(pattern).search
-    return lambda value: isinstance(value, str) and search(value[:MAX_SUBJECT_CHARACTERS]) is not None
+    return lambda value: isinstance(value, str) and search(value, 0, MAX_SUBJECT_CHARACTERS) is not None
