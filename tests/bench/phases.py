@@ -19,7 +19,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from leadscore import __version__
-from leadscore.cli.run import build_worker
+from leadscore.cli.run import build_worker, look_for_garbage_seldom
 from leadscore.events.decoder import SINGLE_OBJECT_HEADER_BYTES, Decoder
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from leadscore.ops.config import Config, Role, load_config
@@ -160,6 +160,7 @@ def run_worker(config: Config) -> Outcome:
         found.append(stopwatch.outcome(metrics))
         return True
 
+    look_for_garbage_seldom()
     worker.run(until)
     return found[0]
 

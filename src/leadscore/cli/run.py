@@ -55,11 +55,7 @@ def run(_args: argparse.Namespace) -> int:
     _log.info("listening", extra={"port": server.port})
     try:
         worker = build_worker(config, metrics, health, crash_steps(os.environ))
-        # What exists now lives as long as the process, and nothing on the hot path makes cycles: looking for garbage
-        # among hundreds of thousands of lead states would only cost time.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 1_000)
+        look_for_garbage_seldom()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stopper(worker))
         worker.run()
@@ -70,6 +66,17 @@ def run(_args: argparse.Namespace) -> int:
     finally:
         server.close()
     return 0
+
+
+def look_for_garbage_seldom() -> None:
+    """To be called when everything is built.
+
+    What exists then lives as long as the process, and nothing on the hot path makes cycles: looking for garbage among
+    hundreds of thousands of lead states would only cost time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
 
 
 def build_worker(
