@@ -164,21 +164,23 @@ class Shard:
         self._follow(frame.model_version, log_time_ms)
         context = self._context(log_time_ms)
         keys = [source_key(source) for source in frame.sources]
-        sources, touched, states, erasures = self._sources, self._touched, self._states, self.erasures
+        topics = [source.topic for source in frame.sources]
+        seen = [self._sources.get(key, -1) for key in keys]
+        touched, states, erasures = self._touched, self._states, self.erasures
         outputs: list[Output] = []
         replayed = 0
         for award in frame.awards:
-            key = keys[award.source]
-            if award.offset <= sources.get(key, -1):
+            source = award.source
+            if award.offset <= seen[source]:
                 replayed += 1
                 continue
-            sources[key] = award.offset
+            seen[source] = award.offset
             touched[award.lead_id] = None
-            topic = frame.sources[award.source].topic
             if award.type == ERASE:
-                outputs += self._erase(award, topic, context)
-            elif crossings := apply_award(states, erasures, award, topic, context):
+                outputs += self._erase(award, topics[source], context)
+            elif crossings := apply_award(states, erasures, award, topics[source], context):
                 outputs += crossings
+        self._sources |= {key: offset for key, offset in zip(keys, seen, strict=True) if offset >= 0}
         self.counts.replayed += replayed
         self.counts.applied += len(frame.awards) - replayed
         self._count_unchanged(context)

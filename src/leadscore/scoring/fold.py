@@ -28,7 +28,7 @@ from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.score import known_attribute_points, rule_points, score_at
-from leadscore.scoring.state import AttributeState, LeadState, flags_of, latest_ms, new_state
+from leadscore.scoring.state import AttributeState, LeadState, Total, flags_of, latest_ms, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
@@ -55,7 +55,9 @@ def fold_award(
     if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed, context):
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
-    tau_ms = max(latest_ms(state), occurred_ms)
+    tau_ms = latest_ms(state)
+    if occurred_ms > tau_ms:
+        tau_ms = occurred_ms
     if not _may_cross(state, award, tau_ms, context):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
@@ -119,11 +121,16 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
         if all(known.is_in for known in state.thresholds) and len(state.thresholds) == len(model.thresholds):
             return False
     for total in state.totals:
-        if isinstance(total, dict):
-            points += sum(part for part in total.values() if part > 0)
-        elif total > 0:
-            points += total
+        if type(total) is float:
+            if total > 0:
+                points += total
+        else:
+            points += _gains(total)
     return points >= model.lowest_enter
+
+
+def _gains(total: Total) -> float:
+    return sum(part for part in (total.values() if isinstance(total, dict) else (total,)) if part > 0)
 
 
 def fold_tick(
@@ -194,7 +201,7 @@ def _apply(state: LeadState, award: Award, at: bytes, context: FoldContext) -> N
     model = context.model
     if award.occurred_at_ms > state.latest_record_ms:
         advance(state, model, award.occurred_at_ms)
-    if award.type in COMMANDS and award.type != ADJUST:
+    if not award.rules and award.type in COMMANDS:  # of the commands, only ``adjust`` is an award of a rule
         _apply_command(state, award, at, context)
         return
     add_event(state, model, at, award.rules)

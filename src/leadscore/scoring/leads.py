@@ -42,7 +42,8 @@ def apply_award(
     if award.type == ERASE:
         _erase(states, erasures, award, context)
         return NO_CROSSINGS
-    states[award.lead_id], crossings = fold_award(states.get(award.lead_id), award, topic, context)
+    lead_id = award.lead_id
+    states[lead_id], crossings = fold_award(states.get(lead_id), award, topic, context)
     return crossings
 
 

@@ -38,10 +38,10 @@ def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
     if age_ms <= 0:
         return
     state.latest_record_ms = to_ms
-    half_lives_ms, totals = model.half_lives_ms, state.totals
+    half_life_of, totals = model.half_lives_ms.get, state.totals
     weight = known_ms = 0.0
     for index, rule_id in enumerate(state.rules):
-        half_life_ms = half_lives_ms.get(rule_id)
+        half_life_ms = half_life_of(rule_id)
         if half_life_ms is not None:
             if half_life_ms != known_ms:
                 weight, known_ms = 2.0 ** (-age_ms / half_life_ms), half_life_ms
@@ -62,6 +62,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
     time_ms = time_of(at)
     latest_ms, flags, rules, totals = state.latest_record_ms, state.flags, state.rules, state.totals
     is_live = flags is None or flags.reset_ms is None or time_ms > flags.reset_ms
+    rule_of = model.rules.get
     given: list[int | float] = []
     selective: list[int] = []
     for award in awards:
@@ -72,9 +73,8 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
             index = len(rules)
             rules.append(rule_id)
             totals.append(0.0)
-        given.append(index)
-        given.append(points)
-        rule = model.rules.get(rule_id)
+        given += (index, points)
+        rule = rule_of(rule_id)
         if rule is None:
             continue
         if rule.selection is not None:
