@@ -6,6 +6,7 @@ import msgspec
 
 from leadscore.cli.stored_leads import LeadAt
 from leadscore.model.compiled import GRADES, CompiledModel, CompiledRule, CompiledThreshold
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
@@ -147,7 +148,7 @@ def _projected(
     threshold, known = place
     if state is None or known is None or not known.is_in:
         return None
-    return next_exit(state, model, (threshold, known), at_ms)
+    return next_exit(Outlook(state, model), (threshold, known), at_ms)
 
 
 def _closed_gates(threshold: CompiledThreshold, line: LeadScore) -> list[Gate]:

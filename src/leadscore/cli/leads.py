@@ -19,6 +19,7 @@ from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_m
 from leadscore.errors import ConfigError
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.explanation import top_reasons
@@ -212,14 +213,15 @@ def _thresholds_of(lead: LeadAt) -> list[str]:
 def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
     model = lead.context.model
     score = score_at(state, model, lead.at_ms)
-    reasons = top_reasons(state, model, lead.at_ms)
+    outlook = Outlook(state, model)
+    reasons = top_reasons(outlook, lead.at_ms)
     return ListedLead(
         lead_id=lead.lead_id,
         score=score.value,
         band=model.band_of(score.value),
         grade=model.grade_of(score.fit),
         thresholds=_thresholds_of(lead),
-        disqualified=disqualified(state, model, lead.at_ms),
+        disqualified=disqualified(outlook, lead.at_ms),
         suspended=is_suspended(state),
         reason=reasons[0] if reasons else None,
         entered_ms=_entered_ms(lead, state, choice),

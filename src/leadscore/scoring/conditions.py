@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
-from leadscore.scoring.recent import AT, ROW, each, time_of
+from leadscore.scoring.recent import AT, ROW, at_of, each, time_of
 from leadscore.scoring.state import AttributeState, Flags, LeadState
 from leadscore.scoring.totals import is_adjust, keep_later, live_rows, without_bursts
 
@@ -18,15 +18,20 @@ NEVER = 1 << 60
 
 
 class Outlook:
-    """What the conditions say of one lead from its latest record on, if nothing else happens."""
+    """What the conditions say of one lead from its latest record on, if nothing else happens.
 
-    __slots__ = ("_attributes", "_model", "_state", "_turns")
+    It remembers what it found: make a new one when the lead's events or attributes have changed.
+    """
+
+    __slots__ = ("_attributes", "_in_bursts", "_since_ms", "_turns", "model", "state")
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
-        self._state = state
-        self._model = model
+        self.state = state
+        self.model = model
         self._turns: dict[int, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
+        self._since_ms: int | None = None
+        self._in_bursts: dict[int, set[bytes]] = {}
 
     def holds(self, test: ConditionTest, at_ms: int) -> bool:
         """Whether the test is true at ``at_ms``."""
@@ -38,7 +43,11 @@ class Outlook:
             return self._attribute_passes(test)
         if test.how == "not":
             return not self.holds(test.parts[0], at_ms)
-        return (all if test.how == "all" else any)(self.holds(part, at_ms) for part in test.parts)
+        wanted = test.how == "any"
+        for part in test.parts:
+            if self.holds(part, at_ms) is wanted:
+                return wanted
+        return not wanted
 
     def flips(self, test: ConditionTest) -> Iterator[int]:
         """Every instant at which time alone may change the test's answer."""
@@ -58,28 +67,76 @@ class Outlook:
 
     def _runs_out_ms(self, test: CountTest) -> int:
         """When the last event that makes the count large enough leaves the window."""
-        latest = latest_seen(test.rule_ids, self._state, self._model, test.at_least)
+        latest = self._latest_seen(test.rule_ids, test.at_least)
         return time_of(latest[-1]) + test.within_ms if len(latest) == test.at_least else -NEVER
 
     def _long_enough_ms(self, test: QuietTest) -> int:
-        flags = self._state.flags
-        reset_ms = flags.reset_ms if flags is not None else None
-        guards = [time_ms for time_ms in (first_event_ms(self._state), reset_ms) if time_ms is not None]
-        if not guards:
+        if self._since_ms is None:
+            self._since_ms = _known_since_ms(self.state)
+        if self._since_ms == NEVER:
             return NEVER
-        since = [*guards, *(time_of(at) for at in latest_seen(test.rule_ids, self._state, self._model, 1))]
-        if flags is not None:
+        since = [self._since_ms, *(time_of(at) for at in self._latest_seen(test.rule_ids, 1))]
+        flags = self.state.flags
+        if flags is not None and flags.settled:
             settled = (flags.settled.get(rule_id) for rule_id in test.rule_ids)
             since += [known.latest_ms for known in settled if known is not None and known.latest_ms is not None]
         return max(since) + test.within_ms + 1
 
+    def _latest_seen(self, rule_ids: frozenset[int], most: int) -> list[bytes]:
+        """The latest events of the rules that conditions see, latest first: after the reset, in no burst.
+
+        An event of two of the rules is one.
+        """
+        state = self.state
+        if rule_ids.isdisjoint(state.rules):
+            return []
+        indexes = {index for index, rule_id in enumerate(state.rules) if rule_id in rule_ids}
+        grants = {number: indexes.intersection(grant[::2]) for number, grant in enumerate(state.grants)}
+        reset_ms = state.flags.reset_ms if state.flags is not None else None
+        first_live = b"" if reset_ms is None else at_of(reset_ms + 1, b"")
+        bursts = {index: in_burst for index in indexes if (in_burst := self._in_burst(index))}
+        rows = state.rows
+        found: list[bytes] = []
+        for end in range(len(rows) - 1, -1, -ROW):
+            matched = grants[rows[end]]
+            if not matched:
+                continue
+            at = rows[end - AT : end]
+            if at < first_live:
+                break
+            if not bursts or any(at not in bursts.get(index, ()) for index in matched):
+                found.append(at)
+                if len(found) == most:
+                    break
+        return found
+
+    def _in_burst(self, index: int) -> set[bytes]:
+        """The rule's events that a burst hides."""
+        hidden = self._in_bursts.get(index)
+        if hidden is None:
+            hidden = self._in_bursts[index] = set()
+            rule = self.model.rules.get(self.state.rules[index])
+            if rule is not None and rule.selection is not None and rule.selection.burst_at_least:
+                rows = live_rows(self.state, index)
+                kept = without_bursts(self.state, rule, rows)
+                if len(kept) < len(rows):
+                    hidden |= {row[:AT] for row in rows} - {row[:AT] for row in kept}
+        return hidden
+
     def _attribute_passes(self, flag: AttributeFlag) -> bool:
         if self._attributes is None:
-            self._attributes = current_attributes(self._state.flags) if self._state.flags is not None else {}
+            self._attributes = current_attributes(self.state.flags) if self.state.flags is not None else {}
         value = self._attributes.get(flag.attribute_id)
         if value is None or value.points is None:
             return flag.when_missing
         return flag.test_id in value.passed
+
+
+def _known_since_ms(state: LeadState) -> int:
+    """The later of the lead's first event and its latest reset; ``NEVER`` where there is neither."""
+    flags = state.flags
+    guards = (first_event_ms(state), flags.reset_ms if flags is not None else None)
+    return max((time_ms for time_ms in guards if time_ms is not None), default=NEVER)
 
 
 def current_attributes(flags: Flags) -> dict[int, AttributeState]:
@@ -100,38 +157,3 @@ def first_event_ms(state: LeadState) -> int | None:
     recent_ms = time_of(rows) if rows else None
     known = [time_ms for time_ms in (settled_ms, recent_ms) if time_ms is not None]
     return min(known, default=None)
-
-
-def latest_seen(rule_ids: frozenset[int], state: LeadState, model: CompiledModel, most: int) -> list[bytes]:
-    """The latest events of the rules that conditions see, latest first: after the reset, in no burst.
-
-    An event of two of the rules is one; a rule that the model does not have counts for nothing.
-    """
-    if rule_ids.isdisjoint(state.rules):
-        return []
-    indexes = {index for index, rule_id in enumerate(state.rules) if rule_id in rule_ids and rule_id in model.rules}
-    has_reset = state.flags is not None and state.flags.reset_ms is not None
-    if has_reset or any(_has_bursts(model, state.rules[index]) for index in indexes):
-        return sorted(_seen(indexes, state, model), reverse=True)[:most]
-    rows = state.rows
-    grants = {number for number, grant in enumerate(state.grants) if not indexes.isdisjoint(grant[::2])}
-    found: list[bytes] = []
-    for end in range(len(rows) - 1, -1, -ROW):
-        if rows[end] in grants:
-            found.append(rows[end - AT : end])
-            if len(found) == most:
-                break
-    return found
-
-
-def _has_bursts(model: CompiledModel, rule_id: int) -> bool:
-    selection = model.rules[rule_id].selection
-    return selection is not None and bool(selection.burst_at_least)
-
-
-def _seen(indexes: set[int], state: LeadState, model: CompiledModel) -> set[bytes]:
-    seen: set[bytes] = set()
-    for index in indexes:
-        rule = model.rules[state.rules[index]]
-        seen.update(row[:AT] for row in without_bursts(state, rule, live_rows(state, index)))
-    return seen

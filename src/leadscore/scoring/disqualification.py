@@ -13,13 +13,14 @@ def is_suspended(state: LeadState) -> bool:
     return state.flags is not None and state.flags.suspension is not None and state.flags.suspension[1]
 
 
-def disqualified(state: LeadState, model: CompiledModel, at_ms: int) -> str | None:
+def disqualified(outlook: Outlook, at_ms: int) -> str | None:
     """Why the lead is disqualified: what a rule said and no later ``requalify`` lifted, else a condition."""
+    state, model = outlook.state, outlook.model
     if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):
         reason = _disqualified_by_rule(state, model)
         if reason is not None:
             return reason
-    return disqualifying_condition(Outlook(state, model), model, at_ms) if model.conditions else None
+    return disqualifying_condition(outlook, at_ms) if model.has_disqualifying_conditions else None
 
 
 def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:

@@ -50,14 +50,14 @@ class Explanation(msgspec.Struct, frozen=True):
 
 def explain(state: LeadState, model: CompiledModel, at_ms: int) -> Explanation:
     """The score at ``at_ms``, an instant not before the lead's latest record, taken apart."""
-    score = score_at(state, model, at_ms)
-    parts = _rule_parts(state, model, at_ms) + _condition_parts(state, model, at_ms) + _attribute_parts(state, model)
+    outlook = Outlook(state, model)
+    score, parts = score_at(state, model, at_ms, outlook), _parts(outlook, at_ms)
     return Explanation(at_ms, score.value, score.engagement, score.fit, parts, _adjustments(parts, model))
 
 
-def top_reasons(state: LeadState, model: CompiledModel, at_ms: int) -> list[Reason]:
-    """The parts with the most points either way, each within its own ``max``."""
-    named = [(part.name, _capped(part, model)) for part in explain(state, model, at_ms).parts]
+def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
+    """The parts of the lead's score with the most points either way, each within its own ``max``."""
+    named = [(part.name, _capped(part, outlook.model)) for part in _parts(outlook, at_ms)]
     ordered = sorted(named, key=lambda reason: (-abs(reason[1]), reason[0]))
     return [Reason(name, points) for name, points in ordered[:MOST_REASONS] if abs(points) >= WORTH_A_REASON]
 
@@ -86,8 +86,13 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
     return found
 
 
-def _condition_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
-    outlook = Outlook(state, model)
+def _parts(outlook: Outlook, at_ms: int) -> list[Part]:
+    state, model = outlook.state, outlook.model
+    return _rule_parts(state, model, at_ms) + _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
+
+
+def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
+    model = outlook.model
     return [
         Part(
             part="condition",

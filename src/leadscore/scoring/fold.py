@@ -22,7 +22,7 @@ Nothing here reads a clock, an environment or a random number: a replay of the l
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
 from leadscore.model.matching import event_hash
-from leadscore.scoring.conditions import first_event_ms
+from leadscore.scoring.conditions import Outlook, first_event_ms
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
@@ -56,8 +56,7 @@ def fold_award(
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
     tau_ms = latest_ms(state)
-    if occurred_ms > tau_ms:
-        tau_ms = occurred_ms
+    tau_ms = max(tau_ms, occurred_ms)
     if not _may_cross(state, award, tau_ms, context):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
@@ -67,16 +66,17 @@ def fold_award(
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
     before = score_at(state, model, tau_ms)
     _apply(state, award, at, context)
-    after = score_at(state, model, tau_ms)
+    outlook = Outlook(state, model)
+    after = score_at(state, model, tau_ms, outlook)
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
-    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value)
+    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, outlook)
     crossed = cross(state, award, (before, after), decision, context)
     crossings += crossed
     if only_raises:  # the instant known is early enough; only what was entered just now may be left before it
         exits_ms = [crossing.projected_exit_at_ms for crossing in crossed] + [state.due_ms]
         state.due_ms = min((at_ms for at_ms in exits_ms if at_ms is not None), default=None)
     else:
-        state.due_ms = due_ms(state, model, tau_ms)
+        state.due_ms = due_ms(outlook, tau_ms)
     return state, crossings
 
 
@@ -141,7 +141,7 @@ def fold_tick(
     if state is None:
         return None, NO_CROSSINGS
     crossings = leave_by_time(state, lead_id, time_ms, context)
-    state.due_ms = due_ms(state, context.model, max(latest_ms(state), time_ms))
+    state.due_ms = due_ms(Outlook(state, context.model), max(latest_ms(state), time_ms))
     return state, crossings
 
 
@@ -182,7 +182,8 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
     age_ms = at_ms - state.latest_record_ms
     points = [rule_points(rule, total, age_ms, at_ms) for rule, total in rules if rule is not None]
     points += known_attribute_points(state, model).values()
-    return all(abs(worth) < FORGOTTEN_BELOW_POINTS for worth in points) and disqualified(state, model, at_ms) is None
+    is_worthless = all(abs(worth) < FORGOTTEN_BELOW_POINTS for worth in points)
+    return is_worthless and disqualified(Outlook(state, model), at_ms) is None
 
 
 def _is_acceptable(state: LeadState, hashed: bytes, context: FoldContext) -> bool:

@@ -23,8 +23,8 @@ class Score(NamedTuple):
         return self.engagement + self.fit
 
 
-def score_at(state: LeadState, model: CompiledModel, at_ms: int) -> Score:
-    """The lead's score at ``at_ms``, an instant not before its latest record."""
+def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outlook | None = None) -> Score:
+    """The lead's score at ``at_ms``, an instant not before its latest record; ``outlook`` is the lead's, if made."""
     groups = model.groups
     sums = [0.0] * (len(groups) + 1)  # the last is of what has no group: NO_GROUP is -1
     rules, age_ms = model.rules, at_ms - state.latest_record_ms
@@ -39,7 +39,7 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int) -> Score:
         cap = rule.cap
         sums[rule.group] += -cap if points < -cap else cap if points > cap else points  # type: ignore[operator]
     if model.conditions:
-        outlook = Outlook(state, model)
+        outlook = outlook or Outlook(state, model)
         for condition in model.conditions:
             if condition.points and outlook.holds(condition.test, at_ms):
                 sums[condition.group] += condition.points

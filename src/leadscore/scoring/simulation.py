@@ -10,6 +10,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.disqualification import disqualified
@@ -125,7 +126,7 @@ def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_m
         fit=explanation.fit,
         grade=model.grade_of(explanation.fit),
         band=model.band_of(explanation.score),
-        disqualified=disqualified(known, model, explanation.at_ms),
+        disqualified=disqualified(Outlook(known, model), explanation.at_ms),
         thresholds={name: "in" if place is not None and place.is_in else "out" for name, place in places.items()},
         as_of_ms=at_ms,
         explanation=explanation,

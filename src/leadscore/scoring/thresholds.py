@@ -9,6 +9,7 @@ import msgspec
 from leadscore.log.records import Award
 from leadscore.model.compiled import GRADES, CompiledModel, CompiledThreshold
 from leadscore.model.matching import event_hash
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
 from leadscore.scoring.disqualification import disqualified, is_suspended
@@ -22,12 +23,13 @@ from leadscore.scoring.totals import counted_rows, live_rows
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a crossing needs to know of the record behind it."""
+    """What a crossing needs to know of the record behind it, and of the lead as the record left it."""
 
     at_ms: int
     cause: Cause
     trigger: Trigger | None
     previous: float | None
+    outlook: Outlook
 
 
 def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldContext) -> list[Crossing]:
@@ -39,16 +41,17 @@ def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldCo
         if since_ms > until_ms:
             return []
         after_ms = max(after_ms, since_ms - 1)
+    outlook = Outlook(state, model)
     found = []
     for threshold in model.leaving_order:
         known = standing(state, threshold)
         if known is not None and known.is_in:
-            gone = first_exit(state, model, (threshold, known), after_ms, until_ms)
+            gone = first_exit(outlook, (threshold, known), after_ms, until_ms)
             if gone is not None:
                 found.append((gone, threshold, known))
     crossings = []
     for gone, threshold, known in sorted(found, key=lambda leave: leave[0].at_ms):
-        decision = Decision(gone.at_ms, gone.cause, None, None)
+        decision = Decision(gone.at_ms, gone.cause, None, None, outlook)
         crossings.append(_leave(state, lead_id, (threshold, known), decision, context))
     if found:
         flags_of(state).left_ms = max(gone.at_ms for gone, _, _ in found)
@@ -61,7 +64,7 @@ def cross(
     """Steps 3 and 4."""
     before, after = scores
     model = context.model
-    reason = disqualified(state, model, decision.at_ms)
+    reason = disqualified(decision.outlook, decision.at_ms)
     crossings: list[Crossing] = []
     if state.thresholds:
         crossings += _leaves(state, award.lead_id, after, (decision, reason is not None), context)
@@ -104,7 +107,7 @@ def _leaves(
 
 
 def _caused(decision: Decision, cause: Cause) -> Decision:
-    return Decision(decision.at_ms, cause, decision.trigger, decision.previous)
+    return Decision(decision.at_ms, cause, decision.trigger, decision.previous, decision.outlook)
 
 
 def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
@@ -140,11 +143,11 @@ def _enter(
     state: LeadState, award: Award, threshold: CompiledThreshold, decision: Decision, context: FoldContext
 ) -> Crossing:
     entered = enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)
-    score = score_at(state, context.model, decision.at_ms).value
+    score = score_at(state, context.model, decision.at_ms, decision.outlook).value
     held = decision.cause is Cause.INSTANT and score <= threshold.exit + EPSILON
     known = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held)
     put(state, known)
-    projected = next_exit(state, context.model, (threshold, known), decision.at_ms)
+    projected = next_exit(decision.outlook, (threshold, known), decision.at_ms)
     return _crossing(
         state,
         (award.lead_id, threshold),
@@ -183,7 +186,7 @@ def _crossing(
     lead_id, threshold = who
     direction, crossing_id, entered_id, projected_ms = fact
     model, at_ms = context.model, decision.at_ms
-    score = score_at(state, model, at_ms)
+    score = score_at(state, model, at_ms, decision.outlook)
     return Crossing(
         id=crossing_id,
         model=model.name,
@@ -204,7 +207,7 @@ def _crossing(
         decided_at_ms=context.log_time_ms,
         projected_exit_at_ms=projected_ms,
         trigger=decision.trigger,
-        reasons=top_reasons(state, model, at_ms),
+        reasons=top_reasons(decision.outlook, at_ms),
         stale=context.log_time_ms - at_ms > context.settings.stale_after_ms,
     )
 
@@ -225,12 +228,12 @@ def put(state: LeadState, known: ThresholdState) -> None:
     ]
 
 
-def due_ms(state: LeadState, model: CompiledModel, after_ms: int) -> int | None:
+def due_ms(outlook: Outlook, after_ms: int) -> int | None:
     """When time alone next takes the lead out of a threshold."""
     earliest_ms: float = inf
-    for threshold in model.thresholds:
-        known = standing(state, threshold)
+    for threshold in outlook.model.thresholds:
+        known = standing(outlook.state, threshold)
         if known is not None and known.is_in:
-            gone = next_exit(state, model, (threshold, known), after_ms)
+            gone = next_exit(outlook, (threshold, known), after_ms)
             earliest_ms = min(earliest_ms, gone.at_ms if gone is not None else inf)
     return None if earliest_ms == inf else int(earliest_ms)

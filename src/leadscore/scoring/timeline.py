@@ -13,11 +13,11 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
+from leadscore.model.compiled import NO_GROUP, CompiledRule, CompiledThreshold, Fading
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.score import EPSILON, day_aged, fit_of
-from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
+from leadscore.scoring.state import DAY_MS, ThresholdState, Total
 
 FAR_MS = 1 << 53
 """Later than any instant: everything that fades has faded."""
@@ -32,44 +32,38 @@ class Exit(NamedTuple):
     cause: Cause
 
 
-def disqualifying_condition(outlook: Outlook, model: CompiledModel, at_ms: int) -> str | None:
+def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
     """The reason of the first condition of the file that disqualifies the lead at the instant."""
-    for condition in model.conditions:
+    for condition in outlook.model.conditions:
         if condition.disqualifies is not None and outlook.holds(condition.test, at_ms):
             return condition.disqualifies
     return None
 
 
 def first_exit(
-    state: LeadState,
-    model: CompiledModel,
-    standing: tuple[CompiledThreshold, ThresholdState],
-    after_ms: int,
-    until_ms: int,
+    outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int, until_ms: int
 ) -> Exit | None:
     """The first instant in (after_ms, until_ms] at which time alone takes the lead out of the threshold it is in."""
     threshold, at = standing
-    outlook = Outlook(state, model)
+    model = outlook.model
     falls_from_ms = max(after_ms + 1, at.entered_ms + threshold.hold_ms) if at.held else after_ms + 1
     starts = {after_ms + 1, falls_from_ms}
     starts |= {flip for condition in model.conditions for flip in outlook.flips(condition.test)}
     ordered = sorted(start for start in starts if after_ms < start <= until_ms)
     for start, after_end in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the lead's latest record
-        if disqualifying_condition(outlook, model, start) is not None:
+        if disqualifying_condition(outlook, start) is not None:
             return Exit(start, Cause.DISQUALIFIED)
         if start >= falls_from_ms:
-            course = _Course(state, model, outlook, start)
+            course = _Course(outlook, start)
             below_ms = _first_below(course, threshold.exit - EPSILON, start, after_end - 1)
             if below_ms is not None:
                 return Exit(below_ms, Cause.TIME)
     return None
 
 
-def next_exit(
-    state: LeadState, model: CompiledModel, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int
-) -> Exit | None:
+def next_exit(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> Exit | None:
     """The first instant after ``after_ms`` at which the lead leaves if nothing else happens; ``None``: never."""
-    return first_exit(state, model, standing, after_ms, FAR_MS)
+    return first_exit(outlook, standing, after_ms, FAR_MS)
 
 
 class _Sum:
@@ -120,7 +114,8 @@ class _Sum:
 class _Course:
     """How the score goes on from ``start_ms`` to the next flip of a condition."""
 
-    def __init__(self, state: LeadState, model: CompiledModel, outlook: Outlook, start_ms: int) -> None:
+    def __init__(self, outlook: Outlook, start_ms: int) -> None:
+        state, model = outlook.state, outlook.model
         self._floor, self._ceiling = model.floor, model.ceiling
         self._latest_ms = state.latest_record_ms
         self._free = _Sum(-float("inf"), float("inf"))
