@@ -93,6 +93,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_low), fit_high) + 0.0,
         most_besides_rules=_most_besides_rules(definition),
+        most_of_conditions=_most_of_conditions(conditions, len(definition.groups)),
         lowest_enter=_lowest_enter(definition),
         half_lives_ms={
             rule_id: fading.half_life_ms for rule_id, fading in fadings.items() if fading.half_life_ms is not None
@@ -248,6 +249,13 @@ def _most_besides_rules(definition: ModelDefinition) -> float:
     groups = sum(max(0.0, float(group.min or 0)) for group in definition.groups.values())
     fit = sum(max(0.0, *(float(band.points) for band in bands)) for bands in definition.fit.attributes.values())
     return conditions + groups + max(float(definition.fit.min or 0), min(fit, _high(definition.fit.max)))
+
+
+def _most_of_conditions(conditions: tuple[CompiledCondition, ...], groups: int) -> tuple[float, ...]:
+    most = [0.0] * (groups + 1)  # NO_GROUP is -1
+    for condition in conditions:
+        most[condition.group] += max(0.0, condition.points)
+    return tuple(most)
 
 
 def _fades_within_ms(fading: Fading) -> float:

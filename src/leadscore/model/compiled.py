@@ -160,6 +160,8 @@ class CompiledModel:
     """The fit of a lead of which no attribute is known."""
     most_besides_rules: float
     """An upper bound of what conditions and fit can add to a score."""
+    most_of_conditions: tuple[float, ...]
+    """The same of the conditions alone, by group; the last is of those without one."""
     lowest_enter: float
     half_lives_ms: dict[int, float]
     """Of the rules that fade by half-life."""

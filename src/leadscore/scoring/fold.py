@@ -27,8 +27,8 @@ from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.recent import ROW, at_of, find
-from leadscore.scoring.score import known_attribute_points, rule_points, score_at
-from leadscore.scoring.state import AttributeState, LeadState, Total, flags_of, latest_ms, new_state
+from leadscore.scoring.score import gains_of, known_attribute_points, most_at, rule_points, score_at
+from leadscore.scoring.state import AttributeState, LeadState, flags_of, latest_ms, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
@@ -125,12 +125,8 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
             if total > 0:
                 points += total
         else:
-            points += _gains(total)
-    return points >= model.lowest_enter
-
-
-def _gains(total: Total) -> float:
-    return sum(part for part in (total.values() if isinstance(total, dict) else (total,)) if part > 0)
+            points += gains_of(total)
+    return points >= model.lowest_enter and most_at(state, model, award.rules) >= model.lowest_enter
 
 
 def fold_tick(

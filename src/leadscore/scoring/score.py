@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from leadscore.log.records import RuleAward
 from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import DAY_MS, LeadState, Total
@@ -51,6 +52,29 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
     return Score(
         engagement, fit, model.floor if total < model.floor else model.ceiling if total > model.ceiling else total
     )
+
+
+def most_at(state: LeadState, model: CompiledModel, more: list[RuleAward]) -> float:
+    """What engagement and fit together do not exceed from the lead's latest record on, with these awards added.
+
+    Gains as if nothing had faded, no penalties, every condition that gives points; clamped like the score.
+    """
+    sums, rules = list(model.most_of_conditions), model.rules
+    for rule_id, total in zip(state.rules, state.totals, strict=True):
+        gains = total if type(total) is float else gains_of(total)
+        if gains > 0 and (rule := rules.get(rule_id)) is not None:
+            sums[rule.group] += gains if gains < rule.cap else rule.cap
+    for award in more:
+        if award.points > 0 and (rule := rules.get(award.rule_id)) is not None:
+            sums[rule.group] += award.points
+    fit = model.fit_without_values if state.flags is None else fit_of(state, model)
+    groups = zip(model.groups, sums, strict=False)
+    return fit + sums[-1] + sum(min(max(points, group.low), group.high) for group, points in groups)
+
+
+def gains_of(total: Total) -> float:
+    """What of a rule's total is positive, as if nothing of it had faded."""
+    return sum(part for part in (total.values() if isinstance(total, dict) else (total,)) if part > 0)
 
 
 def rule_points(rule: CompiledRule, total: Total, age_ms: int, at_ms: int) -> float:
