@@ -6,7 +6,7 @@ import msgspec
 
 from leadscore.cli.stored_leads import LeadAt
 from leadscore.model.compiled import GRADES, CompiledModel, CompiledRule, CompiledThreshold
-from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.conditions import Exit, Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
@@ -14,7 +14,7 @@ from leadscore.scoring.score import EPSILON, rule_points
 from leadscore.scoring.simulation import LeadScore, score_line
 from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
 from leadscore.scoring.thresholds import standing
-from leadscore.scoring.timeline import Exit, next_exit
+from leadscore.scoring.timeline import next_exit
 
 
 class Fading(msgspec.Struct, frozen=True):

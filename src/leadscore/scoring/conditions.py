@@ -6,28 +6,39 @@ for; after that any instant from the lead's latest record on costs a comparison.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
+from leadscore.scoring.crossing import Cause
 from leadscore.scoring.recent import AT, ROW, at_of, each, time_of
-from leadscore.scoring.state import AttributeState, Flags, LeadState
+from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState
 from leadscore.scoring.totals import is_adjust, keep_later, live_rows, without_bursts
 
 NEVER = 1 << 60
 """Later than any instant."""
 
 
+class Exit(NamedTuple):
+    """When and why time takes a lead out of a threshold."""
+
+    at_ms: int
+    cause: Cause
+
+
 class Outlook:
-    """What the conditions say of one lead from its latest record on, if nothing else happens.
+    """What is ahead of one lead from its latest record on, if nothing else happens: above all, what conditions say.
 
     It remembers what it found: make a new one when the lead's events or attributes have changed.
     """
 
-    __slots__ = ("_attributes", "_in_bursts", "_since_ms", "_turns", "model", "state")
+    __slots__ = ("_attributes", "_in_bursts", "_since_ms", "_turns", "exits", "model", "state")
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
         self.state = state
         self.model = model
+        self.exits: dict[tuple[ThresholdState, int], Exit | None] = {}
+        """What ``timeline.next_exit`` found, by where the lead stands and after when."""
         self._turns: dict[int, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None

@@ -6,15 +6,15 @@ but closed in on. ``_Course.least`` gives a lower bound of the score over an int
 penalty weighs most at its start, and every clamp is monotone. Where the bound stays at the level, there is nothing;
 otherwise the interval is halved, earlier half first, down to the millisecond. Points with the same half-life are
 added up before they are bounded, where no clamp stands between them: else a gain and a penalty that cancel out would
-look like a fall for ever.
+look like a fall for ever. Where the gains fall faster than the penalties fade, the score only falls, and the instant
+is found in a few steps.
 """
 
 from itertools import pairwise
-from math import log
-from typing import NamedTuple
+from math import inf, log
 
 from leadscore.model.compiled import NO_GROUP, CompiledRule, CompiledThreshold, Fading
-from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.conditions import Exit, Outlook
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.score import EPSILON, day_aged, fit_of
 from leadscore.scoring.state import DAY_MS, ThresholdState, Total
@@ -23,13 +23,6 @@ FAR_MS = 1 << 53
 """Later than any instant: everything that fades has faded."""
 HORIZON_MS = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
-
-
-class Exit(NamedTuple):
-    """When and why time takes a lead out of a threshold."""
-
-    at_ms: int
-    cause: Cause
 
 
 def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
@@ -63,7 +56,45 @@ def first_exit(
 
 def next_exit(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> Exit | None:
     """The first instant after ``after_ms`` at which the lead leaves if nothing else happens; ``None``: never."""
-    return first_exit(outlook, standing, after_ms, FAR_MS)
+    asked = (standing[1], after_ms)
+    if asked not in outlook.exits:
+        outlook.exits[asked] = first_exit(outlook, standing, after_ms, FAR_MS)
+    return outlook.exits[asked]
+
+
+class _ByDay:
+    """A rule's points that age in days: gains and penalties of each day, worked out when first asked for."""
+
+    __slots__ = ("_fading", "_gains", "_known", "_penalties", "cap", "only_falls")
+
+    def __init__(self, total: dict[int, int | float], fading: Fading, cap: float) -> None:
+        self.cap = cap
+        self._fading = fading
+        self._gains = {day: points for day, points in total.items() if points > 0}
+        self._penalties = {day: points for day, points in total.items() if points < 0}
+        self._known: dict[tuple[int, int], float] = {}
+        self.only_falls = fading.never_rises and not self._penalties
+
+    def least(self, gains_ms: int, penalties_ms: int) -> float:
+        """A lower bound; the instants say how the interval ends for gains and for penalties."""
+        days = (gains_ms // DAY_MS, penalties_ms // DAY_MS)
+        points = self._known.get(days)
+        if points is None:
+            points = self._known[days] = min(max(self._least(*days), -self.cap), self.cap)
+        return points
+
+    def _least(self, gains_day: int, penalties_day: int) -> float:
+        fading = self._fading
+        if fading.never_rises or gains_day == penalties_day:
+            gains, penalties = gains_day * DAY_MS, penalties_day * DAY_MS
+            return day_aged(self._gains, fading, gains) + day_aged(self._penalties, fading, penalties)
+        first_day, last_day = sorted((gains_day, penalties_day))
+        choose, other = (min, max) if gains_day > penalties_day else (max, min)
+        return sum(
+            points * chosen(_weights(fading, first_day - day, last_day - day))
+            for of_sign, chosen in ((self._gains, choose), (self._penalties, other))
+            for day, points in of_sign.items()
+        )
 
 
 class _Sum:
@@ -77,12 +108,12 @@ class _Sum:
         self.constant = 0.0
         self.values: dict[float, float] = {}
         self.capped: list[tuple[float, float, float]] = []
-        self.days: list[tuple[Total, Fading, float]] = []
+        self.days: list[_ByDay] = []
 
     def add(self, rule: CompiledRule, total: Total, age_ms: int) -> None:
         half_life_ms, cap = rule.fading.half_life_ms, rule.cap
         if isinstance(total, dict):
-            self.days.append((total, rule.fading, cap))
+            self.days.append(_ByDay(total, rule.fading, cap))
         elif half_life_ms is None:
             self.constant += min(max(total, -cap), cap) if rule.fading.weights is None else 0.0
         elif abs(total) * _weight(age_ms, half_life_ms) > cap:
@@ -90,13 +121,26 @@ class _Sum:
         else:  # within its cap now, so from now on
             self.values[half_life_ms] = self.values.get(half_life_ms, 0.0) + total
 
-    @property
-    def only_falls(self) -> bool:
-        """Whether nothing in it is a penalty that fades."""
-        return (
-            all(value >= 0 for value in self.values.values())
-            and all(value >= 0 for value, _, _ in self.capped)
-            and all(fading.never_rises and _has_no_penalty(total) for total, fading, _ in self.days)
+    def at(self, age_ms: int, at_ms: int) -> float:
+        """Its points at an instant, before its limits; ``age_ms`` is the time since the latest record."""
+        points = self.constant
+        for half_life_ms, value in self.values.items():
+            points += value * 2.0 ** (-age_ms / half_life_ms)
+        for value, half_life_ms, cap in self.capped:
+            points += min(max(value * _weight(age_ms, half_life_ms), -cap), cap)
+        for each in self.days:
+            points += each.least(at_ms, at_ms)
+        return points
+
+    def falling(self, early: tuple[int, int], late: tuple[int, int]) -> float:
+        """A lower bound of how fast it falls between the two (points per ms); below 0 it may rise."""
+        if any(value < 0 for value, _, _ in self.capped):
+            return -inf
+        if early[1] // DAY_MS != late[1] // DAY_MS and not all(each.only_falls for each in self.days):
+            return -inf
+        return sum(
+            value / half_life_ms * _weight((late if value > 0 else early)[0], half_life_ms)
+            for half_life_ms, value in self.values.items()
         )
 
     def least(self, gains: tuple[int, int], penalties: tuple[int, int]) -> float:
@@ -106,8 +150,8 @@ class _Sum:
             points += value * _weight((gains if value > 0 else penalties)[0], half_life_ms)
         for value, half_life_ms, cap in self.capped:
             points += min(max(value * _weight((gains if value > 0 else penalties)[0], half_life_ms), -cap), cap)
-        for total, fading, cap in self.days:
-            points += min(max(_least_day_aged(total, fading, gains[1], penalties[1]), -cap), cap)
+        for each in self.days:
+            points += each.least(gains[1], penalties[1])
         return points
 
 
@@ -130,23 +174,35 @@ class _Course:
                 sums[condition.group].constant += condition.points
         sums[NO_GROUP].constant += model.fit_without_values if state.flags is None else fit_of(state, model)
 
-    @property
-    def only_falls(self) -> bool:
-        """Whether nothing in it is a penalty that fades: then the score never rises."""
-        return all(each.only_falls for each in (*self._groups, self._free))
+    def only_falls(self, start_ms: int, end_ms: int) -> bool:
+        """Whether the score certainly never rises in [start_ms, end_ms]."""
+        early, late = (start_ms - self._latest_ms, start_ms), (end_ms - self._latest_ms, end_ms)
+        falling = self._free.falling(early, late)
+        for group in self._groups:
+            of_group = group.falling(early, late)
+            if group.least(late, early) >= group.low and group.least(early, late) <= group.high:
+                falling += of_group
+            elif of_group < 0:  # what falls and is clamped still does not rise
+                return False
+        return falling >= 0
 
     def score(self, at_ms: int) -> float:
         """The score at an instant."""
-        return self.least(at_ms, at_ms)
+        age_ms = at_ms - self._latest_ms
+        total = self._free.at(age_ms, at_ms)
+        for group in self._groups:
+            points = group.at(age_ms, at_ms)
+            total += group.low if points < group.low else min(points, group.high)
+        return min(max(total, self._floor), self._ceiling)
 
     def least(self, start_ms: int, end_ms: int) -> float:
-        """A lower bound of the score in [start_ms, end_ms]; exact where they are the same."""
+        """A lower bound of the score in [start_ms, end_ms]."""
         early, late = (start_ms - self._latest_ms, start_ms), (end_ms - self._latest_ms, end_ms)
         total = 0.0
         pooled: dict[float, float] = dict(self._free.values)
         for group in self._groups:
             least = group.least(late, early)
-            if start_ms == end_ms or least < group.low or group.least(early, late) > group.high:
+            if least < group.low or group.least(early, late) > group.high:
                 total += min(max(least, group.low), group.high)
                 continue
             for half_life_ms, value in group.values.items():
@@ -164,26 +220,6 @@ def _weight(age_ms: int, half_life_ms: float) -> float:
     return float(2.0 ** (-age_ms / half_life_ms))
 
 
-def _least_day_aged(total: Total, fading: Fading, gains_ms: int, penalties_ms: int) -> float:
-    """A lower bound of points that age in days; the instants say how the interval ends for gains and for penalties."""
-    if gains_ms // DAY_MS == penalties_ms // DAY_MS or not isinstance(total, dict):
-        return day_aged(total, fading, gains_ms)
-    gains = {day: points for day, points in total.items() if points > 0}
-    penalties = {day: points for day, points in total.items() if points < 0}
-    if fading.never_rises:
-        return day_aged(gains, fading, gains_ms) + day_aged(penalties, fading, penalties_ms)
-    first_day, last_day = sorted((gains_ms // DAY_MS, penalties_ms // DAY_MS))
-    choose, other = (min, max) if gains_ms > penalties_ms else (max, min)
-    least = sum(points * choose(_weights(fading, first_day - day, last_day - day)) for day, points in gains.items())
-    return least + sum(
-        points * other(_weights(fading, first_day - day, last_day - day)) for day, points in penalties.items()
-    )
-
-
-def _has_no_penalty(total: Total) -> bool:
-    return not isinstance(total, dict) or all(points >= 0 for points in total.values())
-
-
 def _weights(fading: Fading, first_age: int, last_age: int) -> list[float]:
     """Every weight between two ages in days."""
     weights = fading.weights or ()
@@ -198,14 +234,17 @@ def _first_below(course: _Course, level: float, start_ms: int, end_ms: int) -> i
         return _first_below_ahead(course, level, start_ms)
     if start_ms == end_ms or course.least(start_ms, end_ms) >= level:
         return None
-    if course.only_falls:
-        return _falls_below(course, level, start_ms, end_ms)
-    middle_ms = (start_ms + end_ms) // 2
-    if start_ms < middle_ms:
-        found_ms = _first_below(course, level, start_ms, middle_ms)
-        if found_ms is not None:
-            return found_ms
-    return _first_below(course, level, middle_ms + 1, end_ms)
+    if course.only_falls(start_ms, end_ms):
+        return _falls_below(course, level, start_ms, end_ms) if course.score(end_ms) < level else None
+    middle_ms = _middle(start_ms, end_ms)
+    found_ms = _first_below(course, level, start_ms, middle_ms)
+    return _first_below(course, level, middle_ms + 1, end_ms) if found_ms is None else found_ms
+
+
+def _middle(start_ms: int, end_ms: int) -> int:
+    """Where to halve: between two days, if there are two, because what ages in days changes there."""
+    first_day, last_day = start_ms // DAY_MS, end_ms // DAY_MS
+    return (start_ms + end_ms) // 2 if first_day == last_day else (first_day + last_day + 1) // 2 * DAY_MS - 1
 
 
 def _falls_below(course: _Course, level: float, above_ms: int, below_ms: int) -> int:

@@ -91,7 +91,38 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
                 totals[index] += points  # type: ignore[operator]  # a float, by its rule
     state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))
     for index in selective:
+        _count_selected(state, model, index, at)
+
+
+def _count_selected(state: LeadState, model: CompiledModel, index: int, at: bytes) -> None:
+    """Let the event that was just added count for a rule with a selection; a late one may take others out."""
+    rule = model.rules[state.rules[index]]
+    is_last = state.rows[-ROW:-1] == at and (state.flags is None or state.flags.reset_ms is None)
+    counts = _counts_last(state, rule, index) if is_last else None
+    if counts is None:
         recount(state, model, index, _settled_total(state, index))
+    elif counts:
+        points = points_given(state, index)[state.rows[-1]]
+        state.totals[index] = _added(state.totals[index], rule.fading, state.latest_record_ms, time_of(at), points)
+
+
+def _counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None:
+    """Whether the lead's latest event counts for the rule, where that is easy to say."""
+    selection = rule.selection or Selection()
+    if selection.burst_at_least or (selection.once_per and selection.limit_times):
+        return None
+    *earlier, last = rule_rows(state, index)
+    if selection.once_per:
+        value = _once_value(state, index, last)
+        seen = _settled(state, rule.rule_id).values
+        return value not in seen and all(_once_value(state, index, row) != value for row in earlier)
+    bucket = _bucket(selection, time_of(last))
+    used = _settled(state, rule.rule_id).buckets.get(bucket, 0)
+    for row in reversed(earlier):
+        if used >= selection.limit_times or _bucket(selection, time_of(row)) != bucket:
+            break
+        used += 1
+    return used < selection.limit_times
 
 
 def once_key(at: bytes, index: int) -> bytes:
@@ -226,15 +257,19 @@ def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> l
 
 
 def _first_per_value(state: LeadState, rule: CompiledRule, rows: list[bytes], seen: set[bytes]) -> list[bytes]:
-    values = state.flags.once_values if state.flags is not None else {}
     index = state.rules.index(rule.rule_id)
     kept = []
     for row in rows:
-        value = values.get(once_key(row[:AT], index), b"")
+        value = _once_value(state, index, row)
         if value not in seen:
             seen.add(value)
             kept.append(row)
     return kept
+
+
+def _once_value(state: LeadState, index: int, row: bytes) -> bytes:
+    """The hash of what the event said in the field of the rule's ``once_per``; a missing field is one value."""
+    return b"" if state.flags is None else state.flags.once_values.get(once_key(row[:AT], index), b"")
 
 
 def _within_limit(rows: list[bytes], selection: Selection, used: dict[int, int]) -> list[bytes]:
@@ -319,7 +354,7 @@ def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: f
     if points is None:
         return
     if selection.once_per:
-        value = flags.once_values.get(once_key(row[:AT], state.rules.index(rule.rule_id)), b"")
+        value = _once_value(state, state.rules.index(rule.rule_id), row)
         settled.values = [*settled.values, value][-MAX_ONCE_VALUES:]
     if selection.limit_times:
         oldest = _bucket(selection, time_ms)
