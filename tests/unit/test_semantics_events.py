@@ -4,6 +4,7 @@ import pytest
 
 from leadscore.log.records import Frame, encode
 from leadscore.scoring.state import encode_state
+from tests.oracle import Plain
 from tests.unit.semantics import (
     SOURCE,
     ShardOfOne,
@@ -29,6 +30,19 @@ def test_a_second_event_with_the_same_id_for_the_same_lead_changes_nothing() -> 
 def test_a_second_event_with_the_same_id_changes_nothing_even_if_it_says_something_else() -> None:
     model = model_of({"visit": rule(10), "click": rule(5, "click")})
     assert score(model, 5, visit("e1", 0), act("click", "e1", 3)) == 10
+
+
+@pytest.mark.parametrize("again", [visit("e1", 0), act("click", "e1", 3), profile("e1", 9, role="ceo")])
+def test_a_second_event_with_the_same_id_leaves_the_lead_as_it_is(again: Plain) -> None:
+    """Its points, attributes and conditions, and its latest time."""
+    busy = {"when": {"count": {"rules": ["visit"], "at_least": 1, "within": "7d"}}, "points": 5}
+    fit = {"attributes": {"role": [{"in": ["ceo"], "points": 15}]}}
+    rules = {"visit": rule(10), "click": rule(5, "click")}
+    shard = ShardOfOne(model_of(rules, fit=fit, conditions={"busy": busy}, thresholds={"t": {"enter": 9, "exit": 1}}))
+    shard.apply(1, visit("e1", 0))
+    before = encode_state(shard.state())
+    assert shard.apply(1, again) == []
+    assert encode_state(shard.state()) == before
 
 
 def test_the_same_id_of_another_lead_is_another_event() -> None:

@@ -169,6 +169,82 @@ def test_attributes_reach_beyond_the_recent_events() -> None:
     assert line(model, 9, profile("e2", 0.5, role="ceo"), *clicks(RECENT, 1), profile("e1", 0, role="x")).fit == 15
 
 
+def test_a_late_event_next_to_what_fell_out_is_in_their_burst() -> None:
+    model = with_rule(exclude_burst={"at_least": 3, "within": "2s"})
+    events = visit("e1", 0), visit("e2", 0, 1_000), *clicks(RECENT, 1)
+    assert engagement(model, 3, *events, visit("e3", 0, 2_000)) == 20
+    assert engagement(model, 3, *events, visit("e3", 0, 3_001)) == 30
+
+
+@pytest.mark.parametrize(("parts", "since"), [
+    ({"limit": {"times": 1, "per": "forever"}}, 5 + MS), ({"once_per": "asset"}, 5 + MS),
+    ({"exclude_burst": {"at_least": 2, "within": "2s"}}, 0),
+])  # fmt: skip
+def test_quiet_remembers_what_it_saw_beyond_the_recent_events_counted_or_not(parts: Plain, since: float) -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 3}
+    model = with_rule(**parts) | {"conditions": {"silent": silent}}
+    events = visit("e1", 0), visit("e2", 5), visit("e3", 5, 1), *clicks(RECENT, 6)
+    before, after = (engagement(model, since + 7 + plus, *events) for plus in (0, MS))
+    assert after - before == 3
+
+
+def test_a_disqualifying_burst_disqualifies_nobody_beyond_the_recent_events() -> None:
+    model = with_rule(disqualifies="complained", exclude_burst={"at_least": 2, "within": "2s"})
+    assert line(model, 9, visit("e1", 0), visit("e2", 0, 1_000), *clicks(RECENT, 1)).disqualified is None
+
+
+def test_an_adjustment_that_fell_out_is_no_first_event() -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 3}
+    model = TEN | {"conditions": {"silent": silent}}
+    events = command("adjust", "c1", 0, points=1), *clicks(RECENT, 5)
+    assert [engagement(model, day, *events) for day in (12, 12 + MS)] == [1, 4]
+
+
+def test_a_first_event_that_fell_out_still_ends_the_newcomers_grace() -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 3}
+    model = TEN | {"conditions": {"silent": silent}}
+    assert engagement(model, 8, *clicks(1, 0), *(act("click", f"c{n}", 5, n) for n in range(RECENT))) == 3
+
+
+def test_a_retraction_leaves_the_points_of_what_fell_out() -> None:
+    for parts in ({}, {"limit": {"times": 1, "per": "day"}}, {"decay": {"expire": "90d"}}):
+        events = visit("e1", 0), *clicks(RECENT, 1), visit("e2", 3)
+        assert engagement(with_rule(**parts), 4, *events) == 20
+        assert engagement(with_rule(**parts), 4, *events, command("retract", "c1", 4, target="e2")) == 10
+
+
+def test_a_retracted_event_leaves_room_among_the_recent_events() -> None:
+    events = visit("e1", 0), visit("e2", 0), command("retract", "c1", 1, target="e2"), *clicks(RECENT - 1, 1)
+    assert engagement(TEN, 2, *events, visit("e1", 0)) == 10
+
+
+def test_as_many_retractions_are_remembered_as_recent_events() -> None:
+    orders = [command("retract", f"c{number}", 1, number, target=f"e{number}") for number in range(RECENT + 1)]
+    assert engagement(TEN, 2, *orders, visit("e1", 0), visit(f"e{RECENT}", 0)) == 0
+    assert engagement(TEN, 2, *orders, visit("e0", 0)) == 10
+
+
+def test_a_reset_takes_what_fell_out_as_a_whole() -> None:
+    for parts in ({}, {"limit": {"times": 5, "per": "day"}}, {"decay": {"expire": "90d"}}):
+        events = visit("e1", 0), visit("e2", 1), *clicks(RECENT, 2)
+        assert engagement(with_rule(**parts), 4, *events, command("reset", "c1", 1)) == 0
+        assert engagement(with_rule(**parts), 4, *events, command("reset", "c1", 0.5)) == 20
+
+
+def test_a_reset_does_not_lift_a_disqualification_that_fell_out() -> None:
+    model = with_rule(disqualifies="complained")
+    events = visit("e1", 0), *clicks(RECENT, 1), command("reset", "c1", 2)
+    assert line(model, 9, *events).disqualified == "complained"
+
+
+def test_a_lead_may_have_recent_events_of_hundreds_of_rules() -> None:
+    rules = {f"r{number}": rule(number, f"t{number // 5}") for number in range(400)}
+    events = [act(f"t{number}", f"e{number}", 0, number) for number in range(60)]
+    told = line(model_of(rules), 1, *events)
+    assert told.engagement == sum(range(300))
+    assert sum(part.count for part in told.explanation.parts) == 300
+
+
 # --- another version of the model file ------------------------------------------------------------------------------
 
 ONE: Plain = rule(10, limit={"times": 1, "per": "week"}, decay={"half_life": "9d"}, group="g")
@@ -246,6 +322,60 @@ def test_removing_a_rule_changes_nothing_of_the_others() -> None:
     assert parts_of(shard.line(2, 9)) == before
 
 
+def test_what_fell_out_ages_in_days_from_the_version_that_says_so() -> None:
+    limit = {"times": 2, "per": "forever"}
+    shard = ShardOfOne(with_rule(limit=limit), with_rule(limit=limit, decay={"expire": "9d"}) | {"version": 2})
+    shard.apply(1, visit("e1", 0), visit("e2", 0), *clicks(RECENT, 1))
+    shard.apply(2, act("click", "c1", 3))
+    assert [shard.line(2, day).engagement for day in (10.9, 11)] == [20, 0]
+    shard.apply(2, visit("e3", 30))
+    assert shard.line(2, 30).engagement == 0
+
+
+def test_what_fell_out_keeps_what_its_days_left_of_it_under_a_version_with_half_lives() -> None:
+    shard = ShardOfOne(
+        with_rule(decay={"linear": "10d"}), with_rule(decay={"half_life": "2d"}) | {"version": 2}, TEN | {"version": 3}
+    )
+    shard.apply(1, visit("e1", 0), *clicks(RECENT, 5))
+    assert shard.line(2, 7).engagement == pytest.approx(5 * 2 ** (-(2 - 63 / 1440) / 2), abs=1e-9)
+    assert shard.line(3, 7).engagement == 5
+
+
+def test_points_of_what_fell_out_stay_when_a_version_limits_the_rule() -> None:
+    shard = ShardOfOne(TEN, with_rule(limit={"times": 1, "per": "day"}) | {"version": 2})
+    shard.apply(1, visit("e1", 0), *clicks(RECENT, 1))
+    shard.apply(2, visit("e2", 3), visit("e3", 3))
+    assert shard.line(2, 3).engagement == 20
+
+
+def test_a_threshold_that_a_version_has_no_more_is_left_without_a_crossing() -> None:
+    rules = {"visit": rule(60)}
+    with_it, without = model_of(rules, thresholds=MQL), model_of(rules, version=2)
+    shard = ShardOfOne(with_it, without, with_it | {"version": 3})
+    shard.apply(1, visit("e1", 0))
+    assert shard.apply(2, visit("e2", 1)) == []
+    assert shard.state().thresholds == []
+    assert [one.direction.value for one in shard.apply(3, visit("e3", 2))] == ["ENTER"]
+
+
+def test_a_version_takes_nobody_out_before_it_came_in_force() -> None:
+    rules, levels = {"visit": rule(60)}, {"mql": {"enter": 80, "exit": 70}}
+    old, new = model_of(rules, thresholds=MQL), model_of(rules, thresholds=levels, version=2)
+
+    def in_by_the_old_version() -> ShardOfOne:
+        shard = ShardOfOne(old, new)
+        shard.apply(1, visit("e1", 0))
+        shard.follow(2, 5)
+        return shard
+
+    for left in (
+        in_by_the_old_version().tick(5),
+        in_by_the_old_version().tick(9),
+        in_by_the_old_version().apply(2, visit("e2", 9))[:1],
+    ):
+        assert [(one.cause.value, one.occurred_at_ms, one.exit_level) for one in left] == [("TIME", at(5), 70)]
+
+
 # --- forgetting -----------------------------------------------------------------------------------------------------
 
 FADING: Plain = {"decay": {"half_life": "1d"}, "forget_after": "30d"}
@@ -289,6 +419,14 @@ def test_a_lead_with_points_for_who_it_is_is_never_forgotten() -> None:
     model = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
     assert not is_forgotten(model, 5_000, profile("e1", 0, role="ceo"))
     assert is_forgotten(model, 5_000, profile("e1", 0, role="boss"))
+
+
+def test_points_for_an_attribute_that_the_model_has_no_more_keep_nobody() -> None:
+    old = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
+    shard = ShardOfOne(old, fading_model() | {"version": 2})
+    shard.apply(1, profile("e1", 0, role="ceo"))
+    context = FoldContext(shard.models[2], None, shard.models.__getitem__, at(31), FoldSettings())
+    assert remembered(shard.state(), context) is None
 
 
 def test_a_lead_that_is_in_a_threshold_is_not_forgotten() -> None:

@@ -4,11 +4,23 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pytest
 
-from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
 from tests.histories import in_order_of_arrival
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
-from tests.unit.semantics import act, at, command, crossings, model_of, profile, rule, run, score, visit
+from tests.unit.semantics import (
+    ShardOfOne,
+    act,
+    at,
+    command,
+    crossings,
+    model_of,
+    profile,
+    rule,
+    run,
+    score,
+    visit,
+)
 
 MS = 1 / DAY_MS
 MQL: Plain = {"enter": 50, "exit": 30}
@@ -68,6 +80,17 @@ def test_a_score_raised_beyond_the_ceiling_is_raised() -> None:
 def test_fit_counts_for_raising_the_score() -> None:
     model = mql({"visit": rule(30)}) | {"fit": {"attributes": {"role": [{"in": ["ceo"], "points": 20}]}}}
     assert crossings(model, 1, visit("e1", 0), profile("e2", 1, role="ceo")) == [("ENTER", "EVENT", 1)]
+
+
+def test_points_that_a_burst_gives_back_to_others_let_the_lead_enter() -> None:
+    """The late third click makes a burst of the first two; the limit now has room for the two fresh ones."""
+    parts: Plain = {"limit": {"times": 2, "per": "forever"}, "exclude_burst": {"at_least": 3, "within": "2s"}}
+    model = mql({"visit": rule(30, decay={"half_life": "1d"}, **parts)})
+    old = command("suspend", "c1", -1), visit("e1", 0), visit("e2", 0, 1_000)
+    fresh = visit("e3", 30), visit("e4", 30, 5_000), command("resume", "c2", 30, 5_000)
+    assert score(model, 30, *old, *fresh) < 1
+    made = run(model, 30, *old, *fresh, visit("e5", 0, 2_000)).crossings
+    assert [(one.cause, one.occurred_at_ms) for one in made] == [("EVENT", at(30, 5_000))]
 
 
 # --- gates and cooldown ---------------------------------------------------------------------------------------------
@@ -136,6 +159,46 @@ def test_a_leave_by_time_comes_before_the_record_that_shows_it() -> None:
     assert made == [("ENTER", "EVENT", at(0)), ("LEAVE", "TIME", at(4)), ("ENTER", "EVENT", at(9))]
 
 
+def unnoticed(model: Plain, *events: Plain) -> list[tuple[str, str, float]]:
+    """Direction, cause and day of the crossings of a lead that no tick looks at."""
+    made = ShardOfOne(model).apply(1, *events)
+    return [(one.direction.value, one.cause.value, (one.occurred_at_ms - at(0)) / DAY_MS) for one in made]
+
+
+def test_a_leave_by_time_is_dated_as_it_was_whenever_it_is_noticed() -> None:
+    model = mql({"visit": rule(60, decay={"expire": "3d"})})
+    expected = [("ENTER", "EVENT", 0), ("LEAVE", "TIME", 4), ("ENTER", "EVENT", 9)]
+    assert unnoticed(model, visit("e1", 0), visit("e2", 9)) == expected
+
+
+def test_a_record_at_the_instant_of_a_leave_by_time_comes_first_though_an_earlier_one_was_expected() -> None:
+    model = mql({"visit": rule(60, decay={"expire": "3d"})})
+    assert unnoticed(model, visit("e1", 0), visit("e2", 1), visit("e3", 5)) == [("ENTER", "EVENT", 0)]
+
+
+def test_a_disqualification_by_time_is_dated_as_it_was_whenever_it_is_noticed() -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "disqualifies": "silent"}
+    model = mql({"visit": rule(60)}) | {"conditions": {"silent": silent}}
+    expected = [("ENTER", "EVENT", 0), ("LEAVE", "DISQUALIFIED", 7 + MS), ("ENTER", "EVENT", 9)]
+    assert unnoticed(model, visit("e1", 0), visit("e2", 9)) == expected
+
+
+def test_a_dip_between_two_steps_takes_the_lead_out() -> None:
+    model = mql({"visit": rule(60, decay={"steps": {"1d": 1.0, "2d": 0.25, "9d": 1.0}})})
+    assert crossings(model, 20, visit("e1", 0)) == [("ENTER", "EVENT", 0), ("LEAVE", "TIME", 2)]
+
+
+def test_a_command_moves_the_latest_time() -> None:
+    for order in ("resume", "requalify", "reset"):
+        events = command(order, "c1", 6) | {"occurred_at": at(0, -1 if order == "reset" else 6)}, visit("e1", 0)
+        assert [day for _, _, day in crossings(mql(), 9, *events)] == [6 * MS if order != "reset" else 0]
+
+
+def test_the_latest_time_never_goes_back() -> None:
+    events = visit("e1", 0), command("resume", "c1", 6), command("resume", "c2", 3), stop("e2", 1)
+    assert crossings(mql(), 9, *events)[1:] == [("LEAVE", "EVENT", 6)]
+
+
 def test_a_record_at_the_instant_of_a_leave_by_time_comes_first() -> None:
     """Step 1 looks before tau: at tau itself the record decides."""
     model = mql({"visit": rule(60, decay={"expire": "3d"})})
@@ -182,6 +245,31 @@ def test_a_held_lead_leaves_by_time_when_hold_is_over() -> None:
 
 def test_the_score_of_a_held_lead_does_not_take_it_out() -> None:
     assert crossings(mql(CALL_ME), 9, call("e1", 0), stop("e2", 1)) == [("ENTER", "INSTANT", 0)]
+
+
+def test_at_the_end_of_hold_a_record_takes_out_what_time_would() -> None:
+    """Step 1 looks before tau; at the end of ``hold`` the score takes the lead out again."""
+    assert unnoticed(mql(CALL_ME), call("e1", 0), stop("e2", 14))[1:] == [("LEAVE", "EVENT", 14)]
+    assert unnoticed(mql(CALL_ME), call("e1", 0), stop("e2", 14 - MS))[1:] == []
+    assert unnoticed(mql(CALL_ME), call("e1", 0), stop("e2", 14 + MS))[1:] == [("LEAVE", "TIME", 14)]
+
+
+def test_a_held_lead_that_time_alone_lifted_above_exit_is_held_until_a_record_finds_it_there() -> None:
+    fading = CALL_ME | {"stop": rule(-40, "stop", decay={"half_life": "1d"}), "visit": rule(40)}
+    events = visit("e0", 0), stop("e1", 0), call("e2", 0)
+    assert score(mql(fading), 5, *events) == 48.75
+    assert crossings(mql(fading), 9, *events, stop("e3", 5)) == [("ENTER", "INSTANT", 0)]
+    seen = *events, command("resume", "c1", 5), stop("e3", 6)
+    assert crossings(mql(fading), 9, *seen)[1:] == [("LEAVE", "EVENT", 6)]
+
+
+def test_a_record_that_qualifies_and_reaches_enter_enters_at_once() -> None:
+    model = mql(CALL_ME | {"call": rule(60, "call", qualifies="mql")})
+    assert crossings(model, 1, call("e1", 0)) == [("ENTER", "INSTANT", 0)]
+
+
+def test_a_lead_that_is_in_does_not_enter_again_by_a_record_that_qualifies() -> None:
+    assert crossings(mql(CALL_ME), 9, call("e1", 0), call("e2", 1)) == [("ENTER", "INSTANT", 0)]
 
 
 def test_a_record_that_finds_a_held_lead_above_exit_ends_the_hold() -> None:
@@ -242,6 +330,29 @@ def test_each_threshold_is_crossed_by_itself() -> None:
     assert made == [("ENTER", "mql"), ("ENTER", "hot"), ("LEAVE", "hot"), ("ENTER", "hot")]
 
 
+def test_leaves_by_time_that_are_noticed_together_come_in_the_order_of_their_instants() -> None:
+    """``hot`` has the higher ``exit``, but is held for longer than the points last."""
+    rules = {"call": rule(60, "call", qualifies="hot", decay={"expire": "3d"})}
+    shard = ShardOfOne(model_of(rules, thresholds=TWO))
+    made = shard.apply(1, act("call", "e1", 0)) + shard.tick(20)
+    assert [(one.direction.value, one.threshold, one.occurred_at_ms) for one in made] == [
+        ("ENTER", "mql", at(0)),
+        ("ENTER", "hot", at(0)),
+        ("LEAVE", "mql", at(4)),
+        ("LEAVE", "hot", at(14)),
+    ]
+
+
+def test_each_threshold_is_left_by_time_in_its_time() -> None:
+    rules = {"visit": rule(60, decay={"expire": "3d"}), "form": rule(40, "form", decay={"expire": "9d"})}
+    model = model_of(rules, thresholds=TWO)
+    left = [
+        [one.threshold for one in run(model, day, visit("e1", 0), act("form", "e2", 0)).crossings[2:]]
+        for day in (4 - MS, 4, 10 - MS, 10)
+    ]
+    assert left == [[], ["hot"], ["hot"], ["hot", "mql"]]
+
+
 # --- what a crossing says -------------------------------------------------------------------------------------------
 
 NAMESPACE = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
@@ -250,6 +361,73 @@ NAMESPACE = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
 def in_and_out() -> tuple[Crossing, Crossing]:
     enter, leave = run(mql(), 3, visit("e1", 0, campaign="spring"), stop("e2", 1)).crossings
     return enter, leave
+
+
+def test_a_crossing_carries_everything_a_subscriber_needs() -> None:
+    """The whole of it, and of what it says nothing else."""
+    fit = {"attributes": {"role": [{"in": ["ceo"], "points": 5}]}, "grades": {"A": 50, "B": 5}}
+    model = mql() | {"fit": fit, "version": 7}
+    before = profile("p1", 0, role="ceo")
+    enter, leave = ShardOfOne(model).apply(7, before, visit("e1", 0, campaign="spring"), stop("e2", 1), log_day=1.5)
+    entered = uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fe1")
+    assert enter == Crossing(
+        id=str(entered),
+        model="m",
+        model_version=7,
+        lead_id="L1",
+        threshold="mql",
+        direction=Direction.ENTER,
+        cause=Cause.EVENT,
+        entered_id=None,
+        score=65,
+        previous_score=5,
+        engagement=60,
+        fit=5,
+        grade="B",
+        enter_level=50,
+        exit_level=30,
+        occurred_at_ms=at(0),
+        decided_at_ms=at(1.5),
+        projected_exit_at_ms=None,
+        trigger=Trigger("website", "e1", "visit", "spring"),
+        reasons=[Reason("visit", 60), Reason("role", 5)],
+        stale=True,
+    )
+    assert leave == Crossing(
+        id=str(uuid5(entered, "leave")),
+        model="m",
+        model_version=7,
+        lead_id="L1",
+        threshold="mql",
+        direction=Direction.LEAVE,
+        cause=Cause.EVENT,
+        entered_id=str(entered),
+        score=25,
+        previous_score=65,
+        engagement=20,
+        fit=5,
+        grade="B",
+        enter_level=50,
+        exit_level=30,
+        occurred_at_ms=at(1),
+        decided_at_ms=at(1.5),
+        projected_exit_at_ms=None,
+        trigger=Trigger("website", "e2", "stop", None),
+        reasons=[Reason("visit", 60), Reason("stop", -40), Reason("role", 5)],
+        stale=False,
+    )
+
+
+def test_the_id_of_an_enter_by_a_command_is_that_of_the_command() -> None:
+    (enter,) = run(mql(), 1, command("adjust", "c1", 0, points=50)).crossings
+    assert enter.id == str(uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fc1"))
+    assert enter.trigger == Trigger(None, "c1", "command.adjust", None)
+
+
+def test_the_previous_score_has_faded_to_the_instant_of_the_record() -> None:
+    model = mql({"visit": rule(40, decay={"half_life": "1d"}), "form": rule(45, "form")})
+    (enter,) = run(model, 1, visit("e1", 0), act("form", "e2", 1)).crossings
+    assert (enter.previous_score, enter.score) == (20, 65)
 
 
 def test_the_id_of_an_enter_is_that_of_model_lead_threshold_and_causing_record() -> None:
@@ -312,3 +490,19 @@ def test_the_reasons_are_the_parts_with_the_most_points_first() -> None:
     model = mql({"visit": rule(60), "tiny": rule(0.001), "stop": rule(-3), "form": rule(2)})
     (enter,) = run(model, 1, visit("e1", 0)).crossings
     assert [(reason.name, reason.points) for reason in enter.reasons] == [("visit", 60), ("stop", -3), ("form", 2)]
+
+
+def test_a_reason_is_within_the_max_of_its_rule() -> None:
+    (enter,) = run(mql({"visit": rule(80, max=55)}), 1, visit("e1", 0)).crossings
+    assert enter.reasons == [Reason("visit", 55)]
+
+
+def test_only_the_top_reasons_are_told() -> None:
+    (enter,) = run(mql({f"r{points}": rule(points) for points in range(10, 20)}), 1, visit("e1", 0)).crossings
+    assert [reason.name for reason in enter.reasons] == ["r19", "r18", "r17", "r16", "r15"]
+
+
+def test_the_projected_exit_of_a_lead_that_a_condition_will_take_out_is_that_instant() -> None:
+    busy = {"when": {"count": {"rules": ["visit"], "at_least": 1, "within": "7d"}}, "points": 40}
+    model = mql({"visit": rule(20)}) | {"conditions": {"busy": busy}}
+    assert run(model, 1, visit("e1", 0)).crossings[0].projected_exit_at_ms == at(7)

@@ -109,7 +109,7 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
         rule = rules.get(given.rule_id)
         if rule is None:
             continue
-        if rule.qualifies is not None:
+        if rule.qualifies is not None or (rule.selection is not None and rule.selection.frees):
             return True
         if given.points > 0:
             points += given.points
@@ -118,6 +118,8 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
             return True
         if all(known.is_in for known in state.thresholds) and len(state.thresholds) == len(model.thresholds):
             return False
+    if context.model_since_ms is not None and state.flags is not None:  # earned under a version that gave more
+        points += sum(max(0.0, worth) for worth in known_attribute_points(state, model).values())
     for total in state.totals:
         if isinstance(total, dict):
             points += sum(part for part in total.values() if part > 0)

@@ -6,9 +6,6 @@ from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import DAY_MS, LeadState, Total
 
-EPSILON = 1e-9
-"""Two scores closer than this are equal: the same events give the same score to 1e-9, whatever their order (1.6)."""
-
 
 class Score(NamedTuple):
     """Engagement and fit at an instant; ``value`` is their sum within floor and ceiling."""

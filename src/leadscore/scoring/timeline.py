@@ -13,10 +13,10 @@ from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
-from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
+from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledModel, CompiledRule, CompiledThreshold, Fading
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Cause
-from leadscore.scoring.score import EPSILON, day_aged, fit_of
+from leadscore.scoring.score import day_aged, fit_of
 from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
 
 FAR_MS = 1 << 53

@@ -60,7 +60,7 @@ def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: 
 def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
     """Add an event that is not there yet; the latest record has been advanced to it already."""
     if len(state.grants) + len(awards) > MAX_GRANTS:
-        _drop_unused_grants(state)
+        _make_room_for_grants(state, model, len(awards))
     time_ms = time_of(at)
     behind_ms = state.latest_record_ms - time_ms
     is_live = state.flags is None or state.flags.reset_ms is None or time_ms > state.flags.reset_ms
@@ -105,6 +105,14 @@ def grant_of(state: LeadState, award: RuleAward) -> tuple[int, int]:
         return index, grants.index(grant)
     grants.append(Grant(*grant))
     return index, len(grants) - 1
+
+
+def _make_room_for_grants(state: LeadState, model: CompiledModel, wanted: int) -> None:
+    """Where a lead's recent events are of hundreds of rules, the earliest go."""
+    _drop_unused_grants(state)
+    while state.rows and len(state.grants) + wanted > MAX_GRANTS:
+        settle_oldest(state, model)
+        _drop_unused_grants(state)
 
 
 def _drop_unused_grants(state: LeadState) -> None:
@@ -362,6 +370,8 @@ def migrate(state: LeadState, old: CompiledModel, new: CompiledModel) -> None:
             residue = residue_of(state, old, index)
             if after.fading.weights is None:
                 residue = _as_number(residue, before.fading, state.latest_record_ms)
+            elif residue and not isinstance(residue, dict):
+                residue = {state.latest_record_ms // DAY_MS: residue}
             if state.flags is not None and rule_id in state.flags.settled:
                 state.flags.settled[rule_id].total = residue
             recount(state, new, index, residue)
