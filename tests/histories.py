@@ -215,11 +215,10 @@ def _conditions(draw: DrawFn, rules: tuple[str, ...]) -> Plain:
 
 @st.composite
 def _fits(draw: DrawFn) -> Plain:
-    if draw(st.booleans()):
+    if draw(st.sampled_from([True, False, False])):
         return {}
-    tests = {name: st.lists(_bands(name), min_size=1, max_size=3) for name in ("role", "company_size")}
-    attributes = draw(st.fixed_dictionaries({}, optional=tests))
-    fit: Plain = {"attributes": attributes}
+    named = draw(_names(("role", "company_size"), least=1))
+    fit: Plain = {"attributes": {name: draw(st.lists(_bands(name), min_size=1, max_size=3)) for name in named}}
     fit |= draw(st.sampled_from([{}, {"min": -10, "max": 20}, {"max": 35}]))
     return fit | draw(st.sampled_from([{}, {"grades": {"A": 30, "B": 20, "C": 10, "D": 0}}, {"grades": {"A": 5}}]))
 
@@ -244,7 +243,7 @@ def _thresholds(draw: DrawFn, grades: Plain | None) -> Plain:
     gates: dict[str, SearchStrategy[object]] = {"engagement": st.sampled_from([5, 20]), "fit": st.sampled_from([0, 10])}
     if grades:
         gates["grade"] = st.sampled_from(["A", "C", "F"])
-    if draw(st.integers(0, 3)) == 3:
+    if draw(st.sampled_from([False, False, True])):
         threshold["require"] = draw(st.fixed_dictionaries({}, optional=gates))
     return threshold
 
