@@ -56,6 +56,21 @@ def command(order: str, command_id: str, day: float = 0, plus_ms: int = 0, **fie
     return act(f"command.{order}", command_id, day, plus_ms, **fields)
 
 
+def clicks(number: int, day: float) -> list[Plain]:
+    """Events of another rule, a minute apart, that push what is earlier out of the recent events."""
+    return [act("click", f"push{place}", day, place * 60_000) for place in range(number)]
+
+
+def mql(rules: Plain | None = None, **parts: object) -> Plain:
+    """60 points for a visit and -40 for a stop, unless other rules are given; ``parts`` are those of the threshold."""
+    some = rules or {"visit": rule(60), "stop": rule(-40, "stop")}
+    return model_of(some, thresholds={"mql": {"enter": 50, "exit": 30, **parts}})
+
+
+def stop(event_id: str, day: float) -> Plain:
+    return act("stop", event_id, day)
+
+
 def ids_in_order(*event_ids: str) -> list[str]:
     """The ids as their hashes decide where times are equal: the earlier first."""
     return sorted(event_ids, key=event_hash)
