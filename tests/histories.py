@@ -5,6 +5,7 @@ for: rules, ``where``, half-lives, groups, floor and ceiling, thresholds with en
 """
 
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -28,15 +29,25 @@ HALF_LIVES = ("6h", "1d", "7d", "30d")
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a random model or history may use. ``forgets``: also what makes the order of arrival matter for scores."""
+    """What a random model or history may use.
+
+    ``forgets``: also what makes the order of arrival matter for scores. ``corrects``: also commands that take back what
+    came before. ``bursts``: also machine clicks. ``thresholds``: also what enters and leaves them.
+    """
 
     core: bool = False
     forgets: bool = True
+    corrects: bool = True
+    bursts: bool = True
+    thresholds: bool = True
 
 
 CORE = Features(core=True)
 ALL = Features()
 ORDERLESS = Features(forgets=False)
+SETTLED = Features(corrects=False, bursts=False)
+"""What stays exact for events beyond the recent ones, as long as none is late."""
+VERSIONS = Features(forgets=False, thresholds=False)
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -49,7 +60,7 @@ def models(features: Features = ALL) -> SearchStrategy[Plain]:
 
 @st.composite
 def _core_models(draw: DrawFn) -> Plain:
-    thresholds = {name: draw(_thresholds(None)) for name in draw(_names(("mql", "hot"), least=1))}
+    thresholds = {name: draw(_thresholds(None)) for name in draw(_names(("mql", "hot", "now"), least=1))}
     return {
         "model": "random",
         "version": draw(st.integers(1, 3)),
@@ -67,7 +78,9 @@ def _models(draw: DrawFn, features: Features) -> Plain:
     model["groups"] = {name: draw(_groups(_decays())) for name in draw(_names(GROUPS))}
     model["decay"] = draw(_decays())
     names = list(model["thresholds"])
-    rules = st.dictionaries(st.sampled_from(RULES), _rules(names), min_size=1, max_size=4)
+    if not features.thresholds:
+        names = []
+    rules = st.dictionaries(st.sampled_from(RULES), _rules(names, features), min_size=1, max_size=4)
     model["rules"] = _in_known_groups(draw(rules), model["groups"])
     conditions = st.dictionaries(st.sampled_from(("quiet", "busy", "kind")), _conditions(tuple(model["rules"])))
     model["conditions"] = _in_known_groups(draw(conditions), model["groups"])
@@ -117,7 +130,7 @@ def _core_rules(decays: SearchStrategy[Plain]) -> SearchStrategy[Plain]:
     return st.fixed_dictionaries(required, optional={"where": _wheres(), "decay": decays})
 
 
-def _rules(thresholds: list[str]) -> SearchStrategy[Plain]:
+def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
     limit = st.fixed_dictionaries(
         {"times": st.integers(1, 3), "per": st.sampled_from(["day", "week", "forever"])},
     )
@@ -129,12 +142,12 @@ def _rules(thresholds: list[str]) -> SearchStrategy[Plain]:
         "limit": limit,
         "once_per": st.sampled_from(["asset", "path"]),
         "max": st.sampled_from([4, 12, 25.5]),
-        "exclude_burst": burst,
     }
-    seldom: dict[str, SearchStrategy[object]] = {
-        "qualifies": st.sampled_from(thresholds),
-        "disqualifies": st.sampled_from(["complained", "asked to"]),
-    }
+    if features.bursts:
+        often["exclude_burst"] = burst
+    seldom: dict[str, SearchStrategy[object]] = {"disqualifies": st.sampled_from(["complained", "asked to"])}
+    if thresholds:
+        seldom["qualifies"] = st.sampled_from(thresholds)
     return _with_some(often, seldom)
 
 
@@ -202,11 +215,10 @@ def _conditions(draw: DrawFn, rules: tuple[str, ...]) -> Plain:
 
 @st.composite
 def _fits(draw: DrawFn) -> Plain:
-    if draw(st.booleans()):
+    if draw(st.sampled_from([True, False, False])):
         return {}
-    tests = {name: st.lists(_bands(name), min_size=1, max_size=3) for name in ("role", "company_size")}
-    attributes = draw(st.fixed_dictionaries({}, optional=tests))
-    fit: Plain = {"attributes": attributes}
+    named = draw(_names(("role", "company_size"), least=1))
+    fit: Plain = {"attributes": {name: draw(st.lists(_bands(name), min_size=1, max_size=3)) for name in named}}
     fit |= draw(st.sampled_from([{}, {"min": -10, "max": 20}, {"max": 35}]))
     return fit | draw(st.sampled_from([{}, {"grades": {"A": 30, "B": 20, "C": 10, "D": 0}}, {"grades": {"A": 5}}]))
 
@@ -231,7 +243,7 @@ def _thresholds(draw: DrawFn, grades: Plain | None) -> Plain:
     gates: dict[str, SearchStrategy[object]] = {"engagement": st.sampled_from([5, 20]), "fit": st.sampled_from([0, 10])}
     if grades:
         gates["grade"] = st.sampled_from(["A", "C", "F"])
-    if draw(st.integers(0, 3)) == 3:
+    if draw(st.sampled_from([False, False, True])):
         threshold["require"] = draw(st.fixed_dictionaries({}, optional=gates))
     return threshold
 
@@ -251,9 +263,18 @@ def _with_distinct_levels(thresholds: Plain) -> Plain:
 def logs(draw: DrawFn, features: Features = ALL) -> list[Entry]:
     """Entries in log order, log times never going back: most in time, some late, some repeated, a few ahead of time."""
     events = draw(events_of_some_leads(features))
+    if not features.corrects:
+        return _in_time(events)
     repeated = draw(st.lists(st.sampled_from(events), max_size=5))
     entries = [Entry(event, max(0, event["occurred_at"] + draw(_delays_ms()))) for event in events + repeated]
     return in_order_of_arrival(sorted(entries, key=lambda entry: entry.log_time_ms))
+
+
+def _in_time(events: list[Plain]) -> list[Entry]:
+    """Every event comes when it occurs, those of one instant in the order of the hashes of their ids."""
+    order = {event["event_id"]: blake2b(event["event_id"].encode(), digest_size=8).digest() for event in events}
+    in_time = sorted(events, key=lambda event: (event["occurred_at"], order[event["event_id"]]))
+    return [Entry(event, event["occurred_at"]) for event in in_time]
 
 
 def in_order_of_arrival(entries: list[Entry]) -> list[Entry]:
@@ -276,7 +297,9 @@ def events_of_some_leads(draw: DrawFn, features: Features = ALL) -> list[Plain]:
     lead_ids = ["L1", "L2", "L3"][: draw(st.integers(1, 3))]
     moments_ms = draw(_moments_ms())
     size = draw(st.sampled_from([3, 1, 8, 15, 25, MOST_EVENTS]))
-    return [draw(_events(features, lead_ids, moments_ms, f"e{number}")) for number in range(size)]
+    event_ids = [f"e{number}" for number in range(size + 1)]  # the last one never comes
+    drawn = [draw(_events(features, lead_ids, moments_ms, event_ids)) for _ in range(size)]
+    return [event | {"event_id": event_id} for event, event_id in zip(drawn, event_ids, strict=False)]
 
 
 def _moments_ms() -> SearchStrategy[list[int]]:
@@ -288,15 +311,16 @@ def _moments_ms() -> SearchStrategy[list[int]]:
 
 
 @st.composite
-def _events(draw: DrawFn, features: Features, lead_ids: list[str], moments_ms: list[int], event_id: str) -> Plain:
+def _events(
+    draw: DrawFn, features: Features, lead_ids: list[str], moments_ms: list[int], event_ids: list[str]
+) -> Plain:
     offset_ms = draw(st.sampled_from([0, 0, 1, 500, 999, 2_000, 2_001, HOUR_MS, DAY_MS, 7 * DAY_MS]))
     event: Plain = {
-        "event_id": event_id,
         "lead_id": draw(st.sampled_from(lead_ids)),
         "occurred_at": draw(st.sampled_from(moments_ms)) + offset_ms,
     }
     if not features.core and draw(st.integers(0, 6)) == 6:
-        return event | draw(_commands(features))
+        return event | draw(_commands(features, event_ids))
     if not features.core and draw(st.integers(0, 6)) == 6:
         return event | {"type": PROFILE, "attributes": draw(_attributes())}
     return event | draw(_acts(features))
@@ -306,7 +330,7 @@ def _acts(features: Features) -> SearchStrategy[Plain]:
     optional: dict[str, SearchStrategy[object]] = {
         "path": st.sampled_from(PATHS),
         "pages": st.sampled_from([0, 1, 2, 2.0, "2", True, None]),
-        "asset": st.sampled_from(["wp-1", "wp-2", "1", 1, None]),
+        "asset": st.sampled_from(["wp-1", "wp-2", "1", 1, 1.0, True, None]),
         "campaign": st.just("spring"),
     }
     if not features.core:
@@ -324,13 +348,12 @@ def _attributes() -> SearchStrategy[Plain]:
 
 
 @st.composite
-def _commands(draw: DrawFn, features: Features) -> Plain:
+def _commands(draw: DrawFn, features: Features, event_ids: list[str]) -> Plain:
     erase = [ERASE] if features.forgets else []
-    command = draw(
-        st.sampled_from([ADJUST, ADJUST, ADJUST, RETRACT, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, *erase])
-    )
+    corrections = [RETRACT, RETRACT, RESET] if features.corrects else []
+    command = draw(st.sampled_from([ADJUST, ADJUST, ADJUST, *corrections, SUSPEND, RESUME, REQUALIFY, *erase]))
     if command == ADJUST:
         return {"type": ADJUST, "points": draw(st.sampled_from([10, 30, -20, 0.25])), "reason": "met at the fair"}
     if command == RETRACT:
-        return {"type": RETRACT, "target": f"e{draw(st.integers(0, MOST_EVENTS - 1))}"}
+        return {"type": RETRACT, "target": draw(st.sampled_from(event_ids))}
     return {"type": command}

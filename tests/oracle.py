@@ -55,10 +55,21 @@ class Outcome:
 
 def run(model: Plain, entries: Iterable[Entry], scores_at_ms: int | None, limits: Limits = Limits()) -> Outcome:
     """The crossings and final scores of a log (1.11): time goes on to each entry's log time before it is applied."""
-    world = _World(model, limits)
-    for entry in entries:
+    return run_versions(((model, entry) for entry in entries), model, scores_at_ms, limits)
+
+
+def run_versions(
+    steps: Iterable[tuple[Plain, Entry]], first: Plain, scores_at_ms: int | None, limits: Limits = Limits()
+) -> Outcome:
+    """The same with the version that matched each entry: the highest so far is in force (2.6), at the start ``first``.
+
+    Scores only: of a version with other thresholds than before the design does not say enough.
+    """
+    world = _World(first, limits)
+    for model, entry in steps:
         world.time_goes_on_to(entry.log_time_ms)
-        world.apply(entry.event)
+        world.follow(model)
+        world.apply(record_of(model, entry.event), entry.event["lead_id"])
     if scores_at_ms is None:
         return Outcome(world.crossings, [])
     world.time_goes_on_to(scores_at_ms)
@@ -136,8 +147,9 @@ def weight(decay: Plain | str, occurred_at_ms: int, at_ms: int) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """One event or command, and the rules of the model it matched. Equal only to itself."""
+    """One event or command, the version that matched it, and the rules it matched. Equal only to itself."""
 
+    matched_by: Plain
     event_id: str
     type: str
     at_ms: int
@@ -167,6 +179,7 @@ def record_of(model: Plain, event: Plain) -> Record:
     fields = {name: value for name, value in event.items() if name not in ENVELOPE}
     known = attributes_of(model)
     return Record(
+        matched_by=model,
         event_id=event["event_id"],
         type=event["type"],
         at_ms=instant_ms(event["occurred_at"]),
@@ -221,11 +234,11 @@ def without_bursts(rule: Plain, records: list[Record]) -> list[Record]:
     return [record for record in records if not any(a <= record.at_ms <= b for a, b in bursts)]
 
 
-def counted(rule: Plain, records: list[Record]) -> list[Record]:
+def counted(name: str, rule: Plain, records: list[Record]) -> list[Record]:
     """Those of the rule's events that count: ``exclude_burst``, then ``once_per``, then ``limit``."""
     counting = sorted(without_bursts(rule, records), key=lambda record: record.order)
     if "once_per" in rule:
-        counting = _first_of_each(counting, [_value_key(record.fields.get(rule["once_per"])) for record in counting], 1)
+        counting = _first_of_each(counting, [_once_value(name, record) for record in counting], 1)
     if "limit" in rule:
         buckets = [_bucket(rule["limit"]["per"], record.at_ms) for record in counting]
         counting = _first_of_each(counting, buckets, rule["limit"]["times"])
@@ -234,6 +247,12 @@ def counted(rule: Plain, records: list[Record]) -> list[Record]:
 
 def _first_of_each(records: list[Record], keys: list[object], times: int) -> list[Record]:
     return [record for place, record in enumerate(records) if keys[:place].count(keys[place]) < times]
+
+
+def _once_value(rule: str, record: Record) -> object:
+    """The value of ``once_per`` as it was when the event was matched."""
+    field_name = rules_of(record.matched_by)[rule].get("once_per")
+    return _value_key(None if field_name is None else record.fields.get(field_name))
 
 
 def _value_key(value: Any) -> object:
@@ -254,6 +273,7 @@ class History:
 
     model: Plain
     records: tuple[Record, ...]
+    recent_events: int = 64
 
     @cached_property
     def retracted(self) -> set[str]:
@@ -285,7 +305,8 @@ class History:
     @cached_property
     def counting(self) -> dict[str, list[Record]]:
         """Per rule the events that count."""
-        return {name: counted(rule, _of(name, self.acts_since_reset)) for name, rule in rules_of(self.model).items()}
+        rules = rules_of(self.model).items()
+        return {name: counted(name, rule, _of(name, self.acts_since_reset)) for name, rule in rules}
 
     @cached_property
     def seen(self) -> dict[str, list[Record]]:
@@ -295,10 +316,15 @@ class History:
 
     @cached_property
     def rule_reasons(self) -> list[str]:
-        """Why rules disqualify, latest event first. There is no reset here, only requalification at a later time."""
+        """Why rules disqualify, latest event first, then by the rule's name.
+
+        There is no reset here, only requalification at a later time.
+        """
         requalify = self.latest_command(REQUALIFY)
-        judging = [(name, rule) for name, rule in rules_of(self.model).items() if "disqualifies" in rule]
-        said = [(act, rule["disqualifies"]) for name, rule in judging for act in counted(rule, _of(name, self.acts))]
+        judging = [(name, rule) for name, rule in sorted(rules_of(self.model).items()) if "disqualifies" in rule]
+        said = [
+            (act, rule["disqualifies"]) for name, rule in judging for act in counted(name, rule, _of(name, self.acts))
+        ]
         standing = [(act, reason) for act, reason in said if requalify is None or requalify.at_ms <= act.at_ms]
         return [reason for _, reason in sorted(standing, key=lambda pair: pair[0].order, reverse=True)]
 
@@ -319,10 +345,12 @@ class History:
         if kind == "not":
             return not self.holds(inner, at_ms)
         if kind == "attribute":
-            return passes(inner, self.value(inner["name"]))
+            latest = self.latest_with(inner["name"])
+            return passes(inner, latest and latest.attributes[inner["name"]]) and _was_tested(inner, latest)
         within_ms = duration_ms(inner["within"])
         if kind == "count":
-            times_ms = [record.at_ms for record in self.seen_by(inner["rules"])]
+            recent = set(self.acts[-self.recent_events :])
+            times_ms = [record.at_ms for record in self.seen_by(inner["rules"]) if record in recent]
             return sum(at_ms - within_ms < time_ms <= at_ms for time_ms in times_ms) >= int(inner["at_least"])
         quiet_since_ms = self.quiet_since_ms(inner["rules"])
         return quiet_since_ms is not None and at_ms - quiet_since_ms > within_ms
@@ -338,22 +366,26 @@ class History:
         guards = first + ([reset.at_ms] if reset else [])
         return max(guards + [act.at_ms for act in self.seen_by(rules)]) if guards else None
 
-    def value(self, attribute: str) -> Any:
-        """The latest value of an attribute; ``None`` where it was never seen or was removed."""
-        values = [act.attributes[attribute] for act in self.acts if attribute in act.attributes]
-        return values[-1] if values else None
+    def latest_with(self, attribute: str) -> Record | None:
+        """The event with the latest value of an attribute; ``None`` where it was never seen or was removed."""
+        latest = [act for act in self.acts if attribute in act.attributes][-1:]
+        return latest[0] if latest and latest[0].attributes[attribute] is not None else None
 
     def attribute_points(self, attribute: str) -> float:
-        """The points of the first band that the attribute's value, or its absence, passes."""
-        value = self.value(attribute)
-        bands = self.model.get("fit", {}).get("attributes", {}).get(attribute, [])
+        """The points of the first band that the attribute's value, or its absence, passes.
+
+        A value keeps the points of the version that matched it; an absence has those of the version in force.
+        """
+        latest = self.latest_with(attribute)
+        value, model = (None, self.model) if latest is None else (latest.attributes[attribute], latest.matched_by)
+        bands = model.get("fit", {}).get("attributes", {}).get(attribute, [])
         return next((float(band["points"]) for band in bands if passes(band, value)), 0.0)
 
     def rule_points(self, name: str, at_ms: int) -> float:
         """What a rule is worth at an instant, before any clamp."""
         decay = decay_of(self.model, name)
         acts = self.counting[name]
-        return sum((points_of(self.model, name, act) * weight(decay, act.at_ms, at_ms) for act in acts), 0.0)
+        return sum((points_of(name, act) * weight(decay, act.at_ms, at_ms) for act in acts), 0.0)
 
     def reading(self, at_ms: int) -> "Reading":
         """Everything a score is made of, at an instant."""
@@ -365,6 +397,14 @@ class History:
             {n: float(c["points"]) * self.holds(c["when"], at_ms) for n, c in conditions if "points" in c},
             {name: self.attribute_points(name) for name in self.model.get("fit", {}).get("attributes", {})},
         )
+
+
+def _was_tested(test: Plain, latest: Record | None) -> bool:
+    """Whether the version that saw the value had the test, too: of a value only the outcome of its tests is kept."""
+    if latest is None:
+        return True
+    conditions = latest.matched_by.get("conditions", {}).values()
+    return ("attribute", test) in [leaf for condition in conditions for leaf in _leaves(condition["when"])]
 
 
 def _of(rule: str, records: list[Record]) -> list[Record]:
@@ -379,9 +419,9 @@ def decay_of(model: Plain, rule_name: str) -> Plain | str:
     return found
 
 
-def points_of(model: Plain, rule_name: str, record: Record) -> float:
-    """What the rule grants for the record."""
-    return float(record.fields["points"] if rule_name == ADJUST else rules_of(model)[rule_name]["points"])
+def points_of(rule_name: str, record: Record) -> float:
+    """What the rule granted for the record: the points of the version that matched it."""
+    return float(record.fields["points"] if rule_name == ADJUST else rules_of(record.matched_by)[rule_name]["points"])
 
 
 # --- adding up (1.5, 1.6) -----------------------------------------------------------------------------------------
@@ -658,9 +698,15 @@ class _World:
             self._leave_by_time(lead_id, lead, self._time_ms)
         self.crossings[before:] = sorted(self.crossings[before:], key=_order_by_time)
 
-    def apply(self, event: Plain) -> None:
+    def follow(self, model: Plain) -> None:
+        """The highest version so far is in force: what all leads are read by."""
+        if model["version"] > self._model["version"]:
+            self._model = model
+            for lead in self._leads.values():
+                lead.history = replace(lead.history, model=model)
+
+    def apply(self, record: Record, lead_id: str) -> None:
         """One record of the log, in the steps of 1.7."""
-        lead_id, record = event["lead_id"], record_of(self._model, event)
         self._lead_ids.add(lead_id)
         lead = self._remembered(lead_id)
         if not self._accepts(lead_id, lead, record):
@@ -691,7 +737,9 @@ class _World:
         return {lead_id for lead_id in self._erased_to_ms if not self._leads[lead_id].history.records}
 
     def _new_lead(self) -> _Lead:
-        return _Lead(History(self._model, ()), {name: Standing() for name in self._thresholds})
+        return _Lead(
+            History(self._model, (), self._limits.recent_events), {name: Standing() for name in self._thresholds}
+        )
 
     def _remembered(self, lead_id: str) -> _Lead:
         lead = self._leads.get(lead_id)
@@ -705,7 +753,7 @@ class _World:
         if self._time_ms - latest_ms <= duration_ms(self._model.get("forget_after", "365d")):
             return False
         reading = history.reading(self._time_ms)
-        known = [points for name, points in reading.attributes.items() if history.value(name) is not None]
+        known = [points for name, points in reading.attributes.items() if history.latest_with(name) is not None]
         worth = [*reading.clamped_rules.values(), *known]
         flagged = history.suspended or history.reasons_against(self._time_ms)
         return not flagged and all(abs(points) < NEGLIGIBLE_POINTS for points in worth)

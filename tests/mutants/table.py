@@ -19,6 +19,7 @@ CROSSING = "scoring/crossing.py"
 DISQUALIFICATION = "scoring/disqualification.py"
 FOLD = "scoring/fold.py"
 LEADS = "scoring/leads.py"
+MATCHING = "model/matching.py"
 RECENT = "scoring/recent.py"
 SCORE = "scoring/score.py"
 THRESHOLDS = "scoring/thresholds.py"
@@ -141,8 +142,26 @@ MUTANTS = (
     Mutant(
         "requalify lifts what has its own time",
         DISQUALIFICATION,
-        "requalified_ms > latest[0]",
-        "requalified_ms >= latest[0]",
+        "requalified_ms > time_of(latest[0])",
+        "requalified_ms >= time_of(latest[0])",
+    ),
+    Mutant(
+        "reason by order of arrival",
+        DISQUALIFICATION,
+        "(found, latest[1].name) > (latest[0], rule.name)",
+        "found > latest[0]",
+    ),
+    Mutant(
+        "1.0 another value than 1",
+        MATCHING,
+        "if isinstance(value, float) and value.is_integer():",
+        "if False:",
+    ),
+    Mutant(
+        "what a burst sets free enters nothing",
+        FOLD,
+        "(rule.selection is not None and rule.selection.frees)",
+        "False",
     ),
     # --- conditions
     Mutant(
@@ -166,6 +185,7 @@ MUTANTS = (
     ),
     # --- fit
     Mutant("attribute's first value wins", TOTALS, "known.at < value.at", "known.at > value.at"),
+    Mutant("a grade asks for the last bit", COMPILED, "if fit >= smallest - EPSILON:", "if fit >= smallest:"),
     # --- thresholds
     Mutant(
         "leave's id drawn",
@@ -300,6 +320,30 @@ MUTANTS = (
         FOLD,
         "if any(known.is_in for known in state.thresholds) or is_suspended(state):\n        return False",
         "if is_suspended(state):\n        return False",
+    ),
+    Mutant(
+        "a new version's bands stand for points earned before",
+        FOLD,
+        "if context.model_since_ms is not None and state.flags is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "what fell out stays young under a version with days",
+        TOTALS,
+        "residue = {state.latest_record_ms // DAY_MS: residue}",
+        "pass",
+    ),
+    Mutant(
+        "a leave by time is not looked for before a record",
+        FOLD,
+        "if state.due_ms is not None and state.due_ms < tau_ms:",
+        "if False:",
+    ),
+    Mutant(
+        "a leave by time comes before the record of its instant",
+        FOLD,
+        "leave_by_time(state, award.lead_id, tau_ms - 1, context)",
+        "leave_by_time(state, award.lead_id, tau_ms, context)",
     ),
     Mutant(
         "limit forgets what fell out of the recent events",

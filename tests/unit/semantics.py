@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from leadscore.events.event import Event
-from leadscore.log.records import Award, Frame, Source
+from leadscore.log.records import Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
@@ -54,6 +54,21 @@ def profile(event_id: str, day: float = 0, plus_ms: int = 0, **attributes: objec
 
 def command(order: str, command_id: str, day: float = 0, plus_ms: int = 0, **fields: object) -> Plain:
     return act(f"command.{order}", command_id, day, plus_ms, **fields)
+
+
+def clicks(number: int, day: float) -> list[Plain]:
+    """Events of another rule, a minute apart, that push what is earlier out of the recent events."""
+    return [act("click", f"push{place}", day, place * 60_000) for place in range(number)]
+
+
+def mql(rules: Plain | None = None, **parts: object) -> Plain:
+    """60 points for a visit and -40 for a stop, unless other rules are given; ``parts`` are those of the threshold."""
+    some = rules or {"visit": rule(60), "stop": rule(-40, "stop")}
+    return model_of(some, thresholds={"mql": {"enter": 50, "exit": 30, **parts}})
+
+
+def stop(event_id: str, day: float) -> Plain:
+    return act("stop", event_id, day)
 
 
 def ids_in_order(*event_ids: str) -> list[str]:
@@ -105,10 +120,21 @@ class ShardOfOne:
             award = self.award(version, event)
             assert award is not None, event
             log_time_ms = award.occurred_at_ms if log_day is None else at(log_day)
-            folded = self._shard.fold(Frame(version, [SOURCE], [award]), self._offset, log_time_ms)
-            made += [one for one in folded if isinstance(one, Crossing)]
-            self._offset += 1
+            made += self._fold(Frame(version, [SOURCE], [award]), log_time_ms)
         return made
+
+    def tick(self, day: float) -> list[Crossing]:
+        """It is this time for the lead."""
+        return self._fold(Tick(at(day), [LEAD]), at(day))
+
+    def follow(self, version: int, day: float) -> None:
+        """The version comes in force with a frame about other leads."""
+        self._fold(Frame(version, [SOURCE], []), at(day))
+
+    def _fold(self, record: LogRecord, log_time_ms: int) -> list[Crossing]:
+        folded = self._shard.fold(record, self._offset, log_time_ms)
+        self._offset += 1
+        return [one for one in folded if isinstance(one, Crossing)]
 
     def award(self, version: int, event: Plain) -> Award | None:
         matched: Event = event_of(event)

@@ -1,15 +1,19 @@
-"""docs/model.md: every key of the model file is in it, with an example, and every example loads."""
+"""docs/model.md: every key of the model file is in it, with an example, and every example loads or runs."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from leadscore.cli.main import main
 from leadscore.model import yaml_text
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import parse_model
+from tests.oracle import Plain
 from tests.unit.model_texts import minimal_with
+from tests.unit.semantics import act, command, line
 from tests.unit.test_model_json_schema import objects
 
 PAGE = (Path(__file__).parents[2] / "docs" / "model.md").read_text(encoding="utf-8")
@@ -46,6 +50,41 @@ def test_every_example_loads(example: str) -> None:
     fragment = example.startswith("# fragment\n")
 
     parse_model(minimal_with(example) if fragment else example, "example")
+
+
+def test_the_two_records_of_the_page_become_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lines,) = re.findall(r"^```jsonl\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (fragment,) = [example for example in EXAMPLES if "form_sent:" in example]
+    model, events = tmp_path / "model.yaml", tmp_path / "events.jsonl"
+    model.write_text(minimal_with(fragment))
+    told = []
+
+    for kept in (lines.splitlines()[:2], lines.splitlines()):
+        events.write_text("\n".join(kept))
+        options = ["--events", str(events), "--scores-at", "2026-01-05T10:00:00Z"]
+        assert main(["simulate", "--model", str(model), *options]) == 0
+        printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        told.append({line["lead_id"]: line["score"] for line in printed if "as_of" in line})
+
+    assert told == [{"L1": 50, "L2": 100}, {"L2": 150}]
+    assert "L1 was worth 50 points and L2 100; now L2 is worth 150, and L1 is gone" in PAGE
+
+
+def test_the_outcomes_of_the_page_do_what_it_says() -> None:
+    (fragment,) = [example for example in EXAMPLES if "deal_won:" in example]
+    model = yaml_text.read(minimal_with(fragment)).value
+    assert isinstance(model, dict)
+
+    def said(number: int, reason: str) -> Plain:
+        return act("sales.rejected", f"o{number}", number, reason=reason)
+
+    assert line(model, 1, act("deal.won", "w1", 0)).score == 30
+    assert line(model, 1, act("deal.won", "w1", 0), said(1, "spam")).disqualified == "sales: spam"
+    assert line(model, 1, act("deal.won", "w1", 0), said(1, "bad data")).score == 30
+    twice = act("deal.won", "w1", 0), said(1, "no budget"), said(2, "no budget")
+    assert (line(model, 1, *twice[:2]).disqualified, line(model, 2, *twice).disqualified) == (None, "rejected twice")
+    undone = line(model, 3, *twice, *(command("retract", f"c{n}", 3, target=f"o{n}") for n in (1, 2)))
+    assert (undone.score, undone.disqualified) == (30, None)
 
 
 def test_every_key_of_the_model_file_is_in_the_page() -> None:

@@ -20,6 +20,7 @@ from tests.oracle import (
     passes,
     record_of,
     run,
+    run_versions,
 )
 
 DAY_0_MS = histories.START_MS
@@ -511,6 +512,36 @@ def test_what_was_erased_stays_out_after_the_lead_was_forgotten() -> None:
 
 def test_a_suspended_lead_is_not_forgotten() -> None:
     assert score(forgetful(), 61, view("e1", 0), command("suspend", "c1", 0), view("e2", 61)) == 0
+
+
+def test_an_award_keeps_its_points_and_the_rest_follows_the_version_in_force() -> None:
+    fit = {"attributes": {"role": [{"in": ["ceo"], "points": 9}]}}
+    old = model_of({"r": rule(10, decay="none"), "gone": rule(3)}, fit=fit, version=1)
+    new = model_of({"r": rule(50, limit={"times": 2, "per": "day"}, decay={"linear": "10d"})}, version=2)
+    new["fit"] = {"attributes": {"role": [{"in": ["ceo"], "points": 1}], "size": [{"exists": False, "points": 2}]}}
+    early, late, next_one = view("e1", 0, attributes={"role": "ceo"}), view("e2", 0), view("e3", 1)
+    steps = [(old, early), (new, next_one), (old, late)]
+    entries = [(model, Entry(event, at(1))) for model, event in steps]
+    (found,) = run_versions(entries, old, at(5)).scores
+    assert (found["engagement"], found["fit"]) == (5 + 5 + 50 * 0.6, 9 + 2)
+    (before,) = run_versions(entries[:1], old, at(5)).scores
+    assert (before["engagement"], before["fit"]) == (10 + 3 * 2 ** (-5 / 30), 9)
+
+
+def test_of_a_value_only_the_tests_of_the_version_that_saw_it_are_known() -> None:
+    new = condition_model({"attribute": {"name": "role", "in": ["ceo"]}}) | {"version": 2}
+    old = new | {"version": 1, "conditions": {}, "fit": {"attributes": {"role": [{"exists": True, "points": 1}]}}}
+    seen = Entry(view("e1", 0, attributes={"role": "ceo"}), at(0))
+    again = Entry(view("e2", 1, attributes={"role": "ceo"}), at(1))
+    assert run_versions([(old, seen), (new, Entry(view("e9", 1), at(1)))], old, at(2)).scores[0]["score"] == 0
+    assert run_versions([(old, seen), (new, again)], old, at(2)).scores[0]["score"] == 7
+
+
+def test_a_count_sees_the_recent_events_only() -> None:
+    model = condition_model({"count": {"rules": ["seen"], "at_least": 2, "within": "7d"}})
+    log = in_time(view("e1", 0), view("e2", 1), view("e3", 2) | {"type": CLICK})
+    found = [run(model, log, at(3), Limits(recent_events=recent)).scores[0]["score"] for recent in (3, 2)]
+    assert found == [7, 0]
 
 
 # --- the search for the first instant below a level -----------------------------------------------------------------

@@ -1,7 +1,11 @@
 """What other lead-scoring products got wrong, and this one must not: one test per behaviour.
 
 Products lost points when two workers added to one lead, swallowed storage conflicts, fired a threshold only once,
-sent the total from before, punished newcomers, and let a nightly job that ran twice take points twice.
+sent the total from before, punished newcomers, and let a nightly job that ran twice take points twice. Their merges of
+two records of a person lost one of the two, and what they had learned of outcomes stayed when an outcome was undone.
+
+This product has no merge command and learns no weights. A lead is its events: two records become one when the events of
+the one are sent under the id of the other, and outcomes are events like any others.
 """
 
 import json
@@ -513,6 +517,141 @@ def test_a_lead_at_a_deep_negative_can_still_qualify(penalty: Plain, group: Plai
     assert granted == [-300]
     back = event("g1", back_on_day, "meeting.booked")
     assert [each.direction for each in read_at(model, back_on_day, *fallen, back).crossings] == [Direction.ENTER]
+
+
+# --- two records of one person -------------------------------------------------------------------------------------
+
+PERSON = model_of(
+    {
+        "form": rule(50, "website.form_submitted"),
+        "meeting": rule(100, "meeting.booked"),
+        "view": rule(5, limit={"times": 1, "per": "day"}),
+        "bounce": rule(-5, "email.bounce"),
+    },
+    score={"ceiling": 1_000},
+    fit={"attributes": {"employees": [{"below": 1, "points": -3}, {"at_least": 1, "points": 20}]}},
+)
+
+
+def sent_as(lead_id: str, *events: Plain) -> list[Plain]:
+    return [each | {"lead_id": lead_id} for each in events]
+
+
+def erased(lead_id: str, day: float) -> Plain:
+    return event("c1", day, "command.erase") | {"lead_id": lead_id}
+
+
+def scores_of(day: float, *events: Plain) -> dict[str, float]:
+    return {each.lead_id: each.score for each in read_at(PERSON, day, *events).scores}
+
+
+def test_records_worth_50_and_100_become_one_of_150_in_any_order_and_however_often_they_are_sent() -> None:
+    """Before decay: each event keeps its own time, so that the one lead fades as if it had always been one."""
+    form, meeting = event("e1", 0, "website.form_submitted"), event("e2", 30, "meeting.booked")
+    both = [*sent_as("A", form), *sent_as("B", meeting)]
+    assert scores_of(30, *both) == pytest.approx({"A": 25, "B": 100})
+    moved = [*sent_as("B", form), erased("A", 30)]
+    for log in ([*both, *moved], [*moved, *both], [*both, *moved, *moved, *both], [*moved, *both, *moved]):
+        assert scores_of(30, *log) == pytest.approx({"B": 125})
+    told = score_at(PERSON, 30, *(each for each in [*both, *moved] if each["lead_id"] == "B"))
+    assert sum(part.granted for part in told.explanation.parts) == 150
+
+
+def test_an_event_that_both_records_have_counts_once_when_they_become_one() -> None:
+    form, view = event("e1", 0, "website.form_submitted"), event("e2", 0)
+    both = [*sent_as("A", form, view), *sent_as("B", view)]
+    assert scores_of(0, *both) == {"A": 55, "B": 5}
+    assert scores_of(0, *both, *sent_as("B", form, view), erased("A", 0)) == {"B": 55}
+
+
+def test_a_limit_that_both_records_used_holds_for_the_one_they_become() -> None:
+    one, other = event("e1", 0), event("e2", 0.5)
+    both = [*sent_as("A", one), *sent_as("B", other)]
+    assert scores_of(0.5, *both) == pytest.approx({"A": 5, "B": 5}, abs=0.1)
+    assert scores_of(0.5, *both, *sent_as("B", one), erased("A", 0.5)) == pytest.approx({"B": 5}, abs=0.1)
+
+
+def test_a_value_of_0_stays_when_two_records_become_one() -> None:
+    """No employees is something known, not something missing that the other record may fill in."""
+    none = event("e1", 2, "profile.updated", attributes={"employees": 0})
+    some = event("e2", 1, "profile.updated", attributes={"employees": 500})
+    both = [*sent_as("A", none), *sent_as("B", some)]
+    for log in ([*both, *sent_as("B", none)], [*sent_as("B", none), *both]):
+        (lead,) = read_at(PERSON, 3, *log, erased("A", 3)).scores
+        assert (lead.lead_id, lead.fit, lead.explanation.parts[0].points) == ("B", -3, -3)
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        [event("e1", 0, "website.scrolled")],
+        [event("e1", 0, "website.form_submitted"), *(event(f"b{number}", 0, "email.bounce") for number in range(10))],
+    ],
+    ids=["nothing that scores", "points that cancel out"],
+)
+def test_no_lead_is_unscored_when_two_records_become_one(moved: list[Plain]) -> None:
+    log = [*sent_as("A", *moved), *sent_as("B", *moved), erased("A", 0)]
+    assert scores_of(0, *log) == {"B": 0}
+    assert scores_of(1, *log, *sent_as("B", event("e9", 1, "website.form_submitted"))) == pytest.approx({"B": 50})
+
+
+# --- outcomes ------------------------------------------------------------------------------------------------------
+
+OUTCOMES = model_of(
+    {
+        "form": rule(60, "website.form_submitted", decay={"half_life": "10d"}),
+        "won": rule(30, "deal.won", decay="none"),
+        "rejected": rule(-40, "sales.rejected", decay="none"),
+        "spam": rule(0, "sales.spam", disqualifies="sales: spam"),
+    },
+    conditions={
+        "twice": {"when": {"count": {"rules": ["rejected"], "at_least": 2, "within": "90d"}}, "disqualifies": "twice"}
+    },
+    thresholds={"mql": {"enter": 50, "exit": 30}},
+)
+
+
+@pytest.mark.parametrize("outcome", ["deal.won", "sales.rejected", "sales.spam"])
+@pytest.mark.parametrize("late", [False, True], ids=["undone later", "undone before it came"])
+def test_when_an_outcome_is_undone_everything_is_as_if_it_had_never_been(outcome: str, *, late: bool) -> None:
+    form, after = event("e1", 0, "website.form_submitted"), event("e3", 5, "website.form_submitted")
+    said = event("o1", 1, outcome), event("c1", 2, "command.retract", target="o1")
+    undone = score_at(OUTCOMES, 5, form, *(said[::-1] if late else said), after)
+    never = score_at(OUTCOMES, 5, form, after)
+    assert (undone.score, undone.thresholds, undone.disqualified) == (never.score, {"mql": "in"}, None)
+    assert [part for part in undone.explanation.parts if part.count] == never.explanation.parts
+
+
+def test_a_lead_that_an_outcome_took_out_comes_back_with_its_full_score_when_the_outcome_is_undone() -> None:
+    form, said = event("e1", 0, "website.form_submitted"), event("o1", 0, "sales.rejected")
+    undone = event("c1", 0, "command.retract", target="o1")
+    found = read_at(OUTCOMES, 0, form, said, undone).crossings
+    assert [(each.direction.value, each.cause.value, each.score) for each in found] == [
+        ("ENTER", "EVENT", 60),
+        ("LEAVE", "EVENT", 20),
+        ("ENTER", "COMMAND", 60),
+    ]
+
+
+def test_a_count_of_outcomes_is_that_of_those_not_undone() -> None:
+    said = event("o1", 0, "sales.rejected"), event("o2", 1, "sales.rejected")
+    assert score_at(OUTCOMES, 2, *said).disqualified == "twice"
+    assert score_at(OUTCOMES, 2, *said, event("c1", 2, "command.retract", target="o1")).disqualified is None
+
+
+def test_an_outcome_that_the_model_does_not_know_leaves_no_trace_and_freezes_nothing() -> None:
+    def told(*outcomes: Plain) -> Simulation:
+        forms = [event("e1", 0, "website.form_submitted"), event("e2", 20, "website.form_submitted")]
+        return read_at(OUTCOMES, 30, *sorted([*forms, *outcomes], key=lambda each: int(each["occurred_at"])))
+
+    unknown = told(event("o1", 5, "deal.lost"), event("o2", 25, "deal.lost"))
+    assert unknown == told()
+    assert [(each.direction.value, each.cause.value) for each in unknown.crossings] == [
+        ("ENTER", "EVENT"),
+        ("LEAVE", "TIME"),
+        ("ENTER", "EVENT"),
+    ]
+    assert unknown.scores[0].score == pytest.approx(60 / 8 + 60 / 2)
 
 
 # --- a lead of which nothing is known ------------------------------------------------------------------------------

@@ -3,16 +3,19 @@
 The oracle computes design 1.1-1.11 from lists of records; the product folds bounded state. They share no code.
 """
 
+from hashlib import blake2b
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import LeadScore
 from tests import histories, oracle
-from tests.histories import ALL, CORE, END_MS, ORDERLESS, Features
-from tests.oracle import DAY_MS, Entry, Plain
-from tests.simulated import simulated
+from tests.histories import ALL, CORE, END_MS, ORDERLESS, SETTLED, VERSIONS, Features
+from tests.oracle import DAY_MS, Entry, Limits, Plain
+from tests.simulated import scores_over_versions, simulated, simulated_from_bytes
 
 pytestmark = pytest.mark.timeout(3_600)  # the nightly profile takes its time
 slowly = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -53,6 +56,41 @@ def test_each_event_twice_gives_the_same_scores(case: tuple[Plain, list[Entry]],
     again = [Entry(entry.event, data.draw(st.sampled_from([entry.log_time_ms, END_MS]))) for entry in log]
     twice = histories.in_order_of_arrival(sorted(log + again, key=lambda entry: entry.log_time_ms))
     assert_same_scores(oracle.run(model, log, END_MS).scores, simulated(model, twice, END_MS).scores)
+
+
+@given(cases(SETTLED), st.integers(1, 6))
+@slowly
+def test_leads_with_few_recent_events_agree_as_long_as_no_event_is_late(
+    case: tuple[Plain, list[Entry]], recent_events: int
+) -> None:
+    model, log = with_one_reason(case[0]), case[1]
+    expected = oracle.run(model, log, END_MS, Limits(recent_events))
+    found, recent = simulated_from_bytes(model, log, END_MS, FoldSettings(recent_events=recent_events))
+    assert_same_crossings(expected.crossings, found.crossings)
+    assert_same_scores(expected.scores, found.scores)
+    assert_same_recent_events(expected.scores, recent)
+
+
+def with_one_reason(model: Plain) -> Plain:
+    """Of events that fell out at one instant the reasons are known, but not which was the later one."""
+    rules = {
+        name: one | ({"disqualifies": "no"} if "disqualifies" in one else {}) for name, one in model["rules"].items()
+    }
+    return model | {"rules": rules}
+
+
+@given(histories.models(VERSIONS), histories.models(VERSIONS), histories.logs(VERSIONS), st.data())
+@slowly
+def test_scores_under_a_new_version_agree_with_the_oracle(
+    old: Plain, new: Plain, log: list[Entry], data: st.DataObject
+) -> None:
+    """Some frames are matched under the old version after the new one came in force: a rolling deployment."""
+    versions = [old | {"version": 1, "thresholds": {}}, new | {"version": 2, "thresholds": {}}]
+    begins = data.draw(st.integers(0, len(log)))
+    late = data.draw(st.sets(st.integers(begins, len(log)), max_size=3))
+    steps = [(versions[place >= begins and place not in late], entry) for place, entry in enumerate(log)]
+    expected = oracle.run_versions(steps, versions[0], END_MS)
+    assert_same_scores(expected.scores, scores_over_versions(steps, versions[0], END_MS))
 
 
 # --- what random histories once found, and what they seldom meet ----------------------------------------------------
@@ -109,15 +147,22 @@ def test_a_lead_that_never_leaves_is_seen_to_never_leave_at_once() -> None:
 
 def assert_agreement(model: Plain, log: list[Entry]) -> None:
     expected, found = oracle.run(model, log, END_MS), simulated(model, log, END_MS)
-    assert [of_oracle(c) for c in in_comparable_order(expected.crossings)] == [
-        of_product(c) for c in sorted(found.crossings, key=lambda c: (c.decided_at_ms, c.lead_id, c.threshold))
-    ]
-    assert_same_numbers(expected.crossings, found.crossings)
-    assert_decided_in_order(expected.crossings, found.crossings)
+    assert_same_crossings(expected.crossings, found.crossings)
     assert_same_scores(expected.scores, found.scores)
+    from_bytes, recent = simulated_from_bytes(model, log, END_MS, FoldSettings())
+    assert from_bytes == found
+    assert_same_recent_events(expected.scores, recent)
 
 
 # --- crossings ----------------------------------------------------------------------------------------------------
+
+
+def assert_same_crossings(expected: list[Plain], found: list[Crossing]) -> None:
+    assert [of_oracle(c) for c in in_comparable_order(expected)] == [
+        of_product(c) for c in sorted(found, key=lambda c: (c.decided_at_ms, c.lead_id, c.threshold))
+    ]
+    assert_same_numbers(expected, found)
+    assert_decided_in_order(expected, found)
 
 
 def in_comparable_order(crossings: list[Plain]) -> list[Plain]:
@@ -186,9 +231,18 @@ def assert_same_scores(expected: list[Plain], found: list[LeadScore]) -> None:
         for name in ("score", "engagement", "fit"):
             assert getattr(other, name) == pytest.approx(one[name], abs=EXACT_POINTS), name
         assert (other.grade, other.band) == (one["grade"], one["band"])
-        assert other.disqualified in (one["reasons_against"] or [None])
+        assert other.disqualified == one["disqualified"]
         assert other.as_of_ms == one["as_of_ms"]
         assert_same_explanation(one, other)
+
+
+def assert_same_recent_events(expected: list[Plain], found: dict[str, list[bytes]]) -> None:
+    hashes = {
+        one["lead_id"]: [blake2b(event_id.encode(), digest_size=8).digest() for event_id in one["recent_events"]]
+        for one in expected
+    }
+    known = {lead_id: found.get(lead_id, []) for lead_id in hashes}
+    assert known == hashes
 
 
 def assert_same_explanation(expected: Plain, found: LeadScore) -> None:

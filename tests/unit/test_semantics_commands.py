@@ -7,9 +7,11 @@ import msgspec
 from leadscore.model.definition import ModelDefinition
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.simulation import simulate
+from leadscore.scoring.state import encode_state
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import event_of
 from tests.unit.semantics import (
+    ShardOfOne,
     act,
     at,
     command,
@@ -81,6 +83,11 @@ def test_after_a_reset_a_count_begins_anew() -> None:
     assert score(model, 2, visit("e1", 0), command("reset", "c1", 1), visit("e2", 2)) == 10
 
 
+def test_after_a_reset_an_earlier_event_makes_no_burst() -> None:
+    model = model_of({"visit": rule(10, exclude_burst={"at_least": 2, "within": "2s"})})
+    assert score(model, 1, visit("e1", 0), command("reset", "c1", 0), visit("e2", 0, 1_000)) == 10
+
+
 def test_a_reset_leaves_attributes_disqualification_and_thresholds() -> None:
     rules = {"visit": rule(10), "stop": rule(0, "stop", disqualifies="complained")}
     model = model_of(rules, fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
@@ -114,6 +121,27 @@ def test_an_event_that_arrives_after_its_retraction_is_not_accepted() -> None:
     model = model_of({"visit": rule(60)}, thresholds=MQL)
     assert run(model, 9, command("retract", "c1", 1, target="e1"), visit("e1", 2)).crossings == []
     assert score(model, 9, visit("e1", 0), command("retract", "c1", 1, target="e1"), visit("e1", 0)) == 0
+
+
+def test_an_event_that_arrives_after_its_retraction_leaves_the_lead_as_it_is() -> None:
+    """Its latest time, too: a later event would otherwise be evaluated at it."""
+    shard = ShardOfOne(model_of({"visit": rule(60)}, thresholds=MQL))
+    shard.apply(1, command("retract", "c1", 1, target="e1"))
+    before = encode_state(shard.state())
+    assert shard.apply(1, visit("e1", 5, attributes={"role": "ceo"})) == []
+    assert encode_state(shard.state()) == before
+
+
+def test_retracting_what_never_came_changes_nothing_else() -> None:
+    assert score(TEN, 9, visit("e1"), command("retract", "c1", 1, target="e2"), visit("e3", 2)) == 20
+
+
+def test_a_retraction_that_uncovers_points_enters_and_one_that_takes_them_leaves() -> None:
+    model = model_of({"visit": rule(60), "stop": rule(-40, "stop")}, thresholds=MQL)
+    lost = visit("e1", 0), act("stop", "e2", 1), command("retract", "c1", 2, target="e2")
+    assert crossings(model, 9, *lost)[1:] == [("LEAVE", "EVENT", 1), ("ENTER", "COMMAND", 2)]
+    taken = visit("e1", 0), command("retract", "c1", 2, target="e1")
+    assert crossings(model, 9, *taken)[1:] == [("LEAVE", "COMMAND", 2)]
 
 
 def test_an_adjustment_can_be_retracted() -> None:
@@ -176,6 +204,20 @@ def test_resuming_enters_nothing_by_itself() -> None:
 
 
 # --- requalify ------------------------------------------------------------------------------------------------------
+
+
+def test_of_several_requalifies_the_latest_counts_in_any_order_of_arrival() -> None:
+    model = model_of({"stop": rule(0, "stop", disqualifies="complained")})
+    events = act("stop", "e1", 3), command("requalify", "c1", 5), command("requalify", "c2", 1)
+    assert {line(model, 9, *order).disqualified for order in permutations(events)} == {None}
+
+
+def test_requalify_lifts_what_all_rules_said_until_then() -> None:
+    model = model_of({"stop": rule(0, "stop", disqualifies="no"), "spam": rule(0, "spam", disqualifies="spam")})
+    events = act("stop", "e1", 1), act("spam", "e2", 2), command("requalify", "c1", 3)
+    assert line(model, 9, *events).disqualified is None
+    assert line(model, 9, *events, act("stop", "e3", 4)).disqualified == "no"
+    assert line(model, 9, *events[:2], command("requalify", "c1", 1.5)).disqualified == "spam"
 
 
 def test_requalify_does_not_lift_what_a_condition_says() -> None:

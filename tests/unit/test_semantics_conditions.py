@@ -94,6 +94,12 @@ def test_quiet_does_not_need_an_event_of_its_rules_at_all() -> None:
     assert score(model_with(quiet("7d", "click")), 30, visit("e1", 0)) == 40
 
 
+def test_limit_and_once_per_do_not_matter_to_quiet() -> None:
+    for selection in ({"limit": {"times": 1, "per": "forever"}}, {"once_per": "page"}):
+        model = model_with(quiet("7d"), {"visit": rule(0, **selection)})
+        assert [score(model, day, visit("e1", 0), visit("e2", 5)) for day in (12, 12 + MS)] == [0, 40]
+
+
 def test_a_late_first_event_shows_that_the_lead_is_no_newcomer() -> None:
     model = model_with(quiet("7d", "click"))
     assert score(model, 9, visit("e1", 5)) == 0
@@ -177,6 +183,43 @@ def test_a_condition_that_time_makes_true_enters_nothing() -> None:
     model = model_with(quiet("7d"), {"visit": rule(20)}, points=40) | {"thresholds": MQL}
     assert score(model, 20, visit("e1", 0)) == 60
     assert crossings(model, 20, visit("e1", 0)) == []
+
+
+def test_any_part_of_a_condition_may_be_ended_by_time() -> None:
+    rules = {"visit": rule(20), "click": rule(0, "click")}
+    events = act("click", "e1", 0), visit("e2", 0)
+    for first, second in ((("visit", "7d"), ("click", "3d")), (("click", "3d"), ("visit", "7d"))):
+        both = {"all": [count(1, first[1], first[0]), {"not": {"not": count(1, second[1], second[0])}}]}
+        model = model_with(both, rules, points=40) | {"thresholds": MQL}
+        assert crossings(model, 20, *events) == [("ENTER", "EVENT", 0), ("LEAVE", "TIME", 3)]
+
+
+def test_any_condition_may_be_ended_by_time() -> None:
+    conditions = {
+        "long": {"when": count(1, "9d"), "points": 1},
+        "short": {"when": count(1, "3d"), "points": 40},
+        "other": {"when": count(1, "5d"), "points": 1},
+    }
+    model = model_of({"visit": rule(20)}, conditions=conditions, thresholds=MQL)
+    assert crossings(model, 20, visit("e1", 0)) == [("ENTER", "EVENT", 0), ("LEAVE", "TIME", 3)]
+
+
+def test_an_event_that_ends_a_silence_worth_points_takes_the_lead_out() -> None:
+    model = model_with(quiet("7d", "click"), {"visit": rule(20), "click": rule(1, "click")}, points=40)
+    events = act("click", "e1", 0), visit("e2", 8), act("click", "e3", 9)
+    made = crossings(model | {"thresholds": MQL}, 9, *events)
+    assert made == [("ENTER", "EVENT", 8), ("LEAVE", "EVENT", 9)]
+
+
+def test_an_event_that_makes_a_count_disqualify_takes_the_lead_out_whatever_its_points() -> None:
+    model = model_with(count(2, "7d"), {"visit": rule(60)}, disqualifies="looks for a job") | {"thresholds": MQL}
+    assert crossings(model, 2, visit("e1", 0), visit("e2", 1))[1:] == [("LEAVE", "DISQUALIFIED", 1)]
+
+
+def test_while_a_condition_disqualifies_nothing_is_entered_and_afterwards_the_next_record_may() -> None:
+    model = model_with(count(1, "7d", "click"), {"visit": rule(60), "click": rule(0, "click")}, disqualifies="x")
+    events = act("click", "e1", 0), visit("e2", 1), visit("e3", 7)
+    assert crossings(model | {"thresholds": MQL}, 9, *events) == [("ENTER", "EVENT", 7)]
 
 
 def test_a_disqualification_by_time_is_dated_at_its_first_instant() -> None:

@@ -1,13 +1,26 @@
 """Design 1.2: which events are accepted, and once."""
 
-import pytest
+from types import SimpleNamespace
+from typing import cast
 
+import msgspec
+import pytest
+from confluent_kafka import Message
+
+from leadscore.events.event import Event
 from leadscore.log.records import Frame, encode
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher
+from leadscore.ops.config import load_config
+from leadscore.pipeline.matcher import MatchParts, _Work
 from leadscore.scoring.state import encode_state
+from tests.oracle import Plain
+from tests.simulated import event_of
 from tests.unit.semantics import (
     SOURCE,
     ShardOfOne,
     act,
+    at,
     command,
     crossings,
     line,
@@ -31,9 +44,80 @@ def test_a_second_event_with_the_same_id_changes_nothing_even_if_it_says_somethi
     assert score(model, 5, visit("e1", 0), act("click", "e1", 3)) == 10
 
 
+@pytest.mark.parametrize("again", [visit("e1", 0), act("click", "e1", 3), profile("e1", 9, role="ceo")])
+def test_a_second_event_with_the_same_id_leaves_the_lead_as_it_is(again: Plain) -> None:
+    """Its points, attributes and conditions, and its latest time."""
+    busy = {"when": {"count": {"rules": ["visit"], "at_least": 1, "within": "7d"}}, "points": 5}
+    fit = {"attributes": {"role": [{"in": ["ceo"], "points": 15}]}}
+    rules = {"visit": rule(10), "click": rule(5, "click")}
+    shard = ShardOfOne(model_of(rules, fit=fit, conditions={"busy": busy}, thresholds={"t": {"enter": 9, "exit": 1}}))
+    shard.apply(1, visit("e1", 0))
+    before = encode_state(shard.state())
+    assert shard.apply(1, again) == []
+    assert encode_state(shard.state()) == before
+
+
 def test_the_same_id_of_another_lead_is_another_event() -> None:
     scores = run(TEN_PER_VISIT, 5, visit("e1"), visit("e1") | {"lead_id": "L2"}).scores
     assert [(one.lead_id, one.score) for one in scores] == [("L1", 10), ("L2", 10)]
+
+
+class FakeMessage:
+    """A record of an input topic, as the client gives it; ``day`` and ``plus_ms`` are its Kafka timestamp."""
+
+    def __init__(self, value: Plain, day: float, plus_ms: int = 0) -> None:
+        self._value, self._time_ms = value, at(day, plus_ms)
+
+    def topic(self) -> str:
+        return "website"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return 0
+
+    def value(self) -> Plain:
+        return self._value
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self._time_ms
+
+
+class PlainDecoder:
+    """What a decoder gives, without bytes."""
+
+    def decode(self, _topic: str, value: Plain) -> Event:
+        return event_of(value)
+
+
+def taken(message: FakeMessage, **settings: str) -> list[str]:
+    """What the match stage makes of the record: an award, or the reason of a dead letter."""
+    parts = SimpleNamespace(
+        decoder=PlainDecoder(),
+        matcher=Matcher(msgspec.convert(TEN_PER_VISIT, ModelDefinition)),
+        config=load_config(settings),
+    )
+    work = _Work(cast("MatchParts", parts), {("website", 0): SOURCE})
+    work.take(cast("Message", message))
+    return [failure.reason.value for _, failure in work.dead] + [
+        "award" for awards in work.awards.values() for _ in awards
+    ]
+
+
+@pytest.mark.parametrize(("ahead_ms", "becomes"), [(300_000, "award"), (300_001, "future")])
+def test_an_event_too_far_ahead_of_its_kafka_timestamp_is_a_dead_letter(ahead_ms: int, becomes: str) -> None:
+    assert taken(FakeMessage(visit("e1", 3, ahead_ms), 3)) == [becomes]
+
+
+def test_how_far_ahead_an_event_may_be_is_configurable() -> None:
+    ahead = FakeMessage(visit("e1", 3, 60_001), 3)
+    assert taken(ahead, LEADSCORE_MAX_FUTURE_SKEW="1m") == ["future"]
+    assert taken(ahead, LEADSCORE_MAX_FUTURE_SKEW="2m") == ["award"]
+
+
+def test_a_record_may_come_long_after_its_event() -> None:
+    assert taken(FakeMessage(visit("e1", -20_000), 3)) == ["award"]
 
 
 def test_old_events_are_welcome_at_any_age() -> None:

@@ -47,6 +47,12 @@ def test_of_the_bands_the_first_match_wins() -> None:
     assert [line(fit_model(), 1, profile("e1", role=role)).fit for role in ("ceo", "cto", "boss")] == [15, 10, 0]
 
 
+def test_of_the_bands_the_first_match_wins_even_if_a_later_one_gives_more() -> None:
+    bands = [{"in": ["cto"], "points": 5}, {"matches": "^c", "points": 10}]
+    model = model_of({}, fit={"attributes": {"role": bands}})
+    assert [line(model, 1, profile("e1", role=role)).fit for role in ("cto", "ceo")] == [5, 10]
+
+
 def test_fit_is_the_sum_of_the_attributes_within_its_own_limits() -> None:
     attributes = {
         "role": [{"in": ["ceo"], "points": 15}, {"in": ["student"], "points": -40}],
@@ -64,6 +70,17 @@ def test_fit_is_the_sum_of_the_attributes_within_its_own_limits() -> None:
 def test_a_grade_begins_at_its_smallest_fit_and_f_is_below_all(fit: float, grade: str) -> None:
     bands = {"attributes": {"x": [{"exists": True, "points": fit}]}, "grades": {"A": 30, "B": 20, "C": 10, "D": 0}}
     assert line(model_of({}, fit=bands), 1, profile("e1", x=1)).grade == grade
+
+
+def test_a_grade_and_a_band_begin_where_the_points_add_up_to_them() -> None:
+    """As binary fractions 0.7 + 0.1 + 0.1 is a little less than 0.9; scores are the same to 1e-9 (1.6)."""
+    tenths = {"a": 0.7, "b": 0.1, "c": 0.1}
+    bands = {name: [{"exists": True, "points": points}] for name, points in tenths.items()}
+    fit = {"attributes": bands, "grades": {"A": 0.9, "B": 0}}
+    assert line(model_of({}, fit=fit), 1, profile("e1", a=1, b=1, c=1)).grade == "A"
+    model = model_of({name: rule(points, name) for name, points in tenths.items()}, bands={"warm": 0.9})
+    events = [act(name, name) for name in tenths]
+    assert {line(model, 1, *order).band for order in permutations(events)} == {"warm"}
 
 
 def test_fit_does_not_fade() -> None:
@@ -149,3 +166,21 @@ def test_an_explanation_lists_the_conditions_that_hold() -> None:
     model = model_of({"visit": rule(1)}, conditions={"busy": condition})
     parts = line(model, 1, visit("e1")).explanation.parts
     assert [(part.part, part.name, part.points) for part in parts] == [("rule", "visit", 1), ("condition", "busy", 5)]
+
+
+def test_an_explanation_counts_what_fell_out_of_the_recent_events() -> None:
+    model = model_of({"visit": rule(2), "form": rule(3, "form", limit={"times": 2, "per": "forever"})})
+    forms, visits = [act("form", f"f{n}", 0, n) for n in range(3)], [visit(f"e{n}", 1, n) for n in range(70)]
+    told = line(model, 2, *forms, *visits).explanation
+    parts = {part.name: (part.points, part.granted, part.count) for part in told.parts}
+    assert parts == {"visit": (140, 140, 70), "form": (6, 6, 2)}
+    latest = {part.name: part.latest_event_ms for part in told.parts}
+    assert latest["visit"] == visits[-1]["occurred_at"]
+    assert latest["form"] == forms[-1]["occurred_at"], "the latest that was seen, counted or not"
+
+
+def test_an_explanation_adds_up_when_the_lead_is_worth_less_than_nothing() -> None:
+    model = model_of({"visit": rule(-50, max=60)}, groups={}, fit={"min": -5, "attributes": ROLES["attributes"]})
+    told = line(model, 1, visit("e1"), visit("e2"), profile("e3", role="boss")).explanation
+    assert [(one.clamp, one.points) for one in told.adjustments] == [("rule", 40), ("score", 60)]
+    assert told.score == 0

@@ -9,20 +9,15 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import remembered
 from leadscore.scoring.recent import ROW, each, time_of
-from leadscore.scoring.simulation import LeadScore, simulate
+from leadscore.scoring.simulation import simulate
 from leadscore.scoring.state import FORMAT, StateFormatError, decode_state, encode_state
 from tests.oracle import DAY_MS, Plain
 from tests.simulated import event_of
-from tests.unit.semantics import ShardOfOne, act, at, command, line, model_of, profile, rule, visit
+from tests.unit.semantics import ShardOfOne, act, at, clicks, command, line, model_of, profile, rule, visit
 
 MS = 1 / DAY_MS
 RECENT = 64
 MQL = {"mql": {"enter": 50, "exit": 30}}
-
-
-def clicks(number: int, day: float) -> list[Plain]:
-    """Events of another rule, a minute apart, that push what is earlier out of the recent events."""
-    return [act("click", f"push{place}", day, place * 60_000) for place in range(number)]
 
 
 def engagement(model: Plain, day: float, *events: Plain) -> float:
@@ -168,81 +163,80 @@ def test_attributes_reach_beyond_the_recent_events() -> None:
     assert line(model, 9, profile("e2", 0.5, role="ceo"), *clicks(RECENT, 1), profile("e1", 0, role="x")).fit == 15
 
 
-# --- another version of the model file ------------------------------------------------------------------------------
-
-ONE: Plain = rule(10, limit={"times": 1, "per": "week"}, decay={"half_life": "9d"}, group="g")
-TWO: Plain = rule(7, "paper", once_per="asset", decay={"linear": "90d"})
-THREE: Plain = rule(4, "click", exclude_burst={"at_least": 2, "within": "2s"})
-FOUR: Plain = rule(-3, "stop")
-BEFORE: Plain = model_of(
-    {"one": ONE, "two": TWO, "three": THREE, "four": FOUR},
-    groups={"g": {"max": 30}, "h": {}},
-    thresholds={"hot": {"enter": 30, "exit": 12}, "mql": {"enter": 20, "exit": 10}},
-    fit={"attributes": {"role": [{"in": ["ceo"], "points": 5}], "size": [{"at_least": 10, "points": 1}]}},
-    conditions={
-        "busy": {"when": {"count": {"rules": ["three"], "at_least": 2, "within": "30d"}}, "points": 6},
-        "silent": {"when": {"quiet": {"rules": ["two"], "within": "9d"}}, "points": -2},
-    },
-)
-STORY: list[Plain] = [
-    profile("p1", 0, role="ceo", size=20),
-    visit("e1", 0),
-    visit("e2", 0.5),
-    act("paper", "e3", 1, asset="a"),
-    *clicks(RECENT, 2),
-    act("stop", "e4", 3),
-    visit("e5", 4),
-]
-SEQUEL: list[Plain] = [visit("e6", 5), act("paper", "e7", 6, asset="a"), act("click", "e8", 6), act("stop", "e9", 7)]
+def test_a_late_event_next_to_what_fell_out_is_in_their_burst() -> None:
+    model = with_rule(exclude_burst={"at_least": 3, "within": "2s"})
+    events = visit("e1", 0), visit("e2", 0, 1_000), *clicks(RECENT, 1)
+    assert engagement(model, 3, *events, visit("e3", 0, 2_000)) == 20
+    assert engagement(model, 3, *events, visit("e3", 0, 3_001)) == 30
 
 
-def reordered(model: Plain) -> Plain:
-    parts = {name: dict(reversed(model[name].items())) for name in ("rules", "groups", "thresholds", "conditions")}
-    fit = {"attributes": dict(reversed(model["fit"]["attributes"].items()))}
-    return model | parts | {"fit": fit, "version": 2}
+@pytest.mark.parametrize(("parts", "since"), [
+    ({"limit": {"times": 1, "per": "forever"}}, 5 + MS), ({"once_per": "asset"}, 5 + MS),
+    ({"exclude_burst": {"at_least": 2, "within": "2s"}}, 0),
+])  # fmt: skip
+def test_quiet_remembers_what_it_saw_beyond_the_recent_events_counted_or_not(parts: Plain, since: float) -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 3}
+    model = with_rule(**parts) | {"conditions": {"silent": silent}}
+    events = visit("e1", 0), visit("e2", 5), visit("e3", 5, 1), *clicks(RECENT, 6)
+    before, after = (engagement(model, since + 7 + plus, *events) for plus in (0, MS))
+    assert after - before == 3
 
 
-def after_the_sequel(new: Plain) -> tuple[ShardOfOne, LeadScore]:
-    shard = ShardOfOne(BEFORE, new)
-    shard.apply(1, *STORY)
-    shard.apply(2, *SEQUEL)
-    return shard, shard.line(2, 9)
+def test_a_disqualifying_burst_disqualifies_nobody_beyond_the_recent_events() -> None:
+    model = with_rule(disqualifies="complained", exclude_burst={"at_least": 2, "within": "2s"})
+    assert line(model, 9, visit("e1", 0), visit("e2", 0, 1_000), *clicks(RECENT, 1)).disqualified is None
 
 
-def parts_of(told: LeadScore) -> dict[str, tuple[float, float, int, int | None]]:
-    parts = told.explanation.parts
-    return {part.name: (round(part.points, 9), part.granted, part.count, part.latest_event_ms) for part in parts}
+def test_an_adjustment_that_fell_out_is_no_first_event() -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 3}
+    model = TEN | {"conditions": {"silent": silent}}
+    events = command("adjust", "c1", 0, points=1), *clicks(RECENT, 5)
+    assert [engagement(model, day, *events) for day in (12, 12 + MS)] == [1, 4]
 
 
-def test_reordering_the_model_file_changes_nothing() -> None:
-    same_shard, same = after_the_sequel(BEFORE | {"version": 2})
-    shard, told = after_the_sequel(reordered(BEFORE))
-    assert shard.lead_write().state == same_shard.lead_write().state
-    assert (told.score, told.thresholds, parts_of(told)) == (same.score, same.thresholds, parts_of(same))
+def test_a_first_event_that_fell_out_still_ends_the_newcomers_grace() -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "points": 3}
+    model = TEN | {"conditions": {"silent": silent}}
+    assert engagement(model, 8, *clicks(1, 0), *(act("click", f"c{n}", 5, n) for n in range(RECENT))) == 3
 
 
-def test_a_version_that_changes_nothing_changes_nothing() -> None:
-    shard = ShardOfOne(BEFORE)
-    shard.apply(1, *STORY, *SEQUEL)
-    assert parts_of(after_the_sequel(BEFORE | {"version": 2})[1]) == parts_of(shard.line(1, 9))
+def test_a_retraction_leaves_the_points_of_what_fell_out() -> None:
+    for parts in ({}, {"limit": {"times": 1, "per": "day"}}, {"decay": {"expire": "90d"}}):
+        events = visit("e1", 0), *clicks(RECENT, 1), visit("e2", 3)
+        assert engagement(with_rule(**parts), 4, *events) == 20
+        assert engagement(with_rule(**parts), 4, *events, command("retract", "c1", 4, target="e2")) == 10
 
 
-def test_adding_a_rule_changes_nothing_of_the_others() -> None:
-    _, same = after_the_sequel(BEFORE | {"version": 2})
-    more = BEFORE | {"version": 2, "rules": {"new": rule(1, "stop"), **BEFORE["rules"]}}
-    _, told = after_the_sequel(more)
-    assert parts_of(told).pop("new") == (1, 1, 1, at(7))
-    assert {name: part for name, part in parts_of(told).items() if name != "new"} == parts_of(same)
+def test_a_retracted_event_leaves_room_among_the_recent_events() -> None:
+    events = visit("e1", 0), visit("e2", 0), command("retract", "c1", 1, target="e2"), *clicks(RECENT - 1, 1)
+    assert engagement(TEN, 2, *events, visit("e1", 0)) == 10
 
 
-def test_removing_a_rule_changes_nothing_of_the_others() -> None:
-    shard = ShardOfOne(
-        BEFORE, BEFORE | {"version": 2, "rules": {k: BEFORE["rules"][k] for k in ("three", "two", "one")}}
-    )
-    shard.apply(1, *STORY)
-    before = parts_of(shard.line(1, 9))
-    assert before.pop("four") == (-3, -3, 1, at(3))
-    assert parts_of(shard.line(2, 9)) == before
+def test_as_many_retractions_are_remembered_as_recent_events() -> None:
+    orders = [command("retract", f"c{number}", 1, number, target=f"e{number}") for number in range(RECENT + 1)]
+    assert engagement(TEN, 2, *orders, visit("e1", 0), visit(f"e{RECENT}", 0)) == 0
+    assert engagement(TEN, 2, *orders, visit("e0", 0)) == 10
+
+
+def test_a_reset_takes_what_fell_out_as_a_whole() -> None:
+    for parts in ({}, {"limit": {"times": 5, "per": "day"}}, {"decay": {"expire": "90d"}}):
+        events = visit("e1", 0), visit("e2", 1), *clicks(RECENT, 2)
+        assert engagement(with_rule(**parts), 4, *events, command("reset", "c1", 1)) == 0
+        assert engagement(with_rule(**parts), 4, *events, command("reset", "c1", 0.5)) == 20
+
+
+def test_a_reset_does_not_lift_a_disqualification_that_fell_out() -> None:
+    model = with_rule(disqualifies="complained")
+    events = visit("e1", 0), *clicks(RECENT, 1), command("reset", "c1", 2)
+    assert line(model, 9, *events).disqualified == "complained"
+
+
+def test_a_lead_may_have_recent_events_of_hundreds_of_rules() -> None:
+    rules = {f"r{number}": rule(number, f"t{number // 5}") for number in range(400)}
+    events = [act(f"t{number}", f"e{number}", 0, number) for number in range(60)]
+    told = line(model_of(rules), 1, *events)
+    assert told.engagement == sum(range(300))
+    assert sum(part.count for part in told.explanation.parts) == 300
 
 
 # --- forgetting -----------------------------------------------------------------------------------------------------
@@ -288,6 +282,14 @@ def test_a_lead_with_points_for_who_it_is_is_never_forgotten() -> None:
     model = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
     assert not is_forgotten(model, 5_000, profile("e1", 0, role="ceo"))
     assert is_forgotten(model, 5_000, profile("e1", 0, role="boss"))
+
+
+def test_points_for_an_attribute_that_the_model_has_no_more_keep_nobody() -> None:
+    old = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
+    shard = ShardOfOne(old, fading_model() | {"version": 2})
+    shard.apply(1, profile("e1", 0, role="ceo"))
+    context = FoldContext(shard.models[2], None, shard.models.__getitem__, at(31), FoldSettings())
+    assert remembered(shard.state(), context) is None
 
 
 def test_a_lead_that_is_in_a_threshold_is_not_forgotten() -> None:

@@ -1,28 +1,27 @@
-"""Design 1.7: entering and leaving thresholds, and what a crossing says."""
-
-from uuid import NAMESPACE_URL, UUID, uuid5
+"""Design 1.7: entering and leaving thresholds."""
 
 import pytest
 
-from leadscore.scoring.crossing import Crossing
 from tests.histories import in_order_of_arrival
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
-from tests.unit.semantics import act, at, command, crossings, model_of, profile, rule, run, score, visit
+from tests.unit.semantics import (
+    ShardOfOne,
+    act,
+    at,
+    command,
+    crossings,
+    model_of,
+    mql,
+    profile,
+    rule,
+    run,
+    score,
+    stop,
+    visit,
+)
 
 MS = 1 / DAY_MS
-MQL: Plain = {"enter": 50, "exit": 30}
-
-
-def mql(rules: Plain | None = None, **parts: object) -> Plain:
-    """60 points for a visit and -40 for a stop, unless other rules are given; ``parts`` are those of the threshold."""
-    some = rules or {"visit": rule(60), "stop": rule(-40, "stop")}
-    return model_of(some, thresholds={"mql": {**MQL, **parts}})
-
-
-def stop(event_id: str, day: float) -> Plain:
-    return act("stop", event_id, day)
-
 
 # --- entering -------------------------------------------------------------------------------------------------------
 
@@ -68,6 +67,17 @@ def test_a_score_raised_beyond_the_ceiling_is_raised() -> None:
 def test_fit_counts_for_raising_the_score() -> None:
     model = mql({"visit": rule(30)}) | {"fit": {"attributes": {"role": [{"in": ["ceo"], "points": 20}]}}}
     assert crossings(model, 1, visit("e1", 0), profile("e2", 1, role="ceo")) == [("ENTER", "EVENT", 1)]
+
+
+def test_points_that_a_burst_gives_back_to_others_let_the_lead_enter() -> None:
+    """The late third click makes a burst of the first two; the limit now has room for the two fresh ones."""
+    parts: Plain = {"limit": {"times": 2, "per": "forever"}, "exclude_burst": {"at_least": 3, "within": "2s"}}
+    model = mql({"visit": rule(30, decay={"half_life": "1d"}, **parts)})
+    old = command("suspend", "c1", -1), visit("e1", 0), visit("e2", 0, 1_000)
+    fresh = visit("e3", 30), visit("e4", 30, 5_000), command("resume", "c2", 30, 5_000)
+    assert score(model, 30, *old, *fresh) < 1
+    made = run(model, 30, *old, *fresh, visit("e5", 0, 2_000)).crossings
+    assert [(one.cause, one.occurred_at_ms) for one in made] == [("EVENT", at(30, 5_000))]
 
 
 # --- gates and cooldown ---------------------------------------------------------------------------------------------
@@ -136,6 +146,46 @@ def test_a_leave_by_time_comes_before_the_record_that_shows_it() -> None:
     assert made == [("ENTER", "EVENT", at(0)), ("LEAVE", "TIME", at(4)), ("ENTER", "EVENT", at(9))]
 
 
+def unnoticed(model: Plain, *events: Plain) -> list[tuple[str, str, float]]:
+    """Direction, cause and day of the crossings of a lead that no tick looks at."""
+    made = ShardOfOne(model).apply(1, *events)
+    return [(one.direction.value, one.cause.value, (one.occurred_at_ms - at(0)) / DAY_MS) for one in made]
+
+
+def test_a_leave_by_time_is_dated_as_it_was_whenever_it_is_noticed() -> None:
+    model = mql({"visit": rule(60, decay={"expire": "3d"})})
+    expected = [("ENTER", "EVENT", 0), ("LEAVE", "TIME", 4), ("ENTER", "EVENT", 9)]
+    assert unnoticed(model, visit("e1", 0), visit("e2", 9)) == expected
+
+
+def test_a_record_at_the_instant_of_a_leave_by_time_comes_first_though_an_earlier_one_was_expected() -> None:
+    model = mql({"visit": rule(60, decay={"expire": "3d"})})
+    assert unnoticed(model, visit("e1", 0), visit("e2", 1), visit("e3", 5)) == [("ENTER", "EVENT", 0)]
+
+
+def test_a_disqualification_by_time_is_dated_as_it_was_whenever_it_is_noticed() -> None:
+    silent = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "disqualifies": "silent"}
+    model = mql({"visit": rule(60)}) | {"conditions": {"silent": silent}}
+    expected = [("ENTER", "EVENT", 0), ("LEAVE", "DISQUALIFIED", 7 + MS), ("ENTER", "EVENT", 9)]
+    assert unnoticed(model, visit("e1", 0), visit("e2", 9)) == expected
+
+
+def test_a_dip_between_two_steps_takes_the_lead_out() -> None:
+    model = mql({"visit": rule(60, decay={"steps": {"1d": 1.0, "2d": 0.25, "9d": 1.0}})})
+    assert crossings(model, 20, visit("e1", 0)) == [("ENTER", "EVENT", 0), ("LEAVE", "TIME", 2)]
+
+
+def test_a_command_moves_the_latest_time() -> None:
+    for order in ("resume", "requalify", "reset"):
+        events = command(order, "c1", 6) | {"occurred_at": at(0, -1 if order == "reset" else 6)}, visit("e1", 0)
+        assert [day for _, _, day in crossings(mql(), 9, *events)] == [6 * MS if order != "reset" else 0]
+
+
+def test_the_latest_time_never_goes_back() -> None:
+    events = visit("e1", 0), command("resume", "c1", 6), command("resume", "c2", 3), stop("e2", 1)
+    assert crossings(mql(), 9, *events)[1:] == [("LEAVE", "EVENT", 6)]
+
+
 def test_a_record_at_the_instant_of_a_leave_by_time_comes_first() -> None:
     """Step 1 looks before tau: at tau itself the record decides."""
     model = mql({"visit": rule(60, decay={"expire": "3d"})})
@@ -182,6 +232,31 @@ def test_a_held_lead_leaves_by_time_when_hold_is_over() -> None:
 
 def test_the_score_of_a_held_lead_does_not_take_it_out() -> None:
     assert crossings(mql(CALL_ME), 9, call("e1", 0), stop("e2", 1)) == [("ENTER", "INSTANT", 0)]
+
+
+def test_at_the_end_of_hold_a_record_takes_out_what_time_would() -> None:
+    """Step 1 looks before tau; at the end of ``hold`` the score takes the lead out again."""
+    assert unnoticed(mql(CALL_ME), call("e1", 0), stop("e2", 14))[1:] == [("LEAVE", "EVENT", 14)]
+    assert unnoticed(mql(CALL_ME), call("e1", 0), stop("e2", 14 - MS))[1:] == []
+    assert unnoticed(mql(CALL_ME), call("e1", 0), stop("e2", 14 + MS))[1:] == [("LEAVE", "TIME", 14)]
+
+
+def test_a_held_lead_that_time_alone_lifted_above_exit_is_held_until_a_record_finds_it_there() -> None:
+    fading = CALL_ME | {"stop": rule(-40, "stop", decay={"half_life": "1d"}), "visit": rule(40)}
+    events = visit("e0", 0), stop("e1", 0), call("e2", 0)
+    assert score(mql(fading), 5, *events) == 48.75
+    assert crossings(mql(fading), 9, *events, stop("e3", 5)) == [("ENTER", "INSTANT", 0)]
+    seen = *events, command("resume", "c1", 5), stop("e3", 6)
+    assert crossings(mql(fading), 9, *seen)[1:] == [("LEAVE", "EVENT", 6)]
+
+
+def test_a_record_that_qualifies_and_reaches_enter_enters_at_once() -> None:
+    model = mql(CALL_ME | {"call": rule(60, "call", qualifies="mql")})
+    assert crossings(model, 1, call("e1", 0)) == [("ENTER", "INSTANT", 0)]
+
+
+def test_a_lead_that_is_in_does_not_enter_again_by_a_record_that_qualifies() -> None:
+    assert crossings(mql(CALL_ME), 9, call("e1", 0), call("e2", 1)) == [("ENTER", "INSTANT", 0)]
 
 
 def test_a_record_that_finds_a_held_lead_above_exit_ends_the_hold() -> None:
@@ -242,73 +317,24 @@ def test_each_threshold_is_crossed_by_itself() -> None:
     assert made == [("ENTER", "mql"), ("ENTER", "hot"), ("LEAVE", "hot"), ("ENTER", "hot")]
 
 
-# --- what a crossing says -------------------------------------------------------------------------------------------
-
-NAMESPACE = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
-
-
-def in_and_out() -> tuple[Crossing, Crossing]:
-    enter, leave = run(mql(), 3, visit("e1", 0, campaign="spring"), stop("e2", 1)).crossings
-    return enter, leave
-
-
-def test_the_id_of_an_enter_is_that_of_model_lead_threshold_and_causing_record() -> None:
-    enter, _ = in_and_out()
-    assert enter.id == str(uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fe1"))
-    assert enter.entered_id is None
+def test_leaves_by_time_that_are_noticed_together_come_in_the_order_of_their_instants() -> None:
+    """``hot`` has the higher ``exit``, but is held for longer than the points last."""
+    rules = {"call": rule(60, "call", qualifies="hot", decay={"expire": "3d"})}
+    shard = ShardOfOne(model_of(rules, thresholds=TWO))
+    made = shard.apply(1, act("call", "e1", 0)) + shard.tick(20)
+    assert [(one.direction.value, one.threshold, one.occurred_at_ms) for one in made] == [
+        ("ENTER", "mql", at(0)),
+        ("ENTER", "hot", at(0)),
+        ("LEAVE", "mql", at(4)),
+        ("LEAVE", "hot", at(14)),
+    ]
 
 
-def test_the_id_of_a_leave_is_that_of_the_enter_it_ends() -> None:
-    enter, leave = in_and_out()
-    assert leave.id == str(uuid5(UUID(enter.id), "leave"))
-    assert leave.entered_id == enter.id
-
-
-def test_the_same_fact_has_the_same_id_under_another_model_version() -> None:
-    newer = mql() | {"version": 2}
-    assert [c.id for c in run(newer, 3, visit("e1", 0)).crossings] == [in_and_out()[0].id]
-
-
-def test_points_are_those_at_occurred_at_and_the_previous_score_that_just_before() -> None:
-    enter, leave = in_and_out()
-    assert (enter.previous_score, enter.score, enter.engagement, enter.fit) == (0, 60, 60, 0)
-    assert (leave.previous_score, leave.score, leave.engagement, leave.fit) == (60, 20, 20, 0)
-    assert (enter.enter_level, enter.exit_level) == (50, 30)
-
-
-def test_the_previous_score_of_a_leave_by_time_is_its_score() -> None:
-    model = mql({"visit": rule(60, decay={"expire": "3d"}), "form": rule(5, "form")})
-    _, leave = run(model, 9, visit("e1", 0), act("form", "e2", 1)).crossings
-    assert (leave.previous_score, leave.score, leave.cause, leave.trigger) == (5, 5, "TIME", None)
-
-
-def test_a_crossing_names_the_record_behind_it_and_its_campaign() -> None:
-    enter, leave = in_and_out()
-    assert enter.trigger is not None
-    assert leave.trigger is not None
-    assert (enter.trigger.event_id, enter.trigger.type, enter.trigger.campaign) == ("e1", "visit", "spring")
-    assert (leave.trigger.event_id, leave.trigger.type, leave.trigger.campaign) == ("e2", "stop", None)
-
-
-def test_decided_at_is_the_log_records_timestamp() -> None:
-    (enter,) = simulated(mql(), [Entry(visit("e1", 0), at(0, 1234))], at(1)).crossings
-    assert (enter.occurred_at_ms, enter.decided_at_ms) == (at(0), at(0, 1234))
-
-
-@pytest.mark.parametrize(("late_ms", "stale"), [(DAY_MS, False), (DAY_MS + 1, True)])
-def test_a_crossing_decided_more_than_stale_after_it_occurred_is_stale(late_ms: int, stale: bool) -> None:
-    (enter,) = simulated(mql(), [Entry(visit("e1", 0), at(0, late_ms))], at(3)).crossings
-    assert enter.stale is stale
-
-
-def test_the_projected_exit_is_when_the_lead_leaves_if_nothing_else_happens() -> None:
-    model = mql({"visit": rule(60, decay={"half_life": "10d"})})
-    enter, leave = run(model, 30, visit("e1", 0)).crossings
-    assert enter.projected_exit_at_ms == leave.occurred_at_ms == pytest.approx(at(10), abs=1_000)
-    assert run(mql(), 1, visit("e1", 0)).crossings[0].projected_exit_at_ms is None
-
-
-def test_the_reasons_are_the_parts_with_the_most_points_first() -> None:
-    model = mql({"visit": rule(60), "tiny": rule(0.001), "stop": rule(-3), "form": rule(2)})
-    (enter,) = run(model, 1, visit("e1", 0)).crossings
-    assert [(reason.name, reason.points) for reason in enter.reasons] == [("visit", 60), ("stop", -3), ("form", 2)]
+def test_each_threshold_is_left_by_time_in_its_time() -> None:
+    rules = {"visit": rule(60, decay={"expire": "3d"}), "form": rule(40, "form", decay={"expire": "9d"})}
+    model = model_of(rules, thresholds=TWO)
+    left = [
+        [one.threshold for one in run(model, day, visit("e1", 0), act("form", "e2", 0)).crossings[2:]]
+        for day in (4 - MS, 4, 10 - MS, 10)
+    ]
+    assert left == [[], ["hot"], ["hot"], ["hot", "mql"]]

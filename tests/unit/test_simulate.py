@@ -144,6 +144,48 @@ def test_leads_leave_on_the_way_and_at_the_end(model: Path, capsys: pytest.Captu
     assert [each.get("direction") for each in printed(capsys)[0]] == ["ENTER", None]
 
 
+def test_the_logs_time_is_the_latest_so_far(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        event("e1", "2026-01-05T10:00:00Z", received_at="2026-01-09T00:00:00Z"),
+        event("e2", "2026-01-05T10:00:00Z", received_at="2026-01-06T00:00:00Z"),
+        event("e3", "2026-01-05T10:00:00Z", "L2"),
+        event("e4", "2026-01-09T00:00:00.001Z", "L2"),
+    ]
+    assert simulated(model, events_file(model, *lines)) == 0
+    crossings, _ = printed(capsys)
+    assert [(each["lead_id"], each["occurred_at"], each["decided_at"]) for each in crossings] == [
+        ("L1", "2026-01-05T10:00:00.000Z", "2026-01-09T00:00:00.000Z"),
+        ("L2", "2026-01-09T00:00:00.001Z", "2026-01-09T00:00:00.001Z"),
+    ]
+
+
+def test_on_the_way_leads_leave_in_the_order_of_their_instants_then_by_lead_id(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    days = {"C": "05", "A": "06", "B": "05"}
+    lines = [
+        event(f"{lead}{number}", f"2026-01-{day}T10:00:00Z", lead) for lead, day in days.items() for number in range(2)
+    ]
+    path = events_file(model, *sorted(lines, key=lambda line: line["occurred_at"]))
+    assert simulated(model, path, "--scores-at", "2026-03-01T00:00:00Z") == 0
+    printed_lines, _ = printed(capsys)
+    assert [each["lead_id"] for each in printed_lines if each.get("direction") == "LEAVE"] == ["B", "C", "A"]
+
+
+def test_a_lead_whose_lines_leave_no_trace_has_a_line(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = event("e1", "2026-01-05T10:00:00Z", type="some.other"), event("e2", "2026-01-05T10:00:00Z", "L2")
+    assert simulated(model, events_file(model, *lines), "--scores-at", "2026-01-05T10:00:00Z") == 0
+    scores, _ = printed(capsys)
+    assert [(score["lead_id"], score["score"]) for score in scores] == [("L1", 0.0), ("L2", 40.0)]
+
+
+def test_a_forgotten_lead_has_the_score_of_a_newcomer(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = events_file(model, event("e1", "2026-01-05T10:00:00Z"))
+    assert simulated(model, path, "--scores-at", "2036-01-05T10:00:00Z") == 0
+    scores, _ = printed(capsys)
+    assert (scores[0]["score"], scores[0]["grade"]) == (0.0, "B")
+
+
 def test_a_line_too_far_ahead_of_its_receipt_is_reported_and_left_out(
     model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,12 +5,12 @@ import math
 import msgspec
 
 from leadscore.cli.stored_leads import LeadAt
-from leadscore.model.compiled import GRADES, CompiledModel, CompiledRule, CompiledThreshold
+from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledRule, CompiledThreshold
 from leadscore.scoring.conditions import Exit, Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
-from leadscore.scoring.score import EPSILON, rule_points
+from leadscore.scoring.score import rule_points
 from leadscore.scoring.simulation import LeadScore, score_line
 from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
 from leadscore.scoring.thresholds import standing

@@ -5,6 +5,9 @@
 
 from dataclasses import dataclass
 
+EPSILON = 1e-9
+"""Two sums of points closer than this are equal: the same events give the same to 1e-9, whatever their order (1.6)."""
+
 NO_GROUP = -1
 GRADES = ("A", "B", "C", "D", "E", "F")
 
@@ -37,6 +40,11 @@ class Selection:
     limit_times: int = 0
     limit_days: int = 0
     """Length of the limit's bucket in days: 1, 7, or 0 for ever."""
+
+    @property
+    def frees(self) -> bool:
+        """Whether one event more may let others count: a burst that shows takes out what kept them from it."""
+        return bool(self.burst_at_least and (self.once_per or self.limit_times))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +186,13 @@ class CompiledModel:
     def grade_of(self, fit: float) -> str:
         """The letter of a fit; empty where the model has no grades."""
         for smallest, letter in self.grades:
-            if fit >= smallest:
+            if fit >= smallest - EPSILON:
                 return letter
         return "F" if self.grades else ""
 
     def band_of(self, score: float) -> str:
         """``hot``, ``warm`` or ``cold``; below all of them the lowest."""
         for smallest, name in self.bands:
-            if score >= smallest:
+            if score >= smallest - EPSILON:
                 return name
         return self.bands[-1][1]

@@ -27,7 +27,9 @@ def event_hash(event_id: str) -> bytes:
 
 
 def value_hash(value: FieldValue) -> bytes:
-    """The hash of a ``once_per`` value; a missing field is one value, and ``true`` is not 1."""
+    """The hash of a ``once_per`` value; a missing field is one value, ``true`` is not 1, and 1.0 is."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return blake2b(f"{type(value).__name__}:{value}".encode(), digest_size=8).digest() if value is not None else b""
 
 

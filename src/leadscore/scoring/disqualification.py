@@ -1,8 +1,8 @@
 """Whether a lead may enter thresholds at all: disqualified or suspended (design 1.3, 1.4, 1.8). Pure."""
 
-from leadscore.model.compiled import CompiledModel
+from leadscore.model.compiled import CompiledModel, CompiledRule
 from leadscore.scoring.conditions import Outlook
-from leadscore.scoring.recent import time_of
+from leadscore.scoring.recent import AT, at_of, time_of
 from leadscore.scoring.state import LeadState
 from leadscore.scoring.timeline import disqualifying_condition
 from leadscore.scoring.totals import counted_rows, rule_rows
@@ -24,19 +24,24 @@ def disqualified(outlook: Outlook, at_ms: int) -> str | None:
 
 
 def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:
-    """The reason of the latest event that counts; a reset does not lift it."""
+    """The reason of the latest event that counts; of several rules of one event, of the first by name.
+
+    A reset does not lift it.
+    """
     flags = state.flags
-    latest: tuple[int, str] | None = None
+    latest: tuple[bytes, CompiledRule] | None = None
     for index, rule_id in enumerate(state.rules):
         rule = model.rules.get(rule_id)
         if rule is None or rule.disqualifies is None:
             continue
         settled = flags.settled.get(rule_id) if flags is not None else None
-        times = [time_of(row) for row in counted_rows(state, rule, rule_rows(state, index))[-1:]]
-        times += [settled.disqualified_ms] if settled is not None and settled.disqualified_ms is not None else []
-        if times and (latest is None or max(times) > latest[0]):
-            latest = (max(times), rule.disqualifies)
+        said = [row[:AT] for row in counted_rows(state, rule, rule_rows(state, index))[-1:]]
+        if settled is not None and settled.disqualified_ms is not None:
+            said.append(at_of(settled.disqualified_ms, b""))
+        found = max(said, default=b"")
+        if found and (latest is None or (found, latest[1].name) > (latest[0], rule.name)):
+            latest = (found, rule)
     requalified_ms = flags.requalified_ms if flags is not None else None
-    if latest is None or (requalified_ms is not None and requalified_ms > latest[0]):
+    if latest is None or (requalified_ms is not None and requalified_ms > time_of(latest[0])):
         return None
-    return latest[1]
+    return latest[1].disqualifies

@@ -21,13 +21,14 @@ Nothing here reads a clock, an environment or a random number: a replay of the l
 """
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
+from leadscore.model.compiled import Selection
 from leadscore.model.matching import event_hash
 from leadscore.scoring.conditions import Outlook, first_event_ms
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.recent import ROW, at_of, find
-from leadscore.scoring.score import gains_of, known_attribute_points, most_at, rule_points, score_at
+from leadscore.scoring.score import all_gains, known_attribute_points, most_at, rule_points, score_at
 from leadscore.scoring.state import AttributeState, LeadState, flags_of, latest_ms, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
@@ -93,7 +94,7 @@ def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldConte
     return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
 
 
-def _may_cross(  # noqa: C901  # one flat function: every record pays for it
+def _may_cross(  # one flat function: every record pays for it
     state: LeadState, award: Award, tau_ms: int, context: FoldContext
 ) -> bool:
     """Whether the record could take the lead across a threshold, or move the instant at which time will.
@@ -111,7 +112,7 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
         rule = rules.get(given.rule_id)
         if rule is None:
             continue
-        if rule.qualifies is not None:
+        if rule.qualifies is not None or (rule.selection is not None and _may_free(rule.selection, state, award)):
             return True
         if given.points > 0:
             points += given.points
@@ -120,13 +121,15 @@ def _may_cross(  # noqa: C901  # one flat function: every record pays for it
             return True
         if all(known.is_in for known in state.thresholds) and len(state.thresholds) == len(model.thresholds):
             return False
-    for total in state.totals:
-        if type(total) is float:
-            if total > 0:
-                points += total
-        else:
-            points += gains_of(total)
+    if context.model_since_ms is not None and state.flags is not None:  # earned under a version that gave more
+        points += sum(max(0.0, worth) for worth in known_attribute_points(state, model).values())
+    points += all_gains(state.totals)
     return points >= model.lowest_enter and most_at(state, model, award.rules) >= model.lowest_enter
+
+
+def _may_free(selection: Selection, state: LeadState, award: Award) -> bool:
+    """Whether the event may let others count: it may take out what kept them from it, in a burst or by being late."""
+    return selection.frees or award.occurred_at_ms < state.latest_record_ms
 
 
 def fold_tick(

@@ -7,9 +7,6 @@ from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import DAY_MS, LeadState, Total
 
-EPSILON = 1e-9
-"""Two scores closer than this are equal: the same events give the same score to 1e-9, whatever their order (1.6)."""
-
 
 class Score(NamedTuple):
     """Engagement and fit at an instant; ``value`` is their sum within floor and ceiling."""
@@ -70,6 +67,18 @@ def most_at(state: LeadState, model: CompiledModel, more: list[RuleAward]) -> fl
     fit = model.fit_without_values if state.flags is None else fit_of(state, model)
     groups = zip(model.groups, sums, strict=False)
     return fit + sums[-1] + sum(min(max(points, group.low), group.high) for group, points in groups)
+
+
+def all_gains(totals: list[Total]) -> float:
+    """What of all totals together is positive, as if nothing of it had faded and no group or rule had limits."""
+    gains = 0.0
+    for total in totals:
+        if type(total) is float:
+            if total > 0:
+                gains += total
+        else:
+            gains += gains_of(total)
+    return gains
 
 
 def gains_of(total: Total) -> float:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from leadscore.log.records import Award
-from leadscore.model.compiled import GRADES, CompiledModel, CompiledThreshold
+from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledThreshold
 from leadscore.model.matching import event_hash
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext
@@ -15,7 +15,7 @@ from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, ente
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.recent import at_of
-from leadscore.scoring.score import EPSILON, Score, score_at
+from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.state import LeadState, ThresholdState, flags_of, latest_ms
 from leadscore.scoring.timeline import first_exit, next_exit
 from leadscore.scoring.totals import counted_rows, live_rows

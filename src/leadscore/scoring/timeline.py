@@ -13,10 +13,10 @@ is found in a few steps.
 from itertools import pairwise
 from math import inf, log
 
-from leadscore.model.compiled import NO_GROUP, CompiledRule, CompiledThreshold, Fading
+from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledRule, CompiledThreshold, Fading
 from leadscore.scoring.conditions import Exit, Outlook
 from leadscore.scoring.crossing import Cause
-from leadscore.scoring.score import EPSILON, day_aged, fit_of
+from leadscore.scoring.score import day_aged, fit_of
 from leadscore.scoring.state import DAY_MS, ThresholdState, Total
 
 FAR_MS = 1 << 53

@@ -414,6 +414,8 @@ def migrate(state: LeadState, old: CompiledModel, new: CompiledModel) -> None:
             residue = residue_of(state, old, index)
             if after.fading.weights is None:
                 residue = _as_number(residue, before.fading, state.latest_record_ms)
+            elif residue and not isinstance(residue, dict):
+                residue = {state.latest_record_ms // DAY_MS: residue}
             if state.flags is not None and rule_id in state.flags.settled:
                 state.flags.settled[rule_id].total = residue
             recount(state, new, index, residue)

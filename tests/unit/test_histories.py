@@ -1,0 +1,134 @@
+"""The random models and logs themselves: what is missing from them is not compared."""
+
+from collections.abc import Iterator
+from itertools import product
+
+from hypothesis import given, settings
+
+from leadscore.log.records import COMMANDS
+from tests import histories
+from tests.histories import ALL
+from tests.oracle import ADJUST, DAY_MS, ERASE, RETRACT, Entry, Plain
+from tests.unit.test_model_document import keys_of_the_schema, keys_within
+
+DECAYS = {"half_life", "steps", "linear", "expire", "none"}
+
+
+def test_random_models_use_every_key_of_the_model_file() -> None:
+    used: set[str] = set()
+
+    @given(histories.models(ALL))
+    @settings(max_examples=300, derandomize=True, database=None)
+    def collect(model: Plain) -> None:
+        used.update(keys_within(model), combinations(model))
+
+    collect()
+    assert keys_of_the_schema() - used == set()
+    assert wanted_combinations() - used == set()
+
+
+def test_random_logs_use_everything_that_can_happen_to_a_lead() -> None:
+    used: set[str] = set()
+
+    @given(histories.logs(ALL))
+    @settings(max_examples=300, derandomize=True, database=None)
+    def collect(log: list[Entry]) -> None:
+        used.update(entry.event["type"] for entry in log)
+        used.update(happenings(log))
+
+    collect()
+    assert COMMANDS - used == set()
+    wanted = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "after its retraction", "retracted"}
+    assert wanted | {"adjustment retracted", "after an erase", "up to an erase"} <= used
+
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+
+def wanted_combinations() -> set[str]:
+    decays = {f"{place} fades by {decay}" for place, decay in product(("rule", "group", "model"), DECAYS)}
+    limits = {f"limit per {per}" for per in ("day", "week", "forever")}
+    leaves = {f"{how} of {leaf}" for how, leaf in product(("all", "any", "not"), ("count", "quiet", "attribute"))}
+    nested = {f"{how} of {inner}" for how, inner in product(("all", "any", "not"), repeat=2)}
+    effects = {"points in a group", "points and disqualifies", "disqualifies alone", "three thresholds"}
+    selections = {
+        "burst and once",
+        "burst and limit",
+        "once and limit",
+        "a selection qualifies",
+        "a selection disqualifies",
+    }
+    return decays | limits | leaves | nested | effects | selections
+
+
+def combinations(model: Plain) -> Iterator[str]:
+    yield f"model fades by {kind_of(model['decay'])}"
+    yield from (f"group fades by {kind_of(group['decay'])}" for group in model["groups"].values() if "decay" in group)
+    for rule in model["rules"].values():
+        yield from of_rule(rule)
+    for condition in model["conditions"].values():
+        yield from of_when(condition["when"])
+        effects = {"points", "disqualifies", "group"} & set(condition)
+        yield "points in a group" if "group" in effects else " and ".join(sorted(effects, reverse=True))
+        if effects == {"disqualifies"}:
+            yield "disqualifies alone"
+        if {"points", "disqualifies"} <= effects:
+            yield "points and disqualifies"
+    if len(model["thresholds"]) == 3:
+        yield "three thresholds"
+
+
+def kind_of(decay: Plain | str) -> str:
+    return decay if isinstance(decay, str) else next(iter(decay))
+
+
+def of_rule(rule: Plain) -> Iterator[str]:
+    if "decay" in rule:
+        yield f"rule fades by {kind_of(rule['decay'])}"
+    if "limit" in rule:
+        yield f"limit per {rule['limit']['per']}"
+    short = {"exclude_burst": "burst", "once_per": "once", "limit": "limit"}
+    has = [word for key, word in short.items() if key in rule]
+    yield from (f"{one} and {other}" for one, other in product(has, repeat=2))
+    yield from (f"a selection {effect}" for effect in ("qualifies", "disqualifies") if has and effect in rule)
+
+
+def of_when(when: Plain) -> Iterator[str]:
+    ((kind, inner),) = when.items()
+    for part in inner if kind in ("all", "any") else [inner] if kind == "not" else []:
+        yield f"{kind} of {next(iter(part))}"
+        yield from of_when(part)
+
+
+# --- logs -----------------------------------------------------------------------------------------------------------
+
+
+def happenings(log: list[Entry]) -> Iterator[str]:
+    seen: dict[str, Plain] = {}
+    retracted: set[tuple[str, str]] = set()
+    erased_ms: dict[str, int] = {}
+    latest_ms: dict[str, int] = {}
+    for entry in log:
+        event = entry.event
+        lead, occurred_ms = event["lead_id"], event["occurred_at"]
+        apart_ms = occurred_ms - entry.log_time_ms
+        yield "late" if apart_ms < 0 else "ahead" if apart_ms > 0 else "in time"
+        if event["event_id"] in seen:
+            yield "twice"
+        if any(one["lead_id"] == lead and one["occurred_at"] == occurred_ms for one in seen.values()):
+            yield "equal times"
+        if (lead, event["event_id"]) in retracted:
+            yield "after its retraction"
+        if lead in erased_ms:
+            yield "up to an erase" if occurred_ms <= erased_ms[lead] else "after an erase"
+        if entry.log_time_ms - latest_ms.get(lead, entry.log_time_ms) > 31 * DAY_MS:
+            yield "forgotten"
+        if event["type"] == RETRACT:
+            retracted.add((lead, event["target"]))
+            target = seen.get(event["target"], {"lead_id": None, "type": None})
+            if target["lead_id"] == lead:
+                yield "adjustment retracted" if target["type"] == ADJUST else "retracted"
+        if event["type"] == ERASE:
+            erased_ms[lead] = occurred_ms
+        latest_ms[lead] = max(occurred_ms, latest_ms.get(lead, occurred_ms))
+        seen[event["event_id"]] = event
