@@ -18,6 +18,11 @@ conditions:
     disqualifies: vip
 """
 
+LOOKED_AT = """
+rules: {mail_click: {points: 0}}
+conditions: {c: {when: {quiet: {rules: [mail_click], within: 1d}}, points: 1}}
+"""
+
 
 def words_of(text: str) -> str:
     """The description as one line: where lines break does not matter."""
@@ -90,7 +95,7 @@ def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
             "- vip: no points, but conditions look at it.",
         ),
         (
-            "{rules: {mail_click: {points: 0}}, conditions: {c: {points: 1, when: {quiet: {rules: [mail_click], within: 1d}}}}}",
+            LOOKED_AT,
             "- mail_click: no points for each email.click, but conditions look at it.",
         ),
         (
