@@ -108,9 +108,9 @@ def test_the_table_says_what_each_clamp_took(explained: Explain, capsys: pytest.
     assert explained(everything(), "L1", *at(0)) == 0
     text = capsys.readouterr().out
     for took in (
-        r"cut by the group's min or max +-30\.00",
+        r"cut by the group's max +-30\.00",
         r"cut by the rule's max +-5\.00",
-        r"cut by min or max of the fit +-2\.00",
+        r"cut by the fit's max +-2\.00",
         r"ceiling of the score +-59\.00",
     ):
         assert re.search(took, text), took
@@ -163,6 +163,34 @@ def test_a_lead_that_time_has_taken_out_is_out_although_no_tick_has_come(
     assert lead["next_change"] is None
     [mql] = [each for each in lead["standings"] if each["threshold"] == "mql"]
     assert (mql["entered_at"], mql["cooldown_until"]) == ("2026-01-05T12:00:00.000Z", "2026-04-05T12:00:00.000Z")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_explanation_fits_the_terminal(
+    explained: Explain, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert explained(everything(), "L1", *at(3)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert ("granted" in " ".join(lines)) is (columns >= 100)
+    assert any("gone" in line.split() for line in lines)
+
+
+def test_below_the_floor_the_points_that_are_missing_count_from_below(
+    explained: Explain, capsys: pytest.CaptureFixture[str], model: Path
+) -> None:
+    model.write_text(MODEL.replace("points: 0, disqualifies: complained", "points: -12"))
+    assert explained([page("x1", "L1", NOON_MS, "email.complaint")], "L1", *at(0)) == 0
+    assert "mql: out, enters at 60, 72.00 points more\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lead", ["", "jane@example.com", "a\nb"])
+def test_what_can_be_no_lead_id_is_refused(explained: Explain, capsys: pytest.CaptureFixture[str], lead: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        explained([], lead)
+    assert ended.value.code == 2
+    assert f"LEAD: {lead!r}: wanted " in capsys.readouterr().err
 
 
 def test_it_says_what_keeps_a_lead_out(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:

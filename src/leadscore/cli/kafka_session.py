@@ -46,6 +46,15 @@ class KafkaSession:
             return models
 
 
+def check_log_partitions(config: Config, partitions: int) -> None:
+    """``ConfigError`` where the log has another number of partitions: a lead would be looked for in the wrong place."""
+    if partitions != config.log_partitions:
+        raise ConfigError(
+            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted "
+            "that number, it decides where each lead lives"
+        )
+
+
 @contextmanager
 def refused_properties() -> Iterator[None]:
     """Properties that librdkafka refuses are a ``ConfigError``."""

@@ -22,6 +22,8 @@ from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.kafka import PRODUCER, unavailable
 
 REQUEST_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 10.0
+"""For the first question: where nothing answers by then, the address is wrong."""
 MOST_REPLICAS = 3
 LOG_MAX_BYTES = 2 * 1024 * 1024
 """A frame is at most 256 KiB, a producer's batch of them 1 MB."""
@@ -159,7 +161,7 @@ def _sizes(args: argparse.Namespace, replication: int) -> Sizes:
 def _existing(admin: AdminClient) -> tuple[dict[str, int], int]:
     """The partitions of every topic there is, and the number of brokers."""
     try:
-        found = admin.list_topics(timeout=REQUEST_TIMEOUT_S)
+        found = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
     except KafkaException as error:
         raise unavailable(error, "asking for the topics") from error
     return {name: len(topic.partitions) for name, topic in found.topics.items()}, len(found.brokers)
