@@ -131,7 +131,7 @@ class Demo:
         self._worker = build_worker(config, self._metrics, Health((), PATIENCE_S), NoSteps(), has_topic_ids=False)
         self._store: RedisStore = make_store(config)
         self._reader = CrossingReader(config)
-        self._view: View = choose_view(sys.stdout, os.environ, lambda: shutil.get_terminal_size().columns)
+        self._view: View = choose_view(sys.stdout, os.environ, shutil.get_terminal_size)
         self._crossings: list[Crossing] = []
         self._replay: Replay | None = None
         self._rate = Rate()

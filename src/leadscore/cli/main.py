@@ -33,8 +33,8 @@ _ADDRESSES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0 done, 1 failed, 2 the input was wrong."""
-    args = _parser().parse_args(arguments)
     try:
+        args = _parser().parse_args(arguments)
         return int(args.run(args))
     except InputError as error:
         print(error, file=sys.stderr)
