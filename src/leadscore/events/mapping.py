@@ -58,7 +58,7 @@ def load_mappings(path: str | Path) -> dict[str, TopicMapping]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): wanted a mappings file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: wanted YAML: {error}") from error
+        raise ConfigError(f"{path}: wanted YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: {raw!r}: wanted one entry per topic, as in `my-topic: {{preset: segment}}`")
     return {str(topic): _topic_mapping(entry, f"{path}:{topic}") for topic, entry in raw.items()}
