@@ -55,3 +55,34 @@ def test_a_model_file_that_is_wrong_is_told_with_file_and_line(
     model.write_text("model: m\nversion: 0\n")
     environment.setenv("LEADSCORE_MODEL", str(model))
     assert complaint(capsys).startswith(f"{model}:2: version: 0: wanted a whole number")
+
+
+COUNTED = """
+rules: {r: {event: e, points: 1}}
+conditions: {c: {points: 1, when: {not: {count: {rules: [r], at_least: 9, within: 2d}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        (
+            "rules: {r: {event: e, points: 1, exclude_burst: {at_least: 9, within: 2s}}}",
+            "rules.r.exclude_burst.at_least",
+        ),
+        (
+            COUNTED,
+            "conditions.c.when.not.count.at_least",
+        ),
+    ],
+)
+def test_a_model_that_looks_at_more_events_than_are_kept_is_refused(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, where: str
+) -> None:
+    model = tmp_path / "model.yaml"
+    model.write_text(f"model: m\nversion: 1\n{part}\n")
+    environment.setenv("LEADSCORE_MODEL", str(model))
+    environment.setenv("LEADSCORE_RECENT_EVENTS", "8")
+    assert complaint(capsys) == (
+        f"LEADSCORE_RECENT_EVENTS: 8: wanted at least 9: so many events are looked at by {where} of {model}\n"
+    )

@@ -177,4 +177,6 @@ def _records(consumer: Consumer, topic: str, number: int, start: int | None) -> 
     low, high = log_bounds(consumer, topic, number)
     if start is not None and start < low:
         sys.stderr.write(f"partition {number}: the log holds offsets {low} to {high - 1}: beginning at {low}\n")
+    if start is not None and start >= high:
+        sys.stderr.write(f"partition {number}: the log ends before offset {high}: nothing from {start} on\n")
     return records_between(consumer, TopicPartition(topic, number, max(low, start or 0)), high)

@@ -16,6 +16,7 @@ from leadscore.errors import ConfigError, LeadscoreError
 from leadscore.events.mapping import load_mappings
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
+from leadscore.model.sense import events_looked_at
 from leadscore.ops.config import Config, Role, config_sha256, describe_config, load_config
 from leadscore.ops.health import Health, serve
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
@@ -126,6 +127,12 @@ def _model(config: Config) -> tuple[ModelDefinition, str]:
     if config.model is None:
         raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
     loaded = load_model(Path(config.model))
+    wanted, where = events_looked_at(loaded.definition)
+    if wanted > config.recent_events:
+        raise ConfigError(
+            f"LEADSCORE_RECENT_EVENTS: {config.recent_events}: wanted at least {wanted}: so many events are looked at"
+            f" by {where} of {config.model}"
+        )
     return loaded.definition, loaded.text
 
 

@@ -13,7 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
-from leadscore.errors import Unavailable
+from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
 from leadscore.events.registry import RegistryClient
@@ -93,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     admin = KafkaSession(config).admin()
     existing, brokers = _existing(admin)
+    if args.replication is not None and args.replication > brokers:
+        raise ConfigError(f"--replication: {args.replication}: wanted at most one copy per broker, there are {brokers}")
     sizes = _sizes(args, args.replication or min(brokers, MOST_REPLICAS))
     wanted = wanted_topics(config, sizes)
     missing = [topic for topic in wanted if topic.name not in existing]

@@ -64,6 +64,22 @@ def counted_rules(model: ModelDefinition) -> set[str]:
     return {rule for test in tests for rule in test.rules}
 
 
+def events_looked_at(model: ModelDefinition) -> tuple[int, str]:
+    """How many recent events of a lead the model wants to see at once, and where it says so; 0 if it wants none."""
+    bursts = [
+        (rule.exclude_burst.at_least, f"rules.{name}.exclude_burst.at_least")
+        for name, rule in model.rules.items()
+        if rule.exclude_burst is not None
+    ]
+    counts = [
+        (part.count.at_least, path_text((*path, "count", "at_least")))
+        for name, condition in model.conditions.items()
+        for part, path in _parts(condition.when, ("conditions", name, "when"))
+        if part.count is not None
+    ]
+    return max([*bursts, *counts], default=(0, ""))
+
+
 def _levels(model: ModelDefinition) -> Iterator[Finding]:
     score, bands, fit = model.score, model.bands, model.fit
     if score.floor >= score.ceiling:
