@@ -210,11 +210,28 @@ def test_it_says_why_a_lead_is_disqualified_and_that_one_is_suspended(
     events = [page("x1", "L1", NOON_MS, "email.complaint"), page("s1", "L1", NOON_MS, "command.suspend")]
     assert explained(events, "L1", *at(0)) == 0
     text = capsys.readouterr().out
-    assert "\nDisqualified: complained\n" in text
+    assert "\nDisqualified: complained (by stop, until a requalify command)\n" in text
     assert "\nSuspended: it enters no threshold" in text
     assert explained(events, "L1", "--json", *at(0)) == 0
     lead = object_of(capsys)
-    assert (lead["disqualified"], lead["suspended"]) == ("complained", True)
+    assert (lead["disqualified"], lead["disqualified_by"], lead["suspended"]) == ("complained", "stop", True)
+
+
+@pytest.mark.parametrize(
+    ("rule_says", "shown"), [("other", "busy (by busy, as long as that is so)\n"), ("busy", "busy\n")]
+)
+def test_it_says_which_condition_disqualifies_where_only_one_part_of_the_model_can(
+    explained: Explain, capsys: pytest.CaptureFixture[str], model: Path, rule_says: str, shown: str
+) -> None:
+    text = MODEL.replace("points: 4}", "disqualifies: busy}")
+    model.write_text(
+        text.replace("points: 36}", "points: 36}\n  seen: {event: call.booked, points: 0, disqualifies: x}")
+    )
+    model.write_text(model.read_text().replace("disqualifies: x}", f"disqualifies: {rule_says}}}"))
+    calls = [page(f"c{number}", "L1", NOON_MS, "call.booked") for number in range(2)]
+    requalify = page("q1", "L1", NOON_MS + 1, "command.requalify")
+    assert explained([*calls, requalify], "L1", *at(1)) == 0
+    assert f"\nDisqualified: {shown}" in capsys.readouterr().out
 
 
 def test_an_unknown_lead_has_the_score_of_a_newcomer(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:

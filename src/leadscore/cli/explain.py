@@ -74,6 +74,7 @@ def view_object(view: LeadView) -> dict[str, object]:
         "scored": view.scored,
         "model": view.model,
         "model_version": view.model_version,
+        "disqualified_by": None if view.disqualified_by is None else view.disqualified_by.name,
         "suspended": view.suspended,
         "latest_record_at": _iso(view.latest_record_ms),
         "parts": [_part_object(part, view) for part in explanation.parts],

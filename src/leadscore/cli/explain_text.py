@@ -3,7 +3,7 @@
 from textwrap import wrap
 
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
-from leadscore.cli.lead_view import Fading, LeadView, Standing
+from leadscore.cli.lead_view import Disqualifier, Fading, LeadView, Standing
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 
@@ -54,10 +54,17 @@ def _head(view: LeadView) -> list[str]:
     if not view.scored:
         lines.append("Nothing is known of this lead: it has the score of a newcomer.")
     if line.disqualified is not None:
-        lines.append(f"Disqualified: {line.disqualified}")
+        lines.append(f"Disqualified: {line.disqualified}{_by(view.disqualified_by)}")
     if view.suspended:
         lines.append("Suspended: it enters no threshold until a resume command.")
     return lines
+
+
+def _by(disqualifier: Disqualifier | None) -> str:
+    if disqualifier is None:
+        return ""
+    lasts = "until a requalify command" if disqualifier.is_rule else "as long as that is so"
+    return f" (by {disqualifier.name}, {lasts})"
 
 
 def _thresholds(view: LeadView) -> list[str]:
