@@ -144,6 +144,13 @@ def test_a_log_with_another_number_of_partitions_is_refused(
     assert f"LEADSCORE_LOG_PARTITIONS: 5: topic {deployment.topic('log')} has 4 partitions" in complaint
 
 
+def test_more_copies_than_there_are_brokers_are_refused(deployment: Deployment, tool: Tool) -> None:
+    brokers = len(AdminClient({"bootstrap.servers": deployment.kafka.bootstrap}).list_topics(timeout=10).brokers)
+    code, out, complaint = tool("topics", "create", "--dry-run", "--replication", str(brokers + 1))
+    assert (code, out) == (2, "")
+    assert complaint == f"--replication: {brokers + 1}: wanted at most one copy per broker, there are {brokers}\n"
+
+
 def test_the_logs_time_is_the_brokers(deployment: Deployment, tool: Tool) -> None:
     assert tool("topics", "create")[0] == 0
     producer = Producer({"bootstrap.servers": deployment.kafka.bootstrap})
@@ -211,6 +218,10 @@ def test_the_log_is_read_by_lead_and_by_partition(working: Deployment, tool: Too
     assert objects(tool("log", "--partition", str(number))[1]) == mine
     assert objects(tool("log", "--partition", str(number), "--from", "1")[1]) == mine[1:]
     assert objects(tool("log", "--limit", "1")[1]) == everything[:1]
+    assert tool("log", "--partition", str(number), "--from", "99")[1:] == (
+        "",
+        f"partition {number}: the log ends before offset {len(mine)}: nothing from 99 on\n",
+    )
     assert tool("log", "--partition", "4")[2] == "--partition: 4: wanted one of the log's, 0 to 3\n"
 
 

@@ -32,7 +32,7 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
     [
         (
             VISIT.replace("1000", '"2026-01-05T10:00:00"'),
-            f"events.jsonl:2: occurred_at: '2026-01-05T10:00:00': wanted {AN_INSTANT}",
+            f'events.jsonl:2: occurred_at: "2026-01-05T10:00:00": wanted {AN_INSTANT}',
         ),
         (
             VISIT.replace('"lead_id": "L1", ', ""),
@@ -40,11 +40,11 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
         ),
         (
             VISIT.replace("L1", "jane@example.com"),
-            "events.jsonl:2: lead_id: 'jane@example.com': wanted an opaque id, not an e-mail address",
+            'events.jsonl:2: lead_id: "jane@example.com": wanted an opaque id, not an e-mail address',
         ),
         (
             VISIT.replace("}", ', "received_at": "soon"}'),
-            f"events.jsonl:2: received_at: 'soon': wanted {AN_INSTANT}",
+            f'events.jsonl:2: received_at: "soon": wanted {AN_INSTANT}',
         ),
     ],
 )
@@ -52,11 +52,21 @@ def test_a_problem_names_file_line_field_value_and_what_was_wanted(line: str, me
     assert problem_of(VISIT, line) == message
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "7", "\ufeff" + VISIT, VISIT + VISIT, "not JSON"])
+@pytest.mark.parametrize("line", ["{", "[1]", "7", VISIT + "\ufeff", VISIT + VISIT, "not JSON"])
 def test_a_line_that_is_no_object_is_said_to_be_none(line: str) -> None:
     problem = problem_of(line)
     assert problem.startswith("events.jsonl:1: ")
     assert problem.endswith(": wanted one JSON object a line")
+
+
+def test_a_line_that_is_no_object_is_shown() -> None:
+    assert problem_of("[1, 2]").startswith("events.jsonl:1: [1, 2]: ")
+
+
+def test_a_byte_order_mark_at_the_beginning_does_no_harm() -> None:
+    (line,) = read_lines([f"\ufeff{VISIT}"], "f")
+    assert [line] == list(read_lines([f"\ufeff{VISIT}".encode()], "f"))
+    assert problem_of(VISIT, f"\ufeff{VISIT}").startswith("events.jsonl:2: ")
 
 
 def test_a_long_value_is_shown_in_part() -> None:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -90,9 +92,13 @@ def snapshot(elapsed_s: float = 1.0, **changes: object) -> DemoSnapshot:
     return msgspec.structs.replace(at_rest, **changes)
 
 
+def size(columns: int, rows: int = 24) -> Callable[[], os.terminal_size]:
+    return lambda: os.terminal_size((columns, rows))
+
+
 def screen(output: str, rows: int = 40) -> list[str]:
-    """What a terminal shows after this output: a tiny emulator of the few sequences the view uses."""
-    lines, row = [""] * rows, 0
+    """What a terminal shows, below what has scrolled away: a tiny emulator of the few sequences the view uses."""
+    lines, row, top = [""] * rows, 0, 0
     position = 0
     while position < len(output):
         if output.startswith("\x1b[", position):
@@ -100,13 +106,16 @@ def screen(output: str, rows: int = 40) -> list[str]:
             argument, command = output[position + 2 : end], output[end]
             if command == "A":
                 row -= int(argument)
-                assert row >= 0, "the cursor left the screen"
+                assert row >= top, "the cursor left the screen"
             if command == "J":
-                lines[row:] = [""] * (rows - row)
+                lines[row:] = [""] * (len(lines) - row)
             position = end + 1
             continue
         if output[position] == "\n":
             row += 1
+            if row == len(lines):
+                lines.append("")
+                top += 1
         elif output[position] != "\r":
             lines[row] += output[position]
         position += 1
@@ -184,7 +193,7 @@ def test_the_plain_view_prints_the_throughput_every_two_seconds() -> None:
 
 def test_the_plain_view_writes_no_escape_sequences() -> None:
     stream = io.StringIO()
-    view = choose_view(stream, {}, lambda: 80)
+    view = choose_view(stream, {}, size(80))
     view.update(snapshot(crossings=[ENTER], hottest=[HotLead("a", 80.0, "hot")]))
     view.close(summary_lines(SUMMARY, next_commands()))
     assert isinstance(view, PlainView)
@@ -194,7 +203,7 @@ def test_the_plain_view_writes_no_escape_sequences() -> None:
 def test_the_live_view_redraws_the_panel_and_keeps_the_crossings() -> None:
     terminal = Terminal()
     terminal.write("$ make demo\n")
-    view = LiveView(terminal, COLOURED, lambda: 100)
+    view = LiveView(terminal, COLOURED, size(100))
     view.update(snapshot(1.0, hottest=[HotLead("first", 40.0, "warm")]))
     view.update(snapshot(2.0, crossings=[ENTER], hottest=[HotLead("second", 80.0, "hot")]))
     view.update(snapshot(3.0, crossings=[LEAVE, ENTER], hottest=[HotLead("third", 90.0, "hot")]))
@@ -216,7 +225,7 @@ def test_the_live_view_redraws_the_panel_and_keeps_the_crossings() -> None:
 
 def test_the_live_view_gives_the_cursor_back() -> None:
     terminal = Terminal()
-    view = LiveView(terminal, PLAIN, lambda: 80)
+    view = LiveView(terminal, PLAIN, size(80))
     view.update(snapshot())
     view.close()
     assert terminal.getvalue().rindex("\x1b[?25h") > terminal.getvalue().rindex("\x1b[?25l")
@@ -224,8 +233,22 @@ def test_the_live_view_gives_the_cursor_back() -> None:
 
 def test_no_panel_line_is_wider_than_the_terminal() -> None:
     terminal = Terminal()
-    LiveView(terminal, COLOURED, lambda: 30).update(snapshot(hottest=[HotLead("a" * 36, 99.0, "hot", ("mql", "hot"))]))
+    LiveView(terminal, COLOURED, size(30)).update(snapshot(hottest=[HotLead("a" * 36, 99.0, "hot", ("mql", "hot"))]))
     assert max(len(line) for line in screen(terminal.getvalue())) == 29
+
+
+@pytest.mark.parametrize("rows", [2, 5, 10, 11, 12, 24])
+def test_a_low_terminal_gets_a_panel_that_it_can_redraw(rows: int) -> None:
+    terminal = Terminal()
+    view = LiveView(terminal, PLAIN, size(60, rows))
+    leads = [HotLead(f"lead-{number}", 90.0 - number, "hot") for number in range(HOTTEST_SHOWN)]
+    for second in range(5):
+        crossing = msgspec.structs.replace(ENTER, id=f"c{second}")
+        view.update(snapshot(float(second), crossings=[crossing], hottest=leads))
+    shown = screen(terminal.getvalue(), rows)
+    assert sum("events/s" in line for line in shown) == 1
+    assert sum("lead-0" in line for line in shown) == (rows > 2)
+    assert sum("entered mql" in line for line in shown) == 5
 
 
 def test_a_cut_line_keeps_its_colours_closed() -> None:
@@ -239,19 +262,19 @@ def test_a_cut_line_keeps_its_colours_closed() -> None:
 )
 def test_a_terminal_has_colours_unless_no_color_is_set(environ: dict[str, str], colours: bool) -> None:
     terminal = Terminal()
-    view = choose_view(terminal, environ, lambda: 80)
+    view = choose_view(terminal, environ, size(80))
     view.update(snapshot(crossings=[ENTER], hottest=[HotLead("a", 80.0, "hot")]))
     assert isinstance(view, LiveView)
     assert ("\x1b[31m" in terminal.getvalue()) is colours
 
 
 def test_a_dumb_terminal_gets_plain_lines() -> None:
-    assert isinstance(choose_view(Terminal(), {"TERM": "dumb"}, lambda: 80), PlainView)
+    assert isinstance(choose_view(Terminal(), {"TERM": "dumb"}, size(80)), PlainView)
 
 
 def test_a_stream_that_is_not_unicode_gets_ascii() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    view = choose_view(stream, {}, lambda: 80)
+    view = choose_view(stream, {}, size(80))
     view.update(snapshot(crossings=[LEAVE, ENTER], hottest=[HotLead("a", 80.0, "hot")]))
     stream.seek(0)
     assert stream.read().startswith("+ 3f2a9c1e entered mql")

@@ -108,9 +108,9 @@ def test_the_table_says_what_each_clamp_took(explained: Explain, capsys: pytest.
     assert explained(everything(), "L1", *at(0)) == 0
     text = capsys.readouterr().out
     for took in (
-        r"cut by the group's min or max +-30\.00",
+        r"cut by the group's max +-30\.00",
         r"cut by the rule's max +-5\.00",
-        r"cut by min or max of the fit +-2\.00",
+        r"cut by the fit's max +-2\.00",
         r"ceiling of the score +-59\.00",
     ):
         assert re.search(took, text), took
@@ -165,6 +165,34 @@ def test_a_lead_that_time_has_taken_out_is_out_although_no_tick_has_come(
     assert (mql["entered_at"], mql["cooldown_until"]) == ("2026-01-05T12:00:00.000Z", "2026-04-05T12:00:00.000Z")
 
 
+@pytest.mark.parametrize("columns", [60, 80, 100, 200])
+def test_the_explanation_fits_the_terminal(
+    explained: Explain, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert explained(everything(), "L1", *at(3)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert ("granted" in " ".join(lines)) is (columns >= 100)
+    assert any("gone" in line.split() for line in lines)
+
+
+def test_below_the_floor_the_points_that_are_missing_count_from_below(
+    explained: Explain, capsys: pytest.CaptureFixture[str], model: Path
+) -> None:
+    model.write_text(MODEL.replace("points: 0, disqualifies: complained", "points: -12"))
+    assert explained([page("x1", "L1", NOON_MS, "email.complaint")], "L1", *at(0)) == 0
+    assert "mql: out, enters at 60, 72.00 points more\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lead", ["", "jane@example.com", "a\nb"])
+def test_what_can_be_no_lead_id_is_refused(explained: Explain, capsys: pytest.CaptureFixture[str], lead: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        explained([], lead)
+    assert ended.value.code == 2
+    assert f"LEAD: {lead!r}: wanted " in capsys.readouterr().err
+
+
 def test_it_says_what_keeps_a_lead_out(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     assert explained([page("p1", "L1", NOON_MS, "form.sent")], "L1", *at(0)) == 0
     text = capsys.readouterr().out
@@ -182,11 +210,28 @@ def test_it_says_why_a_lead_is_disqualified_and_that_one_is_suspended(
     events = [page("x1", "L1", NOON_MS, "email.complaint"), page("s1", "L1", NOON_MS, "command.suspend")]
     assert explained(events, "L1", *at(0)) == 0
     text = capsys.readouterr().out
-    assert "\nDisqualified: complained\n" in text
+    assert "\nDisqualified: complained (by stop, until a requalify command)\n" in text
     assert "\nSuspended: it enters no threshold" in text
     assert explained(events, "L1", "--json", *at(0)) == 0
     lead = object_of(capsys)
-    assert (lead["disqualified"], lead["suspended"]) == ("complained", True)
+    assert (lead["disqualified"], lead["disqualified_by"], lead["suspended"]) == ("complained", "stop", True)
+
+
+@pytest.mark.parametrize(
+    ("rule_says", "shown"), [("other", "busy (by busy, as long as that is so)\n"), ("busy", "busy\n")]
+)
+def test_it_says_which_condition_disqualifies_where_only_one_part_of_the_model_can(
+    explained: Explain, capsys: pytest.CaptureFixture[str], model: Path, rule_says: str, shown: str
+) -> None:
+    text = MODEL.replace("points: 4}", "disqualifies: busy}")
+    model.write_text(
+        text.replace("points: 36}", "points: 36}\n  seen: {event: call.booked, points: 0, disqualifies: x}")
+    )
+    model.write_text(model.read_text().replace("disqualifies: x}", f"disqualifies: {rule_says}}}"))
+    calls = [page(f"c{number}", "L1", NOON_MS, "call.booked") for number in range(2)]
+    requalify = page("q1", "L1", NOON_MS + 1, "command.requalify")
+    assert explained([*calls, requalify], "L1", *at(1)) == 0
+    assert f"\nDisqualified: {shown}" in capsys.readouterr().out
 
 
 def test_an_unknown_lead_has_the_score_of_a_newcomer(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,8 +142,10 @@ def test_anything_else_is_not_found(server: HealthServer, path: str) -> None:
     assert ask(server, path)[0] == 404
 
 
-def test_nothing_can_be_posted(server: HealthServer) -> None:
-    assert ask(server, "/livez", "POST")[0] == 501
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_only_get_and_head_are_allowed(server: HealthServer, method: str) -> None:
+    status, headers, _ = ask(server, "/livez", method)
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
 
 
 def test_requests_are_not_logged(

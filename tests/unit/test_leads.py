@@ -157,6 +157,24 @@ def test_disqualified_and_suspended_leads_say_so(listed: List, model: Path, caps
     assert capsys.readouterr().out == "no such leads\n"
 
 
+def test_of_those_at_the_ceiling_the_one_with_more_points_comes_first(
+    listed: List, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = stored(model, [*visits("a", 6), *visits("b", 8), *visits("c", 7)])
+    assert listed(store, "--json") == 0
+    assert [lead["lead_id"] for lead in found(capsys)] == ["b", "c", "a"]
+
+
+def test_a_narrow_terminal_gets_fewer_columns(
+    listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    assert listed(store, "--limit", "1") == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["lead", "score", "in", "top", "reason", "entered"]
+    assert len(row) <= 50
+
+
 def test_people_get_a_table_with_reason_and_age(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -217,6 +217,14 @@ def test_a_line_in_another_form_from_the_kafka_client_is_no_error(stream: io.Str
     assert [(line["event"], line["detail"]) for line in lines(stream)] == [("kafka_client", "100% of nothing")]
 
 
+def test_warnings_about_what_the_worker_sets_itself_are_not_logged(stream: io.StringIO) -> None:
+    logger = kafka_client_logger(RepeatLimit(10, Clock()))
+    for name in ("enable.gapless.guarantee", "fetch.min.bytes"):
+        words = f"[thrd:app]: Configuration property {name} is experimental"
+        logger.warning("%s [%s] %s", "CONFWARN", f"client-{name}", words)
+    assert [line["client"] for line in lines(stream)] == ["client-fetch.min.bytes"]
+
+
 def test_a_real_kafka_client_logs_through_it(stream: io.StringIO) -> None:
     logger = kafka_client_logger(RepeatLimit(10, Clock()))
     # A consumer's property on a producer: the client warns about it at once, without any server.

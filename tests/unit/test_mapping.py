@@ -315,9 +315,9 @@ def test_properties_never_replace_what_the_envelope_says() -> None:
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
-        ({"userId": None, "anonymousId": None}, "lead_id"),
-        ({"messageId": None}, "event_id"),
-        ({"timestamp": None, "originalTimestamp": None}, "occurred_at"),
+        ({"userId": None, "anonymousId": None}, "userId or anonymousId"),
+        ({"messageId": None}, "messageId"),
+        ({"timestamp": None, "originalTimestamp": None}, "timestamp or originalTimestamp"),
         ({"type": None}, "type"),
         ({"event": None}, "event"),
     ],
@@ -327,3 +327,20 @@ def test_what_a_call_must_have_is_named(wrong: Json, field: str) -> None:
         by_segment({**TRACK, **wrong})
     assert caught.value.reason is DeadLetterReason.MISSING_FIELD
     assert caught.value.detail.startswith(f"{field}: wanted ")
+
+
+@pytest.mark.parametrize("name", [" ", "!!!", "__"])
+def test_a_tracked_event_whose_name_says_nothing_is_refused(name: str) -> None:
+    with pytest.raises(DeadLetter, match="event: wanted a name with a letter or digit") as caught:
+        by_segment({**TRACK, "event": name})
+    assert caught.value.reason is DeadLetterReason.INVALID_FIELD
+
+
+def test_what_a_mapped_record_lacks_is_named_as_the_mapping_has_it() -> None:
+    mapping = TopicMapping(lead_id=["customer.id", "visitor"], event_id="id", occurred_at="ts")
+    with pytest.raises(DeadLetter) as caught:
+        mapped({"type": "a", "id": "1", "ts": 1_767_607_200_000}, mapping)
+    assert (caught.value.reason, caught.value.detail) == (
+        DeadLetterReason.MISSING_FIELD,
+        "customer.id or visitor: wanted an opaque id of the lead",
+    )

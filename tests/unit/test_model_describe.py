@@ -4,6 +4,7 @@ import pytest
 
 from leadscore.model.describe import describe
 from leadscore.model.load import parse_model
+from leadscore.model.pattern_words import pattern_in_words
 from tests.unit.model_texts import EVERYTHING, minimal_with
 
 NESTED = """
@@ -15,6 +16,11 @@ conditions:
         - all: [{attribute: {name: a, exists: true}}, {attribute: {name: b, exists: true}}]
     points: 1
     disqualifies: vip
+"""
+
+LOOKED_AT = """
+rules: {mail_click: {points: 0}}
+conditions: {c: {when: {quiet: {rules: [mail_click], within: 1d}}, points: 1}}
 """
 
 
@@ -30,15 +36,16 @@ def words_of(text: str) -> str:
         "never below 0 and never above 100.",
         "A score of 70 or more is hot, of 30 or more warm, below that cold.",
         "Points lose half their worth every 30 days, unless a rule or its group says otherwise.",
+        "Points while something is so count in full as long as it is so, then not at all.",
         "Everything in this group together counts as no less than -20 and no more than 30.",
-        "- pricing_page: +10 points for each website.page_view where path matches ^/pricing. Only the earliest of",
+        "- pricing_page: +10 points for each website.page_view where path begins with /pricing. Only the earliest of",
         "where form is whitepaper, country is DE or FR and pages is at least 2.",
         "For each asset only the earliest counts.",
         "Its points count by age: 100 % up to 7 days, 75 % up to 14 days, 50 % up to 30 days, then nothing.",
         "It lets the lead into mql at once, whatever the score.",
         "Machine clicks are left out: of 5 or more within 2 seconds none counts. All of them together give at most 15",
         "- unsubscribed: -25 points for each email.unsubscribe. Its points do not fade.",
-        '- asked_to_stop: no points for each email.complaint. It disqualifies the lead: "complained".',
+        '- asked_to_stop: no points for each email.complaint. It disqualifies the lead ("complained") until somebody',
         "- went_quiet: -10 points while for more than 30 days no event of mail_click came (and the lead is known",
         "- researching: +10 points while 3 or more events of pricing_page came within the last 7 days.",
         "while the lead's role is student or unemployed and no event of mail_click came within the last 60 days.",
@@ -46,6 +53,7 @@ def words_of(text: str) -> str:
         "The grade by points of fit: A from 30, B from 20, C from 10, D from 0; F below.",
         "- mql: a lead enters when a record raises its score to 65 or more, and leaves when the score is below 50",
         "To enter it needs a grade of C or better. It does not enter again within 14 days after it last entered.",
+        "Time alone only lets leads out, never in. A disqualified lead enters nothing.",
         "A lead that a rule let in at once, with too low a score, may stay for 14 days.",
     ],
 )
@@ -70,8 +78,8 @@ def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
             "where a is true, b is not known and c is known and not 1.",
         ),
         (
-            "rules: {mail_click: {where: {a: {below: 3, matches: x, exists: true}}}}",
-            "where a is below 3, a matches x and a is known.",
+            "rules: {mail_click: {where: {a: {not_in: [y], matches: x, exists: true}}}}",
+            "where a is known and not y, a contains x and a is known.",
         ),
         (NESTED, '- c: +1 point and disqualified ("vip") while the lead'),
         (
@@ -87,6 +95,15 @@ def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
             "- vip: no points, but conditions look at it.",
         ),
         (
+            LOOKED_AT,
+            "- mail_click: no points for each email.click, but conditions look at it.",
+        ),
+        (
+            "conditions: {c: {when: {count: {rules: [mail_click], at_least: 2, within: 1d}}, points: 1}}",
+            "2 or more events of mail_click came within the last day.",
+        ),
+        ("thresholds: {mql: {exit: 0}}", "and leaves only when it is disqualified: the score is never below 0."),
+        (
             "thresholds: {mql: {require: {engagement: 40, fit: 10}}}",
             "To enter it needs at least 40 points of engagement and at least 10 points of fit.",
         ),
@@ -94,6 +111,30 @@ def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
 )
 def test_the_unusual_is_said_too(fragment: str, sentence: str) -> None:
     assert sentence in words_of(minimal_with(fragment))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("^/pricing", "begins with /pricing"),
+        ("\\.pdf$", "ends with .pdf"),
+        ("^(a|b)$", "is a or b"),
+        ("^/c\\+\\+/(x|y)/", "begins with /c++/x/ or /c++/y/"),
+        ("(?i)onboarding", "contains onboarding, in upper or lower case"),
+        ("^/(a|b|c)(/|$)", "begins with /a, /b or /c, as a whole word"),
+        ("(?i)\\bmanager\\b", "contains manager, as a whole word, in upper or lower case"),
+        ("^a.*b", "fits the pattern ^a.*b"),
+        ("a|b", "fits the pattern a|b"),
+        ("(a|b)+", "fits the pattern (a|b)+"),
+        ("(a|b(c|d))", "fits the pattern (a|b(c|d))"),
+        ("price\\$", "fits the pattern price\\$"),
+        ("\\bword", "fits the pattern \\bword"),
+        ("[ab]", "fits the pattern [ab]"),
+        ("", "fits the pattern "),
+    ],
+)
+def test_the_usual_patterns_are_said_without_signs(pattern: str, words: str) -> None:
+    assert pattern_in_words(pattern) == words
 
 
 def test_a_model_of_nothing_says_so() -> None:

@@ -66,3 +66,18 @@ def test_the_schema_says_what_it_is() -> None:
     assert schema["$id"] == "urn:leadscore:schema:model"
     assert schema["title"] == "leadscore model"
     assert schema["required"] == ["model", "version"]
+
+
+def test_an_editor_sees_that_a_choice_is_made_once_and_that_tests_are_not_empty() -> None:
+    definitions = model_schema()["$defs"]
+    assert isinstance(definitions, dict)
+
+    for name in ("Decay", "When"):
+        assert (definitions[name]["minProperties"], definitions[name]["maxProperties"]) == (1, 1)
+    assert [definitions[name]["minProperties"] for name in ("Test", "AttributeTest", "Band", "Condition")] == [
+        1,
+        2,
+        2,
+        2,
+    ]
+    assert definitions["Fit"]["properties"]["grades"]["propertyNames"] == {"enum": ["A", "B", "C", "D", "E", "F"]}

@@ -52,7 +52,9 @@ def test_every_problem_stands_in_a_line_of_its_own_in_the_order_of_the_file() ->
 
 
 def test_a_key_given_twice_is_refused_with_both_lines() -> None:
-    assert lines_of("model: a\nversion: 1\nmodel: b") == ["model.yaml:3: model: given twice, first in line 1"]
+    assert lines_of("model: a\nversion: 1\nmodel: b") == [
+        "model.yaml:3: model: given twice, first in line 1: wanted it once"
+    ]
 
 
 def test_shape_and_text_problems_are_told_together() -> None:
@@ -76,6 +78,10 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
         ("rules: {r: {event: e, points: .nan}}", "rules.r.points: .nan: wanted a number between"),
         ("rules: {r: {event: e, points: -.inf}}", "rules.r.points: -.inf: wanted a number between"),
         ("rules: {r: {event: e, points: 1e999}}", "rules.r.points: 1e999: wanted a number between"),
+        (
+            "rules: {r: {event: e, points: 9999999999999999999}}",
+            "rules.r.points: 9999999999999999999: wanted a number b",
+        ),
         ("rules: {r: {event: '', points: 1}}", 'rules.r.event: "": wanted text of 1 to 200 characters'),
         ("rules: {'a b': {event: e, points: 1}}", 'rules.a b: "a b": wanted a name'),
         ("rules: [1]", "rules: [1]: wanted a mapping"),
@@ -126,6 +132,8 @@ def test_a_wrong_key_or_value_is_told_with_its_path_the_value_and_what_was_wante
 
 
 CONDITION = "conditions: {c: {points: 1, when: %s}}"
+BANDS = "fit: {attributes: {size: [%s]}}"
+GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, require: {grade: %s}}}"
 
 
 @pytest.mark.parametrize(
@@ -143,13 +151,15 @@ CONDITION = "conditions: {c: {points: 1, when: %s}}"
         ("decay: {steps: {14d: 1, 7d: 0.5}}", "decay.steps.7d: 7d after 14d: wanted the younger age first"),
         ("decay: {steps: {7d: 1, 07d: 0.5}}", "decay.steps.07d: 07d after 7d: wanted the younger age first"),
         (RULE % "group: websit", "rules.r.group: websit: no such group (did you mean website?)"),
-        (RULE % "qualifies: sql", "rules.r.qualifies: sql: no such threshold"),
+        (RULE % "qualifies: won", "rules.r.qualifies: won: no such threshold, wanted one of mql"),
         (RULE % "where: {p: {}}", "rules.r.where.p: no test: wanted one of in, not_in"),
-        (RULE % "where: {p: {in: []}}", "rules.r.where.p.in: empty: wanted at least one value"),
+        (RULE % "where: {p: {in: []}}", "rules.r.where.p.in: empty: wanted at least one"),
         (RULE % "where: {p: {exists: false, below: 3}}", "rules.r.where.p: below, exists: never true"),
         (RULE % "where: {p: {at_least: 3, below: 3}}", "rules.r.where.p: at_least 3 and below 3: never true"),
-        (RULE % "where: {p: {matches: '('}}", "rules.r.where.p.matches: (: not a regular expression"),
-        (RULE % "where: {p: {matches: '(a+)+$'}}", "rules.r.where.p.matches: (a+)+$: could take very long"),
+        (RULE % "where: {p: {in: [true], not_in: [1, true]}}", "rules.r.where.p: in, not_in: never true, all values"),
+        (RULE % "where: {p: {at_least: 3, matches: '^3'}}", "rules.r.where.p: at_least, matches: never true"),
+        (RULE % "where: {p: {matches: '('}}", 'rules.r.where.p.matches: "(": not a regular expression'),
+        (RULE % "where: {p: {matches: '(a+)+$'}}", 'rules.r.where.p.matches: "(a+)+$": could take very long'),
         (
             "rules: {r: {event: command.adjust, points: 1}}",
             "rules.r.event: command.adjust: wanted a type that does not",
@@ -179,6 +189,13 @@ CONDITION = "conditions: {c: {points: 1, when: %s}}"
         ),
         ("fit: {min: 5, max: 4}", "fit: min 5 and max 4: wanted min no larger than max"),
         ("fit: {attributes: {role: [{points: 3}]}}", "fit.attributes.role[0]: no test"),
+        (BANDS % "{at_least: 200, points: 5}, {at_least: 1000, points: 9}", "fit.attributes.size[1]: never reached"),
+        (
+            BANDS % "{below: 10, points: 5}, {at_least: 1, below: 10, points: 9}",
+            "fit.attributes.size[1]: never reached",
+        ),
+        (BANDS % "{in: [a, 1], points: 5}, {in: [1], points: 9}", "fit.attributes.size[1]: never reached"),
+        (BANDS % "{exists: true, points: 5}, {matches: a, points: 9}", "fit.attributes.size[1]: never reached"),
         ("fit: {grades: {A: 10, B: 10}}", "fit.grades.B: B 10: wanted less than the 10 of A"),
         ("thresholds: {t: {enter: 50, exit: 50}}", "thresholds.t: enter 50 and exit 50: wanted exit below enter"),
         ("thresholds: {t: {enter: 101, exit: 50}}", "thresholds.t.enter: 101: never reached"),
@@ -189,6 +206,11 @@ CONDITION = "conditions: {c: {points: 1, when: %s}}"
         (
             "fit: {max: 9}\nthresholds: {t: {enter: 60, exit: 50, require: {fit: 10}}}",
             "thresholds.t.require.fit: 10: never reached",
+        ),
+        (GATED % ("{B: 10}", "A"), "thresholds.t.require.grade: A: never reached, wanted one of the grades under fit"),
+        (
+            GATED % ("{A: 30, B: 11}", "B"),
+            "thresholds.t.require.grade: B: never reached, it needs a fit of 11: wanted a",
         ),
         ("forget_after: 0d\nthresholds: {mql: {hold: 0d}}", "forget_after: 0d: wanted more than 0"),
         ("forget_after: 13d", "forget_after: 13d: wanted at least the 14d of thresholds.mql.hold"),
@@ -243,6 +265,13 @@ def test_what_makes_no_sense_is_refused(fragment: str, problem: str) -> None:
         "thresholds: {t: {enter: 100, exit: 99.5}}",
         "fit: {attributes: {role: [{exists: false, points: -5}]}}",
         "fit: {grades: {A: 1, C: 0}}\nthresholds: {t: {enter: 60, exit: 50, require: {grade: B}}}",
+        GATED % ("{A: 30, B: 10}", "B"),
+        GATED % ("{A: 30}", "F"),
+        BANDS
+        % "{at_least: 200, points: 5}, {at_least: 100, points: 3}, {below: 10, points: -5}, {matches: a, points: 1}",
+        BANDS
+        % "{in: [1], points: 5}, {in: [true, 2], points: 3}, {exists: true, points: 1}, {exists: false, points: 2}",
+        RULE % "where: {p: {in: [1], not_in: [true]}, q: {in: [a, b], not_in: [b]}}",
         CONDITION % "{attribute: {name: only_here, in: [true, 1, x]}}",
         CONDITION % "{count: {rules: [mail_click], at_least: 64, within: 365d}}",
         RULE % "exclude_burst: {at_least: 64, within: 0s}",
@@ -252,6 +281,12 @@ def test_what_makes_no_sense_is_refused(fragment: str, problem: str) -> None:
 )
 def test_what_is_unusual_but_makes_sense_is_accepted(fragment: str) -> None:
     assert problems_of(minimal_with(fragment)) == []
+
+
+def test_a_name_that_does_not_exist_is_told_where_there_is_none_to_choose_from() -> None:
+    assert lines_of("model: m\nversion: 1\nrules: {r: {event: e, points: 1, group: web}}") == [
+        "model.yaml:3: rules.r.group: web: no such group, the model has no groups"
+    ]
 
 
 def test_words_that_look_like_something_else_stay_what_was_written() -> None:
@@ -291,7 +326,7 @@ BOMB = "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 10) if n else 'x'}]\n"
         ("model: m\n\tversion: 1", "model.yaml:2: not YAML: "),
         ("model: m\n---\nmodel: m", "model.yaml:2: not YAML: expected a single document"),
         ("model: *m", "model.yaml:1: not YAML: found undefined alias"),
-        ("model: \x00", "model.yaml:1: not YAML: unacceptable character"),
+        ("model: ä\nversion: \x00", "model.yaml:2: not YAML: the character U+0000, wanted text"),
         ("model: \ud800", "model.yaml:1: not text: "),
         (
             "model: m\nversion: 1\nrules: !!python/object:os.system {}",
@@ -312,7 +347,7 @@ def test_text_that_is_no_plain_yaml_is_refused(text: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"model: m\nversion: \xff", ":2: not UTF-8 text"), (b"x" * 2_000_000, ":1: too large")],
+    [(b"model: m\nversion: \xff", ":2: the byte 0xff: wanted UTF-8 text"), (b"x" * 2_000_000, ":1: too large")],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "model.yaml"

@@ -35,6 +35,7 @@ HARMLESS = [
     r"/product/\d+(/[a-z-]+)?$",
     "^([a-f0-9]{2}:){5}[a-f0-9]{2}$",
     "(?i)prix|größe|цена",
+    "(?i)^([^/k]+/)+sales",
 ]
 
 CATASTROPHIC = [
@@ -57,6 +58,9 @@ CATASTROPHIC = [
     "([a-zA-Z]+)*$",
     "^(([a-z])+.)+[A-Z]([a-z])+$",
     "(ж|ж)*x",
+    "(?i)(ka|\u212aa)*x",  # the Kelvin sign
+    "(?i)(sa|\u017fa)*x",  # the long s
+    "(?i)([^\u212a]a|sa)*x",
     "([^x]|ж)*y",
     "(?i)(A|ab?|b)+c",
     r"(?:(?:\b){0,50}a){0,50}b",

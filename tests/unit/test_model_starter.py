@@ -44,7 +44,7 @@ def test_every_kind_of_behaviour_has_a_rule(event: str) -> None:
 @pytest.mark.parametrize(
     "attribute",
     [
-        *("role", "department", "age", "country", "city", "email_domain_type"),
+        *("role", "job_title", "department", "age", "country", "city", "email_domain_type"),
         *("company_size", "company_type", "company_revenue", "industry"),
         *("budget", "buying_authority", "need", "timeframe"),
     ],

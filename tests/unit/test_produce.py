@@ -15,6 +15,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message, Producer, 
 from leadscore.cli import produce
 from leadscore.cli import sender as sender_module
 from leadscore.cli.event_bytes import avro_bytes, avro_record, json_bytes
+from leadscore.cli.main import main
 from leadscore.cli.personas import DAY_MS
 from leadscore.cli.sender import Sender, topics_by_role
 from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate
@@ -263,10 +264,10 @@ def test_a_broker_that_does_not_answer_makes_the_command_fail_and_is_said_once(
 ) -> None:
     monkeypatch.setenv(BROKER, NOWHERE[BROKER])
     monkeypatch.setattr(sender_module, "ANSWER_TIMEOUT_S", 0.5)
-    assert produce.run(arguments("--events", "10", "--seed", "1")) == 1
-    lines = capfd.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("kafka is unavailable (connection): no broker answers: 127.0.0.1:1")
+    assert main(["produce", "--events", "10", "--seed", "1"]) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("leadscore: kafka is unavailable (connection): no broker answers: 127.0.0.1:1")
+    assert line.endswith(f" ({BROKER} is '127.0.0.1:1')")
 
 
 def test_a_missing_topic_is_an_error_that_says_what_to_do(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:

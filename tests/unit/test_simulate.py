@@ -228,10 +228,10 @@ def test_events_may_come_from_standard_input(
     [
         ("not json", "wanted one JSON object a line"),
         ('{"type": "a", "event_id": "e", "lead_id": "L"}', "occurred_at: missing: wanted integer milliseconds"),
-        (json.dumps(event("e9", "yesterday")), "occurred_at: 'yesterday': wanted integer milliseconds or ISO 8601"),
-        (json.dumps(event("e9", 5, received_at="now")), "received_at: 'now': wanted integer milliseconds"),
-        (json.dumps(event("e9", 5, "me@x.org")), "lead_id: 'me@x.org': wanted an opaque id"),
-        (json.dumps(event("c9", 5, type="command.promote")), "type: 'command.promote': wanted one of command.adjust"),
+        (json.dumps(event("e9", "yesterday")), 'occurred_at: "yesterday": wanted integer milliseconds or ISO 8601'),
+        (json.dumps(event("e9", 5, received_at="now")), 'received_at: "now": wanted integer milliseconds'),
+        (json.dumps(event("e9", 5, "me@x.org")), 'lead_id: "me@x.org": wanted an opaque id'),
+        (json.dumps(event("c9", 5, type="command.promote")), 'type: "command.promote": wanted one of command.adjust'),
     ],
 )
 def test_a_wrong_line_ends_with_file_line_field_value_and_what_was_wanted(
@@ -272,6 +272,16 @@ def test_a_wrong_option_ends_with_2(
         simulated(model, events_file(model), *options)
     assert ended.value.code == 2
     assert problem in printed(capsys)[1]
+
+
+def test_scores_before_the_end_of_the_events_are_noted(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = events_file(model, event("e1", "2026-01-05T10:00:00Z"), event("e2", "2026-01-07T10:00:00Z", "L2"))
+    assert simulated(model, path, "--scores-at", "2026-01-06T10:00:00Z") == 0
+    lines, notes = printed(capsys)
+    assert [line["lead_id"] for line in lines] == ["L1", "L2"]
+    assert notes.startswith("--scores-at: 2026-01-06T10:00:00.000Z: the events go on until 2026-01-07T10:00:00.000Z: ")
+    assert simulated(model, path, "--scores-at", "2026-01-07T10:00:00Z") == 0
+    assert printed(capsys)[1] == ""
 
 
 def test_the_same_events_print_the_same(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
-from leadscore.cli.kafka_session import KafkaSession, records_between
+from leadscore.cli.kafka_session import KafkaSession, check_log_partitions, records_between
 from leadscore.cli.options import number_from_0
 from leadscore.cli.run import make_store
 from leadscore.errors import ConfigError, PartitionStopped, Unavailable
@@ -93,10 +93,7 @@ def _is_of_another_log(facts: Facts) -> bool:
 
 def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
     partitions = partition_count(consumer, config.log_topic)
-    if partitions != config.log_partitions:
-        raise ConfigError(
-            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted that"
-        )
+    check_log_partitions(config, partitions)
     if number >= partitions:
         raise ConfigError(f"--partition: {number}: wanted one of the log's, 0 to {partitions - 1}")
 

@@ -12,8 +12,8 @@ from itertools import islice
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from leadscore.cli import accept_gap
-from leadscore.cli.kafka_session import KafkaSession, records_between
-from leadscore.cli.options import number_from_0, number_from_1
+from leadscore.cli.kafka_session import KafkaSession, check_log_partitions, records_between
+from leadscore.cli.options import lead_id, number_from_0, number_from_1
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.log.records import (
     ADJUST,
@@ -52,7 +52,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "one partition's, or those of one lead. Configured by the worker's LEADSCORE_... variables.",
     )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--lead", metavar="ID", help="the awards of this lead alone")
+    which.add_argument("--lead", type=lead_id, metavar="ID", help="the awards of this lead alone")
     which.add_argument("--partition", type=number_from_0, metavar="N", help="the records of this partition alone")
     parser.add_argument(
         "--from",
@@ -164,11 +164,7 @@ def _names_by_version(session: KafkaSession) -> dict[int, Names]:
 
 def _wanted(args: argparse.Namespace, config: Config, partitions: int) -> list[int]:
     if args.lead is not None:
-        if partitions != config.log_partitions:
-            raise ConfigError(
-                f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted "
-                "that number, it decides where each lead lives"
-            )
+        check_log_partitions(config, partitions)
         return [partition_of(args.lead, partitions)]
     if args.partition is None:
         return list(range(partitions))
@@ -181,4 +177,6 @@ def _records(consumer: Consumer, topic: str, number: int, start: int | None) -> 
     low, high = log_bounds(consumer, topic, number)
     if start is not None and start < low:
         sys.stderr.write(f"partition {number}: the log holds offsets {low} to {high - 1}: beginning at {low}\n")
+    if start is not None and start >= high:
+        sys.stderr.write(f"partition {number}: the log ends before offset {high}: nothing from {start} on\n")
     return records_between(consumer, TopicPartition(topic, number, max(low, start or 0)), high)

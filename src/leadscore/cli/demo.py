@@ -36,7 +36,7 @@ from leadscore.cli.personas import DAY_MS
 from leadscore.cli.run import build_worker, make_store
 from leadscore.cli.sender import Sender
 from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate
-from leadscore.errors import WorkerStopped
+from leadscore.errors import ConfigError, WorkerStopped
 from leadscore.events.event import Event
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
@@ -102,6 +102,10 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when its numbers add up, or when it was interrupted."""
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
     configure_logging(LogLevel.ERROR, LogFormat.TEXT, sys.stderr)
+    if not args.model.exists():
+        raise ConfigError(
+            f"--model: {args.model}: no such file: wanted a model file (in the folder of the repository there is one)"
+        )
     definition = load_model(args.model).definition
     print(_announcement(args, seed), flush=True)
     with ExitStack() as stack:
@@ -131,7 +135,7 @@ class Demo:
         self._worker = build_worker(config, self._metrics, Health((), PATIENCE_S), NoSteps(), has_topic_ids=False)
         self._store: RedisStore = make_store(config)
         self._reader = CrossingReader(config)
-        self._view: View = choose_view(sys.stdout, os.environ, lambda: shutil.get_terminal_size().columns)
+        self._view: View = choose_view(sys.stdout, os.environ, shutil.get_terminal_size)
         self._crossings: list[Crossing] = []
         self._replay: Replay | None = None
         self._rate = Rate()

@@ -4,6 +4,7 @@ Values in, lines out; it knows no broker and no store. ``LiveView`` prints cross
 small panel below them; ``PlainView`` prints lines only, for logs and pipes.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TextIO
@@ -129,22 +130,25 @@ class LiveView:
     """A terminal: crossings scroll by, and below them a panel with throughput and the hottest leads is redrawn.
 
     Only the panel's own lines are ever overwritten, so what the terminal held before stays. ``close`` must be called
-    at the end, also after an interrupt: it gives the cursor back. ``columns`` tells the terminal's width now.
+    at the end, also after an interrupt: it gives the cursor back. ``size`` tells the terminal's size now.
     """
 
-    def __init__(self, stream: TextIO, style: Style, columns: Callable[[], int]) -> None:
+    def __init__(self, stream: TextIO, style: Style, size: Callable[[], os.terminal_size]) -> None:
         self._stream = stream
         self._style = style
-        self._columns = columns
+        self._size = size
         self._seen: set[str] = set()
         self._panel_rows = 0
 
     def update(self, snapshot: DemoSnapshot) -> None:
         """Print the new crossings and draw the panel again."""
         crossings = _new_crossing_lines(snapshot, self._seen, self._style)
+        columns, rows = self._size()
         panel = ["", self._style.paint(status_line(snapshot), "bold"), *hottest_lines(snapshot, self._style)]
+        # The cursor's own row comes below. What is higher than the terminal scrolls away, where nothing can be redrawn.
+        panel = panel if rows > len(panel) else panel[1:rows]
         # A line as wide as the terminal wraps on some terminals; the panel's rows must be countable.
-        panel = [cut(line, self._columns() - 1) for line in panel]
+        panel = [cut(line, columns - 1) for line in panel]
         self._draw([*crossings, *panel], panel_rows=len(panel))
 
     def close(self, lines: Iterable[str] = ()) -> None:
@@ -164,12 +168,12 @@ class LiveView:
 View = PlainView | LiveView
 
 
-def choose_view(stream: TextIO, environ: Mapping[str, str], columns: Callable[[], int]) -> View:
+def choose_view(stream: TextIO, environ: Mapping[str, str], size: Callable[[], os.terminal_size]) -> View:
     """Live on a terminal, plain elsewhere and where ``TERM`` is ``dumb``; no colours where ``NO_COLOR`` is set."""
     live = stream.isatty() and environ.get("TERM") != "dumb"
     unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
     style = Style(colour=live and not environ.get("NO_COLOR"), unicode=unicode)
-    return LiveView(stream, style, columns) if live else PlainView(stream, style)
+    return LiveView(stream, style, size) if live else PlainView(stream, style)
 
 
 def status_line(snapshot: DemoSnapshot) -> str:

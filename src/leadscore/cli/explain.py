@@ -3,14 +3,14 @@
 import argparse
 import json
 import os
-import shutil
 import sys
 import time
 from contextlib import closing
 
+from leadscore.cli.columns import output_columns
 from leadscore.cli.explain_text import explain_lines
 from leadscore.cli.lead_view import LeadView, Standing, view_of
-from leadscore.cli.options import instant
+from leadscore.cli.options import instant, lead_id
 from leadscore.cli.run import make_store
 from leadscore.cli.simulate import score_object
 from leadscore.cli.stored_leads import LeadAt, StoredLeads, add_model_option, model_versions
@@ -30,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Read a lead from Redis and say what its score is made of, what fades and when, and when it leaves "
         "a threshold if nothing else happens. Configured by the worker's LEADSCORE_... variables.",
     )
-    parser.add_argument("lead_id", metavar="LEAD", help="the id of the lead")
+    parser.add_argument("lead_id", type=lead_id, metavar="LEAD", help="the id of the lead")
     parser.add_argument(
         "--at", type=instant, metavar="TIME", help="as of this time, not before the lead's latest record (default: now)"
     )
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(view_object(view)))
     else:
         unicode = "utf" in (sys.stdout.encoding or "").lower()
-        print("\n".join(explain_lines(view, shutil.get_terminal_size().columns, unicode=unicode)))
+        print("\n".join(explain_lines(view, output_columns(), unicode=unicode)))
     return 0
 
 
@@ -74,6 +74,7 @@ def view_object(view: LeadView) -> dict[str, object]:
         "scored": view.scored,
         "model": view.model,
         "model_version": view.model_version,
+        "disqualified_by": None if view.disqualified_by is None else view.disqualified_by.name,
         "suspended": view.suspended,
         "latest_record_at": _iso(view.latest_record_ms),
         "parts": [_part_object(part, view) for part in explanation.parts],

@@ -1,25 +1,47 @@
 """What ``explain`` prints for people: the score, the thresholds, and a table that adds up. A view in, lines out."""
 
-from leadscore.cli.columns import aligned, bar, length_of_time, minute
-from leadscore.cli.lead_view import Fading, LeadView, Standing
+from textwrap import wrap
+
+from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
+from leadscore.cli.lead_view import Disqualifier, Fading, LeadView, Standing
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 
 LEAST_BAR_CELLS = 8
 MOST_BAR_CELLS = 24
-COLUMNS_BESIDE_BAR = 84
-"""What the table takes besides the bars, about."""
 
 _HEADER = ("", "now", "", "granted", "events", "latest", "half gone", "gone")
+_MEANINGS = {
+    "now": "points at this instant",
+    "granted": "when they were given",
+    "gone": "less than 0.01 is left",
+}
 _NUMBERS = (1, 3, 4)
-_FLOOR_OR_CEILING = {"rule": "the rule's max", "group": "the group's min or max", "fit": "min or max of the fit"}
+_EXPENDABLE = (3, 4, 6, 5, 7, 2)
+"""What a narrow terminal does without: first what was granted, the name and the points of now never."""
 
 
 def explain_lines(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
-    """The explanation, about so many columns wide."""
-    cells = min(max(columns - COLUMNS_BESIDE_BAR, LEAST_BAR_CELLS), MOST_BAR_CELLS)
-    table = _Table(view, cells, unicode=unicode)
-    return [*_head(view), "", *_thresholds(view), "", *aligned(table.rows(), _NUMBERS), *_notes(view)]
+    """The explanation, so many columns wide if it can be."""
+    table = _table(view, columns, unicode=unicode)
+    lines = [*_head(view), "", *_thresholds(view), "", *table, *_notes(view, table[0])]
+    return [part for line in lines for part in _wrapped(line, columns)]
+
+
+def _wrapped(line: str, columns: int) -> list[str]:
+    if line.startswith(" ") or len(line) <= columns:
+        return [line]
+    return wrap(line, max(columns, 20), subsequent_indent="    ", break_on_hyphens=False)
+
+
+def _table(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
+    """The table with the columns there is room for, its bars as long as what is left."""
+    rows = _Table(view, LEAST_BAR_CELLS, unicode=unicode).rows()
+    kept = fitting(rows, columns, _EXPENDABLE)
+    room = columns - width_of(chosen(rows, kept))
+    cells = min(LEAST_BAR_CELLS + max(room, 0), MOST_BAR_CELLS)
+    rows = chosen(_Table(view, cells, unicode=unicode).rows(), kept)
+    return aligned(rows, [place for place, column in enumerate(kept) if column in _NUMBERS])
 
 
 def _head(view: LeadView) -> list[str]:
@@ -32,10 +54,17 @@ def _head(view: LeadView) -> list[str]:
     if not view.scored:
         lines.append("Nothing is known of this lead: it has the score of a newcomer.")
     if line.disqualified is not None:
-        lines.append(f"Disqualified: {line.disqualified}")
+        lines.append(f"Disqualified: {line.disqualified}{_by(view.disqualified_by)}")
     if view.suspended:
         lines.append("Suspended: it enters no threshold until a resume command.")
     return lines
+
+
+def _by(disqualifier: Disqualifier | None) -> str:
+    if disqualifier is None:
+        return ""
+    lasts = "until a requalify command" if disqualifier.is_rule else "as long as that is so"
+    return f" (by {disqualifier.name}, {lasts})"
 
 
 def _thresholds(view: LeadView) -> list[str]:
@@ -54,7 +83,7 @@ def _standing(known: Standing, view: LeadView) -> str:
     if known.is_in:
         since = "" if known.entered_ms is None else f" since {minute(known.entered_ms)}"
         return f"in{since} ({length_of_time(at_ms - (known.entered_ms or at_ms))}), leaves below {known.exit_level:g}"
-    missing = known.enter_level - score
+    missing = known.enter_level - min(score, view.line.engagement + view.line.fit)
     wants = [f"enters at {known.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
     wants += [f"needs {gate.what} {gate.wanted}, has {gate.current}" for gate in known.gates]
     if known.cooldown_until_ms is not None:
@@ -131,10 +160,14 @@ def _heading(text: str) -> tuple[str, ...]:
 def _clamp_text(adjustment: Adjustment) -> str:
     if adjustment.clamp == "score":
         return "floor of the score" if adjustment.points > 0 else "ceiling of the score"
-    return f"{'raised' if adjustment.points > 0 else 'cut'} by {_FLOOR_OR_CEILING[adjustment.clamp]}"
+    whose = {"rule": "the rule", "group": "the group", "fit": "the fit"}[adjustment.clamp]
+    if adjustment.clamp == "rule":
+        return f"{'raised' if adjustment.points > 0 else 'cut'} by {whose}'s max"
+    return f"raised by {whose}'s min" if adjustment.points > 0 else f"cut by {whose}'s max"
 
 
-def _notes(view: LeadView) -> list[str]:
+def _notes(view: LeadView, header: str) -> list[str]:
+    """What the column heads mean, of those that are shown."""
     if not any(part.part == "rule" for part in view.explanation.parts):
         return []
-    return ["", "now: points at this instant; granted: when they were given; gone: less than 0.01 is left."]
+    return ["", "; ".join(f"{word}: {meaning}" for word, meaning in _MEANINGS.items() if word in header) + "."]

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from leadscore.cli.refused_properties import refused_properties
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer
@@ -25,34 +25,34 @@ class KafkaSession:
 
     def admin(self) -> AdminClient:
         """A client for topics and committed offsets."""
-        with refused_properties():
+        with refused_properties(self._config.kafka):
             return make_admin(self._config.kafka, self._logger)
 
     def producer(self) -> Producer:
         """The worker's producer."""
-        with refused_properties():
+        with refused_properties(self._config.kafka):
             return make_producer(self._config.kafka, f"{self._config.group}-tool", self._logger)
 
     def consumer(self, group: str) -> Consumer:
         """A consumer that joins no group until it subscribes, which no command does."""
-        with refused_properties():
+        with refused_properties(self._config.kafka):
             return make_consumer(self._config.kafka, group, "range", self._logger)
 
     def models(self) -> ModelsTopic:
         """The versions of the model, read from Kafka."""
-        with refused_properties():
+        with refused_properties(self._config.kafka):
             models = ModelsTopic(self._config.kafka, self._config.models_topic, None, self._logger)
             models.read()
             return models
 
 
-@contextmanager
-def refused_properties() -> Iterator[None]:
-    """Properties that librdkafka refuses are a ``ConfigError``."""
-    try:
-        yield
-    except KafkaException as error:
-        raise ConfigError(f"LEADSCORE_KAFKA__...: librdkafka refuses the properties: {error.args[0].str()}") from error
+def check_log_partitions(config: Config, partitions: int) -> None:
+    """``ConfigError`` where the log has another number of partitions: a lead would be looked for in the wrong place."""
+    if partitions != config.log_partitions:
+        raise ConfigError(
+            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted "
+            "that number, it decides where each lead lives"
+        )
 
 
 def records_between(consumer: Consumer, partition: TopicPartition, end: int) -> Iterator[Message]:

@@ -45,6 +45,13 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     cooldown_until_ms: int | None
 
 
+class Disqualifier(msgspec.Struct, frozen=True):
+    """The rule or condition that disqualifies the lead. What a rule said lasts until a ``requalify`` command."""
+
+    name: str
+    is_rule: bool
+
+
 class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     """A lead at an instant; ``fading`` is by rule, ``scored`` whether anything is known of the lead."""
 
@@ -54,6 +61,7 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool
     latest_record_ms: int | None
     line: LeadScore
+    disqualified_by: Disqualifier | None
     ceiling: float
     fading: dict[str, Fading]
     standings: list[Standing]
@@ -81,10 +89,22 @@ def view_of(lead: LeadAt) -> LeadView:
         suspended=state is not None and is_suspended(state),
         latest_record_ms=None if state is None else state.latest_record_ms,
         line=line,
+        disqualified_by=None if state is None else _disqualifier(state, model, line.disqualified),
         ceiling=model.ceiling,
         fading={} if state is None else _fading(state, model, lead.at_ms),
         standings=[_standing(threshold, line, state, model) for threshold in model.thresholds],
     )
+
+
+def _disqualifier(state: LeadState, model: CompiledModel, reason: str | None) -> Disqualifier | None:
+    """Who gives the reason; ``None`` where that cannot be told, because a rule and a condition give the same."""
+    if reason is None:
+        return None
+    rules = (model.rules[rule_id] for rule_id in state.rules if rule_id in model.rules)
+    found = [Disqualifier(rule.name, is_rule=True) for rule in rules if rule.disqualifies == reason]
+    conditions = [condition for condition in model.conditions if condition.disqualifies == reason]
+    found += [Disqualifier(condition.name, is_rule=False) for condition in conditions]
+    return found[0] if len({each.is_rule for each in found}) == 1 else None
 
 
 def _fading(state: LeadState, model: CompiledModel, at_ms: int) -> dict[str, Fading]:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TextIO
 
 import msgspec
 
-from leadscore.cli.columns import aligned, length_of_time
+from leadscore.cli.columns import aligned, chosen, fitting, length_of_time, output_columns
 from leadscore.cli.options import number_from_1
 from leadscore.cli.run import make_store
 from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_model_option, model_versions
@@ -30,6 +30,9 @@ from leadscore.store.shard import ScanPlace, Store
 
 DEFAULT_LIMIT = 50
 DEFAULT_SCAN_LIMIT = 100_000
+
+_EXPENDABLE = (4, 3, 8, 5, 7)
+"""What a narrow terminal does without: grade, band, latest, thresholds, entered."""
 
 Page = tuple[dict[int, list[str]], int]
 """Lead ids by shard, and about how many keys it took to find them."""
@@ -121,14 +124,17 @@ class Search:
         self._stopped = False
 
     def best(self, pages: Iterator[Page], limit: int, scan_limit: int) -> list[ListedLead]:
-        """The ``limit`` best of the leads in the pages, of which no more are read after ``scan_limit`` keys."""
+        """The ``limit`` best of the leads in the pages, of which no more are read after ``scan_limit`` keys.
+
+        Of those that have reached the ceiling, the one that has more points beyond it comes first.
+        """
         ranked = (
-            (-score.value, lead.lead_id, lead)
+            (-score.value, -(score.engagement + score.fit), lead.lead_id, lead)
             for lead in self._all(pages, scan_limit)
             if (score := self._score_if_chosen(lead)) is not None
         )
-        best = heapq.nsmallest(limit, ranked, key=lambda rank: rank[:2])
-        return [_listed(lead, lead.state, self._choice) for _, _, lead in best if lead.state is not None]
+        best = heapq.nsmallest(limit, ranked, key=lambda rank: rank[:3])
+        return [_listed(lead, lead.state, self._choice) for *_, lead in best if lead.state is not None]
 
     def report(self, scan_limit: int, notes: TextIO) -> None:
         """Say what was looked at, and whether that was all."""
@@ -244,7 +250,8 @@ def _lines(leads: list[ListedLead]) -> list[str]:
         return ["no such leads"]
     rows: list[tuple[str, ...]] = [("", "lead", "score", "band", "grade", "in", "top reason", "entered", "latest", "")]
     rows += [_row(number, lead) for number, lead in enumerate(leads, start=1)]
-    return aligned(rows, right=(0, 2))
+    kept = fitting(rows, output_columns(), _EXPENDABLE)
+    return aligned(chosen(rows, kept), right=(0, kept.index(2)))
 
 
 def _row(number: int, lead: ListedLead) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """The ``leadscore`` command. One module per command; this one finds it and says in one line what went wrong."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from leadscore import __version__
-from leadscore.errors import InputError, LeadscoreError
+from leadscore.errors import InputError, LeadscoreError, Unavailable
+from leadscore.ops.redaction import redact_url
 
 COMMANDS = (
     "demo",
@@ -22,23 +24,36 @@ COMMANDS = (
 )
 """Modules of this package, in the order of the help; each adds its parser, which names its ``run``."""
 
+_ADDRESSES = {
+    "kafka": "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS",
+    "redis": "LEADSCORE_REDIS_URL",
+    "schema_registry": "LEADSCORE_SCHEMA_REGISTRY_URL",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command: 0 done, 1 failed, 2 the input was wrong."""
-    args = _parser().parse_args(arguments)
     try:
+        args = _parser().parse_args(arguments)
         return int(args.run(args))
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
     except LeadscoreError as error:
-        print(f"leadscore: {error}", file=sys.stderr)
+        print(f"leadscore: {error}{_address(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         return 1
+
+
+def _address(error: LeadscoreError) -> str:
+    """Where the service that does not answer was looked for: most often that is what is wrong."""
+    variable = _ADDRESSES.get(error.service) if isinstance(error, Unavailable) else None
+    address = os.environ.get(variable) if variable is not None else None
+    return f" ({variable} is {redact_url(address)!r})" if address else ""
 
 
 def _parser() -> argparse.ArgumentParser:

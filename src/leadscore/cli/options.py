@@ -2,7 +2,7 @@
 
 import argparse
 
-from leadscore.events.validation import FieldProblem, instant_ms
+from leadscore.events.validation import FieldProblem, event_of, instant_ms
 from leadscore.ops.wanted import read_duration_ms
 
 
@@ -13,6 +13,14 @@ def instant(text: str) -> int:
         return instant_ms(value, "time")
     except FieldProblem as problem:
         raise argparse.ArgumentTypeError(f"{text!r}: wanted {problem.wanted}, such as 2026-01-05T10:00:00Z") from None
+
+
+def lead_id(text: str) -> str:
+    """The id of a lead, as events may have it."""
+    try:
+        return event_of({"type": "any", "event_id": "any", "lead_id": text, "occurred_at": 0}, {}).lead_id
+    except FieldProblem as problem:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted {problem.wanted}") from None
 
 
 def duration(text: str) -> int:

@@ -16,7 +16,7 @@ from leadscore.cli.event_bytes import json_bytes
 from leadscore.cli.personas import DAY_MS
 from leadscore.cli.sender import Sender
 from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
-from leadscore.errors import ConfigError, InputError, Unavailable
+from leadscore.errors import ConfigError, InputError
 from leadscore.events.event import Event
 from leadscore.events.json_lines import Line, read_lines
 from leadscore.ops.config import load_config
@@ -75,11 +75,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     sender = Sender(config, args.format)
-    try:
-        sender.check_topics()
-    except Unavailable as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    sender.check_topics()
     sender.send(records, args.rate, time.monotonic)
     return sender.report(sys.stdout, sys.stderr)
 

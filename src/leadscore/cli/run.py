@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from confluent_kafka import KafkaException
-
 from leadscore import __version__
+from leadscore.cli.refused_properties import refused_properties
 from leadscore.errors import ConfigError, LeadscoreError
+from leadscore.events.mapping import load_mappings
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
+from leadscore.model.sense import events_looked_at
 from leadscore.ops.config import Config, Role, config_sha256, describe_config, load_config
 from leadscore.ops.health import Health, serve
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
@@ -83,6 +84,7 @@ def build_worker(
     config: Config, metrics: Metrics, health: Health, steps: Steps, *, has_topic_ids: bool = True
 ) -> Worker:
     """A worker as configured. ``InputError`` where something is wrong with the configuration or the model."""
+    _check_mappings(config)
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None
     if store is not None:
@@ -91,10 +93,8 @@ def build_worker(
         for warning in facts.warnings:
             _log.warning("redis_warning", extra={"detail": warning})
     logger = kafka_client_logger(RepeatLimit(10.0))
-    try:
+    with refused_properties(config.kafka):
         return Worker(config, model, store, metrics, health, steps, logger, has_topic_ids=has_topic_ids)
-    except KafkaException as error:
-        raise ConfigError(f"LEADSCORE_KAFKA__...: {error.args[0].str()}") from error
 
 
 def make_store(config: Config) -> RedisStore:
@@ -134,7 +134,26 @@ def _model(config: Config) -> tuple[ModelDefinition, str]:
     if config.model is None:
         raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
     loaded = load_model(Path(config.model))
+    wanted, where = events_looked_at(loaded.definition)
+    if wanted > config.recent_events:
+        raise ConfigError(
+            f"LEADSCORE_RECENT_EVENTS: {config.recent_events}: wanted at least {wanted}: so many events are looked at"
+            f" by {where} of {config.model}"
+        )
     return loaded.definition, loaded.text
+
+
+def _check_mappings(config: Config) -> None:
+    """``ConfigError`` for the mapping of a topic that is no source: most often a misspelt name."""
+    if config.mappings is None:
+        return
+    topics = [*config.source_topics, config.command_topic]
+    for topic in load_mappings(config.mappings):
+        if topic not in topics:
+            raise ConfigError(
+                f"{config.mappings}:{topic}: wanted one of the topics that are read: {', '.join(topics)}"
+                " (LEADSCORE_SOURCE_TOPICS)"
+            )
 
 
 def _checks(config: Config) -> list[str]:

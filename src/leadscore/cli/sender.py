@@ -12,6 +12,7 @@ from typing import TextIO
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from leadscore.cli.event_bytes import avro_bytes, json_bytes
+from leadscore.cli.refused_properties import refused_properties
 from leadscore.cli.traffic import GeneratedEvent, TopicRole
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config
@@ -52,10 +53,8 @@ class Sender:
         preferred = {"log_level": 0, "linger.ms": 20, "queue.buffering.max.messages": 100_000}
         owned = {"enable.idempotence": True, "partitioner": "murmur2_random", "error_cb": self._complained}
         limits = {"message.timeout.ms": DELIVERY_TIMEOUT_S * 1_000}
-        try:
+        with refused_properties(config.kafka):
             self._producer = Producer({**preferred, **config.kafka, **owned, **limits})
-        except KafkaException as error:
-            raise ConfigError(f"LEADSCORE_KAFKA__...: librdkafka refuses the properties: {error}") from error
 
     def check_topics(self) -> None:
         """``ConfigError`` where an input topic is missing, ``Unavailable`` where no broker answers.

@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     with _opened(args.events) as source:
         name = "standard input" if args.events == "-" else args.events
         entries = log_entries(_lines(source, name), name, args.max_future_skew, sys.stderr)
-        simulation = simulate(definition, entries, args.scores_at)
+        noted = _noted_if_over(entries, args.scores_at, sys.stderr)
+        simulation = simulate(definition, noted, args.scores_at)
     for crossing in simulation.crossings:
         print(json.dumps(as_json_object(crossing)))
     for score in simulation.scores:
@@ -74,6 +75,21 @@ def log_entries(
             )
         else:
             yield line.event, log_time_ms
+
+
+def _noted_if_over(
+    entries: Iterable[tuple[Event, int]], scores_at_ms: int | None, notes: TextIO
+) -> Iterator[tuple[Event, int]]:
+    """The entries; a note after the last if time is then past the instant of the scores: it does not go back."""
+    latest_ms = None
+    for event, log_time_ms in entries:
+        latest_ms = log_time_ms if latest_ms is None else max(latest_ms, log_time_ms)
+        yield event, log_time_ms
+    if scores_at_ms is not None and latest_ms is not None and scores_at_ms < latest_ms:
+        notes.write(
+            f"--scores-at: {iso_instant(scores_at_ms)}: the events go on until {iso_instant(latest_ms)}: thresholds are"
+            " those then, leads with later events are scored as of their latest: wanted a later time or fewer events\n"
+        )
 
 
 def score_object(score: LeadScore) -> dict[str, object]:

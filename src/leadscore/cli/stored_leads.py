@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from leadscore.cli.kafka_session import KafkaSession
+from leadscore.cli.kafka_session import KafkaSession, check_log_partitions
 from leadscore.errors import ConfigError
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config
+from leadscore.pipeline.kafka import partition_count
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick, remembered
 from leadscore.scoring.state import LeadState, decode_state, latest_ms
@@ -104,7 +105,9 @@ def model_versions(config: Config, path: Path | None) -> ModelVersions:
     """The versions in the models topic, or the one in the file. ``ConfigError`` where there is none."""
     if path is not None:
         return _version_of_file(path)
-    models = KafkaSession(config).models()
+    session = KafkaSession(config)
+    models = session.models()
+    check_log_partitions(config, partition_count(session.admin(), config.log_topic))
     versions = models.versions()
     if not versions:
         raise ConfigError(

@@ -13,7 +13,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
-from leadscore.errors import Unavailable
+from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
 from leadscore.events.registry import RegistryClient
@@ -22,6 +22,8 @@ from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.kafka import PRODUCER, unavailable
 
 REQUEST_TIMEOUT_S = 30.0
+ANSWER_TIMEOUT_S = 10.0
+"""For the first question: where nothing answers by then, the address is wrong."""
 MOST_REPLICAS = 3
 LOG_MAX_BYTES = 2 * 1024 * 1024
 """A frame is at most 256 KiB, a producer's batch of them 1 MB."""
@@ -91,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     admin = KafkaSession(config).admin()
     existing, brokers = _existing(admin)
+    if args.replication is not None and args.replication > brokers:
+        raise ConfigError(f"--replication: {args.replication}: wanted at most one copy per broker, there are {brokers}")
     sizes = _sizes(args, args.replication or min(brokers, MOST_REPLICAS))
     wanted = wanted_topics(config, sizes)
     missing = [topic for topic in wanted if topic.name not in existing]
@@ -159,7 +163,7 @@ def _sizes(args: argparse.Namespace, replication: int) -> Sizes:
 def _existing(admin: AdminClient) -> tuple[dict[str, int], int]:
     """The partitions of every topic there is, and the number of brokers."""
     try:
-        found = admin.list_topics(timeout=REQUEST_TIMEOUT_S)
+        found = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
     except KafkaException as error:
         raise unavailable(error, "asking for the topics") from error
     return {name: len(topic.partitions) for name, topic in found.topics.items()}, len(found.brokers)

@@ -1,9 +1,9 @@
 """Finding things in foreign records: values behind dotted paths, names turned to snake case. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from leadscore.events.validation import Record
+from leadscore.events.validation import FieldProblem, Record
 
 FieldPath = str | list[str]
 """A dotted path (``user.id``), or several: the first that has a value counts."""
@@ -31,6 +31,17 @@ def finder(path: FieldPath) -> Callable[[Record], object]:
 def paths_of(path: FieldPath) -> list[str]:
     """The alternatives of a path."""
     return [path] if isinstance(path, str) else path
+
+
+ENVELOPE = {"lead_id": "an opaque id of the lead", "event_id": "an id of the event", "occurred_at": "a time"}
+"""What every event has, and what is wanted where a record has none."""
+
+
+def refuse_missing(envelope: Record, paths: Mapping[str, FieldPath]) -> None:
+    """``FieldProblem`` with the record's own names for what it lacks: its sender knows no others."""
+    for name, wanted in ENVELOPE.items():
+        if envelope[name] is None:
+            raise FieldProblem(" or ".join(paths_of(paths[name])), None, wanted)
 
 
 def snake_case(name: str) -> str:

@@ -1,5 +1,6 @@
 """Events as JSON lines (design 1.11): the form ``simulate`` and ``produce --file`` read. Pure."""
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -9,6 +10,8 @@ from leadscore.events.event import Event
 from leadscore.events.validation import FieldProblem, event_of, instant_ms
 
 MAX_SHOWN = 80
+BYTE_ORDER_MARK = "\ufeff"
+"""What some editors put at the beginning of a file of UTF-8 text; it is none of the text."""
 
 
 class Line(NamedTuple):
@@ -29,23 +32,30 @@ def read_line(text: str | bytes) -> tuple[Event, int | None]:
 
 def read_lines(lines: Iterable[str | bytes], file_name: str) -> Iterator[Line]:
     """The events of a file's lines, empty ones left out; ``EventsFileError`` at the first line that is none."""
-    for number, text in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=1):
+        text = _without_byte_order_mark(line) if number == 1 else line
         if text.strip():
             try:
                 event, received_at_ms = read_line(text)
             except DeadLetter as error:
-                raise EventsFileError(f"{file_name}:{number}: {_problem(error)}") from error
+                raise EventsFileError(f"{file_name}:{number}: {_problem(error, text)}") from error
             yield Line(number, event, received_at_ms)
 
 
-def _problem(error: DeadLetter) -> str:
+def _without_byte_order_mark(line: str | bytes) -> str | bytes:
+    if isinstance(line, str):
+        return line.removeprefix(BYTE_ORDER_MARK)
+    return line.removeprefix(BYTE_ORDER_MARK.encode())
+
+
+def _problem(error: DeadLetter, line: str | bytes) -> str:
     if not isinstance(error, FieldProblem):
-        return f"{error.detail}: wanted one JSON object a line"
+        text = line if isinstance(line, str) else line.decode(errors="replace")
+        return f"{_cut(text.strip())}: {error.detail}: wanted one JSON object a line"
     if error.value is None:
         return f"{error.field}: missing: wanted {error.wanted}"
-    return f"{error.field}: {_shown(error.value)}: wanted {error.wanted}"
+    return f"{error.field}: {_cut(json.dumps(error.value, ensure_ascii=False))}: wanted {error.wanted}"
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."

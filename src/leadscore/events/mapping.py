@@ -16,7 +16,7 @@ import yaml
 
 from leadscore.errors import ConfigError
 from leadscore.events import segment
-from leadscore.events.foreign import FieldPath, finder, paths_of, snake_case
+from leadscore.events.foreign import FieldPath, finder, paths_of, refuse_missing, snake_case
 from leadscore.events.validation import FieldProblem, Record
 
 RecordMapper = Callable[[Record], tuple[Record, Record]]
@@ -58,7 +58,7 @@ def load_mappings(path: str | Path) -> dict[str, TopicMapping]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): wanted a mappings file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: wanted YAML: {error}") from error
+        raise ConfigError(f"{path}: wanted YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: {raw!r}: wanted one entry per topic, as in `my-topic: {{preset: segment}}`")
     return {str(topic): _topic_mapping(entry, f"{path}:{topic}") for topic, entry in raw.items()}
@@ -69,18 +69,15 @@ def compile_mapping(mapping: TopicMapping) -> RecordMapper:
     if mapping.preset == "segment":
         return segment.record_mapper(mapping.types)
     find_type = _type_finder(mapping)
-    find = {
-        "event_id": finder(mapping.event_id),
-        "lead_id": finder(mapping.lead_id),
-        "occurred_at": finder(mapping.occurred_at),
-        "attributes": finder(mapping.attributes),
-    }
+    paths = {"event_id": mapping.event_id, "lead_id": mapping.lead_id, "occurred_at": mapping.occurred_at}
+    find = {name: finder(path) for name, path in paths.items()} | {"attributes": finder(mapping.attributes)}
     find_campaign = finder(mapping.campaign)
     lifted = [finder(path) for path in mapping.lift]
     used = _used_names(mapping)
 
     def map_record(record: Record) -> tuple[Record, Record]:
         envelope = {name: find_value(record) for name, find_value in find.items()}
+        refuse_missing(envelope, paths)
         envelope["type"] = find_type(record)
         if mapping.occurred_at_unit != "ms":
             envelope["occurred_at"] = _in_ms(envelope["occurred_at"], mapping.occurred_at_unit)

@@ -6,14 +6,17 @@ the context stays under ``context.``; the traits of an identify call are the att
 
 from collections.abc import Callable, Mapping
 
-from leadscore.events.foreign import finder, snake_case
+from leadscore.events.foreign import FieldPath, finder, refuse_missing, snake_case
 from leadscore.events.validation import FieldProblem, Record
 
 _FIXED_TYPES = {"page": "website.page_view", "screen": "app.screen_view", "identify": "profile.updated"}
 
-_lead_id = finder(["userId", "anonymousId"])
-_event_id = finder("messageId")
-_occurred_at = finder(["timestamp", "originalTimestamp"])
+_PATHS: Mapping[str, FieldPath] = {
+    "lead_id": ["userId", "anonymousId"],
+    "event_id": "messageId",
+    "occurred_at": ["timestamp", "originalTimestamp"],
+}
+_find = {name: finder(path) for name, path in _PATHS.items()}
 _traits = finder(["traits", "context.traits"])
 _page_path = finder(["properties.path", "context.page.path"])
 _campaign = finder(["context.campaign.name", "properties.campaign"])
@@ -26,11 +29,10 @@ def record_mapper(types: Mapping[str, str]) -> Callable[[Record], tuple[Record, 
         call = record.get("type")
         envelope: Record = {
             "type": _event_type(call, record, types),
-            "event_id": _event_id(record),
-            "lead_id": _lead_id(record),
-            "occurred_at": _occurred_at(record),
             "attributes": _traits(record) if call == "identify" else None,
+            **{name: find(record) for name, find in _find.items()},
         }
+        refuse_missing(envelope, _PATHS)
         return envelope, _fields(call, record)
 
     return map_record
@@ -44,7 +46,11 @@ def _event_type(call: object, record: Record, types: Mapping[str, str]) -> str:
     name = record.get("event")
     if not isinstance(name, str) or not name:
         raise FieldProblem("event", name, "the name of the tracked event")
-    return types.get(name) or f"track.{snake_case(name)}"
+    if name in types:
+        return types[name]
+    if not (words := snake_case(name)):
+        raise FieldProblem("event", name, "a name with a letter or digit in it")
+    return f"track.{words}"
 
 
 def _fields(call: object, record: Record) -> Record:

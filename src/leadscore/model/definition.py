@@ -20,6 +20,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Number = int | float
 Positive = Annotated[float, Meta(gt=0)]
 Scalar = str | int | float | bool
+Scalars = Annotated[list[Scalar], Meta(min_length=1)]
 Grade = Literal["A", "B", "C", "D", "E", "F"]
 
 
@@ -30,10 +31,10 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Test(_Part, frozen=True):
     """What a field must be; all given tests must pass. A missing or null field fails all but ``exists: false``."""
 
-    in_: Annotated[list[Scalar] | None, Meta(description="The value is one of these; `true` is not 1.")] = field(
+    in_: Annotated[Scalars | None, Meta(description="The value is one of these; `true` is not 1.")] = field(
         name="in", default=None
     )
-    not_in: Annotated[list[Scalar] | None, Meta(description="There is a value, and it is none of these.")] = None
+    not_in: Annotated[Scalars | None, Meta(description="There is a value, and it is none of these.")] = None
     at_least: Annotated[Number | None, Meta(description="The value is a number of this size or more.")] = None
     below: Annotated[Number | None, Meta(description="The value is a number smaller than this.")] = None
     matches: Annotated[

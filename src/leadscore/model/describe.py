@@ -20,7 +20,8 @@ from leadscore.model.definition import (
     When,
 )
 from leadscore.model.durations import in_words
-from leadscore.model.sense import tested_attributes
+from leadscore.model.pattern_words import pattern_in_words
+from leadscore.model.sense import counted_rules, tested_attributes
 
 WIDTH = 110
 
@@ -62,6 +63,8 @@ def _score(model: ModelDefinition) -> Iterator[str]:
     yield _paragraph(f"A lead's score is its engagement (what it does) plus its fit (who it is), {limits}.")
     yield _paragraph(f"A score of {bands.hot} or more is hot, of {bands.warm} or more warm, below that cold.")
     yield _paragraph(f"Points {_decay(model.decay)}, unless a rule or its group says otherwise.")
+    if model.conditions:
+        yield _paragraph("Points while something is so count in full as long as it is so, then not at all.")
     yield _paragraph(f"A lead without any record for {in_words(model.forget_after)}, and worth nothing, is forgotten.")
 
 
@@ -77,15 +80,21 @@ def _limits(low: float | None, high: float | None) -> str:
 
 
 def _members(model: ModelDefinition, group: str | None) -> list[str]:
-    rules = [_item(name, _rule(rule)) for name, rule in model.rules.items() if rule.group == group]
+    looked_at = counted_rules(model)
+    rules = [
+        _item(name, _rule(rule, looked_at=name in looked_at))
+        for name, rule in model.rules.items()
+        if rule.group == group
+    ]
     conditions = [_item(name, _condition(held)) for name, held in model.conditions.items() if held.group == group]
     return rules + conditions
 
 
-def _rule(rule: Rule) -> str:
+def _rule(rule: Rule, *, looked_at: bool) -> str:
     tests = [f"{field} {words}" for field, test in rule.where.items() for words in _tests(test)]
     where = f" where {_and(tests)}" if tests else ""
-    return " ".join([f"{_points(rule.points)} for each {rule.event}{where}.", *_rule_details(rule)])
+    only = ", but conditions look at it" if looked_at and not rule.points else ""
+    return " ".join([f"{_points(rule.points)} for each {rule.event}{where}{only}.", *_rule_details(rule)])
 
 
 def _rule_details(rule: Rule) -> Iterator[str]:
@@ -108,7 +117,7 @@ def _rule_details(rule: Rule) -> Iterator[str]:
     if rule.qualifies is not None:
         yield f"It lets the lead into {rule.qualifies} at once, whatever the score."
     if rule.disqualifies is not None:
-        yield f'It disqualifies the lead: "{rule.disqualifies}".'
+        yield f'It disqualifies the lead ("{rule.disqualifies}") until somebody sends a requalify command.'
 
 
 def _condition(condition: Condition) -> str:
@@ -133,7 +142,7 @@ def _when(when: When) -> str:
 
 def _not(when: When) -> str:
     if when.count is not None and when.count.at_least == 1:
-        return f"no event of {_or(when.count.rules)} came within the last {in_words(when.count.within)}"
+        return f"no event of {_or(when.count.rules)} came within {_last(when.count.within)}"
     return f"it is not so that {_inner(when)}"
 
 
@@ -144,7 +153,11 @@ def _inner(when: When) -> str:
 
 
 def _count(count: Count) -> str:
-    return f"{count.at_least} or more events of {_or(count.rules)} came within the last {in_words(count.within)}"
+    return f"{count.at_least} or more events of {_or(count.rules)} came within {_last(count.within)}"
+
+
+def _last(span: str) -> str:
+    return f"the last {in_words(span).removeprefix('1 ')}"
 
 
 def _quiet(quiet: Quiet) -> str:
@@ -171,7 +184,7 @@ def _tests(test: Scalar | Test) -> list[str]:
     if test.below is not None:
         words.append(f"is below {test.below}")
     if test.matches is not None:
-        words.append(f"matches {test.matches}")
+        words.append(pattern_in_words(test.matches))
     if test.exists is not None:
         words.append("is known" if test.exists else "is not known")
     return words
@@ -201,15 +214,18 @@ def _thresholds(model: ModelDefinition) -> Iterator[str]:
     if not model.thresholds:
         yield "None: nothing will be published."
     else:
-        yield _paragraph("Time alone only lets leads out, never in.")
+        yield _paragraph("Time alone only lets leads out, never in. A disqualified lead enters nothing.")
     at_once = {rule.qualifies for rule in model.rules.values()}
     for name, threshold in model.thresholds.items():
-        yield _item(name, " ".join(_threshold(threshold, at_once=name in at_once)))
+        yield _item(name, " ".join(_threshold(threshold, model.score.floor, at_once=name in at_once)))
 
 
-def _threshold(threshold: Threshold, *, at_once: bool) -> Iterator[str]:
-    yield f"a lead enters when a record raises its score to {threshold.enter} or more, and leaves when the score is"
-    yield f"below {threshold.exit} or when it is disqualified."
+def _threshold(threshold: Threshold, floor: float, *, at_once: bool) -> Iterator[str]:
+    yield f"a lead enters when a record raises its score to {threshold.enter} or more, and leaves"
+    if threshold.exit > floor:
+        yield f"when the score is below {threshold.exit} or when it is disqualified."
+    else:
+        yield f"only when it is disqualified: the score is never below {threshold.exit}."
     if gates := threshold.require:
         needs = [] if gates.grade is None else [f"a grade of {gates.grade} or better"]
         for words, level in (("engagement", gates.engagement), ("fit", gates.fit)):

@@ -5,16 +5,30 @@ A value the schema refuses is refused by ``load`` too; ``load`` knows more than 
 
 import msgspec
 
+from leadscore.model.compiled import GRADES
 from leadscore.model.definition import ModelDefinition
 
 _NULL = {"type": "null"}
 _ROOT = "ModelDefinition"
+_ONE = {"minProperties": 1, "maxProperties": 1}
+_KEYS_WANTED = {
+    "Decay": _ONE,
+    "When": _ONE,
+    "Test": {"minProperties": 1},
+    "AttributeTest": {"minProperties": 2},
+    "Band": {"minProperties": 2},
+    "Condition": {"minProperties": 2},
+}
+"""How many keys a mapping has at least and at most: what the types cannot say, and ``sense`` does."""
 
 
 def model_schema() -> dict[str, object]:
     """The schema, ready to be written as JSON."""
     _, definitions = msgspec.json.schema_components([ModelDefinition], ref_template="#/$defs/{name}")
     root = definitions.pop(_ROOT)
+    for name, wanted in _KEYS_WANTED.items():
+        definitions[name] |= wanted
+    definitions["Fit"]["properties"]["grades"]["propertyNames"] = {"enum": list(GRADES)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:leadscore:schema:model",

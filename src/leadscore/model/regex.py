@@ -30,6 +30,8 @@ _SUBJECT_BITS = log2(MAX_SUBJECT_CHARACTERS)
 _LATIN = (1 << 256) - 1  # a bit for each character of Latin-1; those beyond share four
 _BEYOND = {"digit": 1 << 256, "word": 1 << 257, "space": 1 << 258, "other": 1 << 259}
 _ANY_CHARACTER = (1 << 260) - 1
+_CROSSING_CASE = sum(1 << ord(letter) for letter in "IKSiks\u00b5\u00c5\u00df\u00e5\u00ff")
+"""Letters of Latin-1 that are one with a letter beyond it where case does not matter: the Kelvin sign is a ``k``."""
 _CATEGORIES = {
     "CATEGORY_DIGIT": sum(1 << code for code in range(256) if chr(code).isdigit()) | _BEYOND["digit"],
     "CATEGORY_SPACE": sum(1 << code for code in range(256) if chr(code).isspace()) | _BEYOND["space"],
@@ -134,7 +136,7 @@ def _mask(operation: str, argument: Any, ignore_case: bool) -> int:
         case "RANGE":
             return _range_mask(argument[0], argument[1], ignore_case)
         case "NOT_LITERAL":
-            return _ANY_CHARACTER & ~(_range_mask(argument, argument, ignore_case) & _LATIN)
+            return _ANY_CHARACTER & ~(_range_mask(argument, argument, ignore_case) & _surely(ignore_case))
         case "CATEGORY":
             mask = _CATEGORIES[argument.name.replace("_NOT_", "_")]
             return _ANY_CHARACTER & ~mask if "_NOT_" in argument.name else mask
@@ -150,6 +152,10 @@ def _range_mask(first: int, last: int, ignore_case: bool) -> int:
         if ignore_case:
             for case in (chr(code).lower(), chr(code).upper()):
                 mask |= 1 << ord(case) if len(case) == 1 and ord(case) < 256 else 0
+    if ignore_case and last > 255:
+        mask |= _CROSSING_CASE
+    if ignore_case and mask & _CROSSING_CASE:
+        mask |= _ANY_CHARACTER & ~_LATIN
     return mask
 
 
@@ -158,9 +164,14 @@ def _set_mask(items: Any, ignore_case: bool) -> int:
     mask = 0
     for operation, argument in items[negated:]:
         part = _mask(operation.name, argument, ignore_case)
-        whole = not negated or operation.name == "CATEGORY"  # [^ж] still takes others beyond Latin-1
-        mask |= part if whole else part & _LATIN
+        whole = not negated or operation.name == "CATEGORY"
+        mask |= part if whole else part & _surely(ignore_case)
     return _ANY_CHARACTER & ~mask if negated else mask
+
+
+def _surely(ignore_case: bool) -> int:
+    """The characters of a mask that a negation surely leaves out: ``[^ж]`` still takes others beyond Latin-1."""
+    return _LATIN & ~_CROSSING_CASE if ignore_case else _LATIN
 
 
 def _search_bits(nodes: _Sequence, multiline: bool) -> float:

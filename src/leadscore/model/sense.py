@@ -10,18 +10,22 @@ from leadscore.events.event import COMMAND_PREFIX
 from leadscore.log.records import ADJUST, stable_id
 from leadscore.model import regex
 from leadscore.model.compile import attribute_tests
+from leadscore.model.compiled import GRADES
 from leadscore.model.definition import (
     Condition,
     Decay,
     DecayChoice,
+    Fit,
     ModelDefinition,
+    Require,
     Rule,
     Test,
     Threshold,
     When,
 )
 from leadscore.model.durations import days, milliseconds
-from leadscore.model.shape import Finding, nearest
+from leadscore.model.never_true import contradiction, tests_given, unreached
+from leadscore.model.shape import Finding, nearest, shown
 from leadscore.model.yaml_text import Path, path_text
 
 _Level = tuple[str, float | None]
@@ -41,6 +45,7 @@ def findings(model: ModelDefinition) -> Iterator[Finding]:
     for name, bands in model.fit.attributes.items():
         for index, band in enumerate(bands):
             yield from _test(band, ("fit", "attributes", name, index))
+        yield from unreached(bands, ("fit", "attributes", name))
     for name, threshold in model.thresholds.items():
         yield from _threshold(threshold, model, ("thresholds", name))
     yield from _forgetting(model)
@@ -50,6 +55,29 @@ def findings(model: ModelDefinition) -> Iterator[Finding]:
 def tested_attributes(model: ModelDefinition) -> list[str]:
     """The attributes that conditions test, in the order of the file."""
     return list(dict.fromkeys(test.name for test in attribute_tests(model)))
+
+
+def counted_rules(model: ModelDefinition) -> set[str]:
+    """The rules whose events conditions look at."""
+    parts = [part for condition in model.conditions.values() for part, _ in _parts(condition.when, ())]
+    tests = [test for part in parts for test in (part.count, part.quiet) if test is not None]
+    return {rule for test in tests for rule in test.rules}
+
+
+def events_looked_at(model: ModelDefinition) -> tuple[int, str]:
+    """How many recent events of a lead the model wants to see at once, and where it says so; 0 if it wants none."""
+    bursts = [
+        (rule.exclude_burst.at_least, f"rules.{name}.exclude_burst.at_least")
+        for name, rule in model.rules.items()
+        if rule.exclude_burst is not None
+    ]
+    counts = [
+        (part.count.at_least, path_text((*path, "count", "at_least")))
+        for name, condition in model.conditions.items()
+        for part, path in _parts(condition.when, ("conditions", name, "when"))
+        if part.count is not None
+    ]
+    return max([*bursts, *counts], default=(0, ""))
 
 
 def _levels(model: ModelDefinition) -> Iterator[Finding]:
@@ -118,29 +146,18 @@ def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
 
 
 def _test(test: Test, path: Path) -> Iterator[Finding]:
-    checks = {
-        "in": test.in_,
-        "not_in": test.not_in,
-        "at_least": test.at_least,
-        "below": test.below,
-        "matches": test.matches,
-        "exists": test.exists,
-    }
-    given = [name for name, value in checks.items() if value is not None]
-    if not given:
-        yield path, f"no test: wanted one of {_list(checks)} (exists: true passes every value)"
-    for name in ("in", "not_in"):
-        if checks[name] == []:
-            yield (*path, name), "empty: wanted at least one value"
-    if test.exists is False and len(given) > 1:
-        yield path, f"{_list(given)}: never true, a missing value passes no other test than exists: false"
-    if test.at_least is not None and test.below is not None and test.at_least >= test.below:
-        yield path, f"at_least {test.at_least} and below {test.below}: never true, wanted at_least smaller than below"
+    if not tests_given(test):
+        yield (
+            path,
+            "no test: wanted one of in, not_in, at_least, below, matches, exists (exists: true passes every value)",
+        )
+    if (problem := contradiction(test)) is not None:
+        yield path, problem
     if test.matches is not None:
         try:
             regex.check(test.matches)
         except ValueError as error:
-            yield (*path, "matches"), f"{test.matches}: {error}"
+            yield (*path, "matches"), f"{shown(test.matches)}: {error}"
 
 
 def _condition(condition: Condition, model: ModelDefinition, path: Path) -> Iterator[Finding]:
@@ -188,19 +205,34 @@ def _threshold(threshold: Threshold, model: ModelDefinition, path: Path) -> Iter
     if threshold.enter > model.score.ceiling:
         ceiling = model.score.ceiling
         yield (*path, "enter"), f"{threshold.enter}: never reached, wanted at most the score's ceiling of {ceiling}"
-    gates = threshold.require
-    if gates is not None and gates.grade is not None and not model.fit.grades:
-        yield (*path, "require", "grade"), f"{gates.grade}: wanted grades under fit, the model has none"
-    if gates is not None and gates.fit is not None and model.fit.max is not None and gates.fit > model.fit.max:
-        yield (*path, "require", "fit"), f"{gates.fit}: never reached, wanted at most the fit's max of {model.fit.max}"
+    yield from _gates(threshold.require or Require(), model.fit, (*path, "require"))
     yield from _duration(threshold.cooldown, (*path, "cooldown"))
     yield from _duration(threshold.hold, (*path, "hold"))
+
+
+def _gates(gates: Require, fit: Fit, path: Path) -> Iterator[Finding]:
+    if gates.fit is not None and fit.max is not None and gates.fit > fit.max:
+        yield (*path, "fit"), f"{gates.fit}: never reached, wanted at most the fit's max of {fit.max}"
+    if gates.grade is not None and not fit.grades:
+        yield (*path, "grade"), f"{gates.grade}: wanted grades under fit, the model has none"
+    elif gates.grade not in (None, GRADES[-1]):
+        yield from _reachable(gates.grade, fit, (*path, "grade"))
+
+
+def _reachable(grade: str, fit: Fit, path: Path) -> Iterator[Finding]:
+    good_enough = [smallest for letter, smallest in fit.grades.items() if letter <= grade]
+    if not good_enough:
+        yield path, f"{grade}: never reached, wanted one of the grades under fit"
+    elif fit.max is not None and min(good_enough) > fit.max:
+        wanted = f"wanted a grade from at most the fit's max of {fit.max}"
+        yield path, f"{grade}: never reached, it needs a fit of {min(good_enough)}: {wanted}"
 
 
 def _known(name: str | None, kind: str, known: Iterable[str], path: Path) -> Iterator[Finding]:
     names = list(known)
     if name is not None and name not in names:
-        yield path, f"{name}: no such {kind}{nearest(name, names) or f', wanted one of {_list(names)}'}"
+        wanted = f", wanted one of {_list(names)}" if names else f", the model has no {kind}s"
+        yield path, f"{name}: no such {kind}{nearest(name, names) or wanted}"
 
 
 def _forgetting(model: ModelDefinition) -> Iterator[Finding]:

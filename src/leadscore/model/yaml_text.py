@@ -57,7 +57,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 _Loader.add_implicit_resolver(f"{_TAG}bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 _Loader.add_implicit_resolver(f"{_TAG}null", re.compile("^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver(f"{_TAG}int", re.compile("^[-+]?(?:0|[1-9][0-9]{0,17})$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(f"{_TAG}int", re.compile("^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
 _Loader.add_implicit_resolver(
     f"{_TAG}float",
     re.compile(r"^[-+]?(?:(?:0|[1-9][0-9]*)?\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+)$"),
@@ -103,6 +103,9 @@ def _compose(text: str) -> yaml.Node:
         mark = error.problem_mark or error.context_mark
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise _Refused(Problem(mark.line + 1 if mark else 1, (), f"not YAML: {said}")) from error
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1  # the C parser counts bytes
+        raise _Refused(Problem(line, (), f"not YAML: the character U+{error.character:04X}, wanted text")) from error
     except yaml.YAMLError as error:
         raise _Refused(Problem(1, (), f"not YAML: {' '.join(str(error).split())}")) from error
     if node is None:
@@ -154,7 +157,9 @@ class _Builder:
             key = str(key_node.value)
             if key in values:
                 first = self.lines[(*path, key)]
-                self.problems.append(Problem(_line(key_node), (*path, key), f"given twice, first in line {first}"))
+                self.problems.append(
+                    Problem(_line(key_node), (*path, key), f"given twice, first in line {first}: wanted it once")
+                )
                 continue
             self.lines[(*path, key)] = _line(key_node)
             values[key] = self.value(value_node, (*path, key))

@@ -145,7 +145,11 @@ class Config:
         choice(OnStateLoss), "halt", "When all state of a shard is gone: stop, or rebuild it from the award log."
     )
 
-    recent_events: int = _setting(whole_number(8, 255), "64", "Recent events kept per lead.")
+    recent_events: int = _setting(
+        whole_number(8, 255),
+        "64",
+        "Recent events kept per lead; at least as many as a count or a burst of the model needs.",
+    )
     max_future_skew_ms: int = _setting(
         duration_ms("0s", "7d"), "5m", "How far ahead of its Kafka timestamp an event may have occurred."
     )

@@ -10,7 +10,7 @@ import socket
 import socketserver
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,7 @@ REQUEST_TIMEOUT_S = 5.0
 SHUTDOWN_POLL_S = 0.1
 
 _log = logging.getLogger(__name__)
+_TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +169,28 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
 
+    def do_POST(self) -> None:
+        self._refuse()
+
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST  # noqa: N815  # the library looks for these names
+
     def log_message(self, *_: object) -> None:
         """Requests are not logged: probes come every few seconds."""
 
     def _answer(self, *, with_body: bool) -> None:
         status, content_type, body = self._resource(self.path.partition("?")[0])
+        self._send(status, {"Content-Type": content_type}, body, with_body=with_body)
+
+    def _refuse(self) -> None:
+        """Nothing here takes anything; what the client sends is not read, so the connection ends."""
+        self.close_connection = True
+        headers = {"Content-Type": _TEXT, "Allow": "GET, HEAD", "Connection": "close"}
+        self._send(HTTPStatus.METHOD_NOT_ALLOWED, headers, b"only GET and HEAD\n", with_body=True)
+
+    def _send(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes, *, with_body: bool) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", content_type)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if with_body:
@@ -188,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             return _as_json(self.server.health.liveness())
         if path == "/readyz":
             return _as_json(self.server.health.readiness())
-        return HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"only /metrics, /livez and /readyz are here\n"
+        return HTTPStatus.NOT_FOUND, _TEXT, b"only /metrics, /livez and /readyz are here\n"
 
 
 def _as_json(verdict: Verdict) -> tuple[HTTPStatus, str, bytes]:

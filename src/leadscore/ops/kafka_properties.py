@@ -20,6 +20,8 @@ OWNED = {
     "enable.idempotence": _ITSELF,
     "enable.partition.eof": _ITSELF,
     "group.id": "use LEADSCORE_GROUP",
+    "group.protocol": "the worker chooses the assignor, which only the classic protocol lets it do",
+    "group.remote.assignor": "the worker chooses the assignor, which only the classic protocol lets it do",
     "isolation.level": _ITSELF,
     "logger": "use LEADSCORE_LOG_LEVEL and LEADSCORE_LOG_FORMAT",
     "message.timeout.ms": _ITSELF,
@@ -43,6 +45,11 @@ _NAMED_FILE = frozenset(
 def property_name(variable: str) -> str:
     """``LEADSCORE_KAFKA__SSL_CA_LOCATION`` -> ``ssl.ca.location``."""
     return variable.removeprefix(KAFKA_PREFIX).lower().replace("_", ".")
+
+
+def variable_of(name: str) -> str:
+    """``ssl.ca.location`` -> ``LEADSCORE_KAFKA__SSL_CA_LOCATION``."""
+    return KAFKA_PREFIX + name.upper().replace(".", "_")
 
 
 def is_named_file(variable: str) -> bool:

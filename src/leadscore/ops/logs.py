@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
 
+from leadscore.ops.kafka_properties import OWNED
+
 OWN_LOGGERS = "leadscore"
 KAFKA_CLIENT_LOGGER = "leadscore.kafka_client"
 
@@ -187,6 +189,8 @@ class _KafkaClientLines(logging.Filter):
         Nothing may be raised in here: an exception in a callback makes the client lose the records of that poll.
         """
         facility, client, words = _kafka_client_line(record)
+        if facility == "CONFWARN" and any(f"property {name} " in str(words) for name in OWNED):
+            return False  # about what the worker sets itself: nobody can act on it
         suppressed = self._limit.admit(f"{facility} {client}")
         record.msg, record.args = "kafka_client", ()
         vars(record).update(facility=facility, client=client, detail=words)

@@ -239,7 +239,10 @@ class KafkaMetrics:
             "leadscore_paused", "1 while the stage waits for a service that does not answer.", stage=STAGES
         )
         self.rebalances = declare.counter(
-            "leadscore_rebalances_total", "Rebalances seen.", stage=STAGES, kind=REBALANCES
+            "leadscore_rebalances_total",
+            "Partitions given to this process and taken from it by rebalances.",
+            stage=STAGES,
+            kind=REBALANCES,
         )
         self.commits = declare.counter("leadscore_commits_total", "Offset commits tried.", stage=STAGES)
         self.commit_failures = declare.counter(

@@ -1,0 +1,49 @@
+"""What librdkafka refuses is said with the variable that it was written in."""
+
+import pytest
+from confluent_kafka import KafkaException, Producer
+
+from leadscore.cli.refused_properties import refused_properties
+from leadscore.errors import ConfigError
+
+
+def refusal_of(kafka: dict[str, str | int]) -> list[str]:
+    with pytest.raises(ConfigError) as raised, refused_properties({name: str(each) for name, each in kafka.items()}):
+        Producer({"log_level": 0, "enable.idempotence": True, **kafka})
+    return str(raised.value).splitlines()
+
+
+def test_every_wrong_property_is_named_by_its_variable_also_where_librdkafka_has_another_name_for_it() -> None:
+    linger, unknown = refusal_of({"linger.ms": "soon", "client.id": "mine", "no.such.thing": "1"})
+    assert linger.startswith(
+        "LEADSCORE_KAFKA__LINGER_MS: 'soon': librdkafka refuses it: Invalid value for configuration"
+    )
+    assert unknown.startswith(
+        "LEADSCORE_KAFKA__NO_SUCH_THING: '1': librdkafka refuses it: No such configuration property"
+    )
+
+
+def test_a_secret_is_not_shown() -> None:
+    (line,) = refusal_of({"no.such.password": "hunter2"})
+    assert line.startswith("LEADSCORE_KAFKA__NO_SUCH_PASSWORD: '***': ")
+
+
+def test_properties_that_only_contradict_each_other_are_told_in_librdkafkas_words() -> None:
+    (line,) = refusal_of({"max.in.flight": 20})
+    assert line.startswith("LEADSCORE_KAFKA__...: librdkafka refuses the properties together: ")
+    assert "`max.in.flight` must be set <= 5" in line
+
+
+def test_other_errors_pass_through() -> None:
+    with pytest.raises(ValueError, match="mine"), refused_properties({}):
+        raise ValueError("mine")
+    with pytest.raises(ConfigError, match="together"), refused_properties({"client.id": "mine"}):
+        raise KafkaException(_error())
+
+
+def _error() -> object:
+    try:
+        Producer({"no.such.thing": 1})
+    except KafkaException as error:
+        return error.args[0]
+    raise AssertionError

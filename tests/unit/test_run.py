@@ -1,0 +1,88 @@
+"""``leadscore run`` before it touches a server."""
+
+from pathlib import Path
+
+import pytest
+
+from leadscore.cli.main import main
+
+MODEL = Path(__file__).parents[2] / "deploy" / "model.yaml"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in {
+        "KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "MODEL": str(MODEL),
+        "HTTP_HOST": "127.0.0.1",
+        "HTTP_PORT": "0",
+    }.items():
+        monkeypatch.setenv(f"LEADSCORE_{name}", value)
+    return monkeypatch
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["run"]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_mapping_of_a_topic_that_is_not_read_is_refused(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mappings = tmp_path / "mappings.yaml"
+    mappings.write_text("shop.evnts: {preset: segment}\n")
+    environment.setenv("LEADSCORE_SOURCE_TOPICS", "shop.events")
+    environment.setenv("LEADSCORE_MAPPINGS", str(mappings))
+    assert complaint(capsys) == (
+        f"{mappings}:shop.evnts: wanted one of the topics that are read: shop.events, leadscore.commands"
+        " (LEADSCORE_SOURCE_TOPICS)\n"
+    )
+
+
+def test_a_mappings_file_that_is_no_yaml_is_told_in_one_line(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mappings = tmp_path / "mappings.yaml"
+    mappings.write_text("a: [1\nb: 2\n")
+    environment.setenv("LEADSCORE_MAPPINGS", str(mappings))
+    assert complaint(capsys).count("\n") == 1
+
+
+def test_a_model_file_that_is_wrong_is_told_with_file_and_line(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.yaml"
+    model.write_text("model: m\nversion: 0\n")
+    environment.setenv("LEADSCORE_MODEL", str(model))
+    assert complaint(capsys).startswith(f"{model}:2: version: 0: wanted a whole number")
+
+
+COUNTED = """
+rules: {r: {event: e, points: 1}}
+conditions: {c: {points: 1, when: {not: {count: {rules: [r], at_least: 9, within: 2d}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        (
+            "rules: {r: {event: e, points: 1, exclude_burst: {at_least: 9, within: 2s}}}",
+            "rules.r.exclude_burst.at_least",
+        ),
+        (
+            COUNTED,
+            "conditions.c.when.not.count.at_least",
+        ),
+    ],
+)
+def test_a_model_that_looks_at_more_events_than_are_kept_is_refused(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str, where: str
+) -> None:
+    model = tmp_path / "model.yaml"
+    model.write_text(f"model: m\nversion: 1\n{part}\n")
+    environment.setenv("LEADSCORE_MODEL", str(model))
+    environment.setenv("LEADSCORE_RECENT_EVENTS", "8")
+    assert complaint(capsys) == (
+        f"LEADSCORE_RECENT_EVENTS: 8: wanted at least 9: so many events are looked at by {where} of {model}\n"
+    )
