@@ -89,6 +89,9 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         fit_high=fit_high,
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
         thresholds=_thresholds(definition),
+        with_bursts=frozenset(
+            rule.rule_id for rule in rules.values() if rule.selection is not None and rule.selection.burst_at_least
+        ),
         disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_low), fit_high) + 0.0,

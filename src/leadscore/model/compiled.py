@@ -72,7 +72,7 @@ class CompiledGroup:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CountTest:
     """At least ``at_least`` events of the rules within the last ``within_ms``."""
 
@@ -81,7 +81,7 @@ class CountTest:
     within_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class QuietTest:
     """The rules' latest event and the lead's first are more than ``within_ms`` ago."""
 
@@ -161,6 +161,8 @@ class CompiledModel:
     fit_high: float
     grades: tuple[tuple[float, str], ...]
     thresholds: tuple[CompiledThreshold, ...]
+    with_bursts: frozenset[int]
+    """Rules with ``exclude_burst``."""
     disqualifying: frozenset[int]
     """Rules whose events disqualify."""
     has_disqualifying_conditions: bool

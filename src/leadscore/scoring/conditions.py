@@ -32,17 +32,27 @@ class Outlook:
     It remembers what it found: make a new one when the lead's events or attributes have changed.
     """
 
-    __slots__ = ("_attributes", "_in_bursts", "_since_ms", "_turns", "exits", "model", "state")
+    __slots__ = ("_attributes", "_grants", "_in_bursts", "_since_ms", "_turns", "exits", "model", "state")
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
         self.state = state
         self.model = model
         self.exits: dict[tuple[ThresholdState, int], Exit | None] = {}
         """What ``timeline.next_exit`` found, by where the lead stands and after when."""
-        self._turns: dict[int, int] = {}
+        self._turns: dict[CountTest | QuietTest, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None
+        self._grants: list[frozenset[int]] | None = None
         self._in_bursts: dict[int, set[bytes]] = {}
+
+    def after_rules(self, rule_ids: frozenset[int]) -> "Outlook":
+        """The outlook after one more event, the latest, that matched these rules and changed nothing else."""
+        outlook = Outlook(self.state, self.model)
+        if self._since_ms == NEVER:  # it is the lead's first event: silences begin
+            return outlook
+        outlook._turns = {test: turn for test, turn in self._turns.items() if test.rule_ids.isdisjoint(rule_ids)}
+        outlook._attributes, outlook._since_ms = self._attributes, self._since_ms
+        return outlook
 
     def holds(self, test: ConditionTest, at_ms: int) -> bool:
         """Whether the test is true at ``at_ms``."""
@@ -70,10 +80,10 @@ class Outlook:
 
     def _turn(self, test: CountTest | QuietTest) -> int:
         """The instant from which a count is too small, or a silence long enough."""
-        turn = self._turns.get(id(test))
+        turn = self._turns.get(test)
         if turn is None:
             turn = self._runs_out_ms(test) if isinstance(test, CountTest) else self._long_enough_ms(test)
-            self._turns[id(test)] = turn
+            self._turns[test] = turn
         return turn
 
     def _runs_out_ms(self, test: CountTest) -> int:
@@ -101,35 +111,35 @@ class Outlook:
         state = self.state
         if rule_ids.isdisjoint(state.rules):
             return []
-        indexes = {index for index, rule_id in enumerate(state.rules) if rule_id in rule_ids}
-        grants = {number: indexes.intersection(grant[::2]) for number, grant in enumerate(state.grants)}
+        if self._grants is None:
+            rules = state.rules
+            self._grants = [frozenset(rules[int(index)] for index in grant[::2]) for grant in state.grants]
+        matched = [not given.isdisjoint(rule_ids) for given in self._grants]
         reset_ms = state.flags.reset_ms if state.flags is not None else None
         first_live = b"" if reset_ms is None else at_of(reset_ms + 1, b"")
-        bursts = {index: in_burst for index in indexes if (in_burst := self._in_burst(index))}
+        bursts = {rule_id: self._in_burst(rule_id) for rule_id in rule_ids & self.model.with_bursts}
         rows = state.rows
         found: list[bytes] = []
         for end in range(len(rows) - 1, -1, -ROW):
-            matched = grants[rows[end]]
-            if not matched:
+            if not matched[rows[end]]:
                 continue
             at = rows[end - AT : end]
             if at < first_live:
                 break
-            if not bursts or any(at not in bursts.get(index, ()) for index in matched):
+            if not bursts or any(at not in bursts.get(rule, ()) for rule in self._grants[rows[end]] & rule_ids):
                 found.append(at)
                 if len(found) == most:
                     break
         return found
 
-    def _in_burst(self, index: int) -> set[bytes]:
+    def _in_burst(self, rule_id: int) -> set[bytes]:
         """The rule's events that a burst hides."""
-        hidden = self._in_bursts.get(index)
+        hidden = self._in_bursts.get(rule_id)
         if hidden is None:
-            hidden = self._in_bursts[index] = set()
-            rule = self.model.rules.get(self.state.rules[index])
-            if rule is not None and rule.selection is not None and rule.selection.burst_at_least:
-                rows = live_rows(self.state, index)
-                kept = without_bursts(self.state, rule, rows)
+            hidden = self._in_bursts[rule_id] = set()
+            if rule_id in self.state.rules:
+                rows = live_rows(self.state, self.state.rules.index(rule_id))
+                kept = without_bursts(self.state, self.model.rules[rule_id], rows)
                 if len(kept) < len(rows):
                     hidden |= {row[:AT] for row in rows} - {row[:AT] for row in kept}
         return hidden

@@ -65,9 +65,14 @@ def fold_award(
     only_raises = _only_raises(state, award, tau_ms, context)
     if state.due_ms is not None and state.due_ms < tau_ms:
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
-    before = score_at(state, model, tau_ms)
-    _apply(state, award, at, context)
     outlook = Outlook(state, model)
+    before = score_at(state, model, tau_ms, outlook)
+    recent = len(state.rows)
+    _apply(state, award, at, context)
+    is_plain = is_event and not award.attributes and state.rows[-ROW:-1] == at and len(state.rows) > recent > 0
+    outlook = (
+        outlook.after_rules(frozenset(given.rule_id for given in award.rules)) if is_plain else Outlook(state, model)
+    )
     after = score_at(state, model, tau_ms, outlook)
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
     decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, outlook)
@@ -77,7 +82,7 @@ def fold_award(
         exits_ms = [crossing.projected_exit_at_ms for crossing in crossed] + [state.due_ms]
         state.due_ms = min((at_ms for at_ms in exits_ms if at_ms is not None), default=None)
     else:
-        state.due_ms = due_ms(outlook, tau_ms)
+        state.due_ms = due_ms(outlook, tau_ms, exactly=False)
     return state, crossings
 
 
@@ -140,7 +145,7 @@ def fold_tick(
     if state is None:
         return None, NO_CROSSINGS
     crossings = leave_by_time(state, lead_id, time_ms, context)
-    state.due_ms = due_ms(Outlook(state, context.model), max(latest_ms(state), time_ms))
+    state.due_ms = due_ms(Outlook(state, context.model), max(latest_ms(state), time_ms), exactly=True)
     return state, crossings
 
 

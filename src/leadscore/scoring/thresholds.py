@@ -1,7 +1,6 @@
 """Steps 1, 3 and 4 of the fold: leaving and entering thresholds. ``fold`` has the theory of operation. Pure."""
 
 from dataclasses import dataclass
-from math import inf
 from uuid import UUID
 
 import msgspec
@@ -17,7 +16,7 @@ from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.recent import at_of
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.state import LeadState, ThresholdState, flags_of, latest_ms
-from leadscore.scoring.timeline import first_exit, next_exit
+from leadscore.scoring.timeline import first_exit, next_exit, no_exit_before
 from leadscore.scoring.totals import counted_rows, live_rows
 
 
@@ -228,12 +227,14 @@ def put(state: LeadState, known: ThresholdState) -> None:
     ]
 
 
-def due_ms(outlook: Outlook, after_ms: int) -> int | None:
-    """When time alone next takes the lead out of a threshold."""
-    earliest_ms: float = inf
+def due_ms(outlook: Outlook, after_ms: int, *, exactly: bool) -> int | None:
+    """When time alone next takes the lead out of a threshold; unless ``exactly``, an instant not later than that."""
+    due: list[int] = []
     for threshold in outlook.model.thresholds:
         known = standing(outlook.state, threshold)
         if known is not None and known.is_in:
-            gone = next_exit(outlook, (threshold, known), after_ms)
-            earliest_ms = min(earliest_ms, gone.at_ms if gone is not None else inf)
-    return None if earliest_ms == inf else int(earliest_ms)
+            if exactly:
+                next_exit(outlook, (threshold, known), after_ms)
+            at_ms = no_exit_before(outlook, (threshold, known), after_ms)
+            due += () if at_ms is None else (at_ms,)
+    return min(due, default=None)

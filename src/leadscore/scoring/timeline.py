@@ -10,6 +10,7 @@ look like a fall for ever. Where the gains fall faster than the penalties fade, 
 is found in a few steps.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 from math import inf, log
 
@@ -37,21 +38,28 @@ def first_exit(
     outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int, until_ms: int
 ) -> Exit | None:
     """The first instant in (after_ms, until_ms] at which time alone takes the lead out of the threshold it is in."""
-    threshold, at = standing
-    model = outlook.model
-    falls_from_ms = max(after_ms + 1, at.entered_ms + threshold.hold_ms) if at.held else after_ms + 1
-    starts = {after_ms + 1, falls_from_ms}
-    starts |= {flip for condition in model.conditions for flip in outlook.flips(condition.test)}
-    ordered = sorted(start for start in starts if after_ms < start <= until_ms)
-    for start, after_end in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the lead's latest record
-        if disqualifying_condition(outlook, start) is not None:
-            return Exit(start, Cause.DISQUALIFIED)
-        if start >= falls_from_ms:
-            course = _Course(outlook, start)
-            below_ms = _first_below(course, threshold.exit - EPSILON, start, after_end - 1)
+    level = standing[0].exit - EPSILON
+    for start_ms, end_ms, may_fall in _stretches(outlook, standing, after_ms, until_ms):
+        if disqualifying_condition(outlook, start_ms) is not None:
+            return Exit(start_ms, Cause.DISQUALIFIED)
+        if may_fall:
+            below_ms = _first_below(_Course(outlook, start_ms), level, start_ms, end_ms)
             if below_ms is not None:
                 return Exit(below_ms, Cause.TIME)
     return None
+
+
+def _stretches(
+    outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int, until_ms: int
+) -> Iterator[tuple[int, int, bool]]:
+    """First and last instant of each time between two flips of conditions, and whether the score may end the stay."""
+    threshold, at = standing
+    falls_from_ms = max(after_ms + 1, at.entered_ms + threshold.hold_ms) if at.held else after_ms + 1
+    starts = {after_ms + 1, falls_from_ms}
+    starts |= {flip for condition in outlook.model.conditions for flip in outlook.flips(condition.test)}
+    ordered = sorted(start for start in starts if after_ms < start <= until_ms)
+    for start_ms, after_end_ms in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the latest record
+        yield start_ms, after_end_ms - 1, start_ms >= falls_from_ms
 
 
 def next_exit(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> Exit | None:
@@ -60,6 +68,25 @@ def next_exit(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdStat
     if asked not in outlook.exits:
         outlook.exits[asked] = first_exit(outlook, standing, after_ms, FAR_MS)
     return outlook.exits[asked]
+
+
+def no_exit_before(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> int | None:
+    """An instant not later than the next exit, and exact if that is within a day; ``None``: never.
+
+    To find it costs a fraction, and most leads have another record before it comes.
+    """
+    if (standing[1], after_ms) in outlook.exits:
+        known = next_exit(outlook, standing, after_ms)
+        return None if known is None else known.at_ms
+    level = standing[0].exit - EPSILON
+    for start_ms, end_ms, may_fall in _stretches(outlook, standing, after_ms, FAR_MS):
+        if disqualifying_condition(outlook, start_ms) is not None:
+            return start_ms
+        if may_fall:
+            unsafe_ms = _not_safe_from(_Course(outlook, start_ms), level, start_ms, end_ms)
+            if unsafe_ms is not None:
+                return unsafe_ms
+    return None
 
 
 class _ByDay:
@@ -239,6 +266,21 @@ def _first_below(course: _Course, level: float, start_ms: int, end_ms: int) -> i
     middle_ms = _middle(start_ms, end_ms)
     found_ms = _first_below(course, level, start_ms, middle_ms)
     return _first_below(course, level, middle_ms + 1, end_ms) if found_ms is None else found_ms
+
+
+def _not_safe_from(course: _Course, level: float, start_ms: int, end_ms: int) -> int | None:
+    """Not later than the first instant below the level: the start of the first stretch that is not known to stay."""
+    stop_ms = min(start_ms + DAY_MS, end_ms)
+    below_ms = _first_below(course, level, start_ms, stop_ms)
+    if below_ms is not None:
+        return below_ms
+    length_ms, last_ms = DAY_MS, start_ms + HORIZON_MS
+    while stop_ms < min(end_ms, last_ms) and course.least(stop_ms + 1, end_ms) < level:
+        start_ms, length_ms = stop_ms + 1, 2 * length_ms
+        stop_ms = min(start_ms + length_ms, end_ms)
+        if course.least(start_ms, stop_ms) < level:
+            return start_ms
+    return None
 
 
 def _middle(start_ms: int, end_ms: int) -> int:
