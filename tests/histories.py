@@ -319,7 +319,7 @@ def _events(
         "lead_id": draw(st.sampled_from(lead_ids)),
         "occurred_at": draw(st.sampled_from(moments_ms)) + offset_ms,
     }
-    if not features.core and draw(st.integers(0, 6)) == 6:
+    if not features.core and draw(st.integers(0, 3)) == 3:
         return event | draw(_commands(features, event_ids))
     if not features.core and draw(st.integers(0, 6)) == 6:
         return event | {"type": PROFILE, "attributes": draw(_attributes())}

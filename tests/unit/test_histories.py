@@ -1,9 +1,14 @@
 """The random models and logs themselves: what is missing from them is not compared."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import product
+from typing import TypeVar
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, Phase, find, settings
+from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
 
 from leadscore.log.records import COMMANDS
 from tests import histories
@@ -11,35 +16,39 @@ from tests.histories import ALL
 from tests.oracle import ADJUST, DAY_MS, ERASE, RETRACT, Entry, Plain
 from tests.unit.test_model_document import keys_of_the_schema, keys_within
 
+pytestmark = pytest.mark.timeout(900)  # it looks until it has seen everything
+T = TypeVar("T")
+
 DECAYS = {"half_life", "steps", "linear", "expire", "none"}
 
 
-def test_random_models_use_every_key_of_the_model_file() -> None:
-    used: set[str] = set()
-
-    @given(histories.models(ALL))
-    @settings(max_examples=300, derandomize=True, database=None)
-    def collect(model: Plain) -> None:
-        used.update(keys_within(model), combinations(model))
-
-    collect()
-    assert keys_of_the_schema() - used == set()
-    assert wanted_combinations() - used == set()
+THOROUGH = settings(
+    max_examples=3_000, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
+)
 
 
-def test_random_logs_use_everything_that_can_happen_to_a_lead() -> None:
-    used: set[str] = set()
+def never_seen(wanted: set[str], examples: SearchStrategy[T], words: Callable[[T], Iterator[str]]) -> set[str]:
+    """What of the wanted is in no example; looks until everything was seen."""
+    missing = set(wanted)
 
-    @given(histories.logs(ALL))
-    @settings(max_examples=300, derandomize=True, database=None)
-    def collect(log: list[Entry]) -> None:
-        used.update(entry.event["type"] for entry in log)
-        used.update(happenings(log))
+    def nothing_is_missing(example: T) -> bool:
+        missing.difference_update(words(example))
+        return not missing
 
-    collect()
-    assert COMMANDS - used == set()
+    with suppress(NoSuchExample):
+        find(examples, nothing_is_missing, settings=THOROUGH)
+    return missing
+
+
+def test_random_models_use_every_key_of_the_model_file_in_every_place() -> None:
+    wanted = keys_of_the_schema() | wanted_combinations()
+    assert never_seen(wanted, histories.models(ALL), combinations) == set()
+
+
+def test_random_logs_have_everything_that_can_happen_to_a_lead() -> None:
     wanted = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "after its retraction", "retracted"}
-    assert wanted | {"adjustment retracted", "after an erase", "up to an erase"} <= used
+    wanted |= {"adjustment retracted", "after an erase", "up to an erase"} | COMMANDS
+    assert never_seen(wanted, histories.logs(ALL), happenings) == set()
 
 
 # --- models ---------------------------------------------------------------------------------------------------------
@@ -62,6 +71,7 @@ def wanted_combinations() -> set[str]:
 
 
 def combinations(model: Plain) -> Iterator[str]:
+    yield from keys_within(model)
     yield f"model fades by {kind_of(model['decay'])}"
     yield from (f"group fades by {kind_of(group['decay'])}" for group in model["groups"].values() if "decay" in group)
     for rule in model["rules"].values():
@@ -110,6 +120,7 @@ def happenings(log: list[Entry]) -> Iterator[str]:
     latest_ms: dict[str, int] = {}
     for entry in log:
         event = entry.event
+        yield event["type"]
         lead, occurred_ms = event["lead_id"], event["occurred_at"]
         apart_ms = occurred_ms - entry.log_time_ms
         yield "late" if apart_ms < 0 else "ahead" if apart_ms > 0 else "in time"
