@@ -25,6 +25,8 @@ SCORE = "scoring/score.py"
 THRESHOLDS = "scoring/thresholds.py"
 TIMELINE = "scoring/timeline.py"
 TOTALS = "scoring/totals.py"
+SELECTION = "scoring/selection.py"
+STATE = "scoring/state.py"
 
 MUTANTS = (
     # --- the seven of the issue
@@ -49,12 +51,12 @@ MUTANTS = (
         TOTALS,
         "            selective.append(index)\n",
         "            same = [row for row in live_rows(state, index)"
-        " if _bucket(rule.selection, time_of(row)) == _bucket(rule.selection, time_of(at))]\n"
+        " if bucket_of(rule.selection, time_of(row)) == bucket_of(rule.selection, time_of(at))]\n"
         "            if rule.selection.limit_times and len(same) >= rule.selection.limit_times:\n"
         "                return\n"
         "            selective.append(index)\n",
     ),
-    Mutant("newcomer punished", CONDITIONS, "since = [*guards, ", "since = [-NEVER, "),
+    Mutant("newcomer punished", CONDITIONS, "since = [self._since_ms, ", "since = [-NEVER, "),
     Mutant(
         "id from a counter",
         THRESHOLDS,
@@ -76,8 +78,8 @@ MUTANTS = (
     Mutant(
         "time entering: what time raised is taken for the record's",
         FOLD,
-        "before = score_at(state, model, tau_ms)",
-        "before = score_at(state, model, latest_ms(state))",
+        "before = score_at(state, model, tau_ms, outlook)",
+        "before = score_at(state, model, latest_ms(state), outlook)",
     ),
     # --- events
     Mutant("deduplication off", FOLD, "if hashed in state.rows and find(state.rows, hashed) >= 0:", "if False:"),
@@ -110,28 +112,28 @@ MUTANTS = (
     Mutant(
         "late event's points not faded",
         TOTALS,
-        "state.totals[index] += points * 2.0 ** (-behind_ms / fading.half_life_ms)",
-        "state.totals[index] += points",
+        "totals[index] += points * 2.0 ** ((time_ms - latest_ms) / fading.half_life_ms)",
+        "totals[index] += points",
     ),
     Mutant(
         "burst's interval open",
-        TOTALS,
+        SELECTION,
         "<= selection.burst_within_ms:",
         "< selection.burst_within_ms:",
     ),
     Mutant(
         "limit before once_per",
-        TOTALS,
-        "        rows = _first_per_value(rows, values, set(settled.values))\n",
+        SELECTION,
+        "        rows = _first_per_value(state, rule, rows, set(settled.values))\n",
         "        rows = _within_limit(rows, selection, dict(settled.buckets)) if selection.limit_times else rows\n"
-        "        rows = _first_per_value(rows, values, set(settled.values))\n",
+        "        rows = _first_per_value(state, rule, rows, set(settled.values))\n",
     ),
-    Mutant("week from Thursday", TOTALS, "(day + 3) // 7", "day // 7"),
+    Mutant("week from Thursday", SELECTION, "(day + 3) // 7", "day // 7"),
     Mutant(
         "once_per by the latest",
-        TOTALS,
-        "        rows = _first_per_value(rows, values, set(settled.values))\n",
-        "        rows = _first_per_value(rows[::-1], values, set(settled.values))[::-1]\n",
+        SELECTION,
+        "        rows = _first_per_value(state, rule, rows, set(settled.values))\n",
+        "        rows = _first_per_value(state, rule, rows[::-1], set(settled.values))[::-1]\n",
     ),
     Mutant(
         "what does not count qualifies",
@@ -160,8 +162,8 @@ MUTANTS = (
     Mutant(
         "what a burst sets free enters nothing",
         FOLD,
-        "(rule.selection is not None and rule.selection.frees)",
-        "False",
+        "return selection.frees or award.occurred_at_ms < state.latest_record_ms",
+        "return award.occurred_at_ms < state.latest_record_ms",
     ),
     # --- conditions
     Mutant(
@@ -180,11 +182,11 @@ MUTANTS = (
     Mutant(
         "disqualified by time named TIME",
         TIMELINE,
-        "return Exit(start, Cause.DISQUALIFIED)",
-        "return Exit(start, Cause.TIME)",
+        "return Exit(start_ms, Cause.DISQUALIFIED)",
+        "return Exit(start_ms, Cause.TIME)",
     ),
     # --- fit
-    Mutant("attribute's first value wins", TOTALS, "known.at < value.at", "known.at > value.at"),
+    Mutant("attribute's first value wins", STATE, "known.at < value.at", "known.at > value.at"),
     Mutant("a grade asks for the last bit", COMPILED, "if fit >= smallest - EPSILON:", "if fit >= smallest:"),
     # --- thresholds
     Mutant(
@@ -238,8 +240,8 @@ MUTANTS = (
     Mutant(
         "leave by time dated when noticed",
         THRESHOLDS,
-        "decision = Decision(gone.at_ms, gone.cause, None, None)",
-        "decision = Decision(until_ms, gone.cause, None, None)",
+        "decision = Decision(gone.at_ms, gone.cause, None, None, outlook)",
+        "decision = Decision(until_ms, gone.cause, None, None, outlook)",
     ),
     Mutant(
         "leave by time does not move the latest time",
@@ -274,7 +276,7 @@ MUTANTS = (
     ),
     Mutant(
         "reset spares what is at its instant",
-        TOTALS,
+        SELECTION,
         'first_live = at_of(reset_ms + 1, b"")',
         'first_live = at_of(reset_ms, b"")',
     ),
@@ -332,6 +334,49 @@ MUTANTS = (
         TOTALS,
         "residue = {state.latest_record_ms // DAY_MS: residue}",
         "pass",
+    ),
+    # --- what is spared
+    Mutant(
+        "what a lead can reach is bounded without what the record gives",
+        SCORE,
+        "sums[rule.group] += award.points",
+        "sums[rule.group] += 0",
+    ),
+    Mutant(
+        "what a lead can reach is bounded without its conditions",
+        SCORE,
+        "sums, rules = list(model.most_of_conditions), model.rules",
+        "sums, rules = [0.0] * len(model.most_of_conditions), model.rules",
+    ),
+    Mutant(
+        "counts are kept over an event of their rules",
+        CONDITIONS,
+        "for test, turn in self._turns.items() if test.rule_ids.isdisjoint(rule_ids)}",
+        "for test, turn in self._turns.items()}",
+    ),
+    Mutant(
+        "the latest event counts beyond its limit",
+        SELECTION,
+        "return used < selection.limit_times\n",
+        "return used <= selection.limit_times\n",
+    ),
+    Mutant(
+        "the latest event counts a second time for its value",
+        SELECTION,
+        "return value not in seen and all(",
+        "return value not in seen or all(",
+    ),
+    Mutant(
+        "a penalty that fades is taken for one that does not",
+        TIMELINE,
+        "(late if value > 0 else early)[0], half_life_ms)\n            for half_life_ms",
+        "late[0], abs(half_life_ms))\n            if value > 0\n            else 0.0\n            for half_life_ms",
+    ),
+    Mutant(
+        "looked at again too late",
+        TIMELINE,
+        "if course.least(start_ms, stop_ms) < level:\n            return start_ms",
+        "if course.least(start_ms, stop_ms) < level:\n            return stop_ms",
     ),
     Mutant(
         "a leave by time is not looked for before a record",

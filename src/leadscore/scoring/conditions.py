@@ -12,8 +12,8 @@ from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.recent import AT, ROW, at_of, each, time_of
-from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState
-from leadscore.scoring.totals import is_adjust, keep_later, live_rows, without_bursts
+from leadscore.scoring.selection import is_adjust, live_rows, without_bursts
+from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState, keep_later
 
 NEVER = 1 << 60
 """Later than any instant."""

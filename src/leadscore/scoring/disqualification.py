@@ -3,9 +3,9 @@
 from leadscore.model.compiled import CompiledModel, CompiledRule
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.recent import AT, at_of, time_of
+from leadscore.scoring.selection import counted_rows, rule_rows
 from leadscore.scoring.state import LeadState
 from leadscore.scoring.timeline import disqualifying_condition
-from leadscore.scoring.totals import counted_rows, rule_rows
 
 
 def is_suspended(state: LeadState) -> bool:

@@ -8,8 +8,8 @@ from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.crossing import Reason
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
+from leadscore.scoring.selection import counted_rows, live_rows, points_given
 from leadscore.scoring.state import LeadState
-from leadscore.scoring.totals import counted_rows, live_rows, points_given
 
 MOST_REASONS = 5
 WORTH_A_REASON = 0.005

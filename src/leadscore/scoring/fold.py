@@ -56,8 +56,7 @@ def fold_award(
     if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed, context):
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
-    tau_ms = latest_ms(state)
-    tau_ms = max(tau_ms, occurred_ms)
+    tau_ms = max(latest_ms(state), occurred_ms)
     if not _may_cross(state, award, tau_ms, context):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS

@@ -120,6 +120,13 @@ def flags_of(state: LeadState) -> Flags:
     return state.flags
 
 
+def keep_later(attributes: dict[int, AttributeState], attribute_id: int, value: AttributeState) -> None:
+    """Keep the later of the value there and this one."""
+    known = attributes.get(attribute_id)
+    if known is None or known.at < value.at:
+        attributes[attribute_id] = value
+
+
 def latest_ms(state: LeadState) -> int:
     """The lead's latest time: of its records and of its leaves by time."""
     left_ms = state.flags.left_ms if state.flags is not None else None

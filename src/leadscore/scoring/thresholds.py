@@ -15,9 +15,9 @@ from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.recent import at_of
 from leadscore.scoring.score import Score, score_at
+from leadscore.scoring.selection import counted_rows, live_rows
 from leadscore.scoring.state import LeadState, ThresholdState, flags_of, latest_ms
 from leadscore.scoring.timeline import first_exit, next_exit, no_exit_before
-from leadscore.scoring.totals import counted_rows, live_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,136 @@
+"""Which of a rule's events count: what a burst, ``once_per`` and a limit leave of them (design 1.3). Pure."""
+
+from leadscore.log.records import ADJUST_RULE_ID
+from leadscore.model.compiled import CompiledRule, Selection
+from leadscore.scoring.recent import AT, at_of, rows_of, time_of
+from leadscore.scoring.state import DAY_MS, LeadState, Settled
+
+
+def points_given(state: LeadState, index: int) -> dict[int, int | float]:
+    """What the rule gave, by the number of each grant that it is part of."""
+    return {
+        number: grant[place + 1]
+        for number, grant in enumerate(state.grants)
+        for place in range(0, len(grant), 2)
+        if grant[place] == index
+    }
+
+
+def rules_of(state: LeadState, row: bytes) -> list[int]:
+    """The rules that the event matched: indexes into the lead's ``rules``."""
+    return [int(index) for index in state.grants[row[-1]][::2]]
+
+
+def is_adjust(state: LeadState, row: bytes) -> bool:
+    """Whether the recent event is a command: ``adjust`` is one that has a rule of its own."""
+    grant = state.grants[row[-1]]
+    return bool(grant) and state.rules[int(grant[0])] == ADJUST_RULE_ID
+
+
+def rule_rows(state: LeadState, index: int) -> list[bytes]:
+    """The rule's recent events, in order."""
+    return rows_of(state.rows, points_given(state, index))
+
+
+def live_rows(state: LeadState, index: int) -> list[bytes]:
+    """The rule's recent events after the latest reset, in order."""
+    rows = rule_rows(state, index)
+    reset_ms = state.flags.reset_ms if state.flags is not None else None
+    if reset_ms is None:
+        return rows
+    first_live = at_of(reset_ms + 1, b"")
+    return [row for row in rows if row >= first_live]
+
+
+def counted_rows(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> list[bytes]:
+    """Those of the rule's rows that count: burst, then once per value, then limit."""
+    selection = rule.selection
+    if selection is None or not rows:
+        return rows
+    settled = settled_of(state, rule.rule_id)
+    if selection.burst_at_least:
+        rows = without_bursts(state, rule, rows)
+    if selection.once_per:
+        rows = _first_per_value(state, rule, rows, set(settled.values))
+    if selection.limit_times:
+        rows = _within_limit(rows, selection, dict(settled.buckets))
+    return rows
+
+
+def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None:
+    """Whether the lead's latest event counts for the rule, where that is easy to say."""
+    selection = rule.selection or Selection()
+    if selection.burst_at_least or (selection.once_per and selection.limit_times):
+        return None
+    *earlier, last = rule_rows(state, index)
+    if selection.once_per:
+        value = once_value(state, index, last)
+        seen = settled_of(state, rule.rule_id).values
+        return value not in seen and all(once_value(state, index, row) != value for row in earlier)
+    bucket = bucket_of(selection, time_of(last))
+    used = settled_of(state, rule.rule_id).buckets.get(bucket, 0)
+    for row in reversed(earlier):
+        if used >= selection.limit_times or bucket_of(selection, time_of(row)) != bucket:
+            break
+        used += 1
+    return used < selection.limit_times
+
+
+def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> list[bytes]:
+    """The rows that no burst holds; an event in one is seen by nothing."""
+    selection = rule.selection
+    if selection is None or not selection.burst_at_least or not rows:
+        return rows
+    before = settled_of(state, rule.rule_id).burst_ms
+    if len(before) + len(rows) < selection.burst_at_least:
+        return rows
+    times = sorted([(time_ms, b"") for time_ms in before] + [(time_of(row), row) for row in rows])
+    in_burst: set[bytes] = set()
+    last = selection.burst_at_least - 1
+    for first in range(len(times) - last):
+        if times[first + last][0] - times[first][0] <= selection.burst_within_ms:
+            in_burst.update(row for _, row in times[first : first + last + 1])
+    return [row for row in rows if row not in in_burst] if in_burst else rows
+
+
+def _first_per_value(state: LeadState, rule: CompiledRule, rows: list[bytes], seen: set[bytes]) -> list[bytes]:
+    index = state.rules.index(rule.rule_id)
+    kept = []
+    for row in rows:
+        value = once_value(state, index, row)
+        if value not in seen:
+            seen.add(value)
+            kept.append(row)
+    return kept
+
+
+def once_value(state: LeadState, index: int, row: bytes) -> bytes:
+    """The hash of what the event said in the field of the rule's ``once_per``; a missing field is one value."""
+    return b"" if state.flags is None else state.flags.once_values.get(once_key(row[:AT], index), b"")
+
+
+def once_key(at: bytes, index: int) -> bytes:
+    """Under which name ``Flags.once_values`` keeps what an event said to the rule with this index."""
+    return at + index.to_bytes(2, "big")
+
+
+def _within_limit(rows: list[bytes], selection: Selection, used: dict[int, int]) -> list[bytes]:
+    kept = []
+    for row in rows:
+        bucket = bucket_of(selection, time_of(row))
+        if used.get(bucket, 0) < selection.limit_times:
+            used[bucket] = used.get(bucket, 0) + 1
+            kept.append(row)
+    return kept
+
+
+def bucket_of(selection: Selection, time_ms: int) -> int:
+    """UTC day, ISO week (1970-01-01 was a Thursday), or the one bucket of ever."""
+    day = time_ms // DAY_MS
+    return day if selection.limit_days == 1 else (day + 3) // 7 if selection.limit_days == 7 else 0
+
+
+def settled_of(state: LeadState, rule_id: int) -> Settled:
+    """What is still known of the rule's events that are no longer among the recent ones."""
+    known = state.flags.settled.get(rule_id) if state.flags is not None else None
+    return Settled() if known is None else known
