@@ -103,8 +103,9 @@ def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
 
 def _facts(config: Config, session: KafkaSession, consumer: Consumer, shard: tuple[int, bytes | None]) -> Facts:
     number, stored = shard
-    topic_id = topic_ids(session.admin(), [config.log_topic], has_topic_ids=True)[config.log_topic]
-    low, high = log_bounds(consumer, config.log_topic, number)
+    admin = session.admin()
+    topic_id = topic_ids(admin, [config.log_topic], has_topic_ids=True)[config.log_topic]
+    low, high = log_bounds(admin, [(config.log_topic, number)])[config.log_topic, number]
     committed = committed_offsets(consumer, [TopicPartition(config.log_topic, number)])[config.log_topic, number]
     fence = None if stored is None else decode_fence(stored)
     return Facts(number, fence, committed, low, high, topic_id)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.subscription import Partition
+from leadscore.pipeline.kafka import Partition
 
 Offsets = dict[Partition, int]
 """The next offset to read, by partition."""

@@ -5,15 +5,26 @@ from the configuration. Every failed call becomes ``Unavailable`` or ``WorkerSto
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from leadscore.errors import ConfigError, Unavailable, WorkerStopped
 
 REQUEST_TIMEOUT_S = 10.0
+
+Partition = tuple[str, int]
+Bounds = tuple[int, int]
 
 PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,
@@ -94,7 +105,7 @@ def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> 
         raise unavailable(error, "asking for topic ids") from error
 
 
-def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> dict[tuple[str, int], int | None]:
+def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> dict[Partition, int | None]:
     """The committed offset of each partition; ``None`` where nothing is committed."""
     try:
         answers = consumer.committed(partitions, timeout=REQUEST_TIMEOUT_S)
@@ -106,16 +117,28 @@ def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> d
     return {(answer.topic, answer.partition): answer.offset if answer.offset >= 0 else None for answer in answers}
 
 
-def log_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """The oldest offset held and the next one to be written."""
+def log_bounds(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+    """The oldest offset each partition holds, and the one after the newest that our consumers may read.
+
+    Asked over connections of its own: a consumer's question would wait for the fetch that is under way there.
+    """
+    asked = list(partitions)
+    lows, highs = (_offsets(admin, asked, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+    return {partition: (lows[partition], highs[partition]) for partition in asked}
+
+
+def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    if not partitions:
+        return {}
+    answers = admin.list_offsets(
+        {TopicPartition(*partition): spec for partition in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=REQUEST_TIMEOUT_S,
+    )
     try:
-        bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_TIMEOUT_S)
+        return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
     except KafkaException as error:
-        raise unavailable(error, f"asking for the bounds of {topic}/{partition}") from error
-    if bounds is None:
-        raise Unavailable("kafka", "timeout", f"asking for the bounds of {topic}/{partition}")
-    low, high = bounds
-    return low, high
+        raise unavailable(error, "asking for the bounds of partitions") from error
 
 
 def unavailable(error: KafkaException, doing: str) -> Unavailable | WorkerStopped:

@@ -6,7 +6,7 @@ what it has seen.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
@@ -21,11 +21,11 @@ from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
-from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
 from leadscore.pipeline.outbound import OutputRecord, hand_over
 from leadscore.pipeline.publishing import Origin, dead_letter_headers
 from leadscore.pipeline.steps import Steps
-from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.pipeline.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class MatchParts:
     producer: Producer
     metrics: Metrics
     topic_ids: Callable[[], dict[str, str]]
+    log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
 
 
@@ -155,8 +156,7 @@ class MatchStage:
     def _start_partitions(self) -> None:
         committed = committed_offsets(self._consumer, [TopicPartition(*partition) for partition in self._starting])
         topic_ids = self._parts.topic_ids()
-        # All of them before the first one starts: a question to a broker waits for the fetch that is under way there.
-        bounds = {partition: log_bounds(self._consumer, *partition) for partition in self._starting}
+        bounds = self._parts.log_bounds(self._starting)
         while self._starting:
             partition = self._starting[0]
             try:
@@ -169,7 +169,7 @@ class MatchStage:
                 self._alignment.assign([partition])
             self._starting.pop(0)
 
-    def _first_offset(self, partition: Partition, committed: int | None, bounds: tuple[int, int]) -> int:
+    def _first_offset(self, partition: Partition, committed: int | None, bounds: Bounds) -> int:
         if committed is None:
             return int(OFFSET_BEGINNING)
         low, high = bounds

@@ -20,7 +20,7 @@ from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
-from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
 from leadscore.pipeline.log_message import LogMessage
 from leadscore.pipeline.log_message import decoded as as_log_message
 from leadscore.pipeline.outbound import hand_over
@@ -29,7 +29,7 @@ from leadscore.pipeline.reconcile import Facts, Found, Start, decide
 from leadscore.pipeline.score_counts import ScoreCounts
 from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
-from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.pipeline.subscription import Subscription
 from leadscore.pipeline.ticking import OwnedShard, Ticker
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
@@ -54,6 +54,7 @@ class ScoreParts:
     encoding: CrossingEncoding
     model_of_version: ModelOfVersion
     log_topic_id: Callable[[], str]
+    log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: Metrics
     steps: Steps
 
@@ -290,10 +291,9 @@ class ScoreStage:
         topic_id = self._parts.log_topic_id()
         self._parts.metrics.state.store_calls.labels("read").inc()
         stored = self._parts.store.read_shards(wanted)
-        # All of them before the first shard starts: a question to a broker waits for the fetch that is under way there.
-        bounds = {number: log_bounds(self._consumer, topic, number) for number in wanted}
+        bounds = self._parts.log_bounds([(topic, number) for number in wanted])
         for number in wanted:
-            low, high = bounds[number]
+            low, high = bounds[topic, number]
             fence = stored[number].fence
             try:
                 known = None if fence is None else decode_fence(fence)

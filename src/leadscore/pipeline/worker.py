@@ -7,6 +7,7 @@ left to the poll of whichever stage there is nothing else to do for.
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from time import monotonic, time
 from typing import TypeVar
 
@@ -25,7 +26,14 @@ from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Commits
 from leadscore.pipeline.gauges import StageGauges
-from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer, partition_count, topic_ids
+from leadscore.pipeline.kafka import (
+    log_bounds,
+    make_admin,
+    make_consumer,
+    make_producer,
+    partition_count,
+    topic_ids,
+)
 from leadscore.pipeline.matcher import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.publishing import CrossingEncoding, avro_encoding, json_encoding
@@ -186,6 +194,7 @@ class Worker:
             producer=self._producer,
             metrics=self._metrics,
             topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
+            log_bounds=partial(log_bounds, self._admin),
             steps=self._steps,
         )
         commits = Commits(config.commit_interval_ms / 1000)
@@ -202,6 +211,7 @@ class Worker:
             encoding=self._crossing_encoding(),
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
+            log_bounds=partial(log_bounds, self._admin),
             metrics=self._metrics,
             steps=self._steps,
         )
