@@ -342,10 +342,11 @@ class ScoreStage:
 
     def _look_at_stopped(self, now_s: float) -> None:
         """A stopped shard goes on by itself once its cause is gone; until then it says so again and again."""
-        if self.stopped and now_s - self._stopped_at_s >= STOPPED_AGAIN_S:
-            self._unreconciled |= set(self.stopped)
-            self.stopped.clear()
-            self._stopped_at_s = now_s
+        if self.stopped and now_s - self._stopped_at_s < STOPPED_AGAIN_S:
+            return
+        self._stopped_at_s = now_s
+        self._unreconciled |= set(self.stopped)
+        self.stopped.clear()
 
     def _stop(self, number: int, why: str) -> None:
         self.stopped[number] = why

@@ -1,0 +1,62 @@
+"""The score stage on fakes: what it does when something goes wrong between two steps."""
+
+import logging
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from leadscore.log.records import Frame, LogRecord, Source
+from leadscore.model.compile import compile_model
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher
+from leadscore.scoring.score import score_at
+from leadscore.scoring.state import decode_state
+from tests.simulated import event_of
+from tests.unit.fake_store import FakeStore
+from tests.unit.stage_of_score import LOG_TOPIC, StageOfScore
+
+DEFINITION = msgspec.convert(
+    {
+        "model": "m",
+        "version": 1,
+        "decay": "none",
+        "rules": {"view": {"event": "website.page_view", "points": 10}},
+        "thresholds": {"mql": {"enter": 35, "exit": 20}},
+    },
+    ModelDefinition,
+)
+NOON_MS = int(datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+def time_of(offset: int) -> int:
+    return NOON_MS + offset
+
+
+def view(number: int, lead_id: str = "L1") -> Frame:
+    """A frame with one page view, the next of its source partition."""
+    event = {"type": "website.page_view", "event_id": f"e{number}", "lead_id": lead_id, "occurred_at": NOON_MS}
+    award = Matcher(DEFINITION).award(event_of(event), 0, number)
+    assert award is not None
+    return Frame(1, [Source("website", "", 0)], [award])
+
+
+def stage_of(store: FakeStore, *shards: list[LogRecord], **settings: str) -> StageOfScore:
+    return StageOfScore(store, dict(enumerate(shards)), compile_model(DEFINITION), time_of, **settings)
+
+
+def stored_score(store: FakeStore, shard: int = 0, lead_id: str = "L1") -> float:
+    return score_at(decode_state(store.shards[shard].leads[lead_id]), compile_model(DEFINITION), NOON_MS).value
+
+
+def test_a_stopped_shard_says_so_once_and_again_only_after_half_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    scoring = stage_of(FakeStore(), [view(0)], [view(0)])
+    scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 1, (LOG_TOPIC, 1): 1}  # and no fence: all is lost
+    scoring.now_s = 1_000_000.0
+    with caplog.at_level(logging.ERROR):
+        for _ in range(58):
+            scoring.turn(0.5)
+        assert [record.getMessage() for record in caplog.records] == ["log_partition_stopped"] * 2
+        for _ in range(4):
+            scoring.turn(0.5)
+        assert [record.getMessage() for record in caplog.records] == ["log_partition_stopped"] * 4
