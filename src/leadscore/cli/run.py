@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from confluent_kafka import KafkaException
 
 from leadscore import __version__
-from leadscore.errors import ConfigError, LeadscoreError
+from leadscore.errors import ConfigError, LeadscoreError, StoppedEarly
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config, Role, config_sha256, describe_config, load_config
@@ -22,6 +22,7 @@ from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.ops.logs import RepeatLimit, configure_logging, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.steps import NoSteps, Steps
+from leadscore.pipeline.stopping import Stopping
 from leadscore.pipeline.worker import Worker
 from leadscore.store.redis_store import RedisStore
 
@@ -45,6 +46,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(_args: argparse.Namespace) -> int:
     """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on."""
+    stopping = Stopping()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopper(stopping))
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     metrics = Metrics(__version__, [*config.source_topics, config.command_topic])
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
@@ -54,15 +58,15 @@ def run(_args: argparse.Namespace) -> int:
     server = serve(config.http_host, config.http_port, metrics, health)
     _log.info("listening", extra={"port": server.port})
     try:
-        worker = build_worker(config, metrics, health, crash_steps(os.environ))
+        worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=stopping)
         # What exists now lives as long as the process, and nothing on the hot path makes cycles: looking for garbage
         # among hundreds of thousands of lead states would only cost time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(100_000, 50, 1_000)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopper(worker))
         worker.run()
+    except StoppedEarly:
+        _log.info("stopped")
     except LeadscoreError as error:
         health.fail(str(error))
         _log.critical("worker_stopped", extra={"error": type(error).__name__, "detail": str(error)})
@@ -72,10 +76,19 @@ def run(_args: argparse.Namespace) -> int:
     return 0
 
 
-def build_worker(
-    config: Config, metrics: Metrics, health: Health, steps: Steps, *, has_topic_ids: bool = True
+def build_worker(  # noqa: PLR0913  # what a process is made of
+    config: Config,
+    metrics: Metrics,
+    health: Health,
+    steps: Steps,
+    *,
+    stopping: Stopping | None = None,
+    has_topic_ids: bool = True,
 ) -> Worker:
-    """A worker as configured. ``InputError`` where something is wrong with the configuration or the model."""
+    """A worker as configured. ``InputError`` where something is wrong with the configuration or the model.
+
+    ``StoppedEarly`` if it is to end before it has begun.
+    """
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None
     if store is not None:
@@ -84,8 +97,9 @@ def build_worker(
         for warning in facts.warnings:
             _log.warning("redis_warning", extra={"detail": warning})
     logger = kafka_client_logger(RepeatLimit(10.0))
+    asked = stopping or Stopping()
     try:
-        return Worker(config, model, store, metrics, health, steps, logger, has_topic_ids=has_topic_ids)
+        return Worker(config, model, store, metrics, health, steps, logger, asked, has_topic_ids=has_topic_ids)
     except KafkaException as error:
         raise ConfigError(f"LEADSCORE_KAFKA__...: {error.args[0].str()}") from error
 
@@ -135,10 +149,10 @@ def _checks(config: Config) -> list[str]:
     return [f"{stage}_{what}" for stage in stages for what in ("assigned", "running")]
 
 
-def _stopper(worker: Worker) -> "signal._HANDLER":
+def _stopper(stopping: Stopping) -> "signal._HANDLER":
     def stop(_number: int, _frame: object) -> None:
-        if worker.is_stopping:
+        if stopping.is_asked_for:
             os._exit(3)  # asked twice: now
-        worker.stop()
+        stopping.ask()
 
     return stop

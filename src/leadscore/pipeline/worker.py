@@ -14,7 +14,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from leadscore.errors import ConfigError, Unavailable
+from leadscore.errors import ConfigError, StoppedEarly, Unavailable
 from leadscore.events.decoder import Decoder, SchemaLookup
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
@@ -39,6 +39,7 @@ from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.publishing import CrossingEncoding, avro_encoding, json_encoding
 from leadscore.pipeline.scorer import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import Steps
+from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
 
 _log = logging.getLogger(__name__)
@@ -66,10 +67,14 @@ class Worker:
         health: Health,
         steps: Steps,
         kafka_logger: logging.Logger,
+        stopping: Stopping,
         *,
         has_topic_ids: bool = True,
     ) -> None:
-        """``model`` is the definition and its text, needed to match; ``store`` is needed to score."""
+        """``model`` is the definition and its text, needed to match; ``store`` is needed to score.
+
+        ``StoppedEarly`` if ``stopping`` is asked for meanwhile.
+        """
         self._config = config
         self._metrics = metrics
         self._health = health
@@ -79,7 +84,7 @@ class Worker:
         self._producer: Producer = make_producer(config.kafka, f"{config.group}-producer", kafka_logger)
         self._admin: AdminClient = make_admin(config.kafka, kafka_logger)
         self._models = ModelsTopic(config.kafka, config.models_topic, model[0].model if model else None, kafka_logger)
-        self._stopping = False
+        self._stopping = stopping
         self._gauges_at_s = 0.0
         self._scored_at_s = 0.0
         self._matched = 0
@@ -94,18 +99,18 @@ class Worker:
 
     def stop(self) -> None:
         """Finish after this turn. Safe in a signal handler."""
-        self._stopping = True
+        self._stopping.ask()
 
     @property
     def is_stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._stopping
+        return self._stopping.is_asked_for
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Turn until told to stop (or ``until`` says so), then drain, commit and leave the groups."""
         with ExitStack() as ending:
             ending.callback(self._close)
-            while not self._stopping and not until():
+            while not self.is_stopping and not until():
                 self._turn()
             self._drain()
 
@@ -166,10 +171,12 @@ class Worker:
         """Services may come up later than the worker; for a while that is no error."""
         deadline_s = monotonic() + START_PATIENCE_S
         while True:
+            if self.is_stopping:
+                raise StoppedEarly("told to end while starting")
             try:
                 return ask()
             except Unavailable as outage:
-                if monotonic() > deadline_s or self._stopping:
+                if monotonic() > deadline_s:
                     raise
                 _log.warning("waiting_to_start", extra={"service": outage.service, "detail": outage.detail})
                 self._producer.poll(START_RETRY_S)
