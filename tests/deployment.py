@@ -349,6 +349,12 @@ class Deployment:
         finally:
             consumer.close()
 
+    def members(self, stage: str) -> int:
+        """How many processes are in a stage's group."""
+        group = f"{self.name}-{stage}"
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})  # without it there is no answer
+        return len(admin.describe_consumer_groups([group])[group].result(timeout=30).members)
+
     def read_sources_again(self) -> None:
         """Let the match stage, no member of which is running, begin at the oldest record of every input."""
         self._rewind(f"{self.name}-match", [*SOURCES, "commands"])

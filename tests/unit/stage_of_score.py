@@ -7,6 +7,7 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.ops.config import load_config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.deadline import DrainBudget
 from leadscore.pipeline.publishing import json_encoding
 from leadscore.pipeline.scorer import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
@@ -33,8 +34,10 @@ class StageOfScore:
         )
         self.producer, self.metrics, self.model = FakeProducer(), Metrics("1.0", []), model
         environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
+        config = load_config(environ)
+        self.budget = DrainBudget(config.drain_timeout_ms / 1000)
         parts = ScoreParts(
-            config=load_config(environ),
+            config=config,
             store=store,
             producer=self.producer.as_producer,
             encoding=json_encoding(),
@@ -42,6 +45,7 @@ class StageOfScore:
             log_topic_id=lambda: LOG_ID,
             log_bounds=self.consumer.bounds,
             metrics=self.metrics,
+            budget=self.budget,
             steps=NoSteps(),
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(0.0))

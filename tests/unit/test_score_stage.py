@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from time import monotonic
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from leadscore.log.records import Frame, LogRecord, Source
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
+from leadscore.pipeline.deadline import DrainBudget
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import decode_state
 from tests.simulated import event_of
@@ -60,3 +62,24 @@ def test_a_stopped_shard_says_so_once_and_again_only_after_half_a_minute(caplog:
         for _ in range(4):
             scoring.turn(0.5)
         assert [record.getMessage() for record in caplog.records] == ["log_partition_stopped"] * 4
+
+
+def test_at_the_end_draining_and_giving_up_the_partitions_share_one_budget() -> None:
+    scoring = stage_of(FakeStore(), [view(number) for number in range(5)], LEADSCORE_DRAIN_TIMEOUT="1s")
+    scoring.producer.is_silent = True  # Kafka is away: every flush takes all the time it has
+    for _ in range(3):
+        scoring.turn()
+    assert len(scoring.crossing_ids) == 1
+    before_s = monotonic()
+    scoring.budget.begin_end()
+    scoring.stage.drain()
+    scoring.stage.subscription.close()
+    assert 0.9 < monotonic() - before_s < 1.6
+    assert scoring.committed_offset(0) is None
+
+
+def test_each_time_partitions_are_given_up_there_is_a_whole_budget() -> None:
+    budget = DrainBudget(5.0)
+    assert min(budget.deadline().left_s, budget.deadline().left_s) > 4
+    budget.begin_end()
+    assert budget.deadline() is budget.deadline()

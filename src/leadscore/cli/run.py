@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Timer
 from urllib.parse import quote, urlsplit
 
 from confluent_kafka import KafkaException
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 MAX_BEAT_AGE_S = 330.0
 """More than librdkafka's max.poll.interval.ms: a poll may be away that long."""
+CLOSING_S = 5.0
+"""Beyond the budget of the drain, to leave the groups. Closing a Kafka client has no timeout of its own."""
 CRASH_VARIABLE = "LEADSCORE_TEST_CRASH_AFTER"
 
 
@@ -46,10 +49,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(_args: argparse.Namespace) -> int:
     """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on."""
+    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     stopping = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopper(stopping))
-    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+        signal.signal(number, _stopper(stopping, config.drain_timeout_ms / 1000))
     metrics = Metrics(__version__, [*config.source_topics, config.command_topic])
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
     metrics.process.set_config(config_sha256(config))
@@ -149,10 +152,19 @@ def _checks(config: Config) -> list[str]:
     return [f"{stage}_{what}" for stage in stages for what in ("assigned", "running")]
 
 
-def _stopper(stopping: Stopping) -> "signal._HANDLER":
+def _stopper(stopping: Stopping, budget_s: float) -> "signal._HANDLER":
     def stop(_number: int, _frame: object) -> None:
         if stopping.is_asked_for:
             os._exit(3)  # asked twice: now
         stopping.ask()
+        last_resort = Timer(budget_s + CLOSING_S, _leave, [budget_s])
+        last_resort.daemon = True
+        last_resort.start()
 
     return stop
+
+
+def _leave(budget_s: float) -> None:
+    """End the process although something is still waited for; what is not committed is done again by the next owner."""
+    _log.warning("drain_given_up", extra={"budget_s": budget_s, "closing_s": CLOSING_S})
+    os._exit(0)

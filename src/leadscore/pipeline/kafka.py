@@ -105,10 +105,12 @@ def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> 
         raise unavailable(error, "asking for topic ids") from error
 
 
-def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> dict[Partition, int | None]:
+def committed_offsets(
+    consumer: Consumer, partitions: list[TopicPartition], timeout_s: float = REQUEST_TIMEOUT_S
+) -> dict[Partition, int | None]:
     """The committed offset of each partition; ``None`` where nothing is committed."""
     try:
-        answers = consumer.committed(partitions, timeout=REQUEST_TIMEOUT_S)
+        answers = consumer.committed(partitions, timeout=timeout_s)
     except KafkaException as error:
         raise unavailable(error, "asking for committed offsets") from error
     for answer in answers:

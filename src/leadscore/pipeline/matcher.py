@@ -21,6 +21,7 @@ from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
+from leadscore.pipeline.deadline import DrainBudget, flush
 from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
 from leadscore.pipeline.outbound import OutputRecord, hand_over
 from leadscore.pipeline.publishing import Origin, dead_letter_headers
@@ -42,6 +43,7 @@ class MatchParts:
     decoder: Decoder
     producer: Producer
     metrics: Metrics
+    budget: DrainBudget
     topic_ids: Callable[[], dict[str, str]]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
@@ -132,11 +134,12 @@ class MatchStage:
         """Whether the schema registry or Kafka does not answer at present."""
         return bool(self._held or self._starting)
 
-    def drain(self, timeout_s: float) -> None:
+    def drain(self) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
-        self._parts.producer.flush(timeout_s)
+        deadline = self._parts.budget.deadline()
+        flush(self._parts.producer, deadline)
         self.commits.stage(self._deliveries.complete())
-        self.commits.commit_now(self._consumer)
+        self.commits.commit_now(self._consumer, deadline)
 
     # --- poll ---
 
@@ -295,7 +298,7 @@ class MatchStage:
         return self._parts.metrics.process.timed("match", step)
 
     def _drain_revoked(self, _partitions: list[Partition]) -> None:
-        self.drain(self._parts.config.drain_timeout_ms / 1000)
+        self.drain()
 
 
 class _Lane:

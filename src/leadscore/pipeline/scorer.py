@@ -20,6 +20,7 @@ from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
+from leadscore.pipeline.deadline import DrainBudget, flush
 from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
 from leadscore.pipeline.log_message import LogMessage
 from leadscore.pipeline.log_message import decoded as as_log_message
@@ -56,6 +57,7 @@ class ScoreParts:
     log_topic_id: Callable[[], str]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: Metrics
+    budget: DrainBudget
     steps: Steps
 
 
@@ -104,11 +106,12 @@ class ScoreStage:
         self._commit(now_s)
         return bool(records)
 
-    def drain(self, timeout_s: float) -> None:
+    def drain(self) -> None:
         """Wait for the crossings under way, then commit."""
-        self._parts.producer.flush(timeout_s)
+        deadline = self._parts.budget.deadline()
+        flush(self._parts.producer, deadline)
         self.commits.stage(self._deliveries.complete())
-        self.commits.commit_now(self._consumer)
+        self.commits.commit_now(self._consumer, deadline)
 
     @property
     def is_paused(self) -> bool:
@@ -260,7 +263,7 @@ class ScoreStage:
         return max(confirmed, self._owned[number].publish_from)
 
     def _drain_revoked(self, _partitions: list[Partition]) -> None:
-        self.drain(self._parts.config.drain_timeout_ms / 1000)
+        self.drain()
 
     # --- reconcile ---
 
@@ -286,7 +289,7 @@ class ScoreStage:
             self._owned.pop(number, None)
         self.subscription.pause([(topic, number) for number in wanted])
         # What is under way may still move the committed offset: let it, then ask.
-        self.drain(self._parts.config.drain_timeout_ms / 1000)
+        self.drain()
         committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in wanted])
         topic_id = self._parts.log_topic_id()
         self._parts.metrics.state.store_calls.labels("read").inc()

@@ -25,6 +25,7 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.deadline import DrainBudget
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka import (
     log_bounds,
@@ -85,6 +86,7 @@ class Worker:
         self._admin: AdminClient = make_admin(config.kafka, kafka_logger)
         self._models = ModelsTopic(config.kafka, config.models_topic, model[0].model if model else None, kafka_logger)
         self._stopping = stopping
+        self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._gauges_at_s = 0.0
         self._scored_at_s = 0.0
         self._matched = 0
@@ -134,14 +136,14 @@ class Worker:
             self._tell_gauges()
 
     def _drain(self) -> None:
-        budget_s = self._config.drain_timeout_ms / 1000
-        deadline_s = monotonic() + budget_s
-        _log.info("draining", extra={"budget_s": budget_s})
+        self._budget.begin_end()
+        _log.info("draining", extra={"budget_s": self._budget.budget_s})
         for stage in (self._match, self._score):
             if stage is not None:
-                stage.drain(max(0.1, deadline_s - monotonic()))
+                stage.drain()
 
     def _close(self) -> None:
+        self._budget.begin_end()
         for stage in (self._match, self._score):
             if stage is not None:
                 stage.subscription.close()
@@ -200,6 +202,7 @@ class Worker:
             ),
             producer=self._producer,
             metrics=self._metrics,
+            budget=self._budget,
             topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
             log_bounds=partial(log_bounds, self._admin),
             steps=self._steps,
@@ -220,6 +223,7 @@ class Worker:
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
             log_bounds=partial(log_bounds, self._admin),
             metrics=self._metrics,
+            budget=self._budget,
             steps=self._steps,
         )
         commits = Commits(config.commit_interval_ms / 1000)
