@@ -7,6 +7,7 @@ from time import monotonic
 import msgspec
 import pytest
 
+from leadscore.errors import WorkerStopped
 from leadscore.log.records import Frame, LogRecord, Source
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
@@ -83,3 +84,13 @@ def test_each_time_partitions_are_given_up_there_is_a_whole_budget() -> None:
     assert min(budget.deadline().left_s, budget.deadline().left_s) > 4
     budget.begin_end()
     assert budget.deadline() is budget.deadline()
+
+
+def test_crossings_that_were_not_all_handed_over_are_never_committed_as_published() -> None:
+    scoring = stage_of(FakeStore(), [view(number) for number in range(5)])
+    scoring.producer.too_large_bytes = 10
+    with pytest.raises(WorkerStopped):
+        for _ in range(5):
+            scoring.turn()
+    scoring.stage.subscription.close()
+    assert scoring.committed_offset(0) is None

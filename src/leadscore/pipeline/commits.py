@@ -5,7 +5,8 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -34,11 +35,14 @@ class Deliveries:
         self._batches: deque[Batch] = deque()
         self._failure: str | None = None
 
-    def begin(self, offsets: Offsets) -> Batch:
-        """A batch that will make these offsets safe."""
+    @contextmanager
+    def batch(self, offsets: Offsets) -> Iterator[Batch]:
+        """A batch that will make these offsets safe; never, if handing over what belongs to it breaks off."""
         batch = Batch(offsets)
+        batch.outstanding = 1
         self._batches.append(batch)
-        return batch
+        yield batch
+        batch.outstanding -= 1
 
     def expect(
         self, batch: Batch, acknowledged: Callable[[], None] | None = None

@@ -17,7 +17,12 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 
 from leadscore.errors import ConfigError, Unavailable, WorkerStopped
 
@@ -58,6 +63,12 @@ CONSUMER: Mapping[str, Any] = {
 def make_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
     """An idempotent producer without gaps."""
     return Producer({"client.id": client_id, **PRODUCER, **kafka}, logger=logger)
+
+
+def make_dead_letter_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
+    """One that outlives a refused record, and sends each by itself: its neighbours must not make it too large."""
+    own = {"enable.gapless.guarantee": False, "batch.num.messages": 1}
+    return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
 
 def make_consumer(
@@ -103,6 +114,16 @@ def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> 
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise ConfigError(f"topics {', '.join(topics)}: not all exist; run: leadscore topics create") from error
         raise unavailable(error, "asking for topic ids") from error
+
+
+def largest_record_bytes(admin: AdminClient, topic: str) -> int | None:
+    """How large a record the topic takes, to tell an operator; ``None`` where the broker does not say."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        settings = admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)[resource].result()
+    except KafkaException:
+        return None
+    return int(settings["max.message.bytes"].value)
 
 
 def committed_offsets(

@@ -225,13 +225,13 @@ class ScoreStage:
         offsets: dict[Partition, int] = {
             (topic, number): end for number, end in ends.items() if end > self._owned[number].publish_from
         }
-        batch = self._deliveries.begin(offsets)
-        for number in written:
-            owned = self._owned[number]
-            for offset, output in outputs[number]:
-                if offset >= owned.publish_from:
-                    self._produce_output(batch, output)
-            self._counts.written(owned.shard.take_counts(), decoded[number], (each for _, each in outputs[number]))
+        with self._deliveries.batch(offsets) as batch:
+            for number in written:
+                owned = self._owned[number]
+                for offset, output in outputs[number]:
+                    if offset >= owned.publish_from:
+                        self._produce_output(batch, output)
+                self._counts.written(owned.shard.take_counts(), decoded[number], (each for _, each in outputs[number]))
 
     def _produce_output(self, batch: Batch, output: Output) -> None:
         record = output_record(output, self._parts.encoding)
@@ -322,13 +322,14 @@ class ScoreStage:
 
     def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
         """What was written but perhaps never published."""
-        batch = self._deliveries.begin({})
-        for offset in sorted(stored.outbox):
-            if owned.publish_from <= offset <= owned.shard.offset:
-                for output in decode_outputs(stored.outbox[offset]):
-                    self._produce_output(batch, output)
-        if owned.shard.offset + 1 > owned.publish_from:
-            batch.offsets[self._parts.config.log_topic, owned.shard.number] = owned.shard.offset + 1
+        end = owned.shard.offset + 1
+        topic = self._parts.config.log_topic
+        offsets = {(topic, owned.shard.number): end} if end > owned.publish_from else {}
+        with self._deliveries.batch(offsets) as batch:
+            for offset in sorted(stored.outbox):
+                if owned.publish_from <= offset < end:
+                    for output in decode_outputs(stored.outbox[offset]):
+                        self._produce_output(batch, output)
 
     def _tell(self, facts: Facts, start: Start) -> None:
         state = self._parts.metrics.state

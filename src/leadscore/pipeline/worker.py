@@ -25,12 +25,16 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.dead_letters import DeadLetters
 from leadscore.pipeline.deadline import DrainBudget
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka import (
+    PRODUCER,
+    largest_record_bytes,
     log_bounds,
     make_admin,
     make_consumer,
+    make_dead_letter_producer,
     make_producer,
     partition_count,
     topic_ids,
@@ -201,6 +205,7 @@ class Worker:
                 config.max_record_bytes,
             ),
             producer=self._producer,
+            dead_letters=self._dead_letters(),
             metrics=self._metrics,
             budget=self._budget,
             topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
@@ -209,6 +214,17 @@ class Worker:
         )
         commits = Commits(config.commit_interval_ms / 1000)
         return MatchStage(parts, self._consumer(config.match_group, "range", commits), commits)
+
+    def _dead_letters(self) -> DeadLetters:
+        config = self._config
+        producer = make_dead_letter_producer(config.kafka, f"{config.group}-dead-letters", self._logger)
+        own_limit = int(config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"]))
+
+        def limit_bytes() -> int | None:
+            limit = largest_record_bytes(self._admin, config.dead_letter_topic)
+            return None if limit is None else min(limit, own_limit)
+
+        return DeadLetters(producer, config.dead_letter_topic, config.match_group, self._metrics.match, limit_bytes)
 
     def _score_stage(self, store: Store | None) -> ScoreStage:
         if store is None:
