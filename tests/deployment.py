@@ -320,6 +320,11 @@ class Deployment:
         """What FLUSHALL would do, but for this deployment alone."""
         self.lose_writes_since({})
 
+    def lose_fences(self) -> None:
+        """Only they are gone; leads, outboxes and due times stay."""
+        with self._redis() as client:
+            client.delete(*client.keys(f"{{{self.prefix}:*:fence"))
+
     def keys(self) -> list[bytes]:
         """Every key of this deployment."""
         with self._redis() as client:

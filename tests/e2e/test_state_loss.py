@@ -10,7 +10,16 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from leadscore.log.records import partition_of
-from tests.deployment import LOG_PARTITIONS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    wandering_events,
+)
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -112,6 +121,26 @@ def test_a_crash_in_the_middle_of_a_rebuild_is_no_further_loss(deploy: Callable[
 
     assert worker.said("state_regression")
     assert_exact(deployment, events)
+    counts = crossing_counts(deployment)
+    assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
+
+
+def test_a_rebuild_after_the_loss_of_the_fences_alone_trusts_no_lead_that_is_left(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= REBUILD | FEW_RECENT | {"LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+    events = wandering_events("load", 500)
+    worker = deployment.start_worker()
+    deployment.send_now(events[:300])
+    deployment.wait_until_settled()
+    published = crossing_counts(deployment)
+    deployment.send_now(events[300:400])
+    deployment.lose_fences()
+    wait_until(lambda: worker.said("state_rebuild"), 20, "a rebuild")
+    deployment.send_now(events[400:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
     counts = crossing_counts(deployment)
     assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
 

@@ -56,6 +56,11 @@ class StageOfScore:
         self.now_s += passes_s
         self.stage.step(self.now_s, 0.0, None)
 
+    def turns(self, number: int) -> None:
+        """So many turns."""
+        for _ in range(number):
+            self.turn()
+
     @property
     def is_paused(self) -> bool:
         return self.stage.is_paused

@@ -179,6 +179,7 @@ def test_a_write_that_fails_again_and_again_is_said_each_time_and_retried(
 ) -> None:
     store = FakeStore()
     scoring = Scoring(store, four_views())
+    scoring.turn()
     for _ in range(20):
         store.fail_next("write", "timeout", after=after)
     with caplog.at_level(logging.WARNING):

@@ -90,7 +90,6 @@ def test_crossings_that_were_not_all_handed_over_are_never_committed_as_publishe
     scoring = stage_of(FakeStore(), [view(number) for number in range(5)])
     scoring.producer.too_large_bytes = 10
     with pytest.raises(WorkerStopped):
-        for _ in range(5):
-            scoring.turn()
+        scoring.turns(5)
     scoring.stage.subscription.close()
     assert scoring.committed_offset(0) is None

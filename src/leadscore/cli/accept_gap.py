@@ -79,7 +79,10 @@ def decision_of(facts: Facts, first_version: int) -> Decision:
     fence = facts.fence or Fence(facts.log_topic_id, -1, first_version, 0, {})
     offset = facts.low - 1
     since_ms, sources = fence.model_since_ms, fence.sources
-    accepted = Fence(facts.log_topic_id, offset, fence.model_version, since_ms, sources)
+    # Without a fence nobody knows what the leads that are left are the fold of: the worker deletes them first.
+    is_clearing = facts.fence is None or facts.fence.is_clearing
+    version = fence.model_version or first_version
+    accepted = Fence(facts.log_topic_id, offset, version, since_ms, sources, is_clearing=is_clearing)
     return Decision(accepted, facts.low if _is_of_another_log(facts) else None)
 
 
@@ -135,7 +138,7 @@ def _refuse_without_gap(facts: Facts) -> None:
 
 def _first_version(consumer: Consumer, topic: str, facts: Facts) -> int:
     """The model version of the oldest frame held: a shard without a fence begins with it, were a tick to come first."""
-    if facts.fence is not None:
+    if facts.fence is not None and facts.fence.model_version:
         return facts.fence.model_version
     for message in records_between(consumer, TopicPartition(topic, facts.partition, facts.low), facts.high):
         record = decode(message.value() or b"")

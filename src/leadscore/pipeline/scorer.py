@@ -19,6 +19,7 @@ from prometheus_client.context_managers import Timer
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.clearing import stored_at_start
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
 from leadscore.pipeline.deadline import DrainBudget, flush
 from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
@@ -33,9 +34,8 @@ from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.subscription import Subscription
 from leadscore.pipeline.ticking import OwnedShard, Ticker
 from leadscore.scoring.context import FoldSettings
-from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
-from leadscore.store.shard import ShardWrite, Store, StoredShard
+from leadscore.store.shard import Store, StoredShard
 
 _log = logging.getLogger(__name__)
 
@@ -211,11 +211,11 @@ class ScoreStage:
                 self._owned[number].shard.written(write)
                 written.add(number)
             else:
-                self._lost_fence(number, write)
+                self._lost_fence(number, had_fence=write.expected is not None)
         return written
 
-    def _lost_fence(self, number: int, write: ShardWrite) -> None:
-        _log.warning("fence_changed", extra={"partition": number, "had_fence": write.expected is not None})
+    def _lost_fence(self, number: int, *, had_fence: bool) -> None:
+        _log.warning("fence_changed", extra={"partition": number, "had_fence": had_fence})
         self._unreconciled.add(number)
 
     def _publish(self, decoded: dict[int, list[LogMessage]], outputs: "_Outputs", written: set[int]) -> None:
@@ -295,22 +295,28 @@ class ScoreStage:
         self._parts.metrics.state.store_calls.labels("read").inc()
         stored = self._parts.store.read_shards(wanted)
         bounds = self._parts.log_bounds([(topic, number) for number in wanted])
+        rebuild = self._parts.config.on_state_loss is OnStateLoss.REBUILD
+        starts: dict[int, tuple[Facts, Start]] = {}
         for number in wanted:
-            low, high = bounds[topic, number]
             fence = stored[number].fence
             try:
                 known = None if fence is None else decode_fence(fence)
-                facts = Facts(number, known, committed[topic, number], low, high, topic_id)
-                rebuild = self._parts.config.on_state_loss is OnStateLoss.REBUILD
-                self._go_on(facts, decide(facts, rebuild=rebuild), stored[number])
+                facts = Facts(number, known, committed[topic, number], *bounds[topic, number], topic_id)
+                starts[number] = facts, decide(facts, rebuild=rebuild)
             except PartitionStopped as stopped:
                 self._stop(number, str(stopped))
-            self._unreconciled.discard(number)
+                self._unreconciled.discard(number)
+        begins = stored_at_start(self._parts.store, starts, stored)
+        for number, (facts, start) in starts.items():
+            if number in begins:
+                self._go_on(facts, start, begins[number])
+                self._unreconciled.discard(number)
+            else:
+                self._lost_fence(number, had_fence=facts.fence is not None)
 
     def _go_on(self, facts: Facts, start: Start, stored: StoredShard) -> None:
         number = facts.partition
-        fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
-        fence = replace(fence, writer=uuid4().hex)
+        fence = replace(decode_fence(stored.fence or b""), writer=uuid4().hex)
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
         shard.remember(stored.erased, stored.outbox)
         owned = self._owned[number] = OwnedShard(shard, start.publish_from)
