@@ -78,7 +78,7 @@ class Shard:
         self._states: dict[str, LeadState | None] = {}
         self._model_of_version = model_of_version
         self._settings = settings
-        self._touched: dict[str, None] = {}
+        self._touched: dict[str, bool] = {}
         self._erased: dict[bytes, bytes | None] = {}
         self._outbox: dict[int, bytes] = {}
 
@@ -173,7 +173,7 @@ class Shard:
                 replayed += 1
                 continue
             sources[key] = award.offset
-            touched[award.lead_id] = None
+            touched.setdefault(award.lead_id, False)
             topic = frame.sources[award.source].topic
             if award.type == ERASE:
                 outputs += self._erase(award, topic, context)
@@ -211,7 +211,7 @@ class Shard:
         crossings: list[Output] = []
         for lead_id in tick.lead_ids:
             self._states[lead_id], left = fold_tick(self._states.get(lead_id), lead_id, tick.time_ms, context)
-            self._touched[lead_id] = None
+            self._touched[lead_id] = True
             crossings += left
         self.counts.ticks += 1
         return crossings
@@ -230,13 +230,15 @@ class Shard:
         leads: dict[str, LeadWrite] = {}
         due: dict[str, int | None] = {}
         model = self._model_of_version(self.model_version) if self._touched else None
-        for lead_id in self._touched:
+        for lead_id, has_ticked in self._touched.items():
             state = self._states.get(lead_id)
             if state is None or model is None:
                 leads[lead_id], due[lead_id] = LeadWrite(None, None), None
                 continue
             leads[lead_id] = LeadWrite(encode_state(state), ttl_ms(state, model))
-            if state.thresholds:
+            # A lead that a tick was for has an entry, even if its thresholds went with a change of the model: left as it
+            # is, it would be due for ever.
+            if state.thresholds or has_ticked:
                 due[lead_id] = due_entry_ms(state)
         return leads, due
 
