@@ -93,3 +93,30 @@ def test_crossings_that_were_not_all_handed_over_are_never_committed_as_publishe
         scoring.turns(5)
     scoring.stage.subscription.close()
     assert scoring.committed_offset(0) is None
+
+
+SMALL_BATCHES = {"LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+
+
+def test_records_of_a_shard_that_is_lost_within_the_same_poll_are_left_alone() -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(number) for number in range(6)], [view(0, "L2")], **SMALL_BATCHES)
+    scoring.turns(2)
+    before = store.snapshot()[0]
+    scoring.consumer.lose((LOG_TOPIC, 0))
+    scoring.turns(3)
+    assert store.shards[0] == before
+    assert stored_score(store, 1, "L2") == 10
+
+
+def test_records_of_a_shard_that_is_given_back_within_the_same_poll_wait_for_where_it_goes_on() -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(number) for number in range(6)], **SMALL_BATCHES)
+    scoring.turns(2)
+    old = store.snapshot()
+    scoring.turn()
+    store.go_back_to(old)  # acknowledged writes are lost, and at the same time the group rebalances
+    scoring.consumer.lose((LOG_TOPIC, 0))
+    scoring.consumer.give((LOG_TOPIC, 0))
+    scoring.turns(5)
+    assert stored_score(store) == 60

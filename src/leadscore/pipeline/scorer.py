@@ -91,6 +91,8 @@ class ScoreStage:
         records = self._accept(messages)
         self._follow_assignment()
         self._look_at_stopped(now_s)
+        # What became doubtful within this poll goes on where reconciling says: it seeks back to what is left out here.
+        records = {number: each for number, each in records.items() if self._is_ready(number)}
         if now_s >= self._retry_at_s:
             try:
                 self._reconcile()
@@ -128,14 +130,16 @@ class ScoreStage:
             if number is None or error is not None:
                 self._client_error(error)
                 continue
-            owned = self._owned.get(number)
-            if owned is None or number in self._unreconciled:
+            if not self._is_ready(number):
                 continue  # reconcile will seek back to it
             known = records.setdefault(number, [])
-            last = (known[-1].offset() or 0) if known else owned.shard.offset
+            last = (known[-1].offset() or 0) if known else self._owned[number].shard.offset
             if (message.offset() or 0) > last:
                 known.append(message)
         return {number: known for number, known in records.items() if known}
+
+    def _is_ready(self, number: int) -> bool:
+        return number in self._owned and number not in self._unreconciled
 
     def _client_error(self, error: KafkaError | None) -> None:
         if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
@@ -371,7 +375,7 @@ class ScoreStage:
         ready = {
             number: owned
             for number, owned in self._owned.items()
-            if number not in self._unreconciled and self._ticker.is_ready(owned, self._consumer)
+            if self._is_ready(number) and self._ticker.is_ready(owned, self._consumer)
         }
         if ready:
             self._clear_outbox(ready)

@@ -236,8 +236,8 @@ class Shard:
                 leads[lead_id], due[lead_id] = LeadWrite(None, None), None
                 continue
             leads[lead_id] = LeadWrite(encode_state(state), ttl_ms(state, model))
-            # A lead that a tick was for has an entry, even if its thresholds went with a change of the model: left as it
-            # is, it would be due for ever.
+            # A lead that a tick was for has an entry, though its thresholds may have gone with a change of the
+            # model: left there, it would be due for ever.
             if state.thresholds or has_ticked:
                 due[lead_id] = due_entry_ms(state)
         return leads, due
