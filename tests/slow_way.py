@@ -13,7 +13,7 @@ WRITE, READ = b"EVAL", b"MGET"
 
 
 class SlowWay(socketserver.ThreadingTCPServer):
-    """A way to Redis on which calls of a command can be held up; they arrive when they are let go."""
+    """A way to Redis on which calls of a command are held up: each until its flag in ``held`` is set, or ``let_go``."""
 
     daemon_threads = True
 
@@ -22,8 +22,17 @@ class SlowWay(socketserver.ThreadingTCPServer):
         self.target = (host, int(port))
         self.command = b""
         self.is_holding = Flag()
+        self.held: list[Flag] = []
         self.let_go = Flag()
         super().__init__(("127.0.0.1", 0), _Traveller)
+
+    def hold(self) -> None:
+        """Wait, in the thread of one connection."""
+        mine = Flag()
+        self.held.append(mine)
+        self.is_holding.set()
+        while not mine.wait(0.02) and not self.let_go.is_set():
+            pass
 
     @property
     def url(self) -> str:
@@ -38,8 +47,7 @@ class _Traveller(socketserver.BaseRequestHandler):
             Thread(target=_carry, args=(redis, self.request), daemon=True).start()
             while chunk := self.request.recv(CHUNK_BYTES):
                 if self.server.command and self.server.command in chunk:
-                    self.server.is_holding.set()
-                    self.server.let_go.wait()
+                    self.server.hold()
                 redis.sendall(chunk)
 
 

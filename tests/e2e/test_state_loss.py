@@ -4,6 +4,11 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -192,6 +197,43 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     assert_exact(deployment, events)
     assert len(deployment.read("dead-letters")) == 0
     wait_until(lambda: not why_not_ready(worker), 10, "readiness")
+
+
+def test_a_redis_that_is_killed_and_comes_back_with_its_file_costs_nothing(
+    deploy: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    kind = next(iter(redis_binaries()))
+    durable = ("--appendonly", "yes", "--appendfsync", "everysec", "--dir", str(tmp_path))
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT | {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+    events = wandering_events("load", 600)
+    waiting = iter(events)
+    with ExitStack() as servers:
+        deployment.redis = servers.enter_context(start_redis(kind, *durable))
+        worker = deployment.start_worker()
+        for _ in range(3):
+            deployment.send_now(islice(waiting, 100))
+            wait_until(deployment.published, 30, "a crossing")
+            deployment.send_now(islice(waiting, 100))
+            killed, paused = deployment.redis, len(worker.said("score_paused"))
+            assert killed.pid is not None
+            os.kill(killed.pid, signal.SIGKILL)
+            wait_until(partial(has_paused, worker, paused + 1), 20, "the worker to notice")
+            killed.stop()
+            deployment.redis = servers.enter_context(start_redis(kind, *durable, port=port_of(killed)))
+        deployment.wait_until_settled()
+        assert_exact(deployment, events, FEW_RECENT_EVENTS)
+        assert len(deployment.read("dead-letters")) == 0
+        assert worker.terminate() == 0
+
+
+def has_paused(worker: WorkerProcess, times: int) -> bool:
+    """Whether Redis has let it down so often."""
+    return len(worker.said("score_paused")) >= times
+
+
+def port_of(server: RedisServer) -> int:
+    return urlsplit(server.url).port or 0
 
 
 def test_a_partition_whose_log_lost_unread_records_stops_and_says_the_numbers(

@@ -91,6 +91,35 @@ def test_what_another_worker_wrote_between_reading_and_writing_is_not_taken_for_
     assert successor.said("fence_changed")
 
 
+def test_a_workers_own_write_that_timed_out_and_lands_late_is_not_taken_for_its_next_one(
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
+    events = wandering_events("load", 60, leads=3)
+    old = [Event("website.page_view", name, "lead-0", now_ms() - 5 * DAY_MS, {"path": "/"}) for name in ("x", "y")]
+    way = new_slow_way()
+    worker = deployment.start_worker(LEADSCORE_REDIS_URL=way.url, LEADSCORE_REDIS_TIMEOUT="4s")
+    deployment.send_now(events)
+    deployment.wait_until_settled()
+    wait_until(lambda: not [key for key in deployment.keys() if key.endswith(b":outbox")], 20, "emptied outboxes")
+    before = deployment.stored(["lead-0"])
+    way.command = WRITE
+    deployment.send_now(old[:1])  # older than what the lead remembers: were it applied twice, it would count twice
+    wait_until(lambda: len(way.held) == 2, 20, "the write that timed out, and the next one")
+    assert worker.said("score_paused")
+    way.command = b""
+    way.held[0].set()
+    wait_until(lambda: deployment.stored(["lead-0"]) != before, 10, "the late write")
+    way.held[1].set()
+    worker.wait_for("fence_changed")
+    deployment.wait_until_settled()
+    deployment.send_now(old[1:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, [*events, *old], FEW_RECENT_EVENTS)
+    assert worker.terminate() == 0
+
+
 def test_a_worker_frozen_under_load_and_thawed_after_another_took_over_changes_nothing(
     deploy: Callable[..., Deployment],
 ) -> None:
