@@ -120,3 +120,25 @@ def test_records_of_a_shard_that_is_given_back_within_the_same_poll_wait_for_whe
     scoring.consumer.give((LOG_TOPIC, 0))
     scoring.turns(5)
     assert stored_score(store) == 60
+
+
+def test_a_log_record_of_another_format_stops_its_shard_and_no_other() -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0), view(1), view(2)], [view(0, "L2")], **SMALL_BATCHES)
+    scoring.consumer.records[LOG_TOPIC, 0][2].content = b"\x63 of a later version"
+    scoring.turns(5)
+    assert stored_score(store) == 20
+    assert stored_score(store, 1, "L2") == 10
+    assert (scoring.committed_offset(0), scoring.committed_offset(1)) == (2, 1)
+    assert "log partition 0, offset 2" in scoring.stage.stopped[0]
+
+
+def test_a_state_of_another_format_stops_its_shard_and_no_other() -> None:
+    store = FakeStore()
+    stage_of(store, [view(0)], [view(0, "L2")]).turns(3)
+    store.shards[0].leads["L1"] = b"\x63 of a later version"
+    scoring = stage_of(store, [view(0), view(1)], [view(0, "L2"), view(1, "L2")])
+    scoring.turns(5)
+    assert store.shards[0].leads["L1"] == b"\x63 of a later version"
+    assert stored_score(store, 1, "L2") == 20
+    assert list(scoring.stage.stopped) == [0]

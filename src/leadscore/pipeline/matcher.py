@@ -70,7 +70,7 @@ class MatchStage:
         self._retry_at_s = 0.0
         self.stopped: dict[Partition, str] = {}
         topics = [*config.source_topics, config.command_topic]
-        self.subscription = Subscription(consumer, topics, self._drain_revoked, cooperative=False)
+        self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
     def step(self, now_s: float, timeout_s: float) -> int:
         """One turn: poll, decode, match, log, commit. How many records were read or matched."""
@@ -268,6 +268,3 @@ class MatchStage:
 
     def _timed(self, step: str) -> Timer:
         return self._parts.metrics.process.timed("match", step)
-
-    def _drain_revoked(self, _partitions: list[Partition]) -> None:
-        self.drain()

@@ -27,7 +27,7 @@ from leadscore.pipeline.log_message import LogMessage
 from leadscore.pipeline.log_message import decoded as as_log_message
 from leadscore.pipeline.outbound import hand_over
 from leadscore.pipeline.publishing import CrossingEncoding, Output, output_record
-from leadscore.pipeline.reconcile import Facts, Found, Start, decide
+from leadscore.pipeline.reconcile import Facts, Start, decide
 from leadscore.pipeline.score_counts import ScoreCounts
 from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
@@ -79,7 +79,7 @@ class ScoreStage:
         self._stopped_at_s = 0.0
         self._ticker = Ticker(config, parts.store, parts.producer, parts.metrics.score.ticks.inc)
         self.stopped: dict[int, str] = {}
-        self.subscription = Subscription(consumer, [config.log_topic], self._drain_revoked, cooperative=True)
+        self.subscription = Subscription(consumer, [config.log_topic], lambda _: self.drain(), cooperative=True)
 
     def step(self, now_s: float, timeout_s: float, reached_ms: int | None) -> bool:
         """One turn: poll, read, fold, write, publish, commit. Whether there was something to do.
@@ -164,7 +164,7 @@ class ScoreStage:
     # --- read, fold, write, publish ---
 
     def _apply(self, records: dict[int, list[Message]]) -> None:
-        decoded = {number: [as_log_message(message) for message in messages] for number, messages in records.items()}
+        decoded = self._decoded(records)
         with self._timed("read"):
             self._read(decoded)
         with self._timed("fold"):
@@ -178,6 +178,21 @@ class ScoreStage:
         self._parts.steps.passed("published")
         self._trim()
 
+    def _decoded(self, records: dict[int, list[Message]]) -> dict[int, list[LogMessage]]:
+        """The records; a shard that has one this program cannot read stops before it, and before all of its batch."""
+        decoded: dict[int, list[LogMessage]] = {}
+        for number, messages in records.items():
+            try:
+                decoded[number] = [as_log_message(message) for message in messages]
+            except PartitionStopped as stopped:
+                self._give_up(number, stopped)
+        return decoded
+
+    def _give_up(self, number: int, why: PartitionStopped) -> None:
+        del self._owned[number]
+        self.subscription.pause([(self._parts.config.log_topic, number)])
+        self._stop(number, str(why))
+
     def _read(self, decoded: dict[int, list[LogMessage]]) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
         wanted = {
@@ -189,7 +204,11 @@ class ScoreStage:
             return
         self._parts.metrics.state.store_calls.labels("read").inc()
         for number, states in self._parts.store.read_leads(wanted).items():
-            self._owned[number].shard.load(wanted[number], states)
+            try:
+                self._owned[number].shard.load(wanted[number], states)
+            except PartitionStopped as stopped:
+                del decoded[number]
+                self._give_up(number, stopped)
 
     def _fold(self, decoded: dict[int, list[LogMessage]]) -> "_Outputs":
         outputs: _Outputs = {}
@@ -266,9 +285,6 @@ class ScoreStage:
         confirmed = self.commits.confirmed.get((self._parts.config.log_topic, number), 0)
         return max(confirmed, self._owned[number].publish_from)
 
-    def _drain_revoked(self, _partitions: list[Partition]) -> None:
-        self.drain()
-
     # --- reconcile ---
 
     def _pause(self, now_s: float, outage: Unavailable, records: dict[int, list[Message]]) -> None:
@@ -327,7 +343,7 @@ class ScoreStage:
         self._republish(owned, stored)
         if shard.model_since_ms:
             owned.review_cursor = 0
-        self._tell(facts, start)
+        self._counts.started(facts, start)
         self.subscription.start((self._parts.config.log_topic, number), start.offset)
 
     def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
@@ -340,19 +356,6 @@ class ScoreStage:
                 if owned.publish_from <= offset < end:
                     for output in decode_outputs(stored.outbox[offset]):
                         self._produce_output(batch, output)
-
-    def _tell(self, facts: Facts, start: Start) -> None:
-        state = self._parts.metrics.state
-        state.reconciliations.labels(start.found.value).inc()
-        where = {"partition": facts.partition, "offset": start.offset, "committed": facts.committed}
-        if start.found is Found.BEHIND:
-            state.state_regressions.inc()
-            _log.warning("state_regression", extra={**where, "lost_records": start.lost_records})
-        elif start.found is Found.REBUILD:
-            state.state_losses.inc()
-            _log.warning("state_rebuild", extra={**where, "lost_records": start.lost_records})
-        else:
-            _log.info("shard_started", extra={**where, "found": start.found.value})
 
     def _look_at_stopped(self, now_s: float) -> None:
         """A stopped shard goes on by itself once its cause is gone; until then it says so again and again."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from leadscore.errors import PartitionStopped
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.publishing import ErasedLead, Output
@@ -16,7 +17,7 @@ from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import Erasure, apply_award, lead_hash
-from leadscore.scoring.state import DAY_MS, LeadState, decode_state, encode_state, latest_ms
+from leadscore.scoring.state import DAY_MS, LeadState, StateFormatError, decode_state, encode_state, latest_ms
 from leadscore.scoring.timeline import FAR_MS, disqualifying_condition
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
@@ -104,9 +105,12 @@ class Shard:
         return list(wanted)
 
     def load(self, lead_ids: list[str], stored: list[bytes | None]) -> None:
-        """Put stored states into memory."""
-        for lead_id, data in zip(lead_ids, stored, strict=True):
-            self._states[lead_id] = None if data is None else decode_state(data)
+        """Put stored states into memory; ``PartitionStopped`` where this program cannot read one."""
+        try:
+            for lead_id, data in zip(lead_ids, stored, strict=True):
+                self._states[lead_id] = None if data is None else decode_state(data)
+        except StateFormatError as error:
+            raise PartitionStopped(f"log partition {self.number}: {error}: run the version that wrote it") from error
 
     def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
         """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""
