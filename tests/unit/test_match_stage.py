@@ -161,13 +161,30 @@ def test_what_waits_for_dead_letters_is_dropped_with_its_partition() -> None:
     assert matching.consumer.committed_offsets == {EMAIL: 1}
 
 
+def test_a_dead_letter_refused_after_its_partition_was_given_back_does_not_stop_it() -> None:
+    """It was read anew meanwhile; whether its dead letter is refused now shows when it is matched."""
+    matching = StageOfMatch({WEBSITE: [GARBAGE, page_view("w1")], EMAIL: []})
+    matching.dead_letters.is_silent, matching.refuses = True, GARBAGE
+    matching.turn(2)
+    matching.consumer.lose(WEBSITE)
+    matching.consumer.give(WEBSITE)
+    matching.turn()
+    matching.dead_letters.is_silent = False
+    matching.dead_letters.poll(0)
+    matching.refuses = b""
+    matching.turn(5)
+    assert (matching.logged, matching.stage.stopped) == (["w1"], {})
+    assert matching.consumer.committed_offsets == {WEBSITE: 2}
+
+
 def test_a_dead_letter_producer_that_cannot_go_on_ends_the_worker() -> None:
     matching = StageOfMatch({WEBSITE: [GARBAGE], EMAIL: []})
     fatal = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
     matching.dead_letters._refusal = lambda _: fatal
     with pytest.raises(WorkerStopped, match="fenced"):
         matching.turn(5)
-    assert matching.consumer.committed_offsets == {}
+    matching.stage.subscription.close()
+    assert (matching.logged, matching.consumer.committed_offsets) == ([], {})
 
 
 def test_a_batch_that_was_not_handed_over_whole_is_never_committed() -> None:

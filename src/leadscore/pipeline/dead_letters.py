@@ -100,11 +100,11 @@ class DeadLetters:
         return self._unanswered == 0
 
     def take_refused(self) -> list[Refusal]:
-        """What was refused since the last call; ``WorkerStopped`` if the producer cannot go on."""
-        refused, self._refused = self._refused, []
-        for _, _, error in refused:
+        """What was refused since the last call; ``WorkerStopped``, again and again, if the producer cannot go on."""
+        for _, _, error in self._refused:
             if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
                 raise WorkerStopped(f"a dead letter could not be published: {error.str()}")
+        refused, self._refused = self._refused, []
         return [self._explained(*each) for each in refused]
 
     def _explained(self, origin: Origin, size_bytes: int, error: KafkaError) -> Refusal:

@@ -76,14 +76,15 @@ class Work:
                 lane.matched += 1
         lane.next_offset = offset + 1
 
-    def leave_out(self, partition: Partition, first: int) -> None:
-        """Take back the records of a partition from this offset on."""
+    def leave_out(self, partition: Partition, first: int) -> bool:
+        """Take back the records of a partition from this offset on; whether there were any left."""
         lane = self._lanes.get(partition)
         if lane is None or lane.next_offset <= first:
-            return
+            return False
         lane.next_offset = first
         for number, awards in self.awards.items():
             self.awards[number] = [each for each in awards if each.source != lane.index or each.offset < first]
+        return True
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """The frames for the log, each with its log partition."""

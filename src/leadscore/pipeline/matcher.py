@@ -244,8 +244,8 @@ class MatchStage:
         if work is None or not parts.dead_letters.settle(deadline):
             return
         for refusal in parts.dead_letters.take_refused():
-            work.leave_out(refusal.partition, refusal.offset)
-            self._stop(refusal.partition, refusal.detail)
+            if work.leave_out(refusal.partition, refusal.offset):  # else it was taken away meanwhile
+                self._stop(refusal.partition, refusal.detail)
         self._work = None
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
             for number, value in work.frames():
