@@ -320,6 +320,11 @@ class Deployment:
         """What FLUSHALL would do, but for this deployment alone."""
         self.lose_writes_since({})
 
+    def lose_fences(self) -> None:
+        """Only they are gone; leads, outboxes and due times stay."""
+        with self._redis() as client:
+            client.delete(*client.keys(f"{{{self.prefix}:*:fence"))
+
     def keys(self) -> list[bytes]:
         """Every key of this deployment."""
         with self._redis() as client:
@@ -348,6 +353,12 @@ class Deployment:
             return total
         finally:
             consumer.close()
+
+    def members(self, stage: str) -> int:
+        """How many processes are in a stage's group."""
+        group = f"{self.name}-{stage}"
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})  # without it there is no answer
+        return len(admin.describe_consumer_groups([group])[group].result(timeout=30).members)
 
     def read_sources_again(self) -> None:
         """Let the match stage, no member of which is running, begin at the oldest record of every input."""

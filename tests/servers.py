@@ -286,15 +286,18 @@ def redis_binaries() -> dict[RedisKind, Path]:
     return binaries
 
 
-def start_redis(kind: RedisKind, *options: str) -> RedisServer:
-    """An empty Redis of this kind (one whose address was given is taken as it is), with further server options."""
+def start_redis(kind: RedisKind, *options: str, port: int | None = None) -> RedisServer:
+    """An empty Redis of this kind (one whose address was given is taken as it is), with further server options.
+
+    ``port`` is for a local process that comes back where another was.
+    """
     if kind is RedisKind.GIVEN:
         return _given_redis(os.environ[REDIS_VARIABLE])
     if kind in REDIS_IMAGES:
         return _start_redis_container(REDIS_IMAGES[kind], options)
     with ExitStack() as undo:
         directory = _new_directory(kind, undo)
-        (port,) = _free_ports(1)
+        port = port or _free_ports(1)[0]
         own = ["--port", str(port), "--bind", LOOPBACK, "--dir", str(directory), "--appendonly", "no"]
         command = [str(redis_binaries()[kind]), str(REDIS_SETTINGS), *own, *options]
         process = _spawn(command, directory, undo)

@@ -8,7 +8,8 @@
     ├── DeadLetter            dead letter: this record can never be decoded
     ├── Unavailable           pause, back off, reconcile: a service does not answer now
     ├── PartitionStopped      stop this partition and say why, go on with the others
-    └── WorkerStopped         stop the worker with the message, without a commit
+    ├── WorkerStopped         stop the worker with the message, without a commit
+    └── StoppedEarly          exit 0: told to end before the work began
 
 Anything else is a bug: the worker ends with a traceback and without a commit.
 """
@@ -82,3 +83,7 @@ class PartitionStopped(LeadscoreError):
 
 class WorkerStopped(LeadscoreError):
     """The worker cannot go on; the process ends without committing."""
+
+
+class StoppedEarly(LeadscoreError):
+    """Somebody asked for the end while the worker was still starting: there is nothing to finish."""

@@ -1,13 +1,16 @@
-"""A deployment per test."""
+"""A deployment per test, and ways to Redis that are slow at will."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.deployment import Deployment
 from tests.servers import KafkaServer, RedisServer
+from tests.slow_way import SlowWay
 
 
 @pytest.fixture
@@ -30,3 +33,17 @@ def deploy(
     yield make
     for deployment in made:
         deployment.stop()
+
+
+@pytest.fixture
+def new_slow_way(redis_server: RedisServer) -> Iterator[Callable[[], SlowWay]]:
+    with ExitStack() as ending:
+
+        def make() -> SlowWay:
+            way = ending.enter_context(SlowWay(redis_server))
+            Thread(target=way.serve_forever, args=(0.05,), daemon=True).start()
+            ending.callback(way.shutdown)
+            ending.callback(way.let_go.set)
+            return way
+
+        yield make

@@ -1,15 +1,33 @@
 """Records that can never be decoded: each is one dead letter, untouched and with its position, and holds nobody up."""
 
+import json
 from collections.abc import Callable
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from leadscore.cli.event_bytes import avro_bytes, json_bytes
 from leadscore.errors import DeadLetterReason
 from leadscore.events.event import Event
-from tests.deployment import WANDERING_MODEL, Deployment, assert_exact, headers_of, now_ms, wandering_events
+from tests.deployment import (
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    headers_of,
+    now_ms,
+    wandering_events,
+)
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
@@ -110,3 +128,48 @@ def committed_offset(deployment: Deployment) -> int:
     [committed] = consumer.committed([TopicPartition(deployment.topic("website"), 0)], timeout=10)
     consumer.close()
     return max(committed.offset, 0)
+
+
+def why_not_matching(worker: WorkerProcess) -> str:
+    return str(json.loads(worker.get("/readyz")[1])["checks"]["match_running"]["detail"])
+
+
+def take_records_up_to(deployment: Deployment, word: str, size_bytes: int) -> None:
+    admin = AdminClient({"bootstrap.servers": deployment.kafka.bootstrap})
+    entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, deployment.topic(word), incremental_configs=[entry])
+    for changed in admin.incremental_alter_configs([resource]).values():
+        changed.result(timeout=30)
+
+
+def test_a_dead_letter_that_its_topic_refuses_stops_its_partition_until_the_topic_takes_it(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL, source_partitions=1)
+    take_records_up_to(deployment, "dead-letters", 20_000)
+    events = wandering_events("good", 200)
+    website = [event for event in events if event.type.startswith("website")]
+    others = [event for event in events if not event.type.startswith("website")]
+    deployment.send_now(website[:20])
+    deployment.send_bytes("website", b"small", now_ms())
+    large = Random(1).randbytes(200_000)
+    deployment.send_bytes("website", large, now_ms())
+    deployment.send_now(website[20:])
+    deployment.send_now(others[:50])
+    worker = deployment.start_worker()
+    stopped = worker.wait_for("source_partition_stopped")
+    deployment.send_now(others[50:])
+    wait_until(lambda: deployment._lag(f"{deployment.name}-match", ["email", "webinar"]) == 0, 30, "the other topics")
+
+    assert committed_offset(deployment) == 21
+    wait_until(lambda: why_not_matching(worker) == stopped["detail"], 10, "unreadiness")
+    for told in (deployment.topic("dead-letters"), "20000 bytes", "200", "max.message.bytes", "restart"):
+        assert told in stopped["detail"]
+    worker.check()
+    assert worker.terminate() == 0
+
+    take_records_up_to(deployment, "dead-letters", 1_000_000)
+    deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_exact(deployment, events)
+    assert {message.value() for message in deployment.read("dead-letters")} == {b"small", large}

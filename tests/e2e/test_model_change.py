@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -69,7 +70,8 @@ MODELS: dict[int, dict[str, Any]] = {
 QUIET_LEADS = [f"quiet-{number}" for number in range(8)]
 OTHER_LEADS = 200
 """So many that each has fewer events than it remembers: then a model's change of decay is exact."""
-STEP_EVENTS = 10
+STEP_EVENTS, STEP_S = 10, 0.1
+"""A pace at which they last for the whole test, on a fast machine, too."""
 
 
 class Load:
@@ -79,6 +81,7 @@ class Load:
         self._deployment = deployment
         self._waiting = iter(wandering_events("load", 4_000, OTHER_LEADS))
         self.sent: list[Event] = []
+        self._sent_at_s = 0.0
 
     def send(self, events: Iterable[Event]) -> None:
         self.sent += (batch := list(events))
@@ -86,7 +89,9 @@ class Load:
 
     def go_on_until(self, is_enough: Callable[[], bool], what: str) -> None:
         def step() -> bool:
-            self.send(islice(self._waiting, STEP_EVENTS))
+            if monotonic() - self._sent_at_s >= STEP_S:
+                self._sent_at_s = monotonic()
+                self.send(islice(self._waiting, STEP_EVENTS))
             return is_enough()
 
         wait_until(step, 30, what)

@@ -4,13 +4,27 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from leadscore.log.records import partition_of
-from tests.deployment import LOG_PARTITIONS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    wandering_events,
+)
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -116,6 +130,26 @@ def test_a_crash_in_the_middle_of_a_rebuild_is_no_further_loss(deploy: Callable[
     assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
 
 
+def test_a_rebuild_after_the_loss_of_the_fences_alone_trusts_no_lead_that_is_left(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= REBUILD | FEW_RECENT | {"LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+    events = wandering_events("load", 500)
+    worker = deployment.start_worker()
+    deployment.send_now(events[:300])
+    deployment.wait_until_settled()
+    published = crossing_counts(deployment)
+    deployment.send_now(events[300:400])
+    deployment.lose_fences()
+    wait_until(lambda: worker.said("state_rebuild"), 20, "a rebuild")
+    deployment.send_now(events[400:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    counts = crossing_counts(deployment)
+    assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
+
+
 def test_the_loss_of_acknowledged_writes_is_repaired_and_nothing_is_published_again(
     deploy: Callable[..., Deployment],
 ) -> None:
@@ -163,6 +197,43 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     assert_exact(deployment, events)
     assert len(deployment.read("dead-letters")) == 0
     wait_until(lambda: not why_not_ready(worker), 10, "readiness")
+
+
+def test_a_redis_that_is_killed_and_comes_back_with_its_file_costs_nothing(
+    deploy: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    kind = next(iter(redis_binaries()))
+    durable = ("--appendonly", "yes", "--appendfsync", "everysec", "--dir", str(tmp_path))
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT | {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+    events = wandering_events("load", 600)
+    waiting = iter(events)
+    with ExitStack() as servers:
+        deployment.redis = servers.enter_context(start_redis(kind, *durable))
+        worker = deployment.start_worker()
+        for _ in range(3):
+            deployment.send_now(islice(waiting, 100))
+            wait_until(deployment.published, 30, "a crossing")
+            deployment.send_now(islice(waiting, 100))
+            killed, paused = deployment.redis, len(worker.said("score_paused"))
+            assert killed.pid is not None
+            os.kill(killed.pid, signal.SIGKILL)
+            wait_until(partial(has_paused, worker, paused + 1), 20, "the worker to notice")
+            killed.stop()
+            deployment.redis = servers.enter_context(start_redis(kind, *durable, port=port_of(killed)))
+        deployment.wait_until_settled()
+        assert_exact(deployment, events, FEW_RECENT_EVENTS)
+        assert len(deployment.read("dead-letters")) == 0
+        assert worker.terminate() == 0
+
+
+def has_paused(worker: WorkerProcess, times: int) -> bool:
+    """Whether Redis has let it down so often."""
+    return len(worker.said("score_paused")) >= times
+
+
+def port_of(server: RedisServer) -> int:
+    return urlsplit(server.url).port or 0
 
 
 def test_a_partition_whose_log_lost_unread_records_stops_and_says_the_numbers(

@@ -1,11 +1,6 @@
 """A worker that was away for so long that another took over, and then goes on as if nothing had happened."""
 
-import socket
-import socketserver
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from threading import Event as Flag
-from threading import Thread
+from collections.abc import Callable
 
 import pytest
 
@@ -21,66 +16,14 @@ from tests.deployment import (
     now_ms,
     wandering_events,
 )
-from tests.servers import RedisServer, wait_until
+from tests.servers import wait_until
+from tests.slow_way import READ, WRITE, SlowWay, patient_on
 
 pytestmark = pytest.mark.lasting_leads
 
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2", "LEADSCORE_COMMIT_INTERVAL": "0s"}
-CHUNK_BYTES = 65_536
 DAY_MS = 86_400_000
-WRITE, READ = b"EVAL", b"MGET"
-
-
-class SlowWay(socketserver.ThreadingTCPServer):
-    """A way to Redis on which the first call of a command can be held up; it arrives when it is let go."""
-
-    daemon_threads = True
-
-    def __init__(self, redis: RedisServer) -> None:
-        host, _, port = redis.url.removeprefix("redis://").partition("/")[0].rpartition(":")
-        self.target = (host, int(port))
-        self.command = b""
-        self.is_holding = Flag()
-        self.let_go = Flag()
-        super().__init__(("127.0.0.1", 0), _Traveller)
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.server_address[1]}/0"
-
-
-class _Traveller(socketserver.BaseRequestHandler):
-    server: SlowWay
-
-    def handle(self) -> None:
-        with suppress(OSError), socket.create_connection(self.server.target) as redis:
-            Thread(target=_carry, args=(redis, self.request), daemon=True).start()
-            while chunk := self.request.recv(CHUNK_BYTES):
-                if self.server.command and self.server.command in chunk:
-                    self.server.is_holding.set()
-                    self.server.let_go.wait()
-                redis.sendall(chunk)
-
-
-def _carry(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):  # one end is gone
-        while chunk := source.recv(CHUNK_BYTES):
-            target.sendall(chunk)
-
-
-@pytest.fixture
-def new_slow_way(redis_server: RedisServer) -> Iterator[Callable[[], SlowWay]]:
-    with ExitStack() as ending:
-
-        def make() -> SlowWay:
-            way = ending.enter_context(SlowWay(redis_server))
-            Thread(target=way.serve_forever, args=(0.05,), daemon=True).start()
-            ending.callback(way.shutdown)
-            ending.callback(way.let_go.set)
-            return way
-
-        yield make
 
 
 def has_every_shard(worker: WorkerProcess) -> bool:
@@ -148,8 +91,33 @@ def test_what_another_worker_wrote_between_reading_and_writing_is_not_taken_for_
     assert successor.said("fence_changed")
 
 
-def patient_on(way: SlowWay) -> dict[str, str]:
-    return {"LEADSCORE_REDIS_URL": way.url, "LEADSCORE_REDIS_TIMEOUT": "60s"}
+def test_a_workers_own_write_that_timed_out_and_lands_late_is_not_taken_for_its_next_one(
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
+    events = wandering_events("load", 60, leads=3)
+    old = [Event("website.page_view", name, "lead-0", now_ms() - 5 * DAY_MS, {"path": "/"}) for name in ("x", "y")]
+    way = new_slow_way()
+    worker = deployment.start_worker(LEADSCORE_REDIS_URL=way.url, LEADSCORE_REDIS_TIMEOUT="4s")
+    deployment.send_now(events)
+    deployment.wait_until_settled()
+    wait_until(lambda: b":outbox" not in b" ".join(deployment.keys()), 20, "emptied outboxes")
+    before = deployment.stored(["lead-0"])
+    way.command = WRITE
+    deployment.send_now(old[:1])  # older than what the lead remembers: were it applied twice, it would count twice
+    wait_until(lambda: len(way.held) == 2, 20, "the write that timed out, and the next one")
+    assert worker.said("score_paused")
+    way.command = b""
+    way.held[0].set()
+    wait_until(lambda: deployment.stored(["lead-0"]) != before, 10, "the late write")
+    way.held[1].set()
+    worker.wait_for("fence_changed")
+    deployment.wait_until_settled()
+    deployment.send_now(old[1:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, [*events, *old], FEW_RECENT_EVENTS)
+    assert worker.terminate() == 0
 
 
 def test_a_worker_frozen_under_load_and_thawed_after_another_took_over_changes_nothing(

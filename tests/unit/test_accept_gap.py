@@ -55,4 +55,4 @@ def test_what_was_published_of_this_log_is_not_published_again() -> None:
 
 
 def test_a_shard_without_state_begins_with_the_version_of_the_oldest_frame() -> None:
-    assert decision_of(GAPS["lost and trimmed"], 2).fence == Fence("now", 39, 2, 0, {})
+    assert decision_of(GAPS["lost and trimmed"], 2).fence == Fence("now", 39, 2, 0, {}, is_clearing=True)

@@ -1,29 +1,42 @@
 """Committing offsets: what failed is tried again, what is not ours any more is not."""
 
+from time import monotonic, sleep
 from typing import cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import WorkerStopped
 from leadscore.pipeline.commits import Commits, Offsets
+from leadscore.pipeline.deadline import Deadline
 
 ONE, OTHER = ("log", 0), ("log", 1)
 REBALANCING = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)
 
 
 class FakeConsumer:
-    """Remembers what it is asked to commit; answers at once, or fails, where it is told to."""
+    """Remembers what it is asked to commit; takes it, or fails, where it is told to."""
 
     def __init__(self) -> None:
-        self.committed: list[Offsets] = []
+        self.asked: list[Offsets] = []
+        self.stored: Offsets = {}
         self.failure: KafkaError | None = None
+        self.silence: KafkaError | None = None
+        self.stored_is_fixed = False
 
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        assert asynchronous
         if self.failure is not None:
             raise KafkaException(self.failure)
-        self.committed.append(named(offsets))
-        return None if asynchronous else offsets
+        self.asked.append(named(offsets))
+        if self.silence is None and not self.stored_is_fixed:
+            self.stored |= named(offsets)
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        if self.silence is not None:
+            sleep(timeout)
+            raise KafkaException(self.silence)
+        return [TopicPartition(*each, self.stored.get(each, OFFSET_INVALID)) for each in named(partitions)]
 
     @property
     def as_consumer(self) -> Consumer:
@@ -46,7 +59,7 @@ def test_a_commit_that_failed_is_tried_again_though_nothing_new_comes() -> None:
     commits.flush(consumer.as_consumer, 2.0)
     commits.on_commit(None, answered({ONE: 5}))
     commits.flush(consumer.as_consumer, 3.0)
-    assert consumer.committed == [{ONE: 5}, {ONE: 5}]
+    assert consumer.asked == [{ONE: 5}, {ONE: 5}]
     assert (commits.confirmed, commits.failed) == ({ONE: 5}, 1)
 
 
@@ -57,7 +70,7 @@ def test_a_later_offset_takes_the_place_of_the_one_that_failed() -> None:
     commits.stage({ONE: 9})
     commits.on_commit(REBALANCING, answered({ONE: 5}))
     commits.flush(consumer.as_consumer, 2.0)
-    assert consumer.committed == [{ONE: 5}, {ONE: 9}]
+    assert consumer.asked == [{ONE: 5}, {ONE: 9}]
 
 
 def test_what_failed_is_not_tried_again_once_the_partition_is_not_ours() -> None:
@@ -67,20 +80,20 @@ def test_what_failed_is_not_tried_again_once_the_partition_is_not_ours() -> None
     commits.drop([ONE])
     commits.on_commit(REBALANCING, answered({ONE: 5, OTHER: 7}))
     commits.flush(consumer.as_consumer, 2.0)
-    assert consumer.committed == [{ONE: 5, OTHER: 7}, {OTHER: 7}]
+    assert consumer.asked == [{ONE: 5, OTHER: 7}, {OTHER: 7}]
 
 
 def test_a_commit_that_was_waited_for_is_confirmed_or_tried_again() -> None:
     commits, consumer = Commits(0.0), FakeConsumer()
     commits.stage({ONE: 5})
     consumer.failure = REBALANCING
-    commits.commit_now(consumer.as_consumer)
+    commits.commit_now(consumer.as_consumer, Deadline(1.0))
     assert (commits.confirmed, commits.failed) == ({}, 1)
     consumer.failure = None
-    commits.commit_now(consumer.as_consumer)
-    commits.commit_now(consumer.as_consumer)
+    commits.commit_now(consumer.as_consumer, Deadline(1.0))
+    commits.commit_now(consumer.as_consumer, Deadline(1.0))
     assert commits.confirmed == {ONE: 5}
-    assert consumer.committed == [{ONE: 5}]
+    assert consumer.asked == [{ONE: 5}]
 
 
 def test_a_fatal_failure_stops_the_worker() -> None:
@@ -88,7 +101,34 @@ def test_a_fatal_failure_stops_the_worker() -> None:
     consumer.failure = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
     commits.stage({ONE: 5})
     with pytest.raises(WorkerStopped, match="fenced"):
-        commits.commit_now(consumer.as_consumer)
+        commits.commit_now(consumer.as_consumer, Deadline(1.0))
+
+
+def test_a_commit_without_an_answer_is_waited_for_no_longer_than_allowed_and_tried_again() -> None:
+    commits, consumer = Commits(0.0), FakeConsumer()
+    consumer.silence = KafkaError(KafkaError._TIMED_OUT)
+    commits.stage({ONE: 5})
+    before_s = monotonic()
+    commits.commit_now(consumer.as_consumer, Deadline(0.2))
+    assert monotonic() - before_s < 1
+    assert commits.confirmed == {}
+    commits.on_commit(consumer.silence, answered({ONE: 5}))
+    consumer.silence = None
+    commits.commit_now(consumer.as_consumer, Deadline(1.0))
+    assert commits.confirmed == {ONE: 5}
+
+
+def test_a_commit_that_was_not_taken_is_tried_again() -> None:
+    commits, consumer = Commits(0.0), FakeConsumer()
+    commits.stage({ONE: 5})
+    commits.commit_now(consumer.as_consumer, Deadline(1.0))
+    commits.stage({ONE: 9})
+    consumer.stored_is_fixed = True
+    commits.commit_now(consumer.as_consumer, Deadline(1.0))
+    assert commits.confirmed == {ONE: 5}
+    consumer.stored_is_fixed = False
+    commits.flush(consumer.as_consumer, 1.0)
+    assert consumer.stored == {ONE: 9}
 
 
 def test_commits_keep_an_interval() -> None:
@@ -96,4 +136,4 @@ def test_commits_keep_an_interval() -> None:
     for offset, now_s in ((5, 10.0), (6, 10.5), (7, 11.0)):
         commits.stage({ONE: offset})
         commits.flush(consumer.as_consumer, now_s)
-    assert consumer.committed == [{ONE: 5}, {ONE: 7}]
+    assert consumer.asked == [{ONE: 5}, {ONE: 7}]

@@ -10,28 +10,20 @@ the one are sent under the id of the other, and outcomes are events like any oth
 
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from leadscore.cli import explain
 from leadscore.cli.main import main
-from leadscore.log.records import Frame, LogRecord, Source, Tick, encode
+from leadscore.log.records import Frame, LogRecord, Source, Tick
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
-from leadscore.ops.config import load_config
-from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.commits import Commits
-from leadscore.pipeline.publishing import json_encoding
-from leadscore.pipeline.scorer import ScoreParts, ScoreStage
 from leadscore.pipeline.shard import Shard
-from leadscore.pipeline.steps import NoSteps
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Cause, Crossing, Direction
 from leadscore.scoring.explanation import Explanation
@@ -44,9 +36,8 @@ from tests.histories import START_MS, in_order_of_arrival
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import event_of, simulated
 from tests.unit.fake_store import FakeStore
+from tests.unit.stage_of_score import LOG_ID, StageOfScore
 from tests.unit.stored_events import SHARDS
-
-LOG_TOPIC, LOG_ID = "leadscore.awards", "log-1"
 
 
 def at(days: float) -> int:
@@ -170,131 +161,14 @@ def test_events_of_two_matchers_for_one_lead_all_count_in_either_order() -> None
     assert scores == [30, 30]
 
 
-class FakeMessage:
-    """A record of the log as the client gives it."""
-
-    def __init__(self, offset: int, record: LogRecord) -> None:
-        self._offset, self._value = offset, encode(record)
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return self._offset
-
-    def error(self) -> None:
-        return None
-
-    def value(self) -> bytes:
-        return self._value
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, at(self._offset)
-
-
-class FakeLog:
-    """A consumer of one log partition: assigned at the first poll, and back to where it is told to seek."""
-
-    def __init__(self, records: list[LogRecord]) -> None:
-        self._messages = [FakeMessage(offset, record) for offset, record in enumerate(records)]
-        self._place: int | None = None
-        self._on_assign: Callable[[Consumer, list[TopicPartition]], None] | None = None
-        self.committed_offset = -1001
-
-    @property
-    def as_consumer(self) -> Consumer:
-        return cast("Consumer", self)
-
-    def subscribe(
-        self, _topics: list[str], *, on_assign: Callable[[Consumer, list[TopicPartition]], None], **_: object
-    ) -> None:
-        self._on_assign = on_assign
-
-    def consume(self, most: int, _timeout_s: float) -> list[Message]:
-        if self._on_assign is not None:
-            on_assign, self._on_assign = self._on_assign, None
-            on_assign(self.as_consumer, [TopicPartition(LOG_TOPIC, 0)])
-        if self._place is None:
-            return []
-        found = self._messages[self._place : self._place + most]
-        self._place += len(found)
-        return cast("list[Message]", found)
-
-    def incremental_assign(self, _partitions: list[TopicPartition]) -> None: ...
-
-    def assign(self, _partitions: list[TopicPartition]) -> None: ...
-
-    def pause(self, _partitions: list[TopicPartition]) -> None:
-        self._place = None
-
-    def resume(self, _partitions: list[TopicPartition]) -> None: ...
-
-    def seek(self, to: TopicPartition) -> None:
-        self._place = to.offset
-
-    def committed(self, _partitions: list[TopicPartition], **_: object) -> list[TopicPartition]:
-        return [TopicPartition(LOG_TOPIC, 0, self.committed_offset)]
-
-    def get_watermark_offsets(self, _partition: TopicPartition, **_: object) -> tuple[int, int]:
-        return 0, len(self._messages)
-
-    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> list[TopicPartition] | None:
-        self.committed_offset = offsets[0].offset
-        return None if asynchronous else offsets
-
-
-class FakeProducer:
-    """Everything is acknowledged at the next poll; keeps the ids of the crossings."""
-
-    def __init__(self) -> None:
-        self.crossing_ids: list[str] = []
-        self._waiting: list[Callable[[KafkaError | None, object], None]] = []
-
-    @property
-    def as_producer(self) -> Producer:
-        return cast("Producer", self)
-
-    def produce(self, _topic: str, *_: object, **record: Any) -> None:
-        self.crossing_ids.append(dict(record["headers"])["ce_id"])
-        self._waiting.append(record["on_delivery"])
-
-    def poll(self, _timeout_s: float) -> None:
-        waiting, self._waiting = self._waiting, []
-        for acknowledge in waiting:
-            acknowledge(None, None)
-
-    def flush(self, timeout_s: float) -> None:
-        self.poll(timeout_s)
-
-
-class Scoring:
-    """A real score stage on a fake log, a fake store and a fake producer; time passes with each ``turn``."""
+class Scoring(StageOfScore):
+    """A score stage on a log of its own; time passes with each ``turn``, 60 s unless given."""
 
     def __init__(self, store: FakeStore, records: list[LogRecord]) -> None:
-        self.log, self.producer, self.metrics = FakeLog(records), FakeProducer(), Metrics("1.0", [])
-        parts = ScoreParts(
-            config=load_config({"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": "1"}),
-            store=store,
-            producer=self.producer.as_producer,
-            encoding=json_encoding(),
-            model_of_version=lambda _: compiled(PAGES),
-            log_topic_id=lambda: LOG_ID,
-            metrics=self.metrics,
-            steps=NoSteps(),
-        )
-        self._stage = ScoreStage(parts, self.log.as_consumer, Commits(0.0))
-        self._now_s = 0.0
+        super().__init__(store, {0: records}, compiled(PAGES), at)
 
     def turn(self, passes_s: float = 60.0) -> None:
-        self._now_s += passes_s
-        self._stage.step(self._now_s, 0.0, None)
-
-    @property
-    def is_paused(self) -> bool:
-        return self._stage.is_paused
-
-    def failures(self, kind: str) -> float:
-        return self.metrics.registry.get_sample_value("leadscore_store_errors_total", {"kind": kind}) or 0.0
+        super().turn(passes_s)
 
 
 def four_views() -> list[LogRecord]:
@@ -309,6 +183,7 @@ def test_a_write_that_fails_again_and_again_is_said_each_time_and_retried(
 ) -> None:
     store = FakeStore()
     scoring = Scoring(store, four_views())
+    scoring.turn()
     for _ in range(20):
         store.fail_next("write", "timeout", after=after)
     with caplog.at_level(logging.WARNING):
@@ -317,7 +192,7 @@ def test_a_write_that_fails_again_and_again_is_said_each_time_and_retried(
     assert [record.getMessage() for record in caplog.records] == ["score_paused"] * failures
     assert (scoring.failures("timeout"), scoring.is_paused) == (failures, False)
     assert stored_explanation(store, PAGES, at(0)).score == 40
-    assert (scoring.log.committed_offset, len(scoring.producer.crossing_ids)) == (4, 1)
+    assert (scoring.committed_offset(0), len(scoring.crossing_ids)) == (4, 1)
 
 
 def test_while_a_write_fails_nothing_is_published_or_committed() -> None:
@@ -328,7 +203,7 @@ def test_while_a_write_fails_nothing_is_published_or_committed() -> None:
         store.fail_next("write", "oom")
         scoring.turn()
     assert scoring.failures("oom") > 0
-    assert (scoring.is_paused, scoring.producer.crossing_ids, scoring.log.committed_offset) == (True, [], -1001)
+    assert (scoring.is_paused, scoring.crossing_ids, scoring.committed_offset(0)) == (True, [], None)
 
 
 class ContestedStore(FakeStore):
@@ -362,7 +237,7 @@ def test_a_conflict_of_two_writers_is_said_each_time_and_nothing_is_added_twice(
             scoring.turn(0.5)  # too short for a look at due leads, which would notice the other fence, too
     assert [record.getMessage() for record in caplog.records].count("fence_changed") == 3
     assert stored_explanation(store, PAGES, at(0)).score == 40
-    assert (scoring.log.committed_offset, len(scoring.producer.crossing_ids)) == (4, 1)
+    assert (scoring.committed_offset(0), len(scoring.crossing_ids)) == (4, 1)
 
 
 def test_a_tick_that_comes_twice_changes_nothing_the_second_time() -> None:

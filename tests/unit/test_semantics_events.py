@@ -1,18 +1,18 @@
 """Design 1.2: which events are accepted, and once."""
 
-from types import SimpleNamespace
 from typing import cast
 
 import msgspec
 import pytest
 from confluent_kafka import Message
 
+from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event
 from leadscore.log.records import Frame, encode
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
-from leadscore.pipeline.matcher import MatchParts, _Work
+from leadscore.pipeline.match_work import Work
 from leadscore.scoring.state import encode_state
 from tests.oracle import Plain
 from tests.simulated import event_of
@@ -93,12 +93,8 @@ class PlainDecoder:
 
 def taken(message: FakeMessage, **settings: str) -> list[str]:
     """What the match stage makes of the record: an award, or the reason of a dead letter."""
-    parts = SimpleNamespace(
-        decoder=PlainDecoder(),
-        matcher=Matcher(msgspec.convert(TEN_PER_VISIT, ModelDefinition)),
-        config=load_config(settings),
-    )
-    work = _Work(cast("MatchParts", parts), {("website", 0): SOURCE})
+    matcher = Matcher(msgspec.convert(TEN_PER_VISIT, ModelDefinition))
+    work = Work(load_config(settings), cast("Decoder", PlainDecoder()), matcher, {("website", 0): SOURCE})
     work.take(cast("Message", message))
     return [failure.reason.value for _, failure in work.dead] + [
         "award" for awards in work.awards.values() for _ in awards

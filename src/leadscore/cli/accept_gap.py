@@ -79,7 +79,10 @@ def decision_of(facts: Facts, first_version: int) -> Decision:
     fence = facts.fence or Fence(facts.log_topic_id, -1, first_version, 0, {})
     offset = facts.low - 1
     since_ms, sources = fence.model_since_ms, fence.sources
-    accepted = Fence(facts.log_topic_id, offset, fence.model_version, since_ms, sources)
+    # Without a fence nobody knows what the leads that are left are the fold of: the worker deletes them first.
+    is_clearing = facts.fence is None or facts.fence.is_clearing
+    version = fence.model_version or first_version
+    accepted = Fence(facts.log_topic_id, offset, version, since_ms, sources, is_clearing=is_clearing)
     return Decision(accepted, facts.low if _is_of_another_log(facts) else None)
 
 
@@ -100,8 +103,9 @@ def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
 
 def _facts(config: Config, session: KafkaSession, consumer: Consumer, shard: tuple[int, bytes | None]) -> Facts:
     number, stored = shard
-    topic_id = topic_ids(session.admin(), [config.log_topic], has_topic_ids=True)[config.log_topic]
-    low, high = log_bounds(consumer, config.log_topic, number)
+    admin = session.admin()
+    topic_id = topic_ids(admin, [config.log_topic], has_topic_ids=True)[config.log_topic]
+    low, high = log_bounds(admin, [(config.log_topic, number)])[config.log_topic, number]
     committed = committed_offsets(consumer, [TopicPartition(config.log_topic, number)])[config.log_topic, number]
     fence = None if stored is None else decode_fence(stored)
     return Facts(number, fence, committed, low, high, topic_id)
@@ -131,7 +135,7 @@ def _refuse_without_gap(facts: Facts) -> None:
 
 def _first_version(consumer: Consumer, topic: str, facts: Facts) -> int:
     """The model version of the oldest frame held: a shard without a fence begins with it, were a tick to come first."""
-    if facts.fence is not None:
+    if facts.fence is not None and facts.fence.model_version:
         return facts.fence.model_version
     for message in records_between(consumer, TopicPartition(topic, facts.partition, facts.low), facts.high):
         record = decode(message.value() or b"")

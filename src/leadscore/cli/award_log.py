@@ -31,7 +31,7 @@ from leadscore.model.compile import attribute_tests
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka import log_bounds, partition_count
+from leadscore.pipeline.kafka import Bounds, Partition, log_bounds, partition_count
 from leadscore.scoring.crossing import iso_instant
 
 
@@ -74,11 +74,13 @@ def run(args: argparse.Namespace) -> int:
     session = KafkaSession(config)
     with closing(session.consumer(f"{config.group}-tool")) as consumer:
         partitions = partition_count(consumer, config.log_topic)
+        wanted = [(config.log_topic, number) for number in _wanted(args, config, partitions)]
+        bounds = log_bounds(session.admin(), wanted)
         names = _names_by_version(session)
         lines = (
             line
-            for number in _wanted(args, config, partitions)
-            for message in _records(consumer, config.log_topic, number, args.start)
+            for partition in wanted
+            for message in _records(consumer, partition, bounds[partition], args.start)
             if (line := record_object(message, names, args.lead)) is not None
         )
         for line in islice(lines, args.limit):
@@ -173,8 +175,8 @@ def _wanted(args: argparse.Namespace, config: Config, partitions: int) -> list[i
     return [int(args.partition)]
 
 
-def _records(consumer: Consumer, topic: str, number: int, start: int | None) -> Iterator[Message]:
-    low, high = log_bounds(consumer, topic, number)
+def _records(consumer: Consumer, partition: Partition, bounds: Bounds, start: int | None) -> Iterator[Message]:
+    (topic, number), (low, high) = partition, bounds
     if start is not None and start < low:
         sys.stderr.write(f"partition {number}: the log holds offsets {low} to {high - 1}: beginning at {low}\n")
     if start is not None and start >= high:

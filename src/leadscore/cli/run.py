@@ -8,11 +8,12 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Timer
 from urllib.parse import quote, urlsplit
 
 from leadscore import __version__
 from leadscore.cli.refused_properties import refused_properties
-from leadscore.errors import ConfigError, LeadscoreError
+from leadscore.errors import ConfigError, LeadscoreError, StoppedEarly
 from leadscore.events.mapping import load_mappings
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
@@ -23,6 +24,7 @@ from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.ops.logs import RepeatLimit, configure_logging, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.steps import NoSteps, Steps
+from leadscore.pipeline.stopping import Stopping
 from leadscore.pipeline.worker import Worker
 from leadscore.store.redis_store import RedisStore
 
@@ -30,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 MAX_BEAT_AGE_S = 330.0
 """More than librdkafka's max.poll.interval.ms: a poll may be away that long."""
+CLOSING_S = 5.0
+"""Beyond the budget of the drain, to leave the groups. Closing a Kafka client has no timeout of its own."""
 CRASH_VARIABLE = "LEADSCORE_TEST_CRASH_AFTER"
 
 
@@ -47,6 +51,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(_args: argparse.Namespace) -> int:
     """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+    stopping = Stopping()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopper(stopping, config.drain_timeout_ms / 1000))
     metrics = Metrics(__version__, [*config.source_topics, config.command_topic])
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
     metrics.process.set_config(config_sha256(config))
@@ -55,11 +62,11 @@ def run(_args: argparse.Namespace) -> int:
     server = serve(config.http_host, config.http_port, metrics, health)
     _log.info("listening", extra={"port": server.port})
     try:
-        worker = build_worker(config, metrics, health, crash_steps(os.environ))
+        worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=stopping)
         look_for_garbage_seldom()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _stopper(worker))
         worker.run()
+    except StoppedEarly:
+        _log.info("stopped")
     except LeadscoreError as error:
         health.fail(str(error))
         _log.critical("worker_stopped", extra={"error": type(error).__name__, "detail": str(error)})
@@ -80,10 +87,19 @@ def look_for_garbage_seldom() -> None:
     gc.set_threshold(100_000, 50, 1_000)
 
 
-def build_worker(
-    config: Config, metrics: Metrics, health: Health, steps: Steps, *, has_topic_ids: bool = True
+def build_worker(  # noqa: PLR0913  # what a process is made of
+    config: Config,
+    metrics: Metrics,
+    health: Health,
+    steps: Steps,
+    *,
+    stopping: Stopping | None = None,
+    has_topic_ids: bool = True,
 ) -> Worker:
-    """A worker as configured. ``InputError`` where something is wrong with the configuration or the model."""
+    """A worker as configured. ``InputError`` where something is wrong with the configuration or the model.
+
+    ``StoppedEarly`` if it is to end before it has begun.
+    """
     _check_mappings(config)
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None
@@ -93,8 +109,9 @@ def build_worker(
         for warning in facts.warnings:
             _log.warning("redis_warning", extra={"detail": warning})
     logger = kafka_client_logger(RepeatLimit(10.0))
+    asked = stopping or Stopping()
     with refused_properties(config.kafka):
-        return Worker(config, model, store, metrics, health, steps, logger, has_topic_ids=has_topic_ids)
+        return Worker(config, model, store, metrics, health, steps, logger, asked, has_topic_ids=has_topic_ids)
 
 
 def make_store(config: Config) -> RedisStore:
@@ -161,10 +178,19 @@ def _checks(config: Config) -> list[str]:
     return [f"{stage}_{what}" for stage in stages for what in ("assigned", "running")]
 
 
-def _stopper(worker: Worker) -> "signal._HANDLER":
+def _stopper(stopping: Stopping, budget_s: float) -> "signal._HANDLER":
     def stop(_number: int, _frame: object) -> None:
-        if worker.is_stopping:
+        if stopping.is_asked_for:
             os._exit(3)  # asked twice: now
-        worker.stop()
+        stopping.ask()
+        last_resort = Timer(budget_s + CLOSING_S, _leave, [budget_s])
+        last_resort.daemon = True
+        last_resort.start()
 
     return stop
+
+
+def _leave(budget_s: float) -> None:
+    """End the process although something is still waited for; what is not committed is done again by the next owner."""
+    _log.warning("drain_given_up", extra={"budget_s": budget_s, "closing_s": CLOSING_S})
+    os._exit(0)

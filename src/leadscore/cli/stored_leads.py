@@ -80,7 +80,7 @@ class StoredLeads:
         """The lead at ``at_ms``, or at its latest time if that is later; it has left what time takes it out of."""
         at_ms = max(at_ms, stored.latest_ms or at_ms)
         fence = stored.fence
-        version = self._versions.newest if fence is None else fence.model_version
+        version = fence.model_version if fence is not None and fence.model_version else self._versions.newest
         context = FoldContext(
             model=self._versions.of_version(version),
             model_since_ms=None if fence is None else fence.model_since_ms or None,

@@ -126,7 +126,8 @@ def wanted_topics(config: Config, sizes: Sizes) -> list[WantedTopic]:
     output = {**kept, "retention.ms": str(sizes.output_retention_ms)}
     # What every client can read; some have no LZ4, which the worker's producer uses. The broker repacks.
     crossings = {**output, "compression.type": "gzip"}
-    dead_letters = {**output, "max.message.bytes": str(PRODUCER["message.max.bytes"])}
+    largest_bytes = config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"])
+    dead_letters = {**output, "max.message.bytes": str(largest_bytes)}  # or a dead letter stops its partition
     inputs = [*config.source_topics, config.command_topic]
     return [
         *(WantedTopic(topic, sizes.source_partitions, source) for topic in inputs),

@@ -5,12 +5,14 @@
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from leadscore.errors import WorkerStopped
-from leadscore.pipeline.subscription import Partition
+from leadscore.errors import Unavailable, WorkerStopped
+from leadscore.pipeline.deadline import Deadline
+from leadscore.pipeline.kafka import Partition, committed_offsets
 
 Offsets = dict[Partition, int]
 """The next offset to read, by partition."""
@@ -33,11 +35,14 @@ class Deliveries:
         self._batches: deque[Batch] = deque()
         self._failure: str | None = None
 
-    def begin(self, offsets: Offsets) -> Batch:
-        """A batch that will make these offsets safe."""
+    @contextmanager
+    def batch(self, offsets: Offsets) -> Iterator[Batch]:
+        """A batch that will make these offsets safe; never, if handing over what belongs to it breaks off."""
         batch = Batch(offsets)
+        batch.outstanding = 1
         self._batches.append(batch)
-        return batch
+        yield batch
+        batch.outstanding -= 1
 
     def expect(
         self, batch: Batch, acknowledged: Callable[[], None] | None = None
@@ -101,9 +106,7 @@ class Commits:
             if error is not None or each.error is not None:
                 self._try_again(partition)
             elif each.offset >= 0:
-                self.confirmed[partition] = each.offset
-                if self._under_way.get(partition) == each.offset:
-                    del self._under_way[partition]
+                self._confirm(partition, each.offset)
 
     def stage(self, offsets: Offsets) -> None:
         """These offsets are safe."""
@@ -114,12 +117,27 @@ class Commits:
         if not self._staged or now_s - self._last_s < self._interval_s:
             return
         self._last_s = now_s
-        self._commit(consumer, asynchronous=True)
+        self._commit(consumer)
 
-    def commit_now(self, consumer: Consumer) -> None:
-        """Commit what is staged and wait for the answer: before partitions are given up."""
-        if self._staged:
-            self._commit(consumer, asynchronous=False)
+    def commit_now(self, consumer: Consumer, deadline: Deadline) -> None:
+        """Commit what is staged and wait for the answer, but not for longer: before partitions are given up.
+
+        The client's synchronous commit has no timeout: it waits as long as the group has no coordinator. So what is
+        waited for is the answer to a question asked afterwards, on the same connection: what is committed?
+        """
+        if not self._staged:
+            return
+        wanted = self._staged
+        self._commit(consumer)
+        try:
+            known = committed_offsets(consumer, [TopicPartition(*each) for each in wanted], deadline.left_s)
+        except Unavailable:
+            return  # ``on_commit`` will hear what became of it, if there is still time
+        for partition, offset in wanted.items():
+            if known[partition] == offset:
+                self._confirm(partition, offset)
+            else:
+                self._try_again(partition)
 
     def drop(self, partitions: Collection[Partition]) -> None:
         """Forget partitions that are not ours any more."""
@@ -128,20 +146,22 @@ class Commits:
             self._under_way.pop(partition, None)
             self.confirmed.pop(partition, None)
 
-    def _commit(self, consumer: Consumer, *, asynchronous: bool) -> None:
+    def _commit(self, consumer: Consumer) -> None:
         offsets = [TopicPartition(*partition, offset) for partition, offset in self._staged.items()]
         self.tried += 1
         self._under_way.update(self._staged)
         self._staged = {}
         try:
-            if asynchronous:
-                consumer.commit(offsets=offsets, asynchronous=True)
-            else:
-                self.on_commit(None, consumer.commit(offsets=offsets, asynchronous=False))
+            consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
             if error.args[0].fatal():
                 raise WorkerStopped(f"committing offsets: {error.args[0].str()}") from error
             self.on_commit(error.args[0], offsets)
+
+    def _confirm(self, partition: Partition, offset: int) -> None:
+        self.confirmed[partition] = offset
+        if self._under_way.get(partition) == offset:
+            del self._under_way[partition]
 
     def _try_again(self, partition: Partition) -> None:
         """Unless it is not ours any more, or a later offset is staged."""

@@ -4,7 +4,8 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from leadscore.ops.metrics import KafkaMetrics
 from leadscore.pipeline.commits import Commits
-from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.pipeline.kafka import Partition
+from leadscore.pipeline.subscription import Subscription
 
 
 class StageGauges:

@@ -5,15 +5,31 @@ from the configuration. Every failed call becomes ``Unavailable`` or ``WorkerSto
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 
 from leadscore.errors import ConfigError, Unavailable, WorkerStopped
 
 REQUEST_TIMEOUT_S = 10.0
+
+Partition = tuple[str, int]
+Bounds = tuple[int, int]
 
 PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,
@@ -47,6 +63,12 @@ CONSUMER: Mapping[str, Any] = {
 def make_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
     """An idempotent producer without gaps."""
     return Producer({"client.id": client_id, **PRODUCER, **kafka}, logger=logger)
+
+
+def make_dead_letter_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
+    """One that outlives a refused record, and sends each by itself: its neighbours must not make it too large."""
+    own = {"enable.gapless.guarantee": False, "batch.num.messages": 1}
+    return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
 
 def make_consumer(
@@ -94,10 +116,22 @@ def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> 
         raise unavailable(error, "asking for topic ids") from error
 
 
-def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> dict[tuple[str, int], int | None]:
+def largest_record_bytes(admin: AdminClient, topic: str) -> int | None:
+    """How large a record the topic takes, to tell an operator; ``None`` where the broker does not say."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        settings = admin.describe_configs([resource], request_timeout=REQUEST_TIMEOUT_S)[resource].result()
+    except KafkaException:
+        return None
+    return int(settings["max.message.bytes"].value)
+
+
+def committed_offsets(
+    consumer: Consumer, partitions: list[TopicPartition], timeout_s: float = REQUEST_TIMEOUT_S
+) -> dict[Partition, int | None]:
     """The committed offset of each partition; ``None`` where nothing is committed."""
     try:
-        answers = consumer.committed(partitions, timeout=REQUEST_TIMEOUT_S)
+        answers = consumer.committed(partitions, timeout=timeout_s)
     except KafkaException as error:
         raise unavailable(error, "asking for committed offsets") from error
     for answer in answers:
@@ -106,16 +140,28 @@ def committed_offsets(consumer: Consumer, partitions: list[TopicPartition]) -> d
     return {(answer.topic, answer.partition): answer.offset if answer.offset >= 0 else None for answer in answers}
 
 
-def log_bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
-    """The oldest offset held and the next one to be written."""
+def log_bounds(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+    """The oldest offset each partition holds, and the one after the newest that our consumers may read.
+
+    Asked over connections of its own: a consumer's question would wait for the fetch that is under way there.
+    """
+    asked = list(partitions)
+    lows, highs = (_offsets(admin, asked, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest()))
+    return {partition: (lows[partition], highs[partition]) for partition in asked}
+
+
+def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    if not partitions:
+        return {}
+    answers = admin.list_offsets(
+        {TopicPartition(*partition): spec for partition in partitions},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=REQUEST_TIMEOUT_S,
+    )
     try:
-        bounds = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=REQUEST_TIMEOUT_S)
+        return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
     except KafkaException as error:
-        raise unavailable(error, f"asking for the bounds of {topic}/{partition}") from error
-    if bounds is None:
-        raise Unavailable("kafka", "timeout", f"asking for the bounds of {topic}/{partition}")
-    low, high = bounds
-    return low, high
+        raise unavailable(error, "asking for the bounds of partitions") from error
 
 
 def unavailable(error: KafkaException, doing: str) -> Unavailable | WorkerStopped:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from confluent_kafka import Message
 
-from leadscore.log.records import LogRecord, decode
+from leadscore.errors import PartitionStopped
+from leadscore.log.records import LogFormatError, LogRecord, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,12 @@ class LogMessage:
 
 
 def decoded(message: Message) -> LogMessage:
-    """The record in a message; ``LogFormatError`` where it is not one of ours."""
-    value = message.value()
-    return LogMessage(message.offset() or 0, message.timestamp()[1], decode(value if value is not None else b""))
+    """The record in a message; ``PartitionStopped`` where it is not one of ours, or newer than this program."""
+    value, offset = message.value(), message.offset() or 0
+    try:
+        return LogMessage(offset, message.timestamp()[1], decode(value if value is not None else b""))
+    except LogFormatError as error:
+        raise PartitionStopped(
+            f"log partition {message.partition()}, offset {offset}: {error}. Nothing from there on is applied. Run the "
+            "version that wrote it; nothing but leadscore may write to the log"
+        ) from error

@@ -6,31 +6,33 @@ what it has seen.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 from prometheus_client.context_managers import Timer
 
-from leadscore.errors import DeadLetter, DeadLetterReason, PartitionStopped, Unavailable, WorkerStopped
+from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.events.decoder import Decoder
-from leadscore.events.event import Event
-from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Frame, Source, encode, partition_of
+from leadscore.log.records import Source
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.alignment import LONG_AGO_MS, Alignment
-from leadscore.pipeline.commits import Batch, Commits, Deliveries
-from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.commits import Commits, Deliveries
+from leadscore.pipeline.dead_letters import DeadLetterLimit, DeadLetters
+from leadscore.pipeline.deadline import Deadline, DrainBudget, flush
+from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
+from leadscore.pipeline.match_work import Work
 from leadscore.pipeline.outbound import OutputRecord, hand_over
-from leadscore.pipeline.publishing import Origin, dead_letter_headers
 from leadscore.pipeline.steps import Steps
-from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.pipeline.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 
 MOST_BATCHES_IN_FLIGHT = 32
 RETRY_S = 1.0
+DEAD_LETTERS_WAIT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +43,12 @@ class MatchParts:
     matcher: Matcher
     decoder: Decoder
     producer: Producer
+    dead_letters: DeadLetters
     metrics: Metrics
+    budget: DrainBudget
     topic_ids: Callable[[], dict[str, str]]
+    log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
-
-
-class DeadLetterLimit:
-    """Stops the worker rather than let a bad deployment drain a topic into the dead letters."""
-
-    def __init__(self, max_ratio: float, min_records: int) -> None:
-        self._max_ratio = max_ratio
-        self._min_records = min_records
-        self._records = 0
-        self._dead = 0
-
-    def count(self, records: int, dead: int) -> None:
-        """Another batch; ``WorkerStopped`` if too large a share of the recent records were dead letters."""
-        self._records += records
-        self._dead += dead
-        if self._records < self._min_records:
-            return
-        if self._dead > self._max_ratio * self._records:
-            raise WorkerStopped(
-                f"{self._dead} of the last {self._records} records were dead letters, more than the "
-                f"{self._max_ratio:.0%} of LEADSCORE_DEAD_LETTER_MAX_RATIO: the format of a topic, a mapping or the "
-                "schema registry is probably wrong. Their offsets are not committed."
-            )
-        if self._records > 4 * self._min_records:  # old records weigh less and less
-            self._records //= 2
-            self._dead //= 2
 
 
 class MatchStage:
@@ -87,10 +66,11 @@ class MatchStage:
         self._starting: list[Partition] = []
         self._read: dict[Partition, int] = {}
         self._held: list[Message] = []
+        self._work: Work | None = None
         self._retry_at_s = 0.0
         self.stopped: dict[Partition, str] = {}
         topics = [*config.source_topics, config.command_topic]
-        self.subscription = Subscription(consumer, topics, self._drain_revoked, cooperative=False)
+        self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
     def step(self, now_s: float, timeout_s: float) -> int:
         """One turn: poll, decode, match, log, commit. How many records were read or matched."""
@@ -105,16 +85,17 @@ class MatchStage:
             self._retry(now_s, self._start_partitions)
         self._keep_flow()
         ready: list[Message] = []
-        if not waits and self._deliveries.waiting < MOST_BATCHES_IN_FLIGHT:
+        if not waits and self._work is None and self._deliveries.waiting < MOST_BATCHES_IN_FLIGHT:
             ready = self._held or self._alignment.take(int(now_s * 1000), self._parts.config.batch_size)
             if ready:
                 self._match(ready, now_s)
+        self._log(Deadline(DEAD_LETTERS_WAIT_S))
         self._commit(now_s)
         return max(len(messages), len(ready))
 
     def reached_ms(self, now_s: float) -> int:
         """The Kafka time up to which everything assigned here is matched; now, when there is nothing left to do."""
-        if self._starting or not self.subscription.is_settled:
+        if self._starting or self._work is not None or not self.subscription.is_settled:
             return LONG_AGO_MS  # what has waited for this worker may be older than any tick
         now_ms = int(now_s * 1000)
         if self._held:
@@ -131,11 +112,13 @@ class MatchStage:
         """Whether the schema registry or Kafka does not answer at present."""
         return bool(self._held or self._starting)
 
-    def drain(self, timeout_s: float) -> None:
+    def drain(self) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
-        self._parts.producer.flush(timeout_s)
+        deadline = self._parts.budget.deadline()
+        self._log(deadline)
+        flush(self._parts.producer, deadline)
         self.commits.stage(self._deliveries.complete())
-        self.commits.commit_now(self._consumer)
+        self.commits.commit_now(self._consumer, deadline)
 
     # --- poll ---
 
@@ -150,13 +133,15 @@ class MatchStage:
             self._held = [message for message in self._held if (message.topic(), message.partition()) not in lost]
             self._starting = [partition for partition in self._starting if partition not in lost]
             self.stopped = {partition: why for partition, why in self.stopped.items() if partition not in lost}
+            if self._work is not None:
+                for partition in gone:
+                    self._work.leave_out(partition, 0)
         self._starting += fresh
 
     def _start_partitions(self) -> None:
         committed = committed_offsets(self._consumer, [TopicPartition(*partition) for partition in self._starting])
         topic_ids = self._parts.topic_ids()
-        # All of them before the first one starts: a question to a broker waits for the fetch that is under way there.
-        bounds = {partition: log_bounds(self._consumer, *partition) for partition in self._starting}
+        bounds = self._parts.log_bounds(self._starting)
         while self._starting:
             partition = self._starting[0]
             try:
@@ -165,11 +150,12 @@ class MatchStage:
                 self._stop(partition, str(stopped))
             else:
                 self._sources[partition] = Source(partition[0], topic_ids[partition[0]], partition[1])
+                self._read.pop(partition, None)
                 self.subscription.start(partition, offset)
                 self._alignment.assign([partition])
             self._starting.pop(0)
 
-    def _first_offset(self, partition: Partition, committed: int | None, bounds: tuple[int, int]) -> int:
+    def _first_offset(self, partition: Partition, committed: int | None, bounds: Bounds) -> int:
         if committed is None:
             return int(OFFSET_BEGINNING)
         low, high = bounds
@@ -182,7 +168,11 @@ class MatchStage:
         return committed
 
     def _stop(self, partition: Partition, why: str) -> None:
+        """Nothing of the partition is matched any more; nor do the others, or the ticks, wait for it."""
         self.stopped[partition] = why
+        self.subscription.pause([partition])
+        self._alignment.revoke([partition])
+        self._held = [each for each in self._held if (each.topic(), each.partition()) != partition]
         _log.error("source_partition_stopped", extra={"topic": partition[0], "partition": partition[1], "detail": why})
 
     def _accept(self, messages: list[Message]) -> None:
@@ -207,7 +197,6 @@ class MatchStage:
         if error.fatal():
             raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
         if error.code() == KafkaError._AUTO_OFFSET_RESET and partition not in self._starting:  # noqa: SLF001
-            self.subscription.pause([partition])
             self._stop(
                 partition, f"{partition[0]}/{partition[1]}: the next record is gone from the topic: {error.str()}"
             )
@@ -220,8 +209,9 @@ class MatchStage:
     # --- decode, match ---
 
     def _match(self, ready: list[Message], now_s: float) -> None:
-        """Decode and match a batch, and log what it earned; the rest waits if the schema registry does not answer."""
-        work = _Work(self._parts, self._sources)
+        """Decode and match a batch, dead letters out first; the rest waits if the schema registry does not answer."""
+        parts = self._parts
+        work = Work(parts.config, parts.decoder, parts.matcher, self._sources)
         self._held = []
         with self._timed("match"):
             for index, message in enumerate(ready):
@@ -232,12 +222,9 @@ class MatchStage:
                     self._pause(now_s, outage)
                     break
         self._limit.count(work.records, len(work.dead))
-        batch = self._deliveries.begin(work.offsets)
-        with self._timed("log"):
-            self._log_frames(work, batch)
-            self._publish_dead_letters(work, batch)
-        self._parts.steps.passed("matched")
-        work.count(self._parts.metrics)
+        for message, failure in work.dead:
+            parts.dead_letters.publish(message, failure)
+        self._work = work
 
     def _retry(self, now_s: float, attempt: Callable[[], None]) -> None:
         try:
@@ -251,34 +238,22 @@ class MatchStage:
 
     # --- log ---
 
-    def _log_frames(self, work: "_Work", batch: Batch) -> None:
-        for number, awards in work.awards.items():
-            for value in _frames(self._parts.matcher.version, work.sources, awards):
-                self._hand_over(batch, self._parts.config.log_topic, OutputRecord(None, value, partition=number))
-                self._parts.metrics.match.frames_published.inc()
-
-    def _publish_dead_letters(self, work: "_Work", batch: Batch) -> None:
-        config = self._parts.config
-        for message, failure in work.dead:
-            origin = Origin(message.topic() or "", message.partition() or 0, message.offset() or 0, config.match_group)
-            headers = dead_letter_headers(origin, failure, message.headers())
-            time_ms = max(0, message.timestamp()[1])
-            record = OutputRecord(message.key(), message.value(), headers, timestamp_ms=time_ms)
-            self._hand_over(batch, config.dead_letter_topic, record)
-            self._parts.metrics.match.dead_letters.labels(failure.reason.value).inc()
-            _log.warning(
-                "dead_letter",
-                extra={
-                    "topic": origin.topic,
-                    "partition": origin.partition,
-                    "offset": origin.offset,
-                    "reason": failure.reason.value,
-                    "detail": failure.detail,
-                },
-            )
-
-    def _hand_over(self, batch: Batch, topic: str, record: OutputRecord) -> None:
-        hand_over(self._parts.producer, topic, record, self._deliveries.expect(batch))
+    def _log(self, deadline: Deadline) -> None:
+        """Log what the batch earned, if its dead letters are settled by then."""
+        work, parts = self._work, self._parts
+        if work is None or not parts.dead_letters.settle(deadline):
+            return
+        for refusal in parts.dead_letters.take_refused():
+            if work.leave_out(refusal.partition, refusal.offset):  # else it was taken away meanwhile
+                self._stop(refusal.partition, refusal.detail)
+        self._work = None
+        with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
+            for number, value in work.frames():
+                record = OutputRecord(None, value, partition=number)
+                hand_over(parts.producer, parts.config.log_topic, record, self._deliveries.expect(batch))
+                parts.metrics.match.frames_published.inc()
+        parts.steps.passed("matched")
+        work.count(parts.metrics)
 
     # --- commit ---
 
@@ -293,104 +268,3 @@ class MatchStage:
 
     def _timed(self, step: str) -> Timer:
         return self._parts.metrics.process.timed("match", step)
-
-    def _drain_revoked(self, _partitions: list[Partition]) -> None:
-        self.drain(self._parts.config.drain_timeout_ms / 1000)
-
-
-class _Lane:
-    """One source partition's part of a batch."""
-
-    __slots__ = ("dead", "ignored", "index", "matched", "next_offset")
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.next_offset = 0
-        self.matched = self.ignored = self.dead = 0
-
-
-class _Work:
-    """One batch on its way: awards by log partition, dead letters, and the offsets it will make safe."""
-
-    def __init__(self, parts: MatchParts, sources: dict[Partition, Source]) -> None:
-        self.awards: dict[int, list[Award]] = {}
-        self.sources: list[Source] = []
-        self.dead: list[tuple[Message, DeadLetter]] = []
-        self._lanes: dict[Partition, _Lane] = {}
-        self._known = sources
-        self._decode = parts.decoder.decode
-        self._award = parts.matcher.award
-        self._command_topic = parts.config.command_topic
-        self._partitions = parts.config.log_partitions
-        self._skew_ms = parts.config.max_future_skew_ms
-
-    @property
-    def offsets(self) -> dict[Partition, int]:
-        """The next offset of every partition in the batch."""
-        return {partition: lane.next_offset for partition, lane in self._lanes.items()}
-
-    @property
-    def records(self) -> int:
-        """How many records were taken."""
-        return sum(lane.matched + lane.ignored + lane.dead for lane in self._lanes.values())
-
-    def take(self, message: Message) -> None:
-        """Decode and match one record; ``Unavailable`` leaves everything as it was."""
-        topic, offset = message.topic() or "", message.offset() or 0
-        partition = (topic, message.partition() or 0)
-        lane = self._lanes.get(partition)
-        try:
-            event = self._decode(topic, message.value())
-            self._check(event, topic, message.timestamp()[1])
-        except DeadLetter as failure:
-            lane = lane or self._new_lane(partition)
-            self.dead.append((message, failure))
-            lane.dead += 1
-        else:
-            lane = lane or self._new_lane(partition)
-            award = self._award(event, lane.index, offset)
-            if award is None:
-                lane.ignored += 1
-            else:
-                number = partition_of(event.lead_id, self._partitions)
-                if number not in self.awards:
-                    self.awards[number] = []
-                self.awards[number].append(award)
-                lane.matched += 1
-        lane.next_offset = offset + 1
-
-    def count(self, metrics: Metrics) -> None:
-        """Add the batch to the metrics."""
-        match = metrics.match
-        for (topic, _), lane in self._lanes.items():
-            match.records_consumed.labels(topic).inc(lane.matched + lane.ignored + lane.dead)
-            match.records_processed.labels(topic, "matched").inc(lane.matched)
-            match.records_processed.labels(topic, "ignored").inc(lane.ignored)
-            match.records_processed.labels(topic, "dead_lettered").inc(lane.dead)
-        metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
-
-    def _new_lane(self, partition: Partition) -> _Lane:
-        lane = self._lanes[partition] = _Lane(len(self.sources))
-        self.sources.append(self._known[partition])
-        return lane
-
-    def _check(self, event: Event, topic: str, kafka_time_ms: int) -> None:
-        ahead_ms = event.occurred_at_ms - kafka_time_ms
-        if ahead_ms > self._skew_ms:
-            raise DeadLetter(
-                DeadLetterReason.FUTURE,
-                f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, wanted at most {self._skew_ms} ms",
-            )
-        if event.is_command != (topic == self._command_topic):
-            wanted = "commands only" if topic == self._command_topic else "no commands"
-            raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: wanted {wanted} on this topic")
-
-
-def _frames(version: int, sources: list[Source], awards: list[Award]) -> list[bytes]:
-    """The awards in as few frames as their limits allow."""
-    if len(awards) <= MAX_FRAME_AWARDS:
-        value = encode(Frame(version, sources, awards))
-        if len(value) <= MAX_FRAME_BYTES or len(awards) == 1:
-            return [value]
-    middle = len(awards) // 2
-    return _frames(version, sources, awards[:middle]) + _frames(version, sources, awards[middle:])

@@ -8,14 +8,14 @@ import logging
 from collections.abc import Mapping
 from time import monotonic
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from leadscore.errors import ConfigError, ModelError, Unavailable
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
-from leadscore.pipeline.kafka import REQUEST_TIMEOUT_S, log_bounds, make_consumer, partition_count
+from leadscore.pipeline.kafka import REQUEST_TIMEOUT_S, make_consumer, partition_count
 
 READ_TIMEOUT_S = 30.0
 
@@ -77,30 +77,25 @@ class ModelsTopic:
         """Read every version the topic holds now. ``Unavailable`` if that takes too long."""
         consumer = make_consumer(self._kafka, "leadscore-models", "range", self._logger)
         try:
-            ends = {
-                number: log_bounds(consumer, self._topic, number)[1]
-                for number in range(partition_count(consumer, self._topic))
-            }
-            consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in ends])
-            self._read_to(consumer, {number: end for number, end in ends.items() if end > 0})
+            numbers = set(range(partition_count(consumer, self._topic)))
+            consumer.assign([TopicPartition(self._topic, number, OFFSET_BEGINNING) for number in numbers])
+            self._read_to_end(consumer, numbers)
         finally:
             consumer.close()
 
-    def _read_to(self, consumer: Consumer, ends: dict[int, int]) -> None:
+    def _read_to_end(self, consumer: Consumer, unread: set[int]) -> None:
         deadline_s = monotonic() + READ_TIMEOUT_S
-        while ends:
+        while unread:
             message = consumer.poll(0.5)
             if message is None:
                 if monotonic() > deadline_s:
                     raise Unavailable("kafka", "timeout", f"reading topic {self._topic}")
                 continue
-            number, error = message.partition(), message.error()
+            error = message.error()
             if error is None:
                 self._take(message.key(), message.value())
-            # End-of-partition events, too: compaction and transactions leave offsets without a record.
-            offset = message.offset()
-            if number in ends and offset is not None and offset >= ends[number] - (1 if error is None else 0):
-                del ends[number]
+            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                unread.discard(message.partition() or 0)
 
     def _take(self, key: bytes | None, value: bytes | None) -> None:
         if key is None or value is None:

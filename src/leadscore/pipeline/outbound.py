@@ -27,6 +27,13 @@ class OutputRecord(NamedTuple):
 
 def hand_over(producer: Producer, topic: str, record: OutputRecord, on_delivery: OnDelivery) -> None:
     """Give the record to the producer, waiting while its queue is full; ``WorkerStopped`` if it can never be sent."""
+    refusal = offer(producer, topic, record, on_delivery)
+    if refusal is not None:
+        raise WorkerStopped(f"a record for topic {topic} cannot be produced: {refusal.str()}")
+
+
+def offer(producer: Producer, topic: str, record: OutputRecord, on_delivery: OnDelivery) -> KafkaError | None:
+    """The same; the answer is why it can never be sent, and then ``on_delivery`` is not called."""
     while True:
         try:
             producer.produce(
@@ -41,6 +48,7 @@ def hand_over(producer: Producer, topic: str, record: OutputRecord, on_delivery:
         except BufferError:
             producer.poll(FULL_QUEUE_WAIT_S)
         except KafkaException as error:
-            raise WorkerStopped(f"a record for topic {topic} cannot be produced: {error.args[0].str()}") from error
+            refusal: KafkaError = error.args[0]
+            return refusal
         else:
-            return
+            return None

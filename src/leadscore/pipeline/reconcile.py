@@ -7,8 +7,10 @@ after that. So in health F >= C - 1, and what lies between was written and perha
     found                                                then
     F >= C - 1                                           publish the outbox from C on, go on at F + 1
     F < C - 1: acknowledged writes are lost              replay from F + 1, publish nothing below C
-    no fence, nothing committed, log from its beginning  begin at 0
-    no fence otherwise: the shard's state is lost        halt; or, if told to: replay from 0, publish nothing below C
+    no fence, nothing committed, log from its beginning  clear the shard, begin at 0
+    no fence otherwise: the shard's state is lost        halt; or, if told to: clear the shard, replay from 0, publish
+                                                         nothing below C
+    a fence that says the shard is being cleared         clear it again, replay from F + 1, publish nothing below C
     the log no longer holds F + 1, its id changed, or    stop: an operator must accept the gap
     F or C is beyond its end
 """
@@ -66,6 +68,9 @@ def decide(facts: Facts, *, rebuild: bool) -> Start:
     if fence.offset + 1 < facts.low:
         missing = facts.low - fence.offset - 1
         raise _stopped(facts, f"the log no longer holds {missing} records after the last applied {fence.offset}")
+    if fence.is_clearing:
+        found = Found.REBUILD if committed > fence.offset + 1 else Found.EMPTY
+        return Start(found, fence.offset + 1, committed, max(0, committed - fence.offset - 1))
     if fence.offset >= committed - 1:
         return Start(Found.CURRENT, fence.offset + 1, committed)
     return Start(Found.BEHIND, fence.offset + 1, committed, committed - fence.offset - 1)

@@ -1,5 +1,6 @@
-"""What the score stage counts in the metrics, once per batch or per crossing."""
+"""What the score stage tells operators: metrics once per batch or per crossing, and a line where a shard starts."""
 
+import logging
 from collections.abc import Callable, Iterable
 from time import time
 
@@ -7,8 +8,11 @@ from leadscore.log.records import Frame
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.log_message import LogMessage
 from leadscore.pipeline.publishing import ErasedLead, Output
+from leadscore.pipeline.reconcile import Facts, Found, Start
 from leadscore.pipeline.shard import FoldCounts
 from leadscore.scoring.crossing import Cause, Crossing
+
+_log = logging.getLogger(__name__)
 
 
 class ScoreCounts:
@@ -16,7 +20,22 @@ class ScoreCounts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
+        self._state = metrics.state
         self._last_record = metrics.process.last_record_processed_timestamp.labels("score")
+
+    def started(self, facts: Facts, start: Start) -> None:
+        """A shard goes on after reconciling."""
+        state = self._state
+        state.reconciliations.labels(start.found.value).inc()
+        where = {"partition": facts.partition, "offset": start.offset, "committed": facts.committed}
+        if start.found is Found.BEHIND:
+            state.state_regressions.inc()
+            _log.warning("state_regression", extra={**where, "lost_records": start.lost_records})
+        elif start.found is Found.REBUILD:
+            state.state_losses.inc()
+            _log.warning("state_rebuild", extra={**where, "lost_records": start.lost_records})
+        else:
+            _log.info("shard_started", extra={**where, "found": start.found.value})
 
     def written(self, counts: FoldCounts, messages: Iterable[LogMessage], outputs: Iterable[Output]) -> None:
         """The messages of a shard are folded and stored."""

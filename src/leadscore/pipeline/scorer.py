@@ -19,22 +19,23 @@ from prometheus_client.context_managers import Timer
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.clearing import stored_at_start
 from leadscore.pipeline.commits import Batch, Commits, Deliveries
-from leadscore.pipeline.kafka import committed_offsets, log_bounds
+from leadscore.pipeline.deadline import DrainBudget, flush
+from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
 from leadscore.pipeline.log_message import LogMessage
 from leadscore.pipeline.log_message import decoded as as_log_message
 from leadscore.pipeline.outbound import hand_over
 from leadscore.pipeline.publishing import CrossingEncoding, Output, output_record
-from leadscore.pipeline.reconcile import Facts, Found, Start, decide
+from leadscore.pipeline.reconcile import Facts, Start, decide
 from leadscore.pipeline.score_counts import ScoreCounts
 from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
 from leadscore.pipeline.steps import Steps
-from leadscore.pipeline.subscription import Partition, Subscription
+from leadscore.pipeline.subscription import Subscription
 from leadscore.pipeline.ticking import OwnedShard, Ticker
 from leadscore.scoring.context import FoldSettings
-from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
-from leadscore.store.shard import ShardWrite, Store, StoredShard
+from leadscore.store.shard import Store, StoredShard
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ class ScoreParts:
     encoding: CrossingEncoding
     model_of_version: ModelOfVersion
     log_topic_id: Callable[[], str]
+    log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: Metrics
+    budget: DrainBudget
     steps: Steps
 
 
@@ -76,7 +79,7 @@ class ScoreStage:
         self._stopped_at_s = 0.0
         self._ticker = Ticker(config, parts.store, parts.producer, parts.metrics.score.ticks.inc)
         self.stopped: dict[int, str] = {}
-        self.subscription = Subscription(consumer, [config.log_topic], self._drain_revoked, cooperative=True)
+        self.subscription = Subscription(consumer, [config.log_topic], lambda _: self.drain(), cooperative=True)
 
     def step(self, now_s: float, timeout_s: float, reached_ms: int | None) -> bool:
         """One turn: poll, read, fold, write, publish, commit. Whether there was something to do.
@@ -88,6 +91,8 @@ class ScoreStage:
         records = self._accept(messages)
         self._follow_assignment()
         self._look_at_stopped(now_s)
+        # What became doubtful within this poll goes on where reconciling says: it seeks back to what is left out here.
+        records = {number: each for number, each in records.items() if self._is_ready(number)}
         if now_s >= self._retry_at_s:
             try:
                 self._reconcile()
@@ -103,11 +108,12 @@ class ScoreStage:
         self._commit(now_s)
         return bool(records)
 
-    def drain(self, timeout_s: float) -> None:
+    def drain(self) -> None:
         """Wait for the crossings under way, then commit."""
-        self._parts.producer.flush(timeout_s)
+        deadline = self._parts.budget.deadline()
+        flush(self._parts.producer, deadline)
         self.commits.stage(self._deliveries.complete())
-        self.commits.commit_now(self._consumer)
+        self.commits.commit_now(self._consumer, deadline)
 
     @property
     def is_paused(self) -> bool:
@@ -124,14 +130,16 @@ class ScoreStage:
             if number is None or error is not None:
                 self._client_error(error)
                 continue
-            owned = self._owned.get(number)
-            if owned is None or number in self._unreconciled:
+            if not self._is_ready(number):
                 continue  # reconcile will seek back to it
             known = records.setdefault(number, [])
-            last = (known[-1].offset() or 0) if known else owned.shard.offset
+            last = (known[-1].offset() or 0) if known else self._owned[number].shard.offset
             if (message.offset() or 0) > last:
                 known.append(message)
         return {number: known for number, known in records.items() if known}
+
+    def _is_ready(self, number: int) -> bool:
+        return number in self._owned and number not in self._unreconciled
 
     def _client_error(self, error: KafkaError | None) -> None:
         if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
@@ -156,7 +164,7 @@ class ScoreStage:
     # --- read, fold, write, publish ---
 
     def _apply(self, records: dict[int, list[Message]]) -> None:
-        decoded = {number: [as_log_message(message) for message in messages] for number, messages in records.items()}
+        decoded = self._decoded(records)
         with self._timed("read"):
             self._read(decoded)
         with self._timed("fold"):
@@ -170,6 +178,21 @@ class ScoreStage:
         self._parts.steps.passed("published")
         self._trim()
 
+    def _decoded(self, records: dict[int, list[Message]]) -> dict[int, list[LogMessage]]:
+        """The records; a shard that has one this program cannot read stops before it, and before all of its batch."""
+        decoded: dict[int, list[LogMessage]] = {}
+        for number, messages in records.items():
+            try:
+                decoded[number] = [as_log_message(message) for message in messages]
+            except PartitionStopped as stopped:
+                self._give_up(number, stopped)
+        return decoded
+
+    def _give_up(self, number: int, why: PartitionStopped) -> None:
+        del self._owned[number]
+        self.subscription.pause([(self._parts.config.log_topic, number)])
+        self._stop(number, str(why))
+
     def _read(self, decoded: dict[int, list[LogMessage]]) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
         wanted = {
@@ -181,7 +204,11 @@ class ScoreStage:
             return
         self._parts.metrics.state.store_calls.labels("read").inc()
         for number, states in self._parts.store.read_leads(wanted).items():
-            self._owned[number].shard.load(wanted[number], states)
+            try:
+                self._owned[number].shard.load(wanted[number], states)
+            except PartitionStopped as stopped:
+                del decoded[number]
+                self._give_up(number, stopped)
 
     def _fold(self, decoded: dict[int, list[LogMessage]]) -> "_Outputs":
         outputs: _Outputs = {}
@@ -207,11 +234,11 @@ class ScoreStage:
                 self._owned[number].shard.written(write)
                 written.add(number)
             else:
-                self._lost_fence(number, write)
+                self._lost_fence(number, had_fence=write.expected is not None)
         return written
 
-    def _lost_fence(self, number: int, write: ShardWrite) -> None:
-        _log.warning("fence_changed", extra={"partition": number, "had_fence": write.expected is not None})
+    def _lost_fence(self, number: int, *, had_fence: bool) -> None:
+        _log.warning("fence_changed", extra={"partition": number, "had_fence": had_fence})
         self._unreconciled.add(number)
 
     def _publish(self, decoded: dict[int, list[LogMessage]], outputs: "_Outputs", written: set[int]) -> None:
@@ -221,13 +248,13 @@ class ScoreStage:
         offsets: dict[Partition, int] = {
             (topic, number): end for number, end in ends.items() if end > self._owned[number].publish_from
         }
-        batch = self._deliveries.begin(offsets)
-        for number in written:
-            owned = self._owned[number]
-            for offset, output in outputs[number]:
-                if offset >= owned.publish_from:
-                    self._produce_output(batch, output)
-            self._counts.written(owned.shard.take_counts(), decoded[number], (each for _, each in outputs[number]))
+        with self._deliveries.batch(offsets) as batch:
+            for number in written:
+                owned = self._owned[number]
+                for offset, output in outputs[number]:
+                    if offset >= owned.publish_from:
+                        self._produce_output(batch, output)
+                self._counts.written(owned.shard.take_counts(), decoded[number], (each for _, each in outputs[number]))
 
     def _produce_output(self, batch: Batch, output: Output) -> None:
         record = output_record(output, self._parts.encoding)
@@ -258,9 +285,6 @@ class ScoreStage:
         confirmed = self.commits.confirmed.get((self._parts.config.log_topic, number), 0)
         return max(confirmed, self._owned[number].publish_from)
 
-    def _drain_revoked(self, _partitions: list[Partition]) -> None:
-        self.drain(self._parts.config.drain_timeout_ms / 1000)
-
     # --- reconcile ---
 
     def _pause(self, now_s: float, outage: Unavailable, records: dict[int, list[Message]]) -> None:
@@ -285,67 +309,61 @@ class ScoreStage:
             self._owned.pop(number, None)
         self.subscription.pause([(topic, number) for number in wanted])
         # What is under way may still move the committed offset: let it, then ask.
-        self.drain(self._parts.config.drain_timeout_ms / 1000)
+        self.drain()
         committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in wanted])
         topic_id = self._parts.log_topic_id()
         self._parts.metrics.state.store_calls.labels("read").inc()
         stored = self._parts.store.read_shards(wanted)
-        # All of them before the first shard starts: a question to a broker waits for the fetch that is under way there.
-        bounds = {number: log_bounds(self._consumer, topic, number) for number in wanted}
+        bounds = self._parts.log_bounds([(topic, number) for number in wanted])
+        rebuild = self._parts.config.on_state_loss is OnStateLoss.REBUILD
+        starts: dict[int, tuple[Facts, Start]] = {}
         for number in wanted:
-            low, high = bounds[number]
             fence = stored[number].fence
             try:
                 known = None if fence is None else decode_fence(fence)
-                facts = Facts(number, known, committed[topic, number], low, high, topic_id)
-                rebuild = self._parts.config.on_state_loss is OnStateLoss.REBUILD
-                self._go_on(facts, decide(facts, rebuild=rebuild), stored[number])
+                facts = Facts(number, known, committed[topic, number], *bounds[topic, number], topic_id)
+                starts[number] = facts, decide(facts, rebuild=rebuild)
             except PartitionStopped as stopped:
                 self._stop(number, str(stopped))
-            self._unreconciled.discard(number)
+                self._unreconciled.discard(number)
+        begins = stored_at_start(self._parts.store, starts, stored)
+        for number, (facts, start) in starts.items():
+            if number in begins:
+                self._go_on(facts, start, begins[number])
+                self._unreconciled.discard(number)
+            else:
+                self._lost_fence(number, had_fence=facts.fence is not None)
 
     def _go_on(self, facts: Facts, start: Start, stored: StoredShard) -> None:
         number = facts.partition
-        fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
-        fence = replace(fence, writer=uuid4().hex)
+        fence = replace(decode_fence(stored.fence or b""), writer=uuid4().hex)
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
         shard.remember(stored.erased, stored.outbox)
         owned = self._owned[number] = OwnedShard(shard, start.publish_from)
         self._republish(owned, stored)
         if shard.model_since_ms:
             owned.review_cursor = 0
-        self._tell(facts, start)
+        self._counts.started(facts, start)
         self.subscription.start((self._parts.config.log_topic, number), start.offset)
 
     def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
         """What was written but perhaps never published."""
-        batch = self._deliveries.begin({})
-        for offset in sorted(stored.outbox):
-            if owned.publish_from <= offset <= owned.shard.offset:
-                for output in decode_outputs(stored.outbox[offset]):
-                    self._produce_output(batch, output)
-        if owned.shard.offset + 1 > owned.publish_from:
-            batch.offsets[self._parts.config.log_topic, owned.shard.number] = owned.shard.offset + 1
-
-    def _tell(self, facts: Facts, start: Start) -> None:
-        state = self._parts.metrics.state
-        state.reconciliations.labels(start.found.value).inc()
-        where = {"partition": facts.partition, "offset": start.offset, "committed": facts.committed}
-        if start.found is Found.BEHIND:
-            state.state_regressions.inc()
-            _log.warning("state_regression", extra={**where, "lost_records": start.lost_records})
-        elif start.found is Found.REBUILD:
-            state.state_losses.inc()
-            _log.warning("state_rebuild", extra={**where, "lost_records": start.lost_records})
-        else:
-            _log.info("shard_started", extra={**where, "found": start.found.value})
+        end = owned.shard.offset + 1
+        topic = self._parts.config.log_topic
+        offsets = {(topic, owned.shard.number): end} if end > owned.publish_from else {}
+        with self._deliveries.batch(offsets) as batch:
+            for offset in sorted(stored.outbox):
+                if owned.publish_from <= offset < end:
+                    for output in decode_outputs(stored.outbox[offset]):
+                        self._produce_output(batch, output)
 
     def _look_at_stopped(self, now_s: float) -> None:
         """A stopped shard goes on by itself once its cause is gone; until then it says so again and again."""
-        if self.stopped and now_s - self._stopped_at_s >= STOPPED_AGAIN_S:
-            self._unreconciled |= set(self.stopped)
-            self.stopped.clear()
-            self._stopped_at_s = now_s
+        if self.stopped and now_s - self._stopped_at_s < STOPPED_AGAIN_S:
+            return
+        self._stopped_at_s = now_s
+        self._unreconciled |= set(self.stopped)
+        self.stopped.clear()
 
     def _stop(self, number: int, why: str) -> None:
         self.stopped[number] = why
@@ -360,7 +378,7 @@ class ScoreStage:
         ready = {
             number: owned
             for number, owned in self._owned.items()
-            if number not in self._unreconciled and self._ticker.is_ready(owned, self._consumer)
+            if self._is_ready(number) and self._ticker.is_ready(owned, self._consumer)
         }
         if ready:
             self._clear_outbox(ready)

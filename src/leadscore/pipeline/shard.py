@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from leadscore.errors import PartitionStopped
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.publishing import ErasedLead, Output
@@ -16,7 +17,7 @@ from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import Erasure, apply_award, lead_hash
-from leadscore.scoring.state import DAY_MS, LeadState, decode_state, encode_state, latest_ms
+from leadscore.scoring.state import DAY_MS, LeadState, StateFormatError, decode_state, encode_state, latest_ms
 from leadscore.scoring.timeline import FAR_MS, disqualifying_condition
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
@@ -78,7 +79,7 @@ class Shard:
         self._states: dict[str, LeadState | None] = {}
         self._model_of_version = model_of_version
         self._settings = settings
-        self._touched: dict[str, None] = {}
+        self._touched: dict[str, bool] = {}
         self._erased: dict[bytes, bytes | None] = {}
         self._outbox: dict[int, bytes] = {}
 
@@ -104,9 +105,12 @@ class Shard:
         return list(wanted)
 
     def load(self, lead_ids: list[str], stored: list[bytes | None]) -> None:
-        """Put stored states into memory."""
-        for lead_id, data in zip(lead_ids, stored, strict=True):
-            self._states[lead_id] = None if data is None else decode_state(data)
+        """Put stored states into memory; ``PartitionStopped`` where this program cannot read one."""
+        try:
+            for lead_id, data in zip(lead_ids, stored, strict=True):
+                self._states[lead_id] = None if data is None else decode_state(data)
+        except StateFormatError as error:
+            raise PartitionStopped(f"log partition {self.number}: {error}: run the version that wrote it") from error
 
     def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
         """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""
@@ -175,7 +179,7 @@ class Shard:
                 replayed += 1
                 continue
             seen[source] = award.offset
-            touched[award.lead_id] = None
+            touched.setdefault(award.lead_id, False)
             if award.type == ERASE:
                 outputs += self._erase(award, topics[source], context)
             elif crossings := apply_award(states, erasures, award, topics[source], context):
@@ -213,7 +217,7 @@ class Shard:
         crossings: list[Output] = []
         for lead_id in tick.lead_ids:
             self._states[lead_id], left = fold_tick(self._states.get(lead_id), lead_id, tick.time_ms, context)
-            self._touched[lead_id] = None
+            self._touched[lead_id] = True
             crossings += left
         self.counts.ticks += 1
         return crossings
@@ -232,13 +236,15 @@ class Shard:
         leads: dict[str, LeadWrite] = {}
         due: dict[str, int | None] = {}
         model = self._model_of_version(self.model_version) if self._touched else None
-        for lead_id in self._touched:
+        for lead_id, has_ticked in self._touched.items():
             state = self._states.get(lead_id)
             if state is None or model is None:
                 leads[lead_id], due[lead_id] = LeadWrite(None, None), None
                 continue
             leads[lead_id] = LeadWrite(encode_state(state), ttl_ms(state, model))
-            if state.thresholds:
+            # A lead that a tick was for has an entry, though its thresholds may have gone with a change of the
+            # model: left there, it would be due for ever.
+            if state.thresholds or has_ticked:
                 due[lead_id] = due_entry_ms(state)
         return leads, due
 

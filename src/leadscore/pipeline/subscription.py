@@ -11,8 +11,8 @@ from time import monotonic, sleep
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
+from leadscore.pipeline.kafka import Partition
 
-Partition = tuple[str, int]
 SEEK_TIMEOUT_S = 10.0
 
 

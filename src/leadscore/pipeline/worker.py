@@ -7,13 +7,14 @@ left to the poll of whichever stage there is nothing else to do for.
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from time import monotonic, time
 from typing import TypeVar
 
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
-from leadscore.errors import ConfigError, Unavailable
+from leadscore.errors import ConfigError, StoppedEarly, Unavailable
 from leadscore.events.decoder import Decoder, SchemaLookup
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
@@ -24,13 +25,26 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.dead_letters import DeadLetters
+from leadscore.pipeline.deadline import DrainBudget
 from leadscore.pipeline.gauges import StageGauges
-from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer, partition_count, topic_ids
+from leadscore.pipeline.kafka import (
+    PRODUCER,
+    largest_record_bytes,
+    log_bounds,
+    make_admin,
+    make_consumer,
+    make_dead_letter_producer,
+    make_producer,
+    partition_count,
+    topic_ids,
+)
 from leadscore.pipeline.matcher import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.publishing import CrossingEncoding, avro_encoding, json_encoding
 from leadscore.pipeline.scorer import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import Steps
+from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
 
 _log = logging.getLogger(__name__)
@@ -58,10 +72,14 @@ class Worker:
         health: Health,
         steps: Steps,
         kafka_logger: logging.Logger,
+        stopping: Stopping,
         *,
         has_topic_ids: bool = True,
     ) -> None:
-        """``model`` is the definition and its text, needed to match; ``store`` is needed to score."""
+        """``model`` is the definition and its text, needed to match; ``store`` is needed to score.
+
+        ``StoppedEarly`` if ``stopping`` is asked for meanwhile.
+        """
         self._config = config
         self._metrics = metrics
         self._health = health
@@ -71,7 +89,8 @@ class Worker:
         self._producer: Producer = make_producer(config.kafka, f"{config.group}-producer", kafka_logger)
         self._admin: AdminClient = make_admin(config.kafka, kafka_logger)
         self._models = ModelsTopic(config.kafka, config.models_topic, model[0].model if model else None, kafka_logger)
-        self._stopping = False
+        self._stopping = stopping
+        self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._gauges_at_s = 0.0
         self._scored_at_s = 0.0
         self._matched = 0
@@ -86,18 +105,18 @@ class Worker:
 
     def stop(self) -> None:
         """Finish after this turn. Safe in a signal handler."""
-        self._stopping = True
+        self._stopping.ask()
 
     @property
     def is_stopping(self) -> bool:
         """Whether it was told to stop."""
-        return self._stopping
+        return self._stopping.is_asked_for
 
     def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Turn until told to stop (or ``until`` says so), then drain, commit and leave the groups."""
         with ExitStack() as ending:
             ending.callback(self._close)
-            while not self._stopping and not until():
+            while not self.is_stopping and not until():
                 self._turn()
             self._drain()
 
@@ -121,14 +140,14 @@ class Worker:
             self._tell_gauges()
 
     def _drain(self) -> None:
-        budget_s = self._config.drain_timeout_ms / 1000
-        deadline_s = monotonic() + budget_s
-        _log.info("draining", extra={"budget_s": budget_s})
+        self._budget.begin_end()
+        _log.info("draining", extra={"budget_s": self._budget.budget_s})
         for stage in (self._match, self._score):
             if stage is not None:
-                stage.drain(max(0.1, deadline_s - monotonic()))
+                stage.drain()
 
     def _close(self) -> None:
+        self._budget.begin_end()
         for stage in (self._match, self._score):
             if stage is not None:
                 stage.subscription.close()
@@ -158,10 +177,12 @@ class Worker:
         """Services may come up later than the worker; for a while that is no error."""
         deadline_s = monotonic() + START_PATIENCE_S
         while True:
+            if self.is_stopping:
+                raise StoppedEarly("told to end while starting")
             try:
                 return ask()
             except Unavailable as outage:
-                if monotonic() > deadline_s or self._stopping:
+                if monotonic() > deadline_s:
                     raise
                 _log.warning("waiting_to_start", extra={"service": outage.service, "detail": outage.detail})
                 self._producer.poll(START_RETRY_S)
@@ -184,12 +205,26 @@ class Worker:
                 config.max_record_bytes,
             ),
             producer=self._producer,
+            dead_letters=self._dead_letters(),
             metrics=self._metrics,
+            budget=self._budget,
             topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
+            log_bounds=partial(log_bounds, self._admin),
             steps=self._steps,
         )
         commits = Commits(config.commit_interval_ms / 1000)
         return MatchStage(parts, self._consumer(config.match_group, "range", commits), commits)
+
+    def _dead_letters(self) -> DeadLetters:
+        config = self._config
+        producer = make_dead_letter_producer(config.kafka, f"{config.group}-dead-letters", self._logger)
+        own_limit = int(config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"]))
+
+        def limit_bytes() -> int | None:
+            limit = largest_record_bytes(self._admin, config.dead_letter_topic)
+            return None if limit is None else min(limit, own_limit)
+
+        return DeadLetters(producer, config.dead_letter_topic, config.match_group, self._metrics.match, limit_bytes)
 
     def _score_stage(self, store: Store | None) -> ScoreStage:
         if store is None:
@@ -202,7 +237,9 @@ class Worker:
             encoding=self._crossing_encoding(),
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
+            log_bounds=partial(log_bounds, self._admin),
             metrics=self._metrics,
+            budget=self._budget,
             steps=self._steps,
         )
         commits = Commits(config.commit_interval_ms / 1000)

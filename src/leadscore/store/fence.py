@@ -18,7 +18,8 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     ``model_since_ms`` the log's time at which it came in force; ``sources`` the highest applied source offset by
     source partition, named ``topic/topic_id/partition``. ``writer`` is a name drawn anew at each reconcile: whoever
     folds the same records must not take another's write, or its own that came late, for the one it has just made. What
-    it read may be newer than the fence it went on from.
+    it read may be newer than the fence it went on from. ``is_clearing``: the leads that are stored are the fold of
+    nothing known, and being deleted.
     """
 
     log_topic_id: str
@@ -27,6 +28,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     model_since_ms: int
     sources: dict[str, int]
     writer: str = ""
+    is_clearing: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

@@ -113,7 +113,7 @@ class Store(Protocol):
         """
 
     def scan_leads(self, place: ScanPlace = ScanPlace()) -> LeadPage:  # noqa: B008  # a frozen value
-        """All leads of all shards, page by page: for people's lists, read-only, never used by the worker.
+        """All leads of all shards, page by page: for people's lists, and to clear shards that begin anew. Read-only.
 
         A lead that is there all the while comes at least once (unless the cluster moves slots meanwhile); the work is
         that of walking over every key of the database. After ``Unavailable`` begin again.

@@ -1,0 +1,128 @@
+"""Dead letters on their way out: records that can never be decoded, untouched (design 2.7).
+
+They have a producer of their own. The log's must leave no gap, so that a single record refused by the broker would end
+it for good; a dead letter may be refused, for its size or because its topic is gone, and that must stop the source
+partition it comes from and nothing else.
+
+The dead letters of a batch come before its frames, and the frames wait until they are acknowledged. Were a later record
+of the partition in the log already, and the refused one then mended by a new mapping or schema, the fold would take the
+event for one it has seen: lost without a trace.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from leadscore.errors import DeadLetter, WorkerStopped
+from leadscore.ops.metrics import MatchMetrics
+from leadscore.pipeline.deadline import Deadline, flush
+from leadscore.pipeline.kafka import Partition
+from leadscore.pipeline.outbound import OutputRecord, offer
+from leadscore.pipeline.publishing import Origin, dead_letter_headers
+
+_log = logging.getLogger(__name__)
+
+
+class DeadLetterLimit:
+    """Stops the worker rather than let a bad deployment drain a topic into the dead letters."""
+
+    def __init__(self, max_ratio: float, min_records: int) -> None:
+        self._max_ratio = max_ratio
+        self._min_records = min_records
+        self._records = 0
+        self._dead = 0
+
+    def count(self, records: int, dead: int) -> None:
+        """Another batch; ``WorkerStopped`` if too large a share of the recent records were dead letters."""
+        self._records += records
+        self._dead += dead
+        if self._records < self._min_records:
+            return
+        if self._dead > self._max_ratio * self._records:
+            raise WorkerStopped(
+                f"{self._dead} of the last {self._records} records were dead letters, more than the "
+                f"{self._max_ratio:.0%} of LEADSCORE_DEAD_LETTER_MAX_RATIO: the format of a topic, a mapping or the "
+                "schema registry is probably wrong. Their offsets are not committed."
+            )
+        if self._records > 4 * self._min_records:  # old records weigh less and less
+            self._records //= 2
+            self._dead //= 2
+
+
+class Refusal(NamedTuple):
+    """A dead letter that could not be published, and what an operator should know about it."""
+
+    partition: Partition
+    offset: int
+    detail: str
+
+
+class DeadLetters:
+    """Publishes dead letters; ``limit_bytes`` asks how large a record the topic takes, ``None`` if it does not say."""
+
+    def __init__(
+        self, producer: Producer, topic: str, group: str, metrics: MatchMetrics, limit_bytes: Callable[[], int | None]
+    ) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._group = group
+        self._metrics = metrics
+        self._limit_bytes = limit_bytes
+        self._unanswered = 0
+        self._refused: list[tuple[Origin, int, KafkaError]] = []
+
+    def publish(self, message: Message, failure: DeadLetter) -> None:
+        """Hand over one dead letter."""
+        origin = Origin(message.topic() or "", message.partition() or 0, message.offset() or 0, self._group)
+        headers = dead_letter_headers(origin, failure, message.headers())
+        record = OutputRecord(message.key(), message.value(), headers, timestamp_ms=max(0, message.timestamp()[1]))
+        size_bytes = _size_bytes(record)
+
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+            self._unanswered -= 1
+            if error is not None:
+                self._refused.append((origin, size_bytes, error))
+
+        self._unanswered += 1
+        refusal = offer(self._producer, self._topic, record, on_delivery)
+        if refusal is not None:
+            on_delivery(refusal, message)
+        self._metrics.dead_letters.labels(failure.reason.value).inc()
+        where = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
+        _log.warning("dead_letter", extra={**where, "reason": failure.reason.value, "detail": failure.detail})
+
+    def settle(self, deadline: Deadline) -> bool:
+        """Wait for the answers; whether all are there."""
+        if self._unanswered:
+            flush(self._producer, deadline)
+        return self._unanswered == 0
+
+    def take_refused(self) -> list[Refusal]:
+        """What was refused since the last call; ``WorkerStopped``, again and again, if the producer cannot go on."""
+        for _, _, error in self._refused:
+            if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
+                raise WorkerStopped(f"a dead letter could not be published: {error.str()}")
+        refused, self._refused = self._refused, []
+        return [self._explained(*each) for each in refused]
+
+    def _explained(self, origin: Origin, size_bytes: int, error: KafkaError) -> Refusal:
+        remedy = f"Mend topic {self._topic}"
+        limit = ""
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            limit_bytes = self._limit_bytes()
+            limit = f", whose limit is {'unknown' if limit_bytes is None else f'{limit_bytes} bytes'}"
+            remedy = f"Raise max.message.bytes of topic {self._topic} (and LEADSCORE_KAFKA__MESSAGE_MAX_BYTES, if set)"
+        return Refusal(
+            (origin.topic, origin.partition),
+            origin.offset,
+            f"{origin.topic}/{origin.partition}: the dead letter of offset {origin.offset}, {size_bytes} bytes, cannot "
+            f"be published to topic {self._topic}{limit}: {error.str()}. Nothing of the partition is matched or "
+            f"committed from that offset on. {remedy}, then restart this worker.",
+        )
+
+
+def _size_bytes(record: OutputRecord) -> int:
+    headers = sum(len(name.encode()) + len(text or b"") for name, text in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers

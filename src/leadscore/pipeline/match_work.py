@@ -1,0 +1,130 @@
+"""One batch of the match stage on its way: decoded, matched, not yet logged."""
+
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import Message
+
+from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.events.decoder import Decoder
+from leadscore.events.event import Event
+from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Frame, Source, encode, partition_of
+from leadscore.model.matching import Matcher
+from leadscore.ops.config import Config
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.kafka import Partition
+
+
+class _Lane:
+    """One source partition's part of a batch."""
+
+    __slots__ = ("dead", "ignored", "index", "matched", "next_offset")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.next_offset = 0
+        self.matched = self.ignored = self.dead = 0
+
+
+class Work:
+    """One batch on its way: awards by log partition, dead letters, and the offsets it will make safe."""
+
+    def __init__(self, config: Config, decoder: Decoder, matcher: Matcher, sources: Mapping[Partition, Source]) -> None:
+        self.awards: dict[int, list[Award]] = {}
+        self.sources: list[Source] = []
+        self.dead: list[tuple[Message, DeadLetter]] = []
+        self._lanes: dict[Partition, _Lane] = {}
+        self._known = sources
+        self._decode = decoder.decode
+        self._award = matcher.award
+        self._version = matcher.version
+        self._command_topic = config.command_topic
+        self._partitions = config.log_partitions
+        self._skew_ms = config.max_future_skew_ms
+
+    @property
+    def offsets(self) -> dict[Partition, int]:
+        """The next offset of every partition in the batch."""
+        return {partition: lane.next_offset for partition, lane in self._lanes.items() if lane.next_offset}
+
+    @property
+    def records(self) -> int:
+        """How many records were taken."""
+        return sum(lane.matched + lane.ignored + lane.dead for lane in self._lanes.values())
+
+    def take(self, message: Message) -> None:
+        """Decode and match one record; ``Unavailable`` leaves everything as it was."""
+        topic, offset = message.topic() or "", message.offset() or 0
+        partition = (topic, message.partition() or 0)
+        lane = self._lanes.get(partition)
+        try:
+            event = self._decode(topic, message.value())
+            self._check(event, topic, message.timestamp()[1])
+        except DeadLetter as failure:
+            lane = lane or self._new_lane(partition)
+            self.dead.append((message, failure))
+            lane.dead += 1
+        else:
+            lane = lane or self._new_lane(partition)
+            award = self._award(event, lane.index, offset)
+            if award is None:
+                lane.ignored += 1
+            else:
+                number = partition_of(event.lead_id, self._partitions)
+                if number not in self.awards:
+                    self.awards[number] = []
+                self.awards[number].append(award)
+                lane.matched += 1
+        lane.next_offset = offset + 1
+
+    def leave_out(self, partition: Partition, first: int) -> bool:
+        """Take back the records of a partition from this offset on; whether there were any left."""
+        lane = self._lanes.get(partition)
+        if lane is None or lane.next_offset <= first:
+            return False
+        lane.next_offset = first
+        for number, awards in self.awards.items():
+            self.awards[number] = [each for each in awards if each.source != lane.index or each.offset < first]
+        return True
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """The frames for the log, each with its log partition."""
+        for number, awards in self.awards.items():
+            if awards:
+                for value in _frames(self._version, self.sources, awards):
+                    yield number, value
+
+    def count(self, metrics: Metrics) -> None:
+        """Add the batch to the metrics."""
+        match = metrics.match
+        for (topic, _), lane in self._lanes.items():
+            match.records_consumed.labels(topic).inc(lane.matched + lane.ignored + lane.dead)
+            match.records_processed.labels(topic, "matched").inc(lane.matched)
+            match.records_processed.labels(topic, "ignored").inc(lane.ignored)
+            match.records_processed.labels(topic, "dead_lettered").inc(lane.dead)
+        metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
+
+    def _new_lane(self, partition: Partition) -> _Lane:
+        lane = self._lanes[partition] = _Lane(len(self.sources))
+        self.sources.append(self._known[partition])
+        return lane
+
+    def _check(self, event: Event, topic: str, kafka_time_ms: int) -> None:
+        ahead_ms = event.occurred_at_ms - kafka_time_ms
+        if ahead_ms > self._skew_ms:
+            raise DeadLetter(
+                DeadLetterReason.FUTURE,
+                f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, wanted at most {self._skew_ms} ms",
+            )
+        if event.is_command != (topic == self._command_topic):
+            wanted = "commands only" if topic == self._command_topic else "no commands"
+            raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: wanted {wanted} on this topic")
+
+
+def _frames(version: int, sources: list[Source], awards: list[Award]) -> list[bytes]:
+    """The awards in as few frames as their limits allow."""
+    if len(awards) <= MAX_FRAME_AWARDS:
+        value = encode(Frame(version, sources, awards))
+        if len(value) <= MAX_FRAME_BYTES or len(awards) == 1:
+            return [value]
+    middle = len(awards) // 2
+    return _frames(version, sources, awards[:middle]) + _frames(version, sources, awards[middle:])

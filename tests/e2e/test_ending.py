@@ -1,0 +1,87 @@
+"""Workers asked to end at bad moments: they do, in time, and take nothing with them."""
+
+from collections.abc import Callable
+from time import monotonic
+
+import pytest
+
+from leadscore.cli.run import CLOSING_S
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    assert_exact,
+    wandering_events,
+)
+from tests.servers import wait_until
+from tests.slow_way import WRITE, SlowWay, patient_on
+
+pytestmark = pytest.mark.lasting_leads
+
+NOBODY = "127.0.0.1:9"
+SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
+
+
+def test_a_worker_asked_to_end_while_it_waits_for_kafka_ends_in_order(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    worker = deployment.start_worker(LEADSCORE_KAFKA__BOOTSTRAP_SERVERS=NOBODY)
+    worker.wait_for("waiting_to_start")
+    assert worker.terminate(30) == 0
+    assert worker.said("stopped")
+
+
+def test_a_worker_asked_to_end_while_it_starts_commits_nothing(deploy: Callable[..., Deployment]) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.send(wandering_events("early", 50))
+    before = deployment.lag()
+    worker = deployment.start_worker()
+    worker.wait_for("listening")
+    assert worker.terminate(30) == 0
+    assert worker.said("stopped")
+    assert deployment.lag() == before
+
+
+def test_a_worker_whose_last_call_is_never_answered_ends_in_time_and_its_work_is_done_again(
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
+    events, way = wandering_events("load", 200), new_slow_way()
+    worker = deployment.start_worker(**patient_on(way), LEADSCORE_DRAIN_TIMEOUT="1s")
+    deployment.send_now(events[:100])
+    deployment.wait_until_settled()
+    way.command = WRITE
+    deployment.send_now(events[100:])
+    assert way.is_holding.wait(20)
+    before_s = monotonic()
+    assert worker.terminate() == 0
+    assert monotonic() - before_s < 1 + CLOSING_S + 3
+    assert worker.said("drain_given_up")
+    deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+
+
+def test_a_worker_that_was_frozen_for_long_and_rebuilt_its_state_ends_in_time(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SHORT_SESSION | FEW_RECENT | {"LEADSCORE_ON_STATE_LOSS": "rebuild"}
+    events = wandering_events("load", 300)
+    worker = deployment.start_worker(LEADSCORE_DRAIN_TIMEOUT="5s")
+    deployment.send_now(events[:200])
+    deployment.wait_until_settled()
+    worker.freeze()
+    wait_until(lambda: deployment.members("score") == 0, 30, "the group to give it up")
+    deployment.lose_everything()
+    deployment.send_now(events[200:])
+    worker.thaw()
+    wait_until(lambda: len(worker.said("state_rebuild")) == LOG_PARTITIONS, 40, "the rebuild")
+    before_s = monotonic()
+    assert worker.terminate() == 0
+    assert monotonic() - before_s < 5 + CLOSING_S + 3
+    deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)

@@ -1,0 +1,64 @@
+"""Asking what partitions hold: all of them at once, on a real Kafka and on the demo's embedded one."""
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from leadscore.cli.embedded import MOCK_PARTITIONS, EmbeddedBroker
+from leadscore.pipeline.kafka import log_bounds, make_admin
+from tests.servers import KafkaServer
+
+LOGGER = logging.getLogger("tests.log_bounds")
+PARTITIONS = 24
+
+
+def fill(bootstrap: str, topic: str, partitions: int) -> None:
+    """As many records as the partition's number says."""
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for number in range(partitions):
+        for _ in range(number):
+            producer.produce(topic, b"x", partition=number)
+    assert producer.flush(30) == 0
+
+
+def test_the_bounds_are_the_oldest_offset_held_and_the_next_one(
+    kafka: KafkaServer, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic("log", PARTITIONS)
+    fill(kafka.bootstrap, topic, PARTITIONS)
+    admin = make_admin({"bootstrap.servers": kafka.bootstrap}, LOGGER)
+    for deleted in admin.delete_records([TopicPartition(topic, 5, 2)]).values():
+        deleted.result(timeout=30)
+    found = log_bounds(admin, [(topic, number) for number in range(PARTITIONS)])
+    assert found == {(topic, number): (2 if number == 5 else 0, number) for number in range(PARTITIONS)}
+
+
+def test_asking_for_many_partitions_does_not_wait_for_what_a_consumer_fetches(
+    kafka: KafkaServer, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic("log", PARTITIONS)
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topic, "fetch.wait.max.ms": 1_000})
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+    consumer.poll(1.0)
+    admin = make_admin({"bootstrap.servers": kafka.bootstrap}, LOGGER)
+    log_bounds(admin, [(topic, 0)])
+    before_s = monotonic()
+    log_bounds(admin, [(topic, number) for number in range(PARTITIONS)])
+    assert monotonic() - before_s < 1  # the consumer takes up to that long for each of them
+    consumer.close()
+
+
+def test_nothing_asked_is_nothing_answered(kafka: KafkaServer) -> None:
+    assert log_bounds(AdminClient({"bootstrap.servers": kafka.bootstrap}), []) == {}
+
+
+def test_the_embedded_broker_answers_too() -> None:
+    broker = EmbeddedBroker()
+    broker.create_topics(["log"])
+    fill(broker.bootstrap_servers, "log", MOCK_PARTITIONS)
+    admin = make_admin({"bootstrap.servers": broker.bootstrap_servers}, LOGGER)
+    wanted = {("log", number): (0, number) for number in range(MOCK_PARTITIONS)}
+    assert log_bounds(admin, wanted) == wanted

@@ -1,0 +1,213 @@
+"""Kafka in memory, for unit tests of the stages: a consumer of given records, a producer that answers as told."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from time import sleep
+from typing import Any, cast
+
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from leadscore.pipeline.kafka import Bounds, Partition
+
+Rebalance = Callable[[Consumer, list[TopicPartition]], None]
+
+
+@dataclass
+class FakeMessage:
+    """A record, or with ``failure`` an event of its partition, as the client gives it."""
+
+    place: tuple[str, int, int]
+    content: bytes | None = None
+    time_ms: int = 1
+    name: bytes | None = None
+    failure: KafkaError | None = None
+
+    def topic(self) -> str:
+        return self.place[0]
+
+    def partition(self) -> int:
+        return self.place[1]
+
+    def offset(self) -> int:
+        return self.place[2]
+
+    def error(self) -> KafkaError | None:
+        return self.failure
+
+    def key(self) -> bytes | None:
+        return self.name
+
+    def value(self) -> bytes | None:
+        return self.content
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.time_ms
+
+
+def records_of(partition: Partition, values: Iterable[bytes], time_ms: Callable[[int], int]) -> list[FakeMessage]:
+    return [FakeMessage((*partition, offset), value, time_ms(offset)) for offset, value in enumerate(values)]
+
+
+class FakeConsumer:
+    """Given all its partitions at the first poll; ``give``, ``take_away`` and ``lose`` happen at the next one."""
+
+    def __init__(self, records: Mapping[Partition, Sequence[FakeMessage]]) -> None:
+        self.records = dict(records)
+        self.committed_offsets: dict[Partition, int] = {}
+        self.commit_failure: KafkaError | None = None
+        self.started: list[tuple[Partition, int]] = []
+        self.paused: set[Partition] = set()
+        self._places: dict[Partition, int] = {}
+        self._at_end: set[Partition] = set()
+        self._assigned: list[Partition] = []
+        self._changes: list[Callable[[], None]] = []
+        self._callbacks: dict[str, Rebalance] = {}
+
+    @property
+    def as_consumer(self) -> Consumer:
+        return cast("Consumer", self)
+
+    # --- what the test lets happen ---
+
+    def give(self, *partitions: Partition) -> None:
+        self._changes.append(lambda: self._give(partitions))
+
+    def take_away(self, *partitions: Partition) -> None:
+        self._changes.append(lambda: self._take(partitions, "on_revoke"))
+
+    def lose(self, *partitions: Partition) -> None:
+        self._changes.append(lambda: self._take(partitions, "on_lost"))
+
+    def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
+        return {partition: (0, len(self.records[partition])) for partition in partitions}
+
+    def _give(self, partitions: Iterable[Partition]) -> None:
+        self._assigned += partitions
+        self._callbacks["on_assign"](self.as_consumer, _topic_partitions(partitions))
+
+    def _take(self, partitions: Iterable[Partition], callback: str) -> None:
+        self._callbacks[callback](self.as_consumer, _topic_partitions(partitions))
+        for partition in partitions:
+            self._assigned.remove(partition)
+            self._places.pop(partition, None)
+
+    # --- what the stages use ---
+
+    def subscribe(self, _topics: list[str], **callbacks: Rebalance) -> None:
+        self._callbacks = callbacks
+        self.give(*self.records)
+
+    def consume(self, most: int, _timeout_s: float) -> list[Message]:
+        found: list[FakeMessage] = []
+        for partition in [each for each in self._assigned if each in self._places and each not in self.paused]:
+            found += self._read(partition, most)
+        changes, self._changes = self._changes, []
+        for change in changes:
+            change()
+        return cast("list[Message]", found)
+
+    def _read(self, partition: Partition, most: int) -> list[FakeMessage]:
+        place = self._places[partition]
+        found = list(self.records[partition][place : place + most])
+        self._places[partition] = place + len(found)
+        if found or partition in self._at_end:
+            self._at_end.discard(partition)
+            return found
+        self._at_end.add(partition)
+        return [FakeMessage((*partition, place), failure=KafkaError(KafkaError._PARTITION_EOF))]
+
+    def assign(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def incremental_assign(self, _partitions: list[TopicPartition]) -> None: ...
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.paused |= set(_names(partitions))
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.paused -= set(_names(partitions))
+
+    def seek(self, to: TopicPartition) -> None:
+        partition = (to.topic, to.partition)
+        self._places[partition] = max(to.offset, 0)
+        self._at_end.discard(partition)
+        self.started.append((partition, self._places[partition]))
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        if not asynchronous:
+            raise AssertionError
+        if self.commit_failure is not None:
+            raise KafkaException(self.commit_failure)
+        self.committed_offsets |= {(each.topic, each.partition): each.offset for each in offsets}
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        assert timeout >= 0
+        known = self.committed_offsets
+        return [TopicPartition(*name, known.get(name, OFFSET_INVALID)) for name in _names(partitions)]
+
+    def get_watermark_offsets(self, partition: TopicPartition, **_: object) -> Bounds:
+        return 0, len(self.records[partition.topic, partition.partition])
+
+    def close(self) -> None:
+        self._take(list(self._assigned), "on_revoke")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was handed to the producer."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    options: Mapping[str, Any]
+
+
+class FakeProducer:
+    """Everything is acknowledged at the next poll or flush, but for what ``refusal`` has an error for.
+
+    ``is_silent``: nothing is, and a flush takes all the time it has. ``too_large``: values that are not even taken.
+    """
+
+    def __init__(self, refusal: Callable[[Sent], KafkaError | None] = lambda _: None) -> None:
+        self.sent: list[Sent] = []
+        self.is_silent = False
+        self.too_large_bytes = 1 << 30
+        self._refusal = refusal
+        self._waiting: list[Sent] = []
+
+    @property
+    def as_producer(self) -> Producer:
+        return cast("Producer", self)
+
+    def produce(self, topic: str, value: bytes | None, key: bytes | None, **options: Any) -> None:
+        if len(value or b"") > self.too_large_bytes:
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
+        sent = Sent(topic, value, key, options)
+        self.sent.append(sent)
+        self._waiting.append(sent)
+
+    def poll(self, _timeout_s: float) -> None:
+        if self.is_silent:
+            return
+        waiting, self._waiting = self._waiting, []
+        for sent in waiting:
+            sent.options["on_delivery"](self._refusal(sent), FakeMessage((sent.topic, 0, 0), sent.value))
+
+    def flush(self, timeout_s: float) -> int:
+        self.poll(timeout_s)
+        if self._waiting:
+            sleep(timeout_s)
+        return len(self._waiting)
+
+    def values(self, topic: str) -> list[bytes]:
+        return [sent.value or b"" for sent in self.sent if sent.topic == topic]
+
+
+def _names(partitions: Iterable[TopicPartition]) -> list[Partition]:
+    return [(each.topic, each.partition) for each in partitions]
+
+
+def _topic_partitions(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(*partition) for partition in partitions]

@@ -1,0 +1,77 @@
+"""A real score stage on a fake log, a fake store and a fake producer."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from leadscore.log.records import LogRecord, encode
+from leadscore.model.compiled import CompiledModel
+from leadscore.ops.config import load_config
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.deadline import DrainBudget
+from leadscore.pipeline.publishing import json_encoding
+from leadscore.pipeline.scorer import ScoreParts, ScoreStage
+from leadscore.pipeline.steps import NoSteps
+from tests.unit.fake_kafka import FakeConsumer, FakeProducer, records_of
+from tests.unit.fake_store import FakeStore
+
+LOG_TOPIC, LOG_ID = "leadscore.awards", "log-1"
+
+
+class StageOfScore:
+    """``log`` has the records of each partition; time passes only with each ``turn``."""
+
+    def __init__(
+        self,
+        store: FakeStore,
+        log: Mapping[int, Sequence[LogRecord]],
+        model: CompiledModel,
+        time_of: Callable[[int], int],
+        **settings: str,
+    ) -> None:
+        values = {number: [encode(record) for record in records] for number, records in log.items()}
+        self.consumer = FakeConsumer(
+            {(LOG_TOPIC, number): records_of((LOG_TOPIC, number), each, time_of) for number, each in values.items()}
+        )
+        self.producer, self.metrics, self.model = FakeProducer(), Metrics("1.0", []), model
+        environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
+        config = load_config(environ)
+        self.budget = DrainBudget(config.drain_timeout_ms / 1000)
+        parts = ScoreParts(
+            config=config,
+            store=store,
+            producer=self.producer.as_producer,
+            encoding=json_encoding(),
+            model_of_version=lambda _: self.model,
+            log_topic_id=lambda: LOG_ID,
+            log_bounds=self.consumer.bounds,
+            metrics=self.metrics,
+            budget=self.budget,
+            steps=NoSteps(),
+        )
+        self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(0.0))
+        self.now_s = 0.0
+
+    def turn(self, passes_s: float = 0.5) -> None:
+        """One turn of the loop, that much later."""
+        self.now_s += passes_s
+        self.stage.step(self.now_s, 0.0, None)
+
+    def turns(self, number: int) -> None:
+        """So many turns."""
+        for _ in range(number):
+            self.turn()
+
+    @property
+    def is_paused(self) -> bool:
+        return self.stage.is_paused
+
+    @property
+    def crossing_ids(self) -> list[str]:
+        """Of everything handed to the producer but ticks."""
+        return [dict(sent.options["headers"])["ce_id"] for sent in self.producer.sent if sent.topic != LOG_TOPIC]
+
+    def committed_offset(self, number: int) -> int | None:
+        return self.consumer.committed_offsets.get((LOG_TOPIC, number))
+
+    def failures(self, kind: str) -> float:
+        return self.metrics.registry.get_sample_value("leadscore_store_errors_total", {"kind": kind}) or 0.0

@@ -1,0 +1,216 @@
+"""The match stage on fakes: dead letters that cannot be published, and other ways to commit too early."""
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+from confluent_kafka import KafkaError
+
+from leadscore.cli.event_bytes import json_bytes
+from leadscore.errors import WorkerStopped
+from leadscore.events.decoder import Decoder
+from leadscore.events.event import Event
+from leadscore.log.records import Frame, decode
+from leadscore.model.definition import ModelDefinition
+from leadscore.model.matching import Matcher
+from leadscore.ops.config import load_config
+from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.commits import Commits
+from leadscore.pipeline.dead_letters import DeadLetters
+from leadscore.pipeline.deadline import DrainBudget
+from leadscore.pipeline.kafka import Partition
+from leadscore.pipeline.matcher import MatchParts, MatchStage
+from leadscore.pipeline.steps import NoSteps
+from tests.unit.fake_kafka import FakeConsumer, FakeProducer, Sent, records_of
+
+DEFINITION = msgspec.convert(
+    {"model": "m", "version": 1, "rules": {"view": {"event": "website.page_view", "points": 10}}}, ModelDefinition
+)
+WEBSITE, EMAIL, COMMANDS = ("website", 0), ("email", 0), ("commands", 0)
+LOG, DEAD = "log", "dead"
+TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+NOON_MS = 1_767_268_800_000
+GARBAGE = b"no event" * 40
+
+
+def page_view(name: str) -> bytes:
+    return json_bytes(Event("website.page_view", name, "L1", NOON_MS, {}))
+
+
+class StageOfMatch:
+    """A real match stage; time passes only with each ``turn``."""
+
+    def __init__(self, sources: Mapping[Partition, list[bytes]], **settings: str) -> None:
+        self.consumer = FakeConsumer(
+            {
+                partition: records_of(partition, values, lambda offset: NOON_MS + offset)
+                for partition, values in {COMMANDS: [], **sources}.items()
+            }
+        )
+        self.producer, self.dead_letters = FakeProducer(), FakeProducer(self._refusal)
+        self.refuses, self.limit_bytes = b"", 100
+        environ = {
+            "LEADSCORE_SOURCE_TOPICS": "website,email",
+            "LEADSCORE_COMMAND_TOPIC": "commands",
+            "LEADSCORE_LOG_TOPIC": LOG,
+            "LEADSCORE_DEAD_LETTER_TOPIC": DEAD,
+            "LEADSCORE_LOG_PARTITIONS": "1",
+            "LEADSCORE_ALIGNMENT_WAIT": "0s",
+        }
+        config = load_config(environ | settings)
+        metrics = Metrics("1.0", ["website", "email", "commands"])
+        self.budget = DrainBudget(1.0)
+        parts = MatchParts(
+            config=config,
+            matcher=Matcher(DEFINITION),
+            decoder=Decoder(None, None, config.max_record_bytes),
+            producer=self.producer.as_producer,
+            dead_letters=DeadLetters(
+                self.dead_letters.as_producer, DEAD, config.match_group, metrics.match, lambda: self.limit_bytes
+            ),
+            metrics=metrics,
+            budget=self.budget,
+            topic_ids=lambda: {"website": "idw", "email": "ide", "commands": "idc"},
+            log_bounds=self.consumer.bounds,
+            steps=NoSteps(),
+        )
+        self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(0.0))
+        self.now_s = 1_000_000.0
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.now_s += 0.5
+            self.stage.step(self.now_s, 0.0)
+
+    @property
+    def logged(self) -> list[str]:
+        """The ids of the events in the log."""
+        records = [decode(value) for value in self.producer.values(LOG)]
+        return [award.event_id for record in records if isinstance(record, Frame) for award in record.awards]
+
+    def _refusal(self, sent: Sent) -> KafkaError | None:
+        return TOO_LARGE if self.refuses and self.refuses in (sent.value or b"") else None
+
+
+def test_a_refused_dead_letter_stops_its_partition_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    website = [page_view("w0"), page_view("w1"), GARBAGE, page_view("w3"), page_view("w4")]
+    matching = StageOfMatch({WEBSITE: website, EMAIL: [page_view("e0")]})
+    matching.refuses = GARBAGE
+    with caplog.at_level(logging.ERROR):
+        matching.turn(10)
+    assert sorted(matching.logged) == ["e0", "w0", "w1"]
+    assert matching.consumer.committed_offsets == {WEBSITE: 2, EMAIL: 1}
+    assert WEBSITE in matching.consumer.paused
+    [why] = matching.stage.stopped.values()
+    for told in ("website/0", "offset 2", "834 bytes", f"topic {DEAD}", "100 bytes", "max.message.bytes"):
+        assert told in why
+    assert [record.getMessage() for record in caplog.records] == ["source_partition_stopped"]
+
+
+def test_nothing_that_comes_later_is_matched_in_a_stopped_partition() -> None:
+    matching = StageOfMatch({WEBSITE: [GARBAGE], EMAIL: []}, LEADSCORE_BATCH_SIZE="1")
+    matching.refuses = GARBAGE
+    matching.turn(5)
+    matching.consumer.records[WEBSITE] = records_of(WEBSITE, [GARBAGE, page_view("w1")], lambda _: NOON_MS)
+    matching.consumer.records[EMAIL] = records_of(EMAIL, [page_view("e0")], lambda _: NOON_MS)
+    matching.turn(5)
+    assert matching.logged == ["e0"]
+    assert WEBSITE not in matching.consumer.committed_offsets
+
+
+def test_a_dead_letter_that_the_producer_does_not_even_take_ends_the_same_way() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0"), GARBAGE], EMAIL: [page_view("e0")]})
+    matching.dead_letters.too_large_bytes = 100
+    matching.turn(5)
+    assert sorted(matching.logged) == ["e0", "w0"]
+    assert matching.consumer.committed_offsets == {WEBSITE: 1, EMAIL: 1}
+    assert list(matching.stage.stopped) == [WEBSITE]
+
+
+def test_of_several_refused_dead_letters_the_first_one_counts() -> None:
+    other = GARBAGE + b"!"
+    matching = StageOfMatch({WEBSITE: [page_view("w0"), other, page_view("w2"), GARBAGE], EMAIL: []})
+    matching.refuses = GARBAGE
+    matching.turn(5)
+    assert matching.logged == ["w0"]
+    assert matching.consumer.committed_offsets == {WEBSITE: 1}
+
+
+def test_no_record_of_a_batch_is_logged_before_its_dead_letters_are_acknowledged() -> None:
+    matching = StageOfMatch({WEBSITE: [GARBAGE, page_view("w1")], EMAIL: [page_view("e0")]})
+    matching.dead_letters.is_silent = True
+    matching.turn(3)
+    assert (matching.logged, matching.consumer.committed_offsets) == ([], {})
+    assert matching.stage.reached_ms(matching.now_s) < NOON_MS
+    matching.dead_letters.is_silent = False
+    matching.turn(2)
+    assert sorted(matching.logged) == ["e0", "w1"]
+    assert matching.consumer.committed_offsets == {WEBSITE: 2, EMAIL: 1}
+
+
+def test_what_waits_for_dead_letters_is_dropped_with_its_partition() -> None:
+    matching = StageOfMatch({WEBSITE: [GARBAGE, page_view("w1")], EMAIL: [page_view("e0")]})
+    matching.dead_letters.is_silent = True
+    matching.turn(2)
+    matching.consumer.lose(WEBSITE)
+    matching.turn()
+    matching.dead_letters.is_silent = False
+    matching.turn(2)
+    assert matching.logged == ["e0"]
+    assert matching.consumer.committed_offsets == {EMAIL: 1}
+
+
+def test_a_dead_letter_refused_after_its_partition_was_given_back_does_not_stop_it() -> None:
+    """It was read anew meanwhile; whether its dead letter is refused now shows when it is matched."""
+    matching = StageOfMatch({WEBSITE: [GARBAGE, page_view("w1")], EMAIL: []})
+    matching.dead_letters.is_silent, matching.refuses = True, GARBAGE
+    matching.turn(2)
+    matching.consumer.lose(WEBSITE)
+    matching.consumer.give(WEBSITE)
+    matching.turn()
+    matching.dead_letters.is_silent = False
+    matching.dead_letters.poll(0)
+    matching.refuses = b""
+    matching.turn(5)
+    assert (matching.logged, matching.stage.stopped) == (["w1"], {})
+    assert matching.consumer.committed_offsets == {WEBSITE: 2}
+
+
+def test_a_dead_letter_producer_that_cannot_go_on_ends_the_worker() -> None:
+    matching = StageOfMatch({WEBSITE: [GARBAGE], EMAIL: []})
+    fatal = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
+    matching.dead_letters._refusal = lambda _: fatal
+    with pytest.raises(WorkerStopped, match="fenced"):
+        matching.turn(5)
+    matching.stage.subscription.close()
+    assert (matching.logged, matching.consumer.committed_offsets) == ([], {})
+
+
+def test_a_batch_that_was_not_handed_over_whole_is_never_committed() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0")], EMAIL: []})
+    matching.producer.too_large_bytes = 10  # not even the first frame is taken
+    with pytest.raises(WorkerStopped):
+        matching.turn(5)
+    matching.stage.subscription.close()  # what the worker does on its way out: it drains and commits
+    assert matching.consumer.committed_offsets == {}
+
+
+def test_ticks_do_not_wait_for_a_stopped_partition() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0"), GARBAGE], EMAIL: []})
+    matching.refuses = GARBAGE
+    matching.turn(5)
+    assert matching.stage.reached_ms(matching.now_s) == int(matching.now_s * 1000)
+
+
+def test_a_partition_given_back_after_it_stopped_is_tried_again() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0"), GARBAGE, page_view("w2")], EMAIL: []})
+    matching.refuses = GARBAGE
+    matching.turn(5)
+    matching.refuses = b""
+    matching.consumer.take_away(WEBSITE)
+    matching.turn()
+    matching.consumer.give(WEBSITE)
+    matching.turn(5)
+    assert (matching.logged, matching.stage.stopped) == (["w0", "w2"], {})
+    assert matching.consumer.committed_offsets == {WEBSITE: 3}
