@@ -1,0 +1,111 @@
+"""What the fold spares itself changes nothing: the same histories with every shortcut taken away.
+
+Shortcuts: no evaluation where a bound says that nothing can cross; the instant to look at a lead again is bounded, not
+searched for; what conditions found is kept over a record; the latest event of a rule with a selection is added without
+counting the others again; an instant is closed in on by slope. Long histories of few leads show what short ones do not.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from leadscore.model.load import load_model
+from leadscore.scoring import conditions, fold, thresholds, timeline, totals
+from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.simulation import Simulation
+from tests import histories
+from tests.histories import ALL, END_MS
+from tests.oracle import DAY_MS, Entry, Plain
+from tests.simulated import simulated
+
+STARTER = Path(__file__).parents[2] / "deploy" / "model.yaml"
+START_MS = 1_767_225_600_000
+EXACT_POINTS = 1e-9
+
+
+@contextmanager
+def no_shortcuts() -> Iterator[None]:
+    """The fold at its most laborious."""
+
+    def searched(*asked: object) -> int | None:
+        found = timeline.next_exit(*asked)  # type: ignore[arg-type]
+        return None if found is None else found.at_ms
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fold, "_may_cross", lambda *_: True)
+        patched.setattr(fold, "_only_raises", lambda *_: False)
+        patched.setattr(thresholds, "no_exit_before", searched)
+        patched.setattr(conditions.Outlook, "after_rules", lambda self, _: conditions.Outlook(self.state, self.model))
+        patched.setattr(totals, "counts_last", lambda *_: None)
+        patched.setattr(timeline._Course, "only_falls", lambda *_: False)
+        yield
+
+
+@given(histories.models(ALL), histories.logs(ALL))
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@pytest.mark.timeout(3_600)
+def test_random_histories_are_the_same_without_shortcuts(model: Plain, log: list[Entry]) -> None:
+    with no_shortcuts():
+        expected = simulated(model, log, END_MS)
+    assert_same(simulated(model, log, END_MS), expected)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_long_history_of_few_leads_is_the_same_without_shortcuts(seed: int) -> None:
+    model: Plain = msgspec.to_builtins(load_model(STARTER).definition)
+    log = [Entry(event, event["occurred_at"]) for event in dense_events(Random(seed), 500)]
+    end_ms = START_MS + 120 * DAY_MS
+    with no_shortcuts():
+        expected = simulated(model, log, end_ms)
+    assert len(expected.crossings) > 10
+    assert_same(simulated(model, log, end_ms), expected)
+
+
+def dense_events(random: Random, number: int) -> Iterator[Plain]:
+    """Four leads, every few hours an event, now and then a late one."""
+    for index in range(number):
+        at_ms = START_MS + index * DAY_MS // 8
+        event: Plain = {
+            "type": random.choice(list(TYPES)),
+            "event_id": f"e{index}",
+            "lead_id": f"L{random.randrange(4)}",
+            "occurred_at": at_ms - (random.randrange(30 * DAY_MS) if random.random() < 0.1 else 0),
+        }
+        yield event | {name: random.choice(values) for name, values in TYPES[event["type"]].items()}
+
+
+TYPES: dict[str, dict[str, list[object]]] = {
+    "website.page_view": {"path": ["/", "/pricing", "/blog/a", "/careers", "/docs", "/product"]},
+    "website.form_submitted": {"form": ["whitepaper", "contact"], "asset": ["wp-1", "wp-2"]},
+    "website.contact_requested": {},
+    "email.open": {"asset": ["m1", "m2", "m3"]},
+    "email.click": {"asset": ["m1", "m2", "m3"]},
+    "email.unsubscribe": {},
+    "webinar.registered": {"asset": ["w1", "w2"]},
+    "webinar.attended": {"asset": ["w1", "w2"], "minutes": [5, 30, 60]},
+    "profile.updated": {"attributes": [{"role": "ceo"}, {"role": "student"}, {"company_size": 2000}, {"role": None}]},
+}
+
+
+def assert_same(found: Simulation, expected: Simulation) -> None:
+    assert [facts_of(crossing) for crossing in found.crossings] == [facts_of(each) for each in expected.crossings]
+    for one, other in zip(found.crossings, expected.crossings, strict=True):
+        assert one.score == pytest.approx(other.score, abs=EXACT_POINTS)
+        assert one.previous_score == pytest.approx(other.previous_score, abs=EXACT_POINTS)
+    for here, there in zip(found.scores, expected.scores, strict=True):
+        assert (here.lead_id, here.thresholds, here.disqualified) == (
+            there.lead_id,
+            there.thresholds,
+            there.disqualified,
+        )
+        assert here.score == pytest.approx(there.score, abs=EXACT_POINTS)
+
+
+def facts_of(crossing: Crossing) -> tuple[object, ...]:
+    """What must be the same to the bit: who, what, why, and when, in the order decided."""
+    return (crossing.id, crossing.direction, crossing.cause, crossing.occurred_at_ms, crossing.projected_exit_at_ms)
