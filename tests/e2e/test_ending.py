@@ -32,6 +32,13 @@ def test_a_worker_asked_to_end_while_it_waits_for_kafka_ends_in_order(deploy: Ca
     assert worker.said("stopped")
 
 
+def test_a_worker_whose_redis_is_not_there_yet_waits_and_ends_in_order(deploy: Callable[..., Deployment]) -> None:
+    worker = deploy(WANDERING_MODEL).start_worker(LEADSCORE_REDIS_URL=f"redis://{NOBODY}/0")
+    assert worker.wait_for("waiting_to_start")["service"] == "redis"
+    assert worker.terminate(30) == 0
+    assert worker.said("stopped")
+
+
 def test_a_worker_asked_to_end_while_it_starts_commits_nothing(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy(WANDERING_MODEL)
     deployment.send(wandering_events("early", 50))

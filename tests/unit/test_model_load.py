@@ -359,6 +359,12 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, probl
     assert str(raised.value).startswith(f"{path}{problem}")
 
 
+def test_a_published_version_is_read_though_it_would_be_refused_today() -> None:
+    text = minimal_with("thresholds: {mql: {enter: 50, exit: 60}}")
+    assert problems_of(text)
+    assert parse_model(text, "models, version 1", is_published=True).thresholds["mql"].exit == 60
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as raised:
         load_model(tmp_path)

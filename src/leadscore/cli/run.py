@@ -103,11 +103,6 @@ def build_worker(  # noqa: PLR0913  # what a process is made of
     _check_mappings(config)
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None
-    if store is not None:
-        facts = store.check_server(allow_eviction=config.allow_eviction)
-        _log.info("redis", extra={"product": facts.product, "version": facts.version, "masters": facts.masters})
-        for warning in facts.warnings:
-            _log.warning("redis_warning", extra={"detail": warning})
     logger = kafka_client_logger(RepeatLimit(10.0))
     asked = stopping or Stopping()
     with refused_properties(config.kafka):

@@ -41,8 +41,12 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(parse_model(text, str(path)), text)
 
 
-def parse_model(text: str, name: str) -> ModelDefinition:
-    """The model in a text. ``name`` stands for the file in the ``ModelError`` that lists every problem found."""
+def parse_model(text: str, name: str, *, is_published: bool = False) -> ModelDefinition:
+    """The model in a text. ``name`` stands for the file in the ``ModelError`` that lists every problem found.
+
+    A version that ``is_published`` made sense to the program that published it: it is not judged anew, or what a later
+    program refuses could not be replayed.
+    """
     document = yaml_text.read(text)
     problems = list(document.problems)
     if document.complete:
@@ -52,7 +56,7 @@ def parse_model(text: str, name: str) -> ModelDefinition:
     if problems:
         raise _error(name, problems)
     definition = msgspec.convert(document.value, ModelDefinition)
-    problems = _placed(document, sense.findings(definition))
+    problems = [] if is_published else _placed(document, sense.findings(definition))
     if problems:
         raise _error(name, problems)
     return definition

@@ -240,7 +240,7 @@ class KafkaMetrics:
         )
         self.rebalances = declare.counter(
             "leadscore_rebalances_total",
-            "Partitions given to this process and taken from it by rebalances.",
+            "Rebalances that gave this process partitions or took some from it.",
             stage=STAGES,
             kind=REBALANCES,
         )

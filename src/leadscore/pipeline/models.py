@@ -45,7 +45,7 @@ class ModelsTopic:
             self.read()
         if version not in self._texts:
             raise Unavailable("kafka", "model", f"topic {self._topic} does not hold version {version} of the model")
-        return parse_model(self._texts[version], f"{self._topic}, version {version}")
+        return parse_model(self._texts[version], f"{self._topic}, version {version}", is_published=True)
 
     def versions(self) -> list[int]:
         """The versions read so far, oldest first."""

@@ -102,7 +102,7 @@ class Subscription:
             self.assignments += 1
             self.assigned |= set(names)
             self._fresh += names
-            self.assigned_count += len(names)
+            self.assigned_count += bool(names)
         except BaseException as failure:  # noqa: BLE001  # see the module's docstring; the next poll raises it
             self._failure = failure
 
@@ -110,13 +110,13 @@ class Subscription:
         try:
             self._drain(_names(partitions))
             self._take_away(_names(partitions))
-            self.revoked_count += len(partitions)
+            self.revoked_count += bool(partitions)
         except BaseException as failure:  # noqa: BLE001  # as above
             self._failure = failure
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._take_away(_names(partitions))
-        self.lost_count += len(partitions)
+        self.lost_count += bool(partitions)
 
     def _take_away(self, names: list[Partition]) -> None:
         self.is_settled = False

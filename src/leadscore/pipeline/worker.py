@@ -94,6 +94,8 @@ class Worker:
         self._gauges_at_s = 0.0
         self._scored_at_s = 0.0
         self._matched = 0
+        if store is not None:
+            self._check_store(store)
         self._check_topics()
         self._match = self._match_stage(model) if config.role is not Role.SCORE else None
         self._score = self._score_stage(store) if config.role is not Role.MATCH else None
@@ -154,6 +156,13 @@ class Worker:
         _log.info("stopped")
 
     # --- start ---
+
+    def _check_store(self, store: Store) -> None:
+        """Redis answers, and does not evict."""
+        facts = self._patiently(lambda: store.check_server(allow_eviction=self._config.allow_eviction))
+        _log.info("redis", extra={"product": facts.product, "version": facts.version, "masters": facts.masters})
+        for warning in facts.warnings:
+            _log.warning("redis_warning", extra={"detail": warning})
 
     def _check_topics(self) -> None:
         """Every topic exists, and the log has as many partitions as leads are hashed to."""
