@@ -687,6 +687,7 @@ class _World:
         self._leads: dict[str, _Lead] = {}
         self._lead_ids: set[str] = set()
         self._erased_to_ms: dict[str, int] = {}
+        self._erase_ids: set[tuple[str, str]] = set()
         self._time_ms = 0
         self.crossings: list[Plain] = []
 
@@ -713,7 +714,8 @@ class _World:
             return
         self._leads[lead_id] = lead
         if record.type == ERASE:
-            self._erased_to_ms[lead_id] = record.at_ms
+            self._erased_to_ms[lead_id] = max(record.at_ms, self._erased_to_ms.get(lead_id, record.at_ms))
+            self._erase_ids.add((lead_id, record.event_id))
             self._leads[lead_id] = self._new_lead()
             return
         at_ms = record.at_ms if lead.latest_ms is None else max(lead.latest_ms, record.at_ms)
@@ -759,6 +761,8 @@ class _World:
         return not flagged and all(abs(points) < NEGLIGIBLE_POINTS for points in worth)
 
     def _accepts(self, lead_id: str, lead: _Lead, record: Record) -> bool:
+        if record.type == ERASE:
+            return (lead_id, record.event_id) not in self._erase_ids
         if lead_id in self._erased_to_ms and record.at_ms <= self._erased_to_ms[lead_id]:
             return False
         if not record.is_act:

@@ -36,6 +36,7 @@ LONGER_FILES = {
     "tests/deployment.py",  # one deployment on real servers: its topics, processes, outputs and state
     "tests/unit/test_oracle.py",  # the hand-computed cases of the oracle, section by section
     "tests/unit/test_other_products_bugs.py",  # one list of other products' bugs, in the order of its source
+    "tests/mutants/table.py",  # one list of planted errors, in the order of the design
     "tests/oracle.py",  # the second opinion on all of scoring, read from top to bottom next to the design
     "tests/servers.py",  # one module for all servers, wanted by its users: tests, make kafka, make redis
 }

@@ -247,6 +247,17 @@ def test_everything_that_came_before_an_erase_is_deleted_even_what_occurred_late
     assert score(TEN, 9, visit("e1", 5), command("erase", "c1", 1), visit("e2", 6)) == 10
 
 
+def test_an_erase_deletes_all_that_came_before_it_though_another_had_a_later_time() -> None:
+    earlier_time = command("erase", "c2", 1)
+    told = run(TEN, 9, visit("e1", 0), command("erase", "c1", 4), visit("e2", 5), earlier_time, visit("e3", 3))
+    assert told.scores == []
+
+
+def test_an_erase_that_comes_again_leaves_what_came_in_between() -> None:
+    erase = command("erase", "c1", 1)
+    assert score(TEN, 9, visit("e1", 0), erase, visit("e2", 2), erase) == 10
+
+
 def test_what_occurred_up_to_an_erase_never_brings_the_lead_back() -> None:
     model = model_of({"visit": rule(60)}, thresholds=MQL)
     erase = command("erase", "c1", 1)

@@ -6,6 +6,7 @@ from hashlib import blake2b
 import msgspec
 
 from leadscore.log.records import ERASE, Award
+from leadscore.model.matching import event_hash
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.fold import NO_CROSSINGS, fold_award
@@ -21,7 +22,11 @@ class Erasure(msgspec.Struct, array_like=True, frozen=True):
     erased_ms: int
     expires_ms: int
     """By the log's time."""
+    commands: tuple[bytes, ...] = ()
+    """Hashes of the ids of the latest erase commands: one that comes again is not another."""
 
+
+MOST_ERASE_COMMANDS = 16
 
 Erasures = MutableMapping[bytes, Erasure]
 """By hash of the lead id: the memory of an erased lead must not name it."""
@@ -38,7 +43,7 @@ def apply_award(
     """Fold one award or command into the state of its lead."""
     if erasures and _is_erased(erasures, award, context.log_time_ms):
         context.rejected += 1
-        return NO_CROSSINGS  # an erase that comes twice, too: what came in between is a new lead
+        return NO_CROSSINGS
     if award.type == ERASE:
         _erase(states, erasures, award, context)
         return NO_CROSSINGS
@@ -48,11 +53,18 @@ def apply_award(
 
 
 def _erase(states: States, erasures: Erasures, award: Award, context: FoldContext) -> None:
-    expires_ms = context.log_time_ms + context.settings.erasure_memory_ms
-    erasures[lead_hash(award.lead_id)] = Erasure(award.occurred_at_ms, expires_ms)
+    hashed, expires_ms = lead_hash(award.lead_id), context.log_time_ms + context.settings.erasure_memory_ms
+    known = erasures.get(hashed, Erasure(award.occurred_at_ms, expires_ms))
+    commands = (*known.commands, event_hash(award.event_id))[-MOST_ERASE_COMMANDS:]
+    erasures[hashed] = Erasure(max(known.erased_ms, award.occurred_at_ms), expires_ms, commands)
     states[award.lead_id] = None
 
 
 def _is_erased(erasures: Erasures, award: Award, log_time_ms: int) -> bool:
+    """Whether an erasure keeps the record out; of erase commands, only the same once more: what came since is new."""
     known = erasures.get(lead_hash(award.lead_id))
-    return known is not None and award.occurred_at_ms <= known.erased_ms and log_time_ms <= known.expires_ms
+    if known is None or log_time_ms > known.expires_ms:
+        return False
+    if award.type == ERASE:
+        return event_hash(award.event_id) in known.commands
+    return award.occurred_at_ms <= known.erased_ms
