@@ -66,12 +66,7 @@ def fold_award(
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
     outlook = Outlook(state, model)
     before = score_at(state, model, tau_ms, outlook)
-    recent = len(state.rows)
-    _apply(state, award, at, context)
-    is_plain = is_event and not award.attributes and state.rows[-ROW:-1] == at and len(state.rows) > recent > 0
-    outlook = (
-        outlook.after_rules(frozenset(given.rule_id for given in award.rules)) if is_plain else Outlook(state, model)
-    )
+    outlook = _applied(state, award, at, outlook, context)
     after = score_at(state, model, tau_ms, outlook)
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
     decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, outlook)
@@ -83,6 +78,16 @@ def fold_award(
     else:
         state.due_ms = due_ms(outlook, tau_ms, exactly=False)
     return state, crossings
+
+
+def _applied(state: LeadState, award: Award, at: bytes, before: Outlook, context: FoldContext) -> Outlook:
+    """Step 2, and the outlook after it; what an event that is the latest did not touch need not be found out again."""
+    recent = len(state.rows)
+    _apply(state, award, at, context)
+    is_one_more = state.rows[-ROW:-1] == at and len(state.rows) > recent > 0
+    if is_one_more and not award.attributes and award.type not in COMMANDS:
+        return before.after_rules(frozenset(given.rule_id for given in award.rules))
+    return Outlook(state, context.model)
 
 
 def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
@@ -98,9 +103,7 @@ def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldConte
     return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
 
 
-def _may_cross(  # one flat function: every record pays for it
-    state: LeadState, award: Award, tau_ms: int, context: FoldContext
-) -> bool:
+def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
     """Whether the record could take the lead across a threshold, or move the instant at which time will.
 
     Cheap, and never wrong when it says no.
