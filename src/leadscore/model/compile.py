@@ -70,6 +70,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
     conditions = _conditions(definition)
     rules = _rules(definition, conditions)
     attributes = _attributes(definition)
+    thresholds = _thresholds(definition)
     fit_low, fit_high = _low(definition.fit.min), _high(definition.fit.max)
     fadings = {rule_id: rule.fading for rule_id, rule in rules.items()}
     return CompiledModel(
@@ -88,7 +89,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         fit_low=fit_low,
         fit_high=fit_high,
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
-        thresholds=_thresholds(definition),
+        thresholds=thresholds,
         with_bursts=frozenset(
             rule.rule_id for rule in rules.values() if rule.selection is not None and rule.selection.burst_at_least
         ),
@@ -97,7 +98,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_low), fit_high) + 0.0,
         most_besides_rules=_most_besides_rules(definition),
         most_of_conditions=_most_of_conditions(conditions, len(definition.groups)),
-        lowest_enter=_lowest_enter(definition),
+        out_of_reach=min((threshold.out_of_reach for threshold in thresholds), default=inf),
         half_lives_ms={
             rule_id: fading.half_life_ms for rule_id, fading in fadings.items() if fading.half_life_ms is not None
         },
@@ -134,7 +135,8 @@ def _bands(definition: ModelDefinition) -> tuple[tuple[float, str], ...]:
 
 
 def _thresholds(definition: ModelDefinition) -> tuple[CompiledThreshold, ...]:
-    thresholds = [_threshold(name, threshold) for name, threshold in definition.thresholds.items()]
+    floor = definition.score.floor
+    thresholds = [_threshold(name, threshold, floor) for name, threshold in definition.thresholds.items()]
     return tuple(sorted(thresholds, key=lambda threshold: (threshold.enter, threshold.name)))
 
 
@@ -227,24 +229,20 @@ def _attributes(definition: ModelDefinition) -> dict[int, CompiledAttribute]:
     }
 
 
-def _threshold(name: str, threshold: Threshold) -> CompiledThreshold:
+def _threshold(name: str, threshold: Threshold, floor: float) -> CompiledThreshold:
     gates = threshold.require
     return CompiledThreshold(
         name=name,
         threshold_id=stable_id(name),
         enter=float(threshold.enter),
         exit=float(threshold.exit),
+        out_of_reach=threshold.enter - 1e-6 if threshold.enter > floor else -inf,
         cooldown_ms=milliseconds(threshold.cooldown),
         hold_ms=milliseconds(threshold.hold),
         require_grade=gates.grade if gates else None,
         require_engagement=_low(gates.engagement if gates else None),
         require_fit=_low(gates.fit if gates else None),
     )
-
-
-def _lowest_enter(definition: ModelDefinition) -> float:
-    lowest = min((float(threshold.enter) for threshold in definition.thresholds.values()), default=inf)
-    return lowest - 1e-6 if lowest > definition.score.floor else -inf  # the floor lifts everybody over such a threshold
 
 
 def _most_besides_rules(definition: ModelDefinition) -> float:

@@ -136,6 +136,8 @@ class CompiledThreshold:
     threshold_id: int
     enter: float
     exit: float
+    out_of_reach: float
+    """Scores below cannot enter; ``-inf`` where the model's floor lifts everybody over it."""
     cooldown_ms: int
     hold_ms: int
     require_grade: str | None
@@ -172,7 +174,8 @@ class CompiledModel:
     """An upper bound of what conditions and fit can add to a score."""
     most_of_conditions: tuple[float, ...]
     """The same of the conditions alone, by group; the last is of those without one."""
-    lowest_enter: float
+    out_of_reach: float
+    """Scores below cannot enter any threshold."""
     half_lives_ms: dict[int, float]
     """Of the rules that fade by half-life."""
     lasting: frozenset[int]

@@ -20,6 +20,8 @@ including its time.
 Nothing here reads a clock, an environment or a random number: a replay of the log gives the same states and crossings.
 """
 
+from math import inf
+
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
 from leadscore.model.compiled import Selection
 from leadscore.model.matching import event_hash
@@ -108,11 +110,11 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
 
     Cheap, and never wrong when it says no.
 
-    Most records cannot: their lead is out, and all its gains together, unfaded, would not reach the lowest
-    threshold; or it is in everything it could enter, and the record only raises the score.
+    Most records cannot: all gains of their lead together, unfaded, would not reach the lowest threshold that it is out
+    of; and where it is in one, they only raise the score.
     """
     model = context.model
-    if award.attributes or award.target is not None or not award.rules:
+    if award.target is not None or not (award.rules or award.attributes):
         return bool(model.thresholds)
     rules, points = model.rules, model.most_besides_rules
     for given in award.rules:
@@ -123,15 +125,17 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
             return True
         if given.points > 0:
             points += given.points
+    out_of_reach = model.out_of_reach
     if state.thresholds:
-        if any(known.is_in for known in state.thresholds) and not _only_raises(state, award, tau_ms, context):
+        entered = {known.threshold_id for known in state.thresholds if known.is_in}
+        if entered and not _only_raises(state, award, tau_ms, context):
             return True
-        if all(known.is_in for known in state.thresholds) and len(state.thresholds) == len(model.thresholds):
-            return False
+        left = (each.out_of_reach for each in model.thresholds if each.threshold_id not in entered)
+        out_of_reach = min(left, default=inf)
     if context.model_since_ms is not None and state.flags is not None:  # earned under a version that gave more
         points += sum(max(0.0, worth) for worth in known_attribute_points(state, model).values())
     points += all_gains(state.totals)
-    return points >= model.lowest_enter and most_at(state, model, award.rules) >= model.lowest_enter
+    return points >= out_of_reach and most_at(state, model, award) >= out_of_reach
 
 
 def _may_free(selection: Selection, state: LeadState, award: Award) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from leadscore.log.records import RuleAward
+from leadscore.log.records import AttributeAward, Award
 from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import DAY_MS, LeadState, Total
@@ -51,8 +51,8 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
     )
 
 
-def most_at(state: LeadState, model: CompiledModel, more: list[RuleAward]) -> float:
-    """What engagement and fit together do not exceed from the lead's latest record on, with these awards added.
+def most_at(state: LeadState, model: CompiledModel, more: Award) -> float:
+    """What engagement and fit together do not exceed from the lead's latest record on, with this award added.
 
     Gains as if nothing had faded, no penalties, every condition that gives points; clamped like the score.
     """
@@ -61,12 +61,23 @@ def most_at(state: LeadState, model: CompiledModel, more: list[RuleAward]) -> fl
         gains = total if type(total) is float else gains_of(total)
         if gains > 0 and (rule := rules.get(rule_id)) is not None:
             sums[rule.group] += gains if gains < rule.cap else rule.cap
-    for award in more:
+    for award in more.rules:
         if award.points > 0 and (rule := rules.get(award.rule_id)) is not None:
             sums[rule.group] += award.points
-    fit = model.fit_without_values if state.flags is None else fit_of(state, model)
+    if more.attributes:
+        fit = _most_fit(state, model, more.attributes)
+    else:
+        fit = model.fit_without_values if state.flags is None else fit_of(state, model)
     groups = zip(model.groups, sums, strict=False)
     return fit + sums[-1] + sum(min(max(points, group.low), group.high) for group, points in groups)
+
+
+def _most_fit(state: LeadState, model: CompiledModel, more: list[AttributeAward]) -> float:
+    """What the fit does not exceed, whichever of the values that the lead has and gets is the latest."""
+    gains = sum(max(0.0, points) for points in known_attribute_points(state, model).values())
+    gains += sum(max(0.0, given.points or 0.0) for given in more)
+    gains += sum(max(0.0, attribute.when_missing) for attribute in model.attributes.values())
+    return min(max(gains, model.fit_low), model.fit_high)
 
 
 def all_gains(totals: list[Total]) -> float:
