@@ -239,6 +239,8 @@ class Worker:
         if store is None:
             raise ConfigError("LEADSCORE_REDIS_URL: a worker that scores needs a store")
         config = self._config
+        if config.role is Role.SCORE:  # else they are read by now; not in the middle of the first batch
+            self._patiently(self._models.read)
         parts = ScoreParts(
             config=config,
             store=store,
