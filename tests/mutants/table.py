@@ -198,7 +198,7 @@ MUTANTS = (
     Mutant(
         "held forgotten",
         THRESHOLDS,
-        "held = decision.cause is Cause.INSTANT and score <= threshold.exit + EPSILON",
+        "held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON",
         "held = False",
     ),
     Mutant(
@@ -240,8 +240,8 @@ MUTANTS = (
     Mutant(
         "leave by time dated when noticed",
         THRESHOLDS,
-        "decision = Decision(gone.at_ms, gone.cause, None, None, outlook)",
-        "decision = Decision(until_ms, gone.cause, None, None, outlook)",
+        "decision = Decision(gone.at_ms, gone.cause, None, score.value, score, outlook)",
+        "decision = Decision(until_ms, gone.cause, None, score.value, score, outlook)",
     ),
     Mutant(
         "leave by time does not move the latest time",

@@ -51,13 +51,21 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(state: LeadState, model: CompiledModel, at_ms: int) -> Explanation:
     """The score at ``at_ms``, an instant not before the lead's latest record, taken apart."""
     outlook = Outlook(state, model)
-    score, parts = score_at(state, model, at_ms, outlook), _parts(outlook, at_ms)
+    score = score_at(state, model, at_ms, outlook)
+    parts = _rule_parts(state, model, at_ms) + _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
     return Explanation(at_ms, score.value, score.engagement, score.fit, parts, _adjustments(parts, model))
 
 
 def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
     """The parts of the lead's score with the most points either way, each within its own ``max``."""
-    named = [(part.name, _capped(part, outlook.model)) for part in _parts(outlook, at_ms)]
+    state, model = outlook.state, outlook.model
+    age_ms = at_ms - state.latest_record_ms
+    named = [
+        (rule.name, min(max(rule_points(rule, total, age_ms, at_ms), -rule.cap), rule.cap))
+        for rule_id, total in zip(state.rules, state.totals, strict=True)
+        if (rule := model.rules.get(rule_id)) is not None
+    ]
+    named += [(part.name, part.points) for part in _condition_parts(outlook, at_ms) + _attribute_parts(state, model)]
     ordered = sorted(named, key=lambda reason: (-abs(reason[1]), reason[0]))
     return [Reason(name, points) for name, points in ordered[:MOST_REASONS] if abs(points) >= WORTH_A_REASON]
 
@@ -84,11 +92,6 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
             )
         )
     return found
-
-
-def _parts(outlook: Outlook, at_ms: int) -> list[Part]:
-    state, model = outlook.state, outlook.model
-    return _rule_parts(state, model, at_ms) + _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
 
 
 def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:

@@ -71,8 +71,8 @@ def fold_award(
     outlook = _applied(state, award, at, outlook, context)
     after = score_at(state, model, tau_ms, outlook)
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
-    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, outlook)
-    crossed = cross(state, award, (before, after), decision, context)
+    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, after, outlook)
+    crossed = cross(state, award, before, decision, context)
     crossings += crossed
     if only_raises:  # the instant known is early enough; only what was entered just now may be left before it
         exits_ms = [crossing.projected_exit_at_ms for crossing in crossed] + [state.due_ms]

@@ -1,6 +1,6 @@
 """Steps 1, 3 and 4 of the fold: leaving and entering thresholds. ``fold`` has the theory of operation. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import msgspec
@@ -27,7 +27,8 @@ class Decision:
     at_ms: int
     cause: Cause
     trigger: Trigger | None
-    previous: float | None
+    previous: float
+    score: Score
     outlook: Outlook
 
 
@@ -50,19 +51,17 @@ def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldCo
                 found.append((gone, threshold, known))
     crossings = []
     for gone, threshold, known in sorted(found, key=lambda leave: leave[0].at_ms):
-        decision = Decision(gone.at_ms, gone.cause, None, None, outlook)
+        score = score_at(state, model, gone.at_ms, outlook)
+        decision = Decision(gone.at_ms, gone.cause, None, score.value, score, outlook)
         crossings.append(_leave(state, lead_id, (threshold, known), decision, context))
     if found:
         flags_of(state).left_ms = max(gone.at_ms for gone, _, _ in found)
     return crossings
 
 
-def cross(
-    state: LeadState, award: Award, scores: tuple[Score, Score], decision: Decision, context: FoldContext
-) -> list[Crossing]:
+def cross(state: LeadState, award: Award, before: Score, decision: Decision, context: FoldContext) -> list[Crossing]:
     """Steps 3 and 4."""
-    before, after = scores
-    model = context.model
+    after, model = decision.score, context.model
     reason = disqualified(decision.outlook, decision.at_ms)
     crossings: list[Crossing] = []
     if state.thresholds:
@@ -106,7 +105,7 @@ def _leaves(
 
 
 def _caused(decision: Decision, cause: Cause) -> Decision:
-    return Decision(decision.at_ms, cause, decision.trigger, decision.previous, decision.outlook)
+    return replace(decision, cause=cause)
 
 
 def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
@@ -142,13 +141,11 @@ def _enter(
     state: LeadState, award: Award, threshold: CompiledThreshold, decision: Decision, context: FoldContext
 ) -> Crossing:
     entered = enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)
-    score = score_at(state, context.model, decision.at_ms, decision.outlook).value
-    held = decision.cause is Cause.INSTANT and score <= threshold.exit + EPSILON
+    held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
     known = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held)
     put(state, known)
     projected = next_exit(decision.outlook, (threshold, known), decision.at_ms)
     return _crossing(
-        state,
         (award.lead_id, threshold),
         (Direction.ENTER, str(entered), None, projected.at_ms if projected else None),
         decision,
@@ -167,7 +164,6 @@ def _leave(
     put(state, msgspec.structs.replace(known, is_in=False, held=False))
     entered = UUID(bytes=known.entered_id)
     return _crossing(
-        state,
         (lead_id, threshold),
         (Direction.LEAVE, str(leave_id(entered)), str(entered), None),
         decision,
@@ -176,7 +172,6 @@ def _leave(
 
 
 def _crossing(
-    state: LeadState,
     who: tuple[str, CompiledThreshold],
     fact: tuple[Direction, str, str | None, int | None],
     decision: Decision,
@@ -184,8 +179,7 @@ def _crossing(
 ) -> Crossing:
     lead_id, threshold = who
     direction, crossing_id, entered_id, projected_ms = fact
-    model, at_ms = context.model, decision.at_ms
-    score = score_at(state, model, at_ms, decision.outlook)
+    model, at_ms, score = context.model, decision.at_ms, decision.score
     return Crossing(
         id=crossing_id,
         model=model.name,
@@ -196,7 +190,7 @@ def _crossing(
         cause=decision.cause,
         entered_id=entered_id,
         score=score.value,
-        previous_score=score.value if decision.previous is None else decision.previous,
+        previous_score=decision.previous,
         engagement=score.engagement,
         fit=score.fit,
         grade=model.grade_of(score.fit),

@@ -22,6 +22,8 @@ from leadscore.scoring.state import DAY_MS, ThresholdState, Total
 
 FAR_MS = 1 << 53
 """Later than any instant: everything that fades has faded."""
+FIRST_STRETCH_MS = 4 * DAY_MS
+"""How far is looked first."""
 HORIZON_MS = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
 
@@ -314,12 +316,12 @@ def _falls_below(course: _Course, level: float, above_ms: int, below_ms: int) ->
 
 
 def _first_below_ahead(course: _Course, level: float, start_ms: int) -> int | None:
-    """The same without an end: stretches of doubling length, until everything left is known to stay above."""
-    length_ms = DAY_MS
+    """The same without an end: longer and longer stretches, until everything left is known to stay above."""
+    length_ms = FIRST_STRETCH_MS
     last_ms = start_ms + HORIZON_MS
     while start_ms < last_ms and course.least(start_ms, FAR_MS) < level:
         found_ms = _first_below(course, level, start_ms, start_ms + length_ms)
         if found_ms is not None:
             return found_ms
-        start_ms, length_ms = start_ms + length_ms, 2 * length_ms
+        start_ms, length_ms = start_ms + length_ms, 4 * length_ms
     return None
