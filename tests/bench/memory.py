@@ -19,6 +19,7 @@ from uuid import uuid4
 
 import redis
 
+from leadscore.cli.run import look_for_garbage_seldom
 from leadscore.events.event import Event
 from leadscore.log.records import MAX_FRAME_AWARDS, Award, Frame, Source, partition_of
 from leadscore.model.compile import compile_model
@@ -213,6 +214,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Measure on every kind of Redis this machine has."""
     options = read_options()
+    look_for_garbage_seldom()
     for kind in redis_kinds():
         with start_redis(kind, "--save", "") as server, closing(redis.Redis.from_url(server.url)) as client:
             if client.dbsize():

@@ -6,6 +6,7 @@ the log.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -160,7 +161,7 @@ class Shard:
         """Forget the leads read longest ago beyond the number given; how many are left in memory."""
         excess = len(self._states) - most_leads
         if excess > 0:
-            for lead_id in list(self._states)[:excess]:
+            for lead_id in list(islice(self._states, excess)):
                 del self._states[lead_id]
         return len(self._states)
 
