@@ -64,6 +64,7 @@ def tested(source: Path) -> tuple[int, str]:
         "tests.mutants.profile",
         "--hypothesis-profile",
         "mutants",
+        UNIT / "test_spared_work.py",
         UNIT / "test_random_histories.py",
     ]
     ended = subprocess.run(

@@ -39,8 +39,8 @@ MUTANTS = (
     Mutant(
         "clamp on write",
         TOTALS,
-        "    state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))\n",
-        "    state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))\n"
+        "    state.rows = inserted(state.rows, at, number)\n",
+        "    state.rows = inserted(state.rows, at, number)\n"
         "    for index, total in enumerate(state.totals):\n"
         "        rule = model.rules.get(state.rules[index])\n"
         "        if rule is not None and not isinstance(total, dict):\n"
@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "what a burst sets free enters nothing",
         FOLD,
-        "return selection.frees or award.occurred_at_ms < state.latest_record_ms",
-        "return award.occurred_at_ms < state.latest_record_ms",
+        "return selection.burst_at_least > 0 or award.occurred_at_ms < state.latest_record_ms",
+        "return False",
     ),
     # --- conditions
     Mutant(
@@ -326,8 +326,8 @@ MUTANTS = (
     Mutant(
         "a new version's bands stand for points earned before",
         FOLD,
-        "if context.model_since_ms is not None and state.flags is not None:",
-        "if False:",
+        "if state.flags is None and not award.attributes:",
+        "if True:",
     ),
     Mutant(
         "what fell out stays young under a version with days",

@@ -137,7 +137,7 @@ def test_erasures_are_kept_where_the_log_may_not_hold_them_any_more(without_fenc
     scoring_on(without_fence, committed=20).turns(1)
     assert (shard.leads, shard.due, shard.outbox) == ({}, {}, {})
     assert list(shard.erased) == [b"hash of somebody"]
-    assert decode_fence(shard.fence).is_clearing
+    assert not decode_fence(shard.fence).is_clearing
 
 
 def test_a_fence_of_before_has_nothing_to_clear() -> None:

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 from urllib.parse import quote, urlsplit
 
 from leadscore import __version__
@@ -187,5 +187,11 @@ def _stopper(stopping: Stopping, budget_s: float) -> "signal._HANDLER":
 
 def _leave(budget_s: float) -> None:
     """End the process although something is still waited for; what is not committed is done again by the next owner."""
-    _log.warning("drain_given_up", extra={"budget_s": budget_s, "closing_s": CLOSING_S})
+
+    def tell() -> None:
+        _log.warning("drain_given_up", extra={"budget_s": budget_s, "closing_s": CLOSING_S})
+
+    telling = Thread(target=tell, daemon=True)  # whoever reads the log may have stopped reading
+    telling.start()
+    telling.join(1)
     os._exit(0)

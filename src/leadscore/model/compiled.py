@@ -41,11 +41,6 @@ class Selection:
     limit_days: int = 0
     """Length of the limit's bucket in days: 1, 7, or 0 for ever."""
 
-    @property
-    def frees(self) -> bool:
-        """Whether one event more may let others count: a burst that shows takes out what kept them from it."""
-        return bool(self.burst_at_least and (self.once_per or self.limit_times))
-
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:

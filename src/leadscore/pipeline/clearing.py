@@ -7,7 +7,7 @@ trust every state that the replay had not yet come to. So they go, before the fi
 
     1. store a fence that says ``is_clearing``, with a writer's name of its own, in place of what was found
     2. delete the shard's leads, outbox, due times and erasures page by page, by writes that expect that fence
-    3. fold on from it; the first batch replaces the fence by one that says nothing of clearing
+    3. replace the fence by one that says nothing of clearing, and fold on from it
 
 A crash before 3 leaves a fence that says so, and the next owner does it again under another name. A worker that lost
 the shard meanwhile finds another fence than its own with the next page, and a page that arrives late changes nothing.
@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from leadscore.pipeline.reconcile import Facts, Start
 from leadscore.store.fence import Fence
+from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadWrite, ScanPlace, ShardWrite, Store, StoredShard
 
@@ -48,15 +49,23 @@ def stored_at_start(
     }
     cleared = clear(store, clearings) if clearings else set()
     begins = {number: stored[number] for number in starts if number not in clearings}
-    for number in cleared:
+    ends = {number: _ended(clearings[number].fence) for number in cleared}
+    closing = [
+        ShardWrite(shard=number, expected=clearings[number].fence, fence=fence) for number, fence in ends.items()
+    ]
+    for number in _written(store, closing):
         erased = stored[number].erased if clearings[number].keeps_erasures else {}
-        begins[number] = StoredShard(clearings[number].fence, {}, erased)
+        begins[number] = StoredShard(ends[number], {}, erased)
     return begins
 
 
 def _clearing_fence(facts: Facts, start: Start) -> bytes:
     fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
     return encode_fence(replace(fence, writer=uuid4().hex, is_clearing=True))
+
+
+def _ended(clearing: bytes) -> bytes:
+    return encode_fence(replace(decode_fence(clearing), writer=uuid4().hex, is_clearing=False))
 
 
 def clear(store: Store, shards: Mapping[int, Clearing]) -> set[int]:

@@ -101,7 +101,8 @@ class Work:
             match.records_processed.labels(topic, "matched").inc(lane.matched)
             match.records_processed.labels(topic, "ignored").inc(lane.ignored)
             match.records_processed.labels(topic, "dead_lettered").inc(lane.dead)
-        metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
+        if self._lanes:
+            metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
 
     def _new_lane(self, partition: Partition) -> _Lane:
         lane = self._lanes[partition] = _Lane(len(self.sources))

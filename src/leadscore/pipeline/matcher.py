@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 MOST_BATCHES_IN_FLIGHT = 32
 RETRY_S = 1.0
+UNSETTLED_S = 5.0
 DEAD_LETTERS_WAIT_S = 0.1
 
 
@@ -67,6 +68,8 @@ class MatchStage:
         self._read: dict[Partition, int] = {}
         self._held: list[Message] = []
         self._work: Work | None = None
+        self._settled_at_s = 0.0
+        self._is_unsettled = False
         self._retry_at_s = 0.0
         self.stopped: dict[Partition, str] = {}
         topics = [*config.source_topics, config.command_topic]
@@ -90,6 +93,7 @@ class MatchStage:
             if ready:
                 self._match(ready, now_s)
         self._log(Deadline(DEAD_LETTERS_WAIT_S))
+        self._look_at_unsettled(now_s)
         self._commit(now_s)
         return max(len(messages), len(ready))
 
@@ -110,7 +114,7 @@ class MatchStage:
     @property
     def is_paused(self) -> bool:
         """Whether the schema registry or Kafka does not answer at present."""
-        return bool(self._held or self._starting)
+        return bool(self._held or self._starting or self._is_unsettled)
 
     def drain(self) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
@@ -254,6 +258,18 @@ class MatchStage:
                 parts.metrics.match.frames_published.inc()
         parts.steps.passed("matched")
         work.count(parts.metrics)
+
+    def _look_at_unsettled(self, now_s: float) -> None:
+        """Dead letters without an answer hold up everything behind them: for more than a moment that is an outage."""
+        if self._work is None:
+            self._settled_at_s, self._is_unsettled = now_s, False
+        elif not self._is_unsettled and now_s - self._settled_at_s > UNSETTLED_S:
+            self._is_unsettled = True
+            topic = self._parts.config.dead_letter_topic
+            detail = (
+                f"dead letters for topic {topic} are not acknowledged; nothing behind them is matched until they are"
+            )
+            _log.warning("match_paused", extra={"service": "kafka", "kind": "dead_letters", "detail": detail})
 
     # --- commit ---
 

@@ -39,7 +39,6 @@ from leadscore.store.shard import Store, StoredShard
 
 _log = logging.getLogger(__name__)
 
-MOST_BATCHES_IN_FLIGHT = 8
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
 STOPPED_AGAIN_S = 30.0
@@ -292,6 +291,8 @@ class ScoreStage:
         self._unreconciled |= set(records)
         for number in self._unreconciled:
             self._owned.pop(number, None)
+        for owned in self._owned.values():
+            owned.begin_review_again()
         self.subscription.pause([(self._parts.config.log_topic, number) for number in self._unreconciled])
         self._retry_at_s = now_s + self._retry_after_s
         self._retry_after_s = min(2 * self._retry_after_s, LONGEST_RETRY_S)

@@ -33,6 +33,11 @@ class OwnedShard:
     review_cursor: int | None = None
     """Where looking at every lead in a threshold, because the model changed, goes on."""
 
+    def begin_review_again(self) -> None:
+        """After an outage the place in the store means nothing."""
+        if self.review_cursor is not None:
+            self.review_cursor = 0
+
     @property
     def has_tick_under_way(self) -> bool:
         """Whether a tick was appended and is not applied yet. It may come back before Kafka's answer where it is."""

@@ -97,8 +97,10 @@ class Worker:
         if store is not None:
             self._check_store(store)
         self._check_topics()
+        # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.
+        encoding = self._crossing_encoding() if config.role is not Role.MATCH else None
         self._match = self._match_stage(model) if config.role is not Role.SCORE else None
-        self._score = self._score_stage(store) if config.role is not Role.MATCH else None
+        self._score = self._score_stage(store, encoding) if encoding is not None else None
         self._gauges = {
             name: StageGauges(name, metrics.kafka, stage.subscription, stage.commits)
             for name, stage in (("match", self._match), ("score", self._score))
@@ -235,7 +237,7 @@ class Worker:
 
         return DeadLetters(producer, config.dead_letter_topic, config.match_group, self._metrics.match, limit_bytes)
 
-    def _score_stage(self, store: Store | None) -> ScoreStage:
+    def _score_stage(self, store: Store | None, encoding: CrossingEncoding) -> ScoreStage:
         if store is None:
             raise ConfigError("LEADSCORE_REDIS_URL: a worker that scores needs a store")
         config = self._config
@@ -245,7 +247,7 @@ class Worker:
             config=config,
             store=store,
             producer=self._producer,
-            encoding=self._crossing_encoding(),
+            encoding=encoding,
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
             log_bounds=partial(log_bounds, self._admin),

@@ -46,10 +46,8 @@ class Outlook:
         self._in_bursts: dict[int, set[bytes]] = {}
 
     def after_rules(self, rule_ids: frozenset[int]) -> "Outlook":
-        """The outlook after one more event, the latest, that matched these rules and changed nothing else."""
+        """The outlook after one more event, not the first, but the latest, that matched these rules and no more."""
         outlook = Outlook(self.state, self.model)
-        if self._since_ms == NEVER:  # it is the lead's first event: silences begin
-            return outlook
         outlook._turns = {test: turn for test, turn in self._turns.items() if test.rule_ids.isdisjoint(rule_ids)}
         outlook._attributes, outlook._since_ms = self._attributes, self._since_ms
         return outlook

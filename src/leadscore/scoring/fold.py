@@ -84,9 +84,9 @@ def fold_award(
 
 def _applied(state: LeadState, award: Award, at: bytes, before: Outlook, context: FoldContext) -> Outlook:
     """Step 2, and the outlook after it; what an event that is the latest did not touch need not be found out again."""
-    recent = len(state.rows)
+    recent, has_begun = len(state.rows), first_event_ms(state) is not None  # silences begin with the first event
     _apply(state, award, at, context)
-    is_one_more = state.rows[-ROW:-1] == at and len(state.rows) > recent > 0
+    is_one_more = state.rows[-ROW:-1] == at and len(state.rows) > recent and has_begun
     if is_one_more and not award.attributes and award.type not in COMMANDS:
         return before.after_rules(frozenset(given.rule_id for given in award.rules))
     return Outlook(state, context.model)
@@ -132,15 +132,19 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
             return True
         left = (each.out_of_reach for each in model.thresholds if each.threshold_id not in entered)
         out_of_reach = min(left, default=inf)
-    if context.model_since_ms is not None and state.flags is not None:  # earned under a version that gave more
-        points += sum(max(0.0, worth) for worth in known_attribute_points(state, model).values())
-    points += all_gains(state.totals)
-    return points >= out_of_reach and most_at(state, model, award) >= out_of_reach
+    if state.flags is None and not award.attributes:  # attributes may have earned more under an older version
+        points += all_gains(state.totals)
+        if points < out_of_reach:
+            return False
+    return most_at(state, model, award) >= out_of_reach
 
 
 def _may_free(selection: Selection, state: LeadState, award: Award) -> bool:
-    """Whether the event may let others count: it may take out what kept them from it, in a burst or by being late."""
-    return selection.frees or award.occurred_at_ms < state.latest_record_ms
+    """Whether the event may raise the score by more than its points.
+
+    It may take out what was negative, or what kept others from counting, in a burst or by being late.
+    """
+    return selection.burst_at_least > 0 or award.occurred_at_ms < state.latest_record_ms
 
 
 def fold_tick(

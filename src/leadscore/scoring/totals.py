@@ -100,7 +100,8 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
                 totals[index] += points * 2.0 ** ((time_ms - latest_ms) / fading.half_life_ms)
             else:
                 totals[index] += points  # type: ignore[operator]  # a float, by its rule
-    state.rows = inserted(state.rows, at, _number_of(state, tuple(given)))
+    number = _number_of(state, tuple(given))  # first, for it may number the rows anew
+    state.rows = inserted(state.rows, at, number)
     for index in selective:
         _count_selected(state, model, index, at)
 
