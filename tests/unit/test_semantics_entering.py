@@ -47,7 +47,7 @@ def test_points_of_an_older_version_count_where_the_newer_one_was_first() -> Non
 
 def test_a_burst_that_takes_penalties_back_enters() -> None:
     """The rule was a penalty in the version before; the burst takes two of those back and leaves what it once gave."""
-    burst = {"exclude_burst": {"at_least": 3, "within": "2s"}}
+    burst: Plain = {"exclude_burst": {"at_least": 3, "within": "2s"}}
     old, new = mql({"visit": rule(-20, **burst)}), mql({"visit": rule(60, **burst)}) | {"version": 2}
     shard = ShardOfOne(old, new)
     (entered,) = shard.apply(2, visit("e1", 0))
