@@ -24,6 +24,6 @@ def decoded(message: Message) -> LogMessage:
         return LogMessage(offset, message.timestamp()[1], decode(value if value is not None else b""))
     except LogFormatError as error:
         raise PartitionStopped(
-            f"log partition {message.partition()}, offset {offset}: {error}. Nothing is applied until it can be read. Run the "
-            "version that wrote it; nothing but leadscore may write to the log"
+            f"log partition {message.partition()}, offset {offset}: {error}. Nothing is applied until it can be "
+            "read. Run the version that wrote it; nothing but leadscore may write to the log"
         ) from error
