@@ -264,8 +264,8 @@ def a_fence_is_replaced_only_where_it_is_the_expected_one(subject: Subject) -> N
     store = subject.store
     store.write([everything(0, None, b"f1")])
     stored, leads, due = whole_shard(store, 0)
-    assert store.replace_fence(0, b"f0", b"f9") == b"f1"
-    assert store.replace_fence(0, b"f1", b"f9") == b"f9"
+    assert store.write([ShardWrite(shard=0, expected=b"f0", fence=b"f9")]) == {0: b"f1"}
+    assert store.write([ShardWrite(shard=0, expected=b"f1", fence=b"f9")]) == {0: b"f9"}
     accepted = StoredShard(b"f9", stored.outbox, stored.erased)
     assert whole_shard(store, 0) == (accepted, leads, DueLook(b"f9", due.lead_ids))
 

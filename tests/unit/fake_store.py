@@ -75,10 +75,6 @@ class FakeStore:
         with self._noted("write", list(writes)):
             return {write.shard: self._write(write) for write in writes}
 
-    def replace_fence(self, shard: int, expected: bytes | None, fence: bytes) -> bytes | None:
-        with self._noted("replace_fence", shard):
-            return self._write(ShardWrite(shard=shard, expected=expected, fence=fence))
-
     def look_at_due(self, shards: Sequence[int], until_ms: int, limit: int) -> dict[int, DueLook]:
         with self._noted("look_at_due", list(shards)):
             return {shard: _look(self._shard(shard), until_ms, limit) for shard in shards}

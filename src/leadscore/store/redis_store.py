@@ -78,10 +78,6 @@ class RedisStore:
             replies[index] = reply
         return {write.shard: cast("bytes | None", reply) for write, reply in zip(writes, replies, strict=True)}
 
-    def replace_fence(self, shard: int, expected: bytes | None, fence: bytes) -> bytes | None:
-        """A write of nothing but the fence."""
-        return self.write([ShardWrite(shard=shard, expected=expected, fence=fence)])[shard]
-
     def look_at_due(self, shards: Sequence[int], until_ms: int, limit: int) -> dict[int, DueLook]:
         """The stored fence and at most ``limit`` due leads of each shard, most overdue first."""
         calls: list[Call] = []

@@ -84,8 +84,8 @@ class ServerFacts(msgspec.Struct, frozen=True):
 class Store(Protocol):
     """The shards' state. Every method may block for the store's timeout and raise ``Unavailable``.
 
-    After ``Unavailable`` from ``write`` or ``replace_fence``, each of their shards has either changed completely or not
-    at all; repeating the same call is always harmless.
+    After ``Unavailable`` from ``write``, each of its shards has either changed completely or not at all; repeating the
+    same call is always harmless.
     """
 
     def read_shards(self, shards: Sequence[int]) -> dict[int, StoredShard]:
@@ -99,9 +99,6 @@ class Store(Protocol):
 
         The answer is the fence stored after the call: the write has happened, now or before, where it is the new one.
         """
-
-    def replace_fence(self, shard: int, expected: bytes | None, fence: bytes) -> bytes | None:
-        """A write of nothing but the fence, for the operator who accepts a gap; the answer is as for ``write``."""
 
     def look_at_due(self, shards: Sequence[int], until_ms: int, limit: int) -> dict[int, DueLook]:
         """Of each shard at most ``limit`` leads that are due at ``until_ms`` or before, in one round trip."""
