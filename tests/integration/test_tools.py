@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from confluent_kafka.admin import AdminClient
 from leadscore.cli.main import main
 from leadscore.events.event import Event
 from leadscore.log.records import partition_of
+from leadscore.pipeline.shard import encode_outputs
+from leadscore.store.keys import ShardKeys
 from tests.deployment import LOG_PARTITIONS, Deployment, now_ms
 from tests.servers import KafkaServer, RedisServer, wait_until
 from tests.unit.registry_stub import registry_stub
@@ -280,8 +283,13 @@ def test_a_recreated_log_begins_anew_after_the_gap_is_accepted(working: Deployme
     working.start_worker()
     number = partition_of("L1", LOG_PARTITIONS)
     wait_until(lambda: number in stopped_partitions(working), 30, "the partition to stop")
+    outbox = ShardKeys(working.prefix, number, LOG_PARTITIONS).outbox
+    with closing(working._redis()) as client:
+        client.hset(outbox, 4_950, encode_outputs([]))  # what the old log caused must not come out of the new one
     for each in stopped_partitions(working):
         assert tool("log", "accept-gap", "--partition", str(each), "--yes")[0] == 0
+    with closing(working._redis()) as client:
+        assert client.hkeys(outbox) == []
     working.send([Event("email.click", "e6", "L1", now_ms(), {})])
     working.wait_until_done()
     assert json.loads(tool("explain", "L1", "--json")[1])["score"] == pytest.approx(70, abs=0.01)

@@ -1,6 +1,7 @@
 """When to look at a lead again: the entries that ticks are made of."""
 
 from math import log2
+from typing import cast
 
 import msgspec
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from leadscore.log.records import Tick
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
+from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.ticking import OwnedShard
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from tests.oracle import DAY_MS
@@ -56,3 +59,12 @@ def test_after_a_late_tick_the_lead_leaves_when_it_would_have_left_without() -> 
         told.append([(each.id, each.occurred_at_ms) for each in left if not isinstance(each, tuple)])
     assert told[0]
     assert told[0] == told[1] == told[2]
+
+
+def test_after_an_outage_the_look_at_every_lead_begins_again() -> None:
+    """The place in a page of Redis means nothing to the server that took over."""
+    shard = cast("Shard", None)
+    in_the_middle, not_at_all = OwnedShard(shard, 0, review_cursor=17), OwnedShard(shard, 0)
+    for owned in (in_the_middle, not_at_all):
+        owned.begin_review_again()
+    assert (in_the_middle.review_cursor, not_at_all.review_cursor) == (0, None)

@@ -214,3 +214,18 @@ def test_a_partition_given_back_after_it_stopped_is_tried_again() -> None:
     matching.turn(5)
     assert (matching.logged, matching.stage.stopped) == (["w0", "w2"], {})
     assert matching.consumer.committed_offsets == {WEBSITE: 3}
+
+
+def test_dead_letters_that_stay_without_an_answer_are_an_outage_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0"), GARBAGE]})
+    matching.dead_letters.is_silent = True
+    with caplog.at_level(logging.WARNING):
+        matching.turn(20)
+    assert [record.getMessage() for record in caplog.records] == ["dead_letter", "match_paused"]
+    assert matching.stage.is_paused
+    matching.dead_letters.is_silent = False
+    matching.turn(2)
+    assert not matching.stage.is_paused
+    assert matching.logged == ["w0"]
