@@ -338,3 +338,18 @@ def test_each_threshold_is_left_by_time_in_its_time() -> None:
         for day in (4 - MS, 4, 10 - MS, 10)
     ]
     assert left == [[], ["hot"], ["hot"], ["hot", "mql"]]
+
+
+def test_a_dip_that_is_over_soon_takes_the_lead_out_when_it_begins() -> None:
+    """What falls fast is gone before the penalty has faded: below ``exit`` within the hour, high again the next day."""
+    rules = {
+        "base": rule(60, "base"),
+        "boost": rule(40, "boost", decay={"half_life": "2h"}),
+        "drop": rule(-50, "drop", decay={"half_life": "10h"}),
+    }
+    model = model_of(rules, thresholds={"mql": {"enter": 50, "exit": 45}})
+    told = run(model, 9, act("boost", "e1"), act("base", "e2"), act("drop", "e3"))
+    assert [one.cause.value for one in told.crossings] == ["EVENT", "TIME"]
+    left = told.crossings[1]
+    assert 0 < left.occurred_at_ms - at(0) < 3_600_000
+    assert left.score == pytest.approx(45, abs=1e-3)
