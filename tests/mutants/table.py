@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "what a burst sets free enters nothing",
         FOLD,
-        "return selection.burst_at_least > 0 or award.occurred_at_ms < state.latest_record_ms",
-        "return False",
+        "if state.rows and award.occurred_at_ms <= state.latest_record_ms:\n        return True",
+        "pass",
     ),
     # --- conditions
     Mutant(

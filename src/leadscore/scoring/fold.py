@@ -23,7 +23,7 @@ Nothing here reads a clock, an environment or a random number: a replay of the l
 from math import inf
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
-from leadscore.model.compiled import Selection
+from leadscore.model.compiled import CompiledRule
 from leadscore.model.matching import event_hash
 from leadscore.scoring.conditions import Outlook, first_event_ms
 from leadscore.scoring.context import FoldContext
@@ -31,6 +31,7 @@ from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.score import all_gains, known_attribute_points, most_at, rule_points, score_at
+from leadscore.scoring.selection import points_given
 from leadscore.scoring.state import AttributeState, LeadState, flags_of, latest_ms, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
@@ -59,7 +60,7 @@ def fold_award(
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
     tau_ms = max(latest_ms(state), occurred_ms)
-    if not _may_cross(state, award, tau_ms, context):
+    if not model.thresholds or not _may_cross(state, award, tau_ms, context):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
     crossings: list[Crossing] = []
@@ -115,13 +116,13 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
     """
     model = context.model
     if award.target is not None or not (award.rules or award.attributes):
-        return bool(model.thresholds)
+        return True
     rules, points = model.rules, model.most_besides_rules
     for given in award.rules:
         rule = rules.get(given.rule_id)
         if rule is None:
             continue
-        if rule.qualifies is not None or (rule.selection is not None and _may_free(rule.selection, state, award)):
+        if rule.qualifies is not None or (rule.selection is not None and _may_free(rule, state, award)):
             return True
         if given.points > 0:
             points += given.points
@@ -139,12 +140,17 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
     return most_at(state, model, award) >= out_of_reach
 
 
-def _may_free(selection: Selection, state: LeadState, award: Award) -> bool:
-    """Whether the event may raise the score by more than its points.
+def _may_free(rule: CompiledRule, state: LeadState, award: Award) -> bool:
+    """Whether the event may raise the score by more than its points, because of others that it takes out.
 
-    It may take out what was negative, or what kept others from counting, in a burst or by being late.
+    A late one may take out what kept yet others from counting; one that makes a burst may take out penalties.
     """
-    return selection.burst_at_least > 0 or award.occurred_at_ms < state.latest_record_ms
+    if state.rows and award.occurred_at_ms <= state.latest_record_ms:
+        return True
+    has_bursts = rule.selection is not None and rule.selection.burst_at_least > 0
+    if not has_bursts or rule.rule_id not in state.rules:
+        return False
+    return any(points < 0 for points in points_given(state, state.rules.index(rule.rule_id)).values())
 
 
 def fold_tick(
