@@ -4,6 +4,7 @@ The oracle computes design 1.1-1.11 from lists of records; the product folds bou
 """
 
 from hashlib import blake2b
+from itertools import accumulate
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -67,6 +68,7 @@ def test_leads_with_few_recent_events_agree_as_long_as_no_event_is_late(
     expected = oracle.run(model, log, END_MS, Limits(recent_events))
     found, recent = simulated_from_bytes(model, log, END_MS, FoldSettings(recent_events=recent_events))
     assert_same_crossings(expected.crossings, found.crossings)
+    assert_leaves_on_the_way_in_order(log, found.crossings)
     assert_same_scores(expected.scores, found.scores)
     assert_same_recent_events(expected.scores, recent)
 
@@ -148,6 +150,7 @@ def test_a_lead_that_never_leaves_is_seen_to_never_leave_at_once() -> None:
 def assert_agreement(model: Plain, log: list[Entry]) -> None:
     expected, found = oracle.run(model, log, END_MS), simulated(model, log, END_MS)
     assert_same_crossings(expected.crossings, found.crossings)
+    assert_leaves_on_the_way_in_order(log, found.crossings)
     assert_same_scores(expected.scores, found.scores)
     from_bytes, recent = simulated_from_bytes(model, log, END_MS, FoldSettings())
     assert from_bytes == found
@@ -215,7 +218,7 @@ def assert_same_instant(expected_ms: int | None, found_ms: int | None) -> None:
 def assert_decided_in_order(expected: list[Plain], found: list[Crossing]) -> None:
     """Records cross in the oracle's order; on the way to one log time a lead's earlier leave comes first (1.7, 1.11).
 
-    Of several leads this holds before each record, and records may share a log time: ``test_simulate`` has that order.
+    Of several leads, see ``assert_leaves_on_the_way_in_order``.
     """
     assert [c.decided_at_ms for c in found] == sorted(c.decided_at_ms for c in found)
     assert [c.id for c in found if c.trigger] == [c["id"] for c in expected if c["trigger"]]
@@ -224,6 +227,18 @@ def assert_decided_in_order(expected: list[Plain], found: list[Crossing]) -> Non
         for lead_id in {c.lead_id for c in on_the_way}:
             keys = [(c.occurred_at_ms, -c.exit_level) for c in on_the_way if c.lead_id == lead_id]
             assert keys == sorted(keys)
+
+
+def assert_leaves_on_the_way_in_order(log: list[Entry], found: list[Crossing]) -> None:
+    """Before each record, the earliest leave comes first.
+
+    Where records share a log time, the crossings do not say which of them a leave came before.
+    """
+    times = list(accumulate((entry.log_time_ms for entry in log), max))
+    for decided_at_ms in {c.decided_at_ms for c in found if times.count(c.decided_at_ms) <= 1}:
+        on_the_way = [c for c in found if c.trigger is None and c.occurred_at_ms <= c.decided_at_ms == decided_at_ms]
+        keys = [(c.occurred_at_ms, c.lead_id, -c.exit_level) for c in on_the_way]
+        assert keys == sorted(keys)
 
 
 # --- scores -------------------------------------------------------------------------------------------------------
