@@ -21,16 +21,16 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from leadscore.cli.event_bytes import avro_bytes, json_bytes
-from leadscore.cli.traffic import GeneratedEvent, topic_role_of
+from leadscore.demo.traffic import GeneratedEvent, topic_role_of
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.log.records import Frame, LogRecord, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
-from leadscore.pipeline.outbound import OutputRecord
-from leadscore.pipeline.publishing import Output, avro_encoding, output_record
-from leadscore.pipeline.shard import ModelOfVersion, Shard
+from leadscore.pipeline.kafka.outbound import OutputRecord
+from leadscore.pipeline.score.publishing import Output, avro_encoding, output_record
+from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.score import score_at
 from leadscore.scoring.simulation import simulate

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from leadscore.cli.traffic import TrafficPlan, generate
+from leadscore.demo.traffic import TrafficPlan, generate
 from leadscore.events.event import Event
 from leadscore.log.records import Award, Frame, Source
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import Condition, Decay, Fit, ModelDefinition, Rule, Threshold
 from leadscore.model.load import load_model
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.state import encode_state
 from leadscore.store.fence import Fence

@@ -19,13 +19,13 @@ from uuid import uuid4
 
 import redis
 
-from leadscore.cli.run import look_for_garbage_seldom
 from leadscore.events.event import Event
 from leadscore.log.records import MAX_FRAME_AWARDS, Award, Frame, Source, partition_of
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.build import look_for_garbage_seldom
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.keys import ShardKeys

@@ -19,14 +19,14 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from leadscore import __version__
-from leadscore.cli.run import build_worker, look_for_garbage_seldom
 from leadscore.events.decoder import SINGLE_OBJECT_HEADER_BYTES, Decoder
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from leadscore.ops.config import Config, Role, load_config
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.commits import Offsets
-from leadscore.pipeline.kafka import make_consumer
+from leadscore.pipeline.build import build_worker, look_for_garbage_seldom
+from leadscore.pipeline.kafka.clients import make_consumer
+from leadscore.pipeline.kafka.commits import Offsets
 from leadscore.pipeline.worker import IDLE_WAIT_S, Worker
 from tests.bench.clock import Spent
 from tests.bench.workload import SOURCES

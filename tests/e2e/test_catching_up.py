@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from leadscore.cli.personas import random_id
-from leadscore.cli.traffic import GeneratedEvent, topic_role_of
+from leadscore.demo.personas import random_id
+from leadscore.demo.traffic import GeneratedEvent, topic_role_of
 from leadscore.events.event import Event
 from leadscore.scoring.simulation import simulate
 from tests.deployment import Deployment, now_ms

@@ -15,9 +15,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from leadscore.cli.event_bytes import avro_bytes, json_bytes
 from leadscore.errors import DeadLetterReason
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import avro_bytes, json_bytes
 from tests.deployment import (
     WANDERING_MODEL,
     Deployment,

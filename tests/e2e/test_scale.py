@@ -7,9 +7,9 @@ from random import Random
 import msgspec
 import pytest
 
-from leadscore.cli.event_bytes import json_bytes
-from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate
+from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import json_bytes
 from leadscore.model.compile import compile_model
 from leadscore.model.matching import Matcher
 from leadscore.scoring.score import score_at

@@ -7,8 +7,8 @@ from time import monotonic
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from leadscore.cli.embedded import MOCK_PARTITIONS, EmbeddedBroker
-from leadscore.pipeline.kafka import log_bounds, make_admin
+from leadscore.demo.embedded import MOCK_PARTITIONS, EmbeddedBroker
+from leadscore.pipeline.kafka.clients import log_bounds, make_admin
 from tests.servers import KafkaServer
 
 LOGGER = logging.getLogger("tests.log_bounds")

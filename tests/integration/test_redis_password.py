@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from leadscore.cli.run import make_store
 from leadscore.errors import Unavailable
 from leadscore.ops.config import Config, load_config
+from leadscore.pipeline.build import make_store
 from tests.servers import redis_binaries, start_redis
 
 PASSWORD = "p@ss:word/%2F"

@@ -3,8 +3,8 @@
 import json
 
 from leadscore.errors import ModelError
-from leadscore.model import yaml_text
 from leadscore.model.load import parse_model
+from leadscore.yaml_reading.document import read as read_yaml
 
 MINIMAL: dict[str, object] = {
     "model": "minimal",
@@ -76,7 +76,7 @@ def merged(base: object, changes: object) -> object:
 
 def minimal_with(fragment: str) -> str:
     """The minimal model with a YAML fragment merged into it; JSON is YAML."""
-    document = yaml_text.read(fragment)
+    document = read_yaml(fragment)
     assert document.problems == []
     return json.dumps(merged(MINIMAL, document.value), indent=1)
 

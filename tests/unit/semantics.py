@@ -13,7 +13,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher, event_hash
-from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import LeadScore, Simulation, score_line

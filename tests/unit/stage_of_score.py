@@ -6,10 +6,10 @@ from leadscore.log.records import LogRecord, encode
 from leadscore.model.compiled import CompiledModel
 from leadscore.ops.config import load_config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.commits import Commits
-from leadscore.pipeline.deadline import DrainBudget
-from leadscore.pipeline.publishing import json_encoding
-from leadscore.pipeline.scorer import ScoreParts, ScoreStage
+from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.score.publishing import json_encoding
+from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeProducer, records_of
 from tests.unit.fake_store import FakeStore

@@ -8,7 +8,7 @@ from leadscore.log.records import Frame, Source, partition_of
 from leadscore.model.compile import compile_model
 from leadscore.model.load import load_model
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from tests.unit.fake_store import FakeStore

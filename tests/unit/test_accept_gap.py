@@ -4,7 +4,7 @@ import pytest
 
 from leadscore.cli.accept_gap import Decision, decision_of
 from leadscore.errors import PartitionStopped
-from leadscore.pipeline.reconcile import Facts, decide
+from leadscore.pipeline.score.reconcile import Facts, decide
 from leadscore.store.fence import Fence
 
 SOURCES = {"web/idw/0": 812}

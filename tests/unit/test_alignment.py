@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadscore.pipeline.alignment import Alignment
+from leadscore.pipeline.match.alignment import Alignment
 
 WAIT_MS = 1_000
 Record = tuple[str, int]

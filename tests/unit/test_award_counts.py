@@ -5,7 +5,7 @@ from leadscore.log.records import Frame, Source
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.shard import FoldCounts, Shard
+from leadscore.pipeline.score.shard import FoldCounts, Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 

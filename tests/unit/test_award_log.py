@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from confluent_kafka import Message
 
-from leadscore.cli.award_log import Names, names_of, record_object
+from leadscore.cli.log import Names, names_of, record_object
 from leadscore.cli.main import main
 from leadscore.log.records import (
     ADJUST_RULE_ID,

@@ -4,12 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from leadscore.cli import commands
-from leadscore.cli.event_bytes import avro_bytes
+from leadscore.cli import command as commands
 from leadscore.cli.main import _parser, main
 from leadscore.errors import ConfigError
 from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import avro_bytes
 from leadscore.ops.config import load_config
 
 NOW_MS = 1_767_614_400_000

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.commits import Commits, Offsets
-from leadscore.pipeline.deadline import Deadline
+from leadscore.pipeline.kafka.commits import Commits, Offsets
+from leadscore.pipeline.kafka.deadline import Deadline
 
 ONE, OTHER = ("log", 0), ("log", 1)
 REBALANCING = KafkaError(KafkaError.REBALANCE_IN_PROGRESS)

@@ -6,16 +6,16 @@ from random import Random
 import msgspec
 import pytest
 
-from leadscore.cli.demo import MOST_LEADS, Rate, Replay
-from leadscore.cli.demo_reading import counts, decode_crossing
-from leadscore.cli.embedded import MOCK_PARTITIONS, embedded_valkey
-from leadscore.cli.event_bytes import avro_bytes, json_bytes
 from leadscore.cli.main import main
-from leadscore.cli.personas import DAY_MS
-from leadscore.cli.traffic import TrafficPlan, generate
+from leadscore.demo.embedded import MOCK_PARTITIONS, embedded_valkey
+from leadscore.demo.personas import DAY_MS
+from leadscore.demo.reading import counts, decode_crossing
+from leadscore.demo.run import MOST_LEADS, Rate, Replay
+from leadscore.demo.traffic import TrafficPlan, generate
 from leadscore.errors import ConfigError
 from leadscore.events.encoding import crossing_record, encode_single_object
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.ops.metrics import Metrics
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
 

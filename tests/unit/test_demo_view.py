@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from leadscore.cli.demo_view import (
+from leadscore.demo.view import (
     HOTTEST_SHOWN,
     DemoSnapshot,
     DemoSummary,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leadscore.cli import leads
+from leadscore.cli import list as leads
 from leadscore.cli.main import main
 from leadscore.events.event import Event
 from leadscore.store.shard import DuePage, LeadPage, ScanPlace

@@ -7,20 +7,20 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaError
 
-from leadscore.cli.event_bytes import json_bytes
 from leadscore.errors import WorkerStopped
 from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import json_bytes
 from leadscore.log.records import Frame, decode
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.commits import Commits
-from leadscore.pipeline.dead_letters import DeadLetters
-from leadscore.pipeline.deadline import DrainBudget
-from leadscore.pipeline.kafka import Partition
-from leadscore.pipeline.matcher import MatchParts, MatchStage
+from leadscore.pipeline.kafka.clients import Partition
+from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.match.dead_letters import DeadLetters
+from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeProducer, Sent, records_of
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.model import yaml_text
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import parse_model
+from leadscore.yaml_reading.document import read as read_yaml
 from tests.oracle import Plain
 from tests.unit.model_texts import minimal_with
 from tests.unit.semantics import act, command, line
@@ -72,7 +72,7 @@ def test_the_two_records_of_the_page_become_one(tmp_path: Path, capsys: pytest.C
 
 def test_the_outcomes_of_the_page_do_what_it_says() -> None:
     (fragment,) = [example for example in EXAMPLES if "deal_won:" in example]
-    model = yaml_text.read(minimal_with(fragment)).value
+    model = read_yaml(minimal_with(fragment)).value
     assert isinstance(model, dict)
 
     def said(number: int, reason: str) -> Plain:
@@ -94,7 +94,7 @@ def test_every_key_of_the_model_file_is_in_the_page() -> None:
 
 
 def test_every_key_of_the_model_file_is_in_an_example() -> None:
-    shown = {key for example in EXAMPLES for key in keys_within(yaml_text.read(example).value)}
+    shown = {key for example in EXAMPLES for key in keys_within(read_yaml(example).value)}
 
     assert keys_of_the_schema() - shown == set()
 

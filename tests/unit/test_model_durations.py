@@ -2,7 +2,7 @@
 
 import pytest
 
-from leadscore.model.durations import days, in_words, milliseconds
+from leadscore.yaml_reading.durations import days, in_words, milliseconds
 
 
 @pytest.mark.parametrize(

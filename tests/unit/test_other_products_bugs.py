@@ -23,7 +23,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Cause, Crossing, Direction
 from leadscore.scoring.explanation import Explanation

@@ -13,15 +13,15 @@ import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message, Producer, TopicPartition
 
 from leadscore.cli import produce
-from leadscore.cli import sender as sender_module
-from leadscore.cli.event_bytes import avro_bytes, avro_record, json_bytes
 from leadscore.cli.main import main
-from leadscore.cli.personas import DAY_MS
-from leadscore.cli.sender import Sender, topics_by_role
-from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate
+from leadscore.demo import sender as sender_module
+from leadscore.demo.personas import DAY_MS
+from leadscore.demo.sender import Sender, topics_by_role
+from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate
 from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason, EventsFileError, InputError
 from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event, FieldValue
+from leadscore.events.event_bytes import avro_bytes, avro_record, json_bytes
 from leadscore.events.json_lines import read_line
 from leadscore.ops.config import Config, load_config
 

@@ -15,7 +15,7 @@ from leadscore.events.local_schemas import schema_texts
 from leadscore.model.load import parse_model
 from leadscore.ops.config import Config
 from leadscore.ops.kafka_properties import KAFKA_PREFIX
-from leadscore.pipeline.publishing import crossing_output, json_encoding
+from leadscore.pipeline.score.publishing import crossing_output, json_encoding
 from leadscore.scoring.crossing import Crossing
 from tests.unit.test_demo import CROSSING
 

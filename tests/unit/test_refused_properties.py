@@ -3,8 +3,8 @@
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from leadscore.cli.refused_properties import refused_properties
 from leadscore.errors import ConfigError
+from leadscore.pipeline.kafka.refused_properties import refused_properties
 
 
 def refusal_of(kafka: dict[str, str | int]) -> list[str]:

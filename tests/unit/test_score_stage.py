@@ -12,7 +12,7 @@ from leadscore.log.records import Frame, LogRecord, Source
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.deadline import DrainBudget
+from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import decode_state
 from tests.simulated import event_of

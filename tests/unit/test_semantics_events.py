@@ -12,7 +12,7 @@ from leadscore.log.records import Frame, encode
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
-from leadscore.pipeline.match_work import Work
+from leadscore.pipeline.match.batch import Work
 from leadscore.scoring.state import encode_state
 from tests.oracle import Plain
 from tests.simulated import event_of

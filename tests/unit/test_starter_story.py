@@ -12,13 +12,13 @@ import pytest
 from leadscore.cli.main import main
 from leadscore.events.json_lines import read_lines
 from leadscore.log.records import COMMANDS
-from leadscore.model import yaml_text
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
 from leadscore.model.matching import Matcher
 from leadscore.scoring.crossing import Cause, Crossing, iso_instant
 from leadscore.scoring.explanation import Adjustment
 from leadscore.scoring.simulation import LeadScore, Simulation, simulate
+from leadscore.yaml_reading.document import read as read_yaml
 from tests import oracle
 
 ROOT = Path(__file__).parents[2]
@@ -158,7 +158,7 @@ def test_how_it_ends_for_each_lead() -> None:
 
 
 def test_the_oracle_tells_the_same_story() -> None:
-    model = yaml_text.read(MODEL.read_text()).value
+    model = read_yaml(MODEL.read_text()).value
     assert isinstance(model, dict)
     expected = oracle.run(model, log_entries(), midnight_ms(LAST_DAY))
     found = up_to(LAST_DAY)

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from leadscore.cli.personas import DAY_MS, HOUR_MS, PERSONAS, Lead, Stage, invent_lead, live
-from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
+from leadscore.demo.personas import DAY_MS, HOUR_MS, PERSONAS, Lead, Stage, invent_lead, live
+from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
 from leadscore.events.event import Event
 
 END_MS = 1_767_607_200_000  # Monday 2026-01-05, 10:00 UTC

@@ -14,13 +14,13 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 
 from leadscore.cli.kafka_session import KafkaSession, check_log_partitions, records_between
 from leadscore.cli.options import number_from_0
-from leadscore.cli.run import make_store
 from leadscore.errors import ConfigError, PartitionStopped, Unavailable
 from leadscore.log.records import Frame, decode
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka import committed_offsets, log_bounds, partition_count, topic_ids
-from leadscore.pipeline.reconcile import Facts, decide
+from leadscore.pipeline.build import make_store
+from leadscore.pipeline.kafka.clients import committed_offsets, log_bounds, partition_count, topic_ids
+from leadscore.pipeline.score.reconcile import Facts, decide
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence

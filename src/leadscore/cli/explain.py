@@ -11,13 +11,13 @@ from leadscore.cli.columns import output_columns
 from leadscore.cli.explain_text import explain_lines
 from leadscore.cli.lead_view import LeadView, Standing, view_of
 from leadscore.cli.options import instant, lead_id
-from leadscore.cli.run import make_store
 from leadscore.cli.simulate import score_object
 from leadscore.cli.stored_leads import LeadAt, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
 from leadscore.log.records import partition_of
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.pipeline.build import make_store
 from leadscore.scoring.crossing import iso_instant
 from leadscore.scoring.explanation import Part
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from leadscore.cli.refused_properties import refused_properties
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka import make_admin, make_consumer, make_producer
+from leadscore.pipeline.kafka.clients import make_admin, make_consumer, make_producer
+from leadscore.pipeline.kafka.refused_properties import refused_properties
 from leadscore.pipeline.models import ModelsTopic
 
 SILENCE_TIMEOUT_S = 30.0

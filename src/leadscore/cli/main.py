@@ -16,11 +16,12 @@ COMMANDS = (
     "check",
     "simulate",
     "explain",
-    "leads",
+    "list",
     "produce",
     "topics",
-    "award_log",
-    "commands",
+    "log",
+    "erase",
+    "command",
 )
 """Modules of this package, in the order of the help; each adds its parser, which names its ``run``."""
 

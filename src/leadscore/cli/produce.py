@@ -12,12 +12,12 @@ from pathlib import Path
 from random import Random
 from typing import TextIO
 
-from leadscore.cli.event_bytes import json_bytes
-from leadscore.cli.personas import DAY_MS
-from leadscore.cli.sender import Sender
-from leadscore.cli.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
+from leadscore.demo.personas import DAY_MS
+from leadscore.demo.sender import Sender
+from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
 from leadscore.errors import ConfigError, InputError
 from leadscore.events.event import Event
+from leadscore.events.event_bytes import json_bytes
 from leadscore.events.json_lines import Line, read_lines
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS

@@ -14,7 +14,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka import partition_count
+from leadscore.pipeline.kafka.clients import partition_count
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick, remembered
 from leadscore.scoring.state import LeadState, decode_state, latest_ms

@@ -19,7 +19,7 @@ from leadscore.events.mapping import load_mappings
 from leadscore.events.registry import RegistryClient
 from leadscore.ops.config import Config, CrossingFormat, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka import PRODUCER, unavailable
+from leadscore.pipeline.kafka.clients import PRODUCER, unavailable
 
 REQUEST_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 10.0

@@ -35,7 +35,7 @@ from leadscore.model.definition import (
     Threshold,
     When,
 )
-from leadscore.model.durations import days, milliseconds
+from leadscore.yaml_reading.durations import days, milliseconds
 
 
 def test_id(test: Test, name: str) -> int:

@@ -19,9 +19,9 @@ from leadscore.model.definition import (
     Threshold,
     When,
 )
-from leadscore.model.durations import in_words
 from leadscore.model.pattern_words import pattern_in_words
 from leadscore.model.sense import counted_rules, tested_attributes
+from leadscore.yaml_reading.durations import in_words
 
 WIDTH = 110
 

@@ -1,7 +1,7 @@
 """The model file: text in, a checked ``ModelDefinition`` out, or every problem with its line.
 
-Three steps: ``yaml_text`` (is it YAML, and plain), ``shape`` (are keys and values of the right kind), ``sense`` (does
-it make sense). The last is taken only if the others found nothing.
+Three steps: ``yaml_reading.document`` (is it YAML, and plain), ``yaml_reading.shape`` (are keys and values of the
+right kind), ``sense`` (does it make sense). The last is taken only if the others found nothing.
 """
 
 from collections.abc import Iterable
@@ -12,9 +12,12 @@ import msgspec
 from msgspec import inspect
 
 from leadscore.errors import ModelError
-from leadscore.model import sense, shape, yaml_text
+from leadscore.model import sense
 from leadscore.model.definition import ModelDefinition
-from leadscore.model.yaml_text import Problem
+from leadscore.yaml_reading.document import MAX_BYTES, Document, Problem, path_text
+from leadscore.yaml_reading.document import read as read_document
+from leadscore.yaml_reading.shape import Finding
+from leadscore.yaml_reading.shape import findings as findings_of
 
 _MODEL_TYPE = inspect.type_info(ModelDefinition)
 
@@ -31,7 +34,7 @@ def load_model(path: Path) -> LoadedModel:
     """The model in a file of UTF-8 text; ``ModelError`` if it cannot be read or is wrong."""
     try:
         with path.open("rb") as file:
-            content = file.read(yaml_text.MAX_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -47,11 +50,11 @@ def parse_model(text: str, name: str, *, is_published: bool = False) -> ModelDef
     A version that ``is_published`` made sense to the program that published it: it is not judged anew, or what a later
     program refuses could not be replayed.
     """
-    document = yaml_text.read(text)
+    document = read_document(text)
     problems = list(document.problems)
     if document.complete:
         known = {problem.path for problem in problems}
-        wrong = (finding for finding in shape.findings(document.value, _MODEL_TYPE) if finding[0] not in known)
+        wrong = (finding for finding in findings_of(document.value, _MODEL_TYPE) if finding[0] not in known)
         problems += _placed(document, wrong)
     if problems:
         raise _error(name, problems)
@@ -62,7 +65,7 @@ def parse_model(text: str, name: str, *, is_published: bool = False) -> ModelDef
     return definition
 
 
-def _placed(document: yaml_text.Document, findings: Iterable[shape.Finding]) -> list[Problem]:
+def _placed(document: Document, findings: Iterable[Finding]) -> list[Problem]:
     return [Problem(document.line_of(path), path, text) for path, text in findings]
 
 
@@ -73,4 +76,4 @@ def _error(name: str, problems: list[Problem]) -> ModelError:
 
 
 def _place(problem: Problem) -> str:
-    return f"{yaml_text.path_text(problem.path)}: " if problem.path else ""
+    return f"{path_text(problem.path)}: " if problem.path else ""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from math import inf
 
 from leadscore.model.definition import Band, Scalar, Test
-from leadscore.model.shape import Finding
-from leadscore.model.yaml_text import Path
+from leadscore.yaml_reading.document import Path
+from leadscore.yaml_reading.shape import Finding
 
 
 def tests_given(test: Test) -> list[str]:

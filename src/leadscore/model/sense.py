@@ -23,10 +23,10 @@ from leadscore.model.definition import (
     Threshold,
     When,
 )
-from leadscore.model.durations import days, milliseconds
 from leadscore.model.never_true import contradiction, tests_given, unreached
-from leadscore.model.shape import Finding, nearest, shown
-from leadscore.model.yaml_text import Path, path_text
+from leadscore.yaml_reading.document import Path, path_text
+from leadscore.yaml_reading.durations import days, milliseconds
+from leadscore.yaml_reading.shape import Finding, nearest, shown
 
 _Level = tuple[str, float | None]
 

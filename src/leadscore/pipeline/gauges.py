@@ -3,9 +3,9 @@
 from confluent_kafka import KafkaException, TopicPartition
 
 from leadscore.ops.metrics import KafkaMetrics
-from leadscore.pipeline.commits import Commits
-from leadscore.pipeline.kafka import Partition
-from leadscore.pipeline.subscription import Subscription
+from leadscore.pipeline.kafka.clients import Partition
+from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.subscription import Subscription
 
 
 class StageGauges:

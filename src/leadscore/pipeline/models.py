@@ -15,7 +15,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
-from leadscore.pipeline.kafka import REQUEST_TIMEOUT_S, make_consumer, partition_count
+from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_consumer, partition_count
 
 READ_TIMEOUT_S = 30.0
 

@@ -24,11 +24,8 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.commits import Commits
-from leadscore.pipeline.dead_letters import DeadLetters
-from leadscore.pipeline.deadline import DrainBudget
 from leadscore.pipeline.gauges import StageGauges
-from leadscore.pipeline.kafka import (
+from leadscore.pipeline.kafka.clients import (
     PRODUCER,
     largest_record_bytes,
     log_bounds,
@@ -39,10 +36,13 @@ from leadscore.pipeline.kafka import (
     partition_count,
     topic_ids,
 )
-from leadscore.pipeline.matcher import MatchParts, MatchStage
+from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.match.dead_letters import DeadLetters
+from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
-from leadscore.pipeline.publishing import CrossingEncoding, avro_encoding, json_encoding
-from leadscore.pipeline.scorer import ScoreParts, ScoreStage
+from leadscore.pipeline.score.publishing import CrossingEncoding, avro_encoding, json_encoding
+from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store

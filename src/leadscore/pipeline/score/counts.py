@@ -6,10 +6,10 @@ from time import time
 
 from leadscore.log.records import Frame
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.log_message import LogMessage
-from leadscore.pipeline.publishing import ErasedLead, Output
-from leadscore.pipeline.reconcile import Facts, Found, Start
-from leadscore.pipeline.shard import FoldCounts
+from leadscore.pipeline.score.log_message import LogMessage
+from leadscore.pipeline.score.publishing import ErasedLead, Output
+from leadscore.pipeline.score.reconcile import Facts, Found, Start
+from leadscore.pipeline.score.shard import FoldCounts
 from leadscore.scoring.crossing import Cause, Crossing
 
 _log = logging.getLogger(__name__)

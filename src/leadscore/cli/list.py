@@ -14,11 +14,11 @@ import msgspec
 
 from leadscore.cli.columns import aligned, chosen, fitting, length_of_time, output_columns
 from leadscore.cli.options import number_from_1
-from leadscore.cli.run import make_store
 from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.pipeline.build import make_store
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended

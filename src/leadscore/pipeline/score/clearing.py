@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
-from leadscore.pipeline.reconcile import Facts, Start
+from leadscore.pipeline.score.reconcile import Facts, Start
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
-from leadscore.pipeline.kafka import Partition
+from leadscore.pipeline.kafka.clients import Partition
 
 SEEK_TIMEOUT_S = 10.0
 

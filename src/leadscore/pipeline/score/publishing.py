@@ -1,4 +1,4 @@
-"""What the worker publishes: crossings and erasures as CloudEvents (Kafka binary mode), and dead letters. Pure.
+"""What the worker publishes: crossings and erasures as CloudEvents (Kafka binary mode). Pure.
 
 The same crossing always gives the same record, byte for byte: a replay must not publish another body under an old id.
 """
@@ -9,9 +9,8 @@ from uuid import uuid5
 
 import msgspec
 
-from leadscore.errors import DeadLetter
 from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
-from leadscore.pipeline.outbound import Headers, OutputRecord
+from leadscore.pipeline.kafka.outbound import Headers, OutputRecord
 from leadscore.scoring.crossing import CROSSING_NAMESPACE, Crossing, as_json_object, iso_instant
 
 _json = msgspec.json.Encoder(order="deterministic")
@@ -94,26 +93,3 @@ def erasure_output(erased: ErasedLead) -> OutputRecord:
         ("ce_time", iso_instant(erased.occurred_at_ms)),
     ]
     return OutputRecord(erased.lead_id.encode(), None, headers, timestamp_ms=erased.decided_at_ms)
-
-
-class Origin(NamedTuple):
-    """Where a dead letter came from."""
-
-    topic: str
-    partition: int
-    offset: int
-    group: str
-
-
-def dead_letter_headers(
-    origin: Origin, failure: DeadLetter, original: Headers | dict[str, str | bytes | None] | None
-) -> Headers:
-    """The original headers, ours, and the names that tools for Kafka Connect read. Text; no value of a field in it."""
-    position = {"topic": origin.topic, "partition": str(origin.partition), "offset": str(origin.offset)}
-    ours = {"reason": failure.reason.value, "detail": failure.detail, **position, "group": origin.group}
-    connect = {**position, "stage": "VALUE_CONVERTER", "exception.message": f"{failure.reason.value}: {failure.detail}"}
-    return [
-        *(original.items() if isinstance(original, dict) else original or []),
-        *((f"leadscore.dead_letter.{name}", text) for name, text in ours.items()),
-        *((f"__connect.errors.{name}", text) for name, text in connect.items()),
-    ]

@@ -1,4 +1,4 @@
-"""``leadscore erase`` and ``leadscore command``: a person's orders about a lead, appended to the command topic."""
+"""``leadscore command``: a person's order about a lead, appended to the command topic (``erase`` is one, too)."""
 
 import argparse
 import os
@@ -8,15 +8,15 @@ from uuid import uuid4
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from leadscore.cli.event_bytes import avro_bytes, json_bytes
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import instant
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.event import COMMAND_PREFIX, Event
+from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.events.validation import FieldProblem, Record, event_of
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka import partition_count
+from leadscore.pipeline.kafka.clients import partition_count
 from leadscore.scoring.crossing import iso_instant
 
 DELIVERY_TIMEOUT_S = 30.0
@@ -42,16 +42,7 @@ _THEN = {
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add both commands and their options."""
-    erase = subparsers.add_parser(
-        "erase",
-        help="delete a lead for good",
-        description="Append an erase command for the lead to the command topic. Configured by the worker's "
-        "LEADSCORE_... variables.",
-    )
-    erase.add_argument("--yes", action="store_true", help="do it; without it nothing is sent")
-    _add_common_options(erase)
-    erase.set_defaults(run=run, order="erase", points=None, reason=None, target=None)
+    """Add the command and its options."""
     command = subparsers.add_parser(
         "command",
         help="order something about a lead: adjust, reset, retract, suspend, resume, requalify",
@@ -103,7 +94,7 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
 
 
 def _add_order(parser: argparse.ArgumentParser, order: str) -> None:
-    _add_common_options(parser)
+    add_common_options(parser)
     parser.set_defaults(run=run, order=order, points=None, reason=None, target=None)
     if order == "adjust":
         parser.add_argument("--points", type=float, required=True, metavar="N", help="the points; may be negative")
@@ -112,7 +103,8 @@ def _add_order(parser: argparse.ArgumentParser, order: str) -> None:
     parser.add_argument("--reason", metavar="TEXT", help="why, for people")
 
 
-def _add_common_options(parser: argparse.ArgumentParser) -> None:
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every order has: the lead, the time, the id."""
     parser.add_argument("lead_id", metavar="LEAD", help="the id of the lead")
     parser.add_argument("--at", type=instant, metavar="TIME", help="when the order was given (default: now)")
     parser.add_argument(

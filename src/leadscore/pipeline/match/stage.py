@@ -18,15 +18,15 @@ from leadscore.log.records import Source
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.alignment import LONG_AGO_MS, Alignment
-from leadscore.pipeline.commits import Commits, Deliveries
-from leadscore.pipeline.dead_letters import DeadLetterLimit, DeadLetters
-from leadscore.pipeline.deadline import Deadline, DrainBudget, flush
-from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
-from leadscore.pipeline.match_work import Work
-from leadscore.pipeline.outbound import OutputRecord, hand_over
+from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
+from leadscore.pipeline.kafka.commits import Commits, Deliveries
+from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget, flush
+from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
+from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
+from leadscore.pipeline.match.batch import Work
+from leadscore.pipeline.match.dead_letters import DeadLetterLimit, DeadLetters
 from leadscore.pipeline.steps import Steps
-from leadscore.pipeline.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.cli.personas import DAY_MS, Lead, Stage, invent_lead, live, random_id
+from leadscore.demo.personas import DAY_MS, Lead, Stage, invent_lead, live, random_id
 from leadscore.events.event import Event
 
 TopicRole = Literal["website", "email", "webinar", "profiles", "commands"]

@@ -14,14 +14,14 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from fastavro import schemaless_reader
 from prometheus_client import Counter
 
-from leadscore.cli.demo_view import HotLead
+from leadscore.demo.view import HotLead
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from leadscore.log.records import partition_of
 from leadscore.model.compiled import CompiledModel
 from leadscore.ops.config import Config
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka import make_consumer, partition_count
+from leadscore.pipeline.kafka.clients import make_consumer, partition_count
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import LeadState, decode_state, latest_ms

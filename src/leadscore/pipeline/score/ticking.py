@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from leadscore.log.records import Tick, encode
 from leadscore.ops.config import Config
-from leadscore.pipeline.outbound import OutputRecord, hand_over
-from leadscore.pipeline.shard import Shard
+from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
+from leadscore.pipeline.score.shard import Shard
 from leadscore.store.shard import Store
 
 TICK_LEADS = 500

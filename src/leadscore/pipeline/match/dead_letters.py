@@ -17,12 +17,34 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from leadscore.errors import DeadLetter, WorkerStopped
 from leadscore.ops.metrics import MatchMetrics
-from leadscore.pipeline.deadline import Deadline, flush
-from leadscore.pipeline.kafka import Partition
-from leadscore.pipeline.outbound import OutputRecord, offer
-from leadscore.pipeline.publishing import Origin, dead_letter_headers
+from leadscore.pipeline.kafka.clients import Partition
+from leadscore.pipeline.kafka.deadline import Deadline, flush
+from leadscore.pipeline.kafka.outbound import Headers, OutputRecord, offer
 
 _log = logging.getLogger(__name__)
+
+
+class Origin(NamedTuple):
+    """Where a dead letter came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    group: str
+
+
+def dead_letter_headers(
+    origin: Origin, failure: DeadLetter, original: Headers | dict[str, str | bytes | None] | None
+) -> Headers:
+    """The original headers, ours, and the names that tools for Kafka Connect read. Text; no value of a field in it."""
+    position = {"topic": origin.topic, "partition": str(origin.partition), "offset": str(origin.offset)}
+    ours = {"reason": failure.reason.value, "detail": failure.detail, **position, "group": origin.group}
+    connect = {**position, "stage": "VALUE_CONVERTER", "exception.message": f"{failure.reason.value}: {failure.detail}"}
+    return [
+        *(original.items() if isinstance(original, dict) else original or []),
+        *((f"leadscore.dead_letter.{name}", text) for name, text in ours.items()),
+        *((f"__connect.errors.{name}", text) for name, text in connect.items()),
+    ]
 
 
 class DeadLetterLimit:

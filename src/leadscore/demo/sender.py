@@ -11,11 +11,11 @@ from typing import TextIO
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from leadscore.cli.event_bytes import avro_bytes, json_bytes
-from leadscore.cli.refused_properties import refused_properties
-from leadscore.cli.traffic import GeneratedEvent, TopicRole
+from leadscore.demo.traffic import GeneratedEvent, TopicRole
 from leadscore.errors import ConfigError, Unavailable
+from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.ops.config import Config
+from leadscore.pipeline.kafka.refused_properties import refused_properties
 
 DELIVERY_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 10

@@ -13,7 +13,7 @@ import msgspec
 from leadscore.errors import PartitionStopped
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
-from leadscore.pipeline.publishing import ErasedLead, Output
+from leadscore.pipeline.score.publishing import ErasedLead, Output
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick

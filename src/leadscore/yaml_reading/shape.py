@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from msgspec import inspect
 
 from leadscore.model.definition import DAYS_PATTERN, DURATION_PATTERN, NAME_PATTERN
-from leadscore.model.yaml_text import Path
+from leadscore.yaml_reading.document import Path
 
 Finding = tuple[Path, str]
 

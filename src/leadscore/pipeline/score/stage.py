@@ -19,20 +19,20 @@ from prometheus_client.context_managers import Timer
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.clearing import stored_at_start
-from leadscore.pipeline.commits import Batch, Commits, Deliveries
-from leadscore.pipeline.deadline import DrainBudget, flush
-from leadscore.pipeline.kafka import Bounds, Partition, committed_offsets
-from leadscore.pipeline.log_message import LogMessage
-from leadscore.pipeline.log_message import decoded as as_log_message
-from leadscore.pipeline.outbound import hand_over
-from leadscore.pipeline.publishing import CrossingEncoding, Output, output_record
-from leadscore.pipeline.reconcile import Facts, Start, decide
-from leadscore.pipeline.score_counts import ScoreCounts
-from leadscore.pipeline.shard import ModelOfVersion, Shard, decode_outputs
+from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
+from leadscore.pipeline.kafka.commits import Batch, Commits, Deliveries
+from leadscore.pipeline.kafka.deadline import DrainBudget, flush
+from leadscore.pipeline.kafka.outbound import hand_over
+from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.score.clearing import stored_at_start
+from leadscore.pipeline.score.counts import ScoreCounts
+from leadscore.pipeline.score.log_message import LogMessage
+from leadscore.pipeline.score.log_message import decoded as as_log_message
+from leadscore.pipeline.score.publishing import CrossingEncoding, Output, output_record
+from leadscore.pipeline.score.reconcile import Facts, Start, decide
+from leadscore.pipeline.score.shard import ModelOfVersion, Shard, decode_outputs
+from leadscore.pipeline.score.ticking import OwnedShard, Ticker
 from leadscore.pipeline.steps import Steps
-from leadscore.pipeline.subscription import Subscription
-from leadscore.pipeline.ticking import OwnedShard, Ticker
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import Store, StoredShard

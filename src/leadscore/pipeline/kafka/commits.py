@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
-from leadscore.pipeline.deadline import Deadline
-from leadscore.pipeline.kafka import Partition, committed_offsets
+from leadscore.pipeline.kafka.clients import Partition, committed_offsets
+from leadscore.pipeline.kafka.deadline import Deadline
 
 Offsets = dict[Partition, int]
 """The next offset to read, by partition."""
