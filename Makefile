@@ -1,5 +1,5 @@
 # Without a target: what CI does. Needs Python 3.11 or newer; the tests also Java 17 and mvn, or Docker, or the address
-# of a Kafka in LEADSCORE_TEST_KAFKA (and, if wanted, of a Redis in LEADSCORE_TEST_REDIS).
+# of a Kafka in LEADSCORE_TEST_KAFKA (and optionally of a Redis in LEADSCORE_TEST_REDIS).
 
 PYTHON ?= python3
 VENV := .venv

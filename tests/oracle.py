@@ -108,12 +108,12 @@ def passes(test: object, value: Any) -> bool:
     if value is None:
         return test.get("exists") is False and not {"in", "not_in", "at_least", "below", "matches"} & set(test)
     checks: dict[str, Callable[[Any], bool]] = {
-        "in": lambda wanted: any(_same(value, one) for one in wanted),
-        "not_in": lambda wanted: not any(_same(value, one) for one in wanted),
+        "in": lambda expected: any(_same(value, one) for one in expected),
+        "not_in": lambda expected: not any(_same(value, one) for one in expected),
         "at_least": lambda least: _is_number(value) and bool(value >= least),
         "below": lambda bound: _is_number(value) and bool(value < bound),
         "matches": lambda pattern: isinstance(value, str) and re.search(pattern, value[:4096]) is not None,
-        "exists": lambda wanted: wanted is True,
+        "exists": lambda expected: expected is True,
     }
     return all(check(test[name]) for name, check in checks.items() if name in test)
 

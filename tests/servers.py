@@ -183,7 +183,7 @@ def _start_kafka_process() -> KafkaServer:
 def _java() -> str:
     java = shutil.which("java")
     if not java:
-        raise ServerNotAvailable(f"there is no java, wanted {OLDEST_JAVA} or newer")
+        raise ServerNotAvailable(f"there is no java, expected {OLDEST_JAVA} or newer")
     told = _run([java, "-version"])
     found = re.search(r'version "(\d+)', told)
     if not found or int(found.group(1)) < OLDEST_JAVA:
@@ -485,10 +485,10 @@ def main() -> int:
     """Keep one server running until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Run a Kafka or a Redis for leadscore until Ctrl-C.")
     parser.add_argument("server", choices=["kafka", "redis"])
-    wanted = parser.parse_args().server
+    expected = parser.parse_args().server
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return _keep_kafka() if wanted == "kafka" else _keep_redis()
+        return _keep_kafka() if expected == "kafka" else _keep_redis()
     except (ServerNotAvailable, ServerFailed) as reason:
         print(reason, file=sys.stderr)
         return 1

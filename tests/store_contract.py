@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from leadscore.store.shard import DueLook, LeadWrite, ScanPlace, ShardWrite, Store, StoredShard
+from leadscore.time_units import DAY_MS
 
 SHARDS = 8
-DAY_MS = 86_400_000
 EMPTY = StoredShard(fence=None, outbox={}, erased={})
 EVERY_BYTE = bytes(range(256))
 

@@ -22,7 +22,7 @@ class LeadscoreError(Exception):
 
 
 class InputError(LeadscoreError):
-    """What a person wrote is wrong; the message names the place, the value and what was wanted."""
+    """What a person wrote is wrong; the message names the place, the value and what was expected."""
 
 
 class ConfigError(InputError):
@@ -34,7 +34,7 @@ class ModelError(InputError):
 
 
 class EventsFileError(InputError):
-    """A line of an events file is wrong: ``file:line: field: value: what was wanted``."""
+    """A line of an events file is wrong: ``file:line: field: value: what was expected``."""
 
 
 class DeadLetterReason(StrEnum):
@@ -55,7 +55,7 @@ class DeadLetterReason(StrEnum):
 class DeadLetter(LeadscoreError):
     """The record can never be decoded; it goes to the dead-letter topic untouched.
 
-    ``detail`` names the field and what was wanted, never a field's value: values may be personal.
+    ``detail`` names the field and what was expected, never a field's value: values may be personal.
     """
 
     def __init__(self, reason: DeadLetterReason, detail: str) -> None:

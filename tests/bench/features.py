@@ -25,6 +25,7 @@ from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.state import encode_state
 from leadscore.store.fence import Fence
+from leadscore.time_units import DAY_MS
 from tests.bench.clock import Spent, machine_facts, print_facts, print_table
 from tests.bench.workload import MODEL, Span, events, lead_id_of, model_definition
 
@@ -32,7 +33,6 @@ STARTER = Path(__file__).resolve().parents[2] / "deploy" / "model.yaml"
 FRAME_AWARDS = 60
 """What 2,000 events of a batch leave for each of 32 log partitions."""
 NOW_MS = 1_767_225_600_000
-DAY_MS = 86_400_000
 SPAN = Span(NOW_MS - 14 * DAY_MS, NOW_MS)
 PROFILE_EVERY = 25
 ROLES = ("ceo", "head of marketing", "engineer", "student", None)

@@ -30,11 +30,11 @@ from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.keys import ShardKeys
 from leadscore.store.redis_store import RedisStore
+from leadscore.time_units import DAY_MS
 from tests.bench.clock import Spent, machine_facts, print_facts, print_table, say
 from tests.bench.workload import Span, events, lead_id_of, model_definition
 from tests.servers import RedisServer, redis_kinds, start_redis
 
-DAY_MS = 86_400_000
 EVENTS_PER_LEAD = 10
 SHARDS = 32
 BATCH_EVENTS = 10_000
@@ -70,10 +70,10 @@ class Scorer:
 
     def apply(self, frames: dict[int, list[Frame]], time_ms: int) -> None:
         """One batch; every write must find the fence it expects."""
-        wanted = {number: self._shards[number].unknown_leads(of_shard) for number, of_shard in frames.items()}
-        wanted = {number: lead_ids for number, lead_ids in wanted.items() if lead_ids}
-        for number, states in self._store.read_leads(wanted).items():
-            self._shards[number].load(wanted[number], states)
+        expected = {number: self._shards[number].unknown_leads(of_shard) for number, of_shard in frames.items()}
+        expected = {number: lead_ids for number, lead_ids in expected.items() if lead_ids}
+        for number, states in self._store.read_leads(expected).items():
+            self._shards[number].load(expected[number], states)
         for number, of_shard in frames.items():
             for frame in of_shard:
                 self._shards[number].fold(frame, self._shards[number].offset + 1, time_ms)
@@ -218,7 +218,7 @@ def main() -> int:
     for kind in redis_kinds():
         with start_redis(kind, "--save", "") as server, closing(redis.Redis.from_url(server.url)) as client:
             if client.dbsize():
-                sys.stderr.write(f"{server} holds keys: wanted an empty one, it is emptied after measuring\n")
+                sys.stderr.write(f"{server} holds keys: expected an empty one, it is emptied after measuring\n")
                 return 2
             costs = [measure(server, leads, options.seed) for leads in (options.few_leads, options.leads)]
             facts = machine_facts() | {"server": str(server), "seed": str(options.seed)}

@@ -66,9 +66,9 @@ def consume_and_decode(config: Config, decode: Callable[[str, bytes], object]) -
     done = 0
     properties = {**config.kafka, "auto.offset.reset": "earliest"}
     with closing(make_consumer(properties, f"bench-{uuid4().hex[:12]}", "range", QUIET)) as consumer:
-        wanted = sum(_ends(consumer, config.source_topics).values())
+        expected = sum(_ends(consumer, config.source_topics).values())
         consumer.subscribe(list(config.source_topics))
-        while done < wanted:
+        while done < expected:
             turn = Spent.so_far()
             for message in consumer.consume(config.batch_size, IDLE_WAIT_S):
                 if message.error() is None:

@@ -11,10 +11,10 @@ from leadscore.demo.personas import random_id
 from leadscore.demo.traffic import GeneratedEvent, topic_role_of
 from leadscore.events.event import Event
 from leadscore.scoring.simulation import simulate
+from leadscore.time_units import DAY_MS
 from tests.deployment import Deployment, now_ms
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 DAYS = 30
 
 # Order matters here: what takes points away comes on another topic than what gives them, points fade within days, and

@@ -16,6 +16,7 @@ from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import under_model_in_force
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import encode_state
+from leadscore.time_units import DAY_MS
 from tests.deployment import (
     LOG_PARTITIONS,
     Deployment,
@@ -29,7 +30,6 @@ from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
-DAY_MS = 86_400_000
 PAGE = {"event": "website.page_view"}
 PRICING = {"event": "website.page_view", "where": {"path": "/pricing"}}
 CLICK = {"event": "email.click"}
@@ -164,18 +164,18 @@ def assert_awards_kept_their_points(deployment: Deployment, events: list[Event])
             matched_by.setdefault(award.event_id, frame.model_version)
     assert set(matched_by.values()) == {3, 4}
     at_ms = now_ms()
-    wanted: dict[str, float] = {}
+    expected: dict[str, float] = {}
     for event in events:
         version = matched_by.get(event.event_id)
         worth = 0.0 if version is None else sum(worth_now(event, version, at_ms))
-        wanted[event.lead_id] = wanted.get(event.lead_id, 0.0) + worth
+        expected[event.lead_id] = expected.get(event.lead_id, 0.0) + worth
     context = FoldContext(deployment.models[4], None, deployment.models.__getitem__, at_ms, FoldSettings())
     found = {
         lead: score_at(under_model_in_force(state, context), context.model, at_ms).unclamped
-        for lead, state in deployment.stored(wanted).items()
+        for lead, state in deployment.stored(expected).items()
         if state is not None
     }
-    assert found == pytest.approx(wanted, abs=1e-9)
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 def worth_now(event: Event, version: int, at_ms: int) -> Iterator[float]:

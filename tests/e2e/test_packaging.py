@@ -28,7 +28,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def wanted_files(tree: Path) -> set[str]:
+def expected_files(tree: Path) -> set[str]:
     package = tree / "src" / "leadscore"
     code = {path.relative_to(package).as_posix() for path in package.rglob("*.py")}
     schemas = {
@@ -53,12 +53,12 @@ def files_in(wheel: Path) -> set[str]:
 
 
 def test_a_wheel_from_the_tree_has_every_file(tree: Path, tmp_path: Path) -> None:
-    assert wanted_files(tree) - files_in(build(tree, tmp_path, "--wheel")) == set()
+    assert expected_files(tree) - files_in(build(tree, tmp_path, "--wheel")) == set()
 
 
 def test_a_wheel_from_the_source_distribution_has_every_file_and_starts(tree: Path, tmp_path: Path) -> None:
     wheel = build(tree, tmp_path / "dist")
-    assert wanted_files(tree) - files_in(wheel) == set()
+    assert expected_files(tree) - files_in(wheel) == set()
     installed = tmp_path / "installed"
     with ZipFile(wheel) as archive:
         archive.extractall(installed)
@@ -80,5 +80,5 @@ sys.exit(leadscore.cli.main.main(["--version"]))
 
 
 def test_the_install_these_tests_run_on_has_every_file() -> None:
-    missing = [name for name in sorted(wanted_files(ROOT)) if not files("leadscore").joinpath(name).is_file()]
+    missing = [name for name in sorted(expected_files(ROOT)) if not files("leadscore").joinpath(name).is_file()]
     assert missing == []

@@ -13,11 +13,11 @@ from leadscore.events.event_bytes import json_bytes
 from leadscore.model.compile import compile_model
 from leadscore.model.matching import Matcher
 from leadscore.scoring.score import score_at
+from leadscore.time_units import DAY_MS
 from tests import oracle
 from tests.deployment import Deployment, assert_exact, now_ms
 from tests.servers import wait_until
 
-DAY_MS = 86_400_000
 SOURCE_PARTITIONS = 6
 RECENT_EVENTS = 64
 

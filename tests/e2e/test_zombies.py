@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from leadscore.events.event import Event
+from leadscore.time_units import DAY_MS
 from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
@@ -23,7 +24,6 @@ pytestmark = pytest.mark.lasting_leads
 
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2", "LEADSCORE_COMMIT_INTERVAL": "0s"}
-DAY_MS = 86_400_000
 
 
 def has_every_shard(worker: WorkerProcess) -> bool:

@@ -60,5 +60,5 @@ def test_the_embedded_broker_answers_too() -> None:
     broker.create_topics(["log"])
     fill(broker.bootstrap_servers, "log", MOCK_PARTITIONS)
     admin = make_admin({"bootstrap.servers": broker.bootstrap_servers}, LOGGER)
-    wanted = {("log", number): (0, number) for number in range(MOCK_PARTITIONS)}
-    assert log_bounds(admin, wanted) == wanted
+    expected = {("log", number): (0, number) for number in range(MOCK_PARTITIONS)}
+    assert log_bounds(admin, expected) == expected

@@ -256,7 +256,7 @@ def test_the_server_tells_its_facts(own_store: RedisStore, own_server: RedisServ
 def test_a_redis_that_may_evict_is_refused_unless_allowed(own_store: RedisStore, own_client: redis.Redis) -> None:
     own_client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        with pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+: maxmemory-policy: allkeys-lru: wanted noeviction"):
+        with pytest.raises(ConfigError, match=r"127\.0\.0\.1:\d+: maxmemory-policy: allkeys-lru: expected noeviction"):
             own_store.check_server(allow_eviction=False)
         facts = own_store.check_server(allow_eviction=True)
     finally:
@@ -267,7 +267,10 @@ def test_a_redis_that_may_evict_is_refused_unless_allowed(own_store: RedisStore,
 
 def test_several_addresses_that_are_no_cluster_are_refused(own_server: RedisServer) -> None:
     urls = [own_server.url, "redis://127.0.0.1:1/0"]
-    with closing(RedisStore(urls, PREFIX, SHARDS)) as store, pytest.raises(ConfigError, match="no cluster: wanted one"):
+    with (
+        closing(RedisStore(urls, PREFIX, SHARDS)) as store,
+        pytest.raises(ConfigError, match="no cluster: expected one"),
+    ):
         store.read_shards([0])
 
 

@@ -133,8 +133,8 @@ def test_the_topics_are_created_once_and_differences_are_reported(deployment: De
     assert (code, out.count(": created: ")) == (0, 9)
     code, out, _ = tool("topics", "create")
     assert (code, out.count(": exists: ")) == (0, 9)
-    assert f"{deployment.topic('log')}: exists: 4 partitions; retention.ms is 864000000, wanted 2592000000" in out
-    assert out.count("wanted") == 1
+    assert f"{deployment.topic('log')}: exists: 4 partitions; retention.ms is 864000000, expected 2592000000" in out
+    assert out.count("expected") == 1
 
 
 def test_a_log_with_another_number_of_partitions_is_refused(
@@ -151,7 +151,7 @@ def test_more_copies_than_there_are_brokers_are_refused(deployment: Deployment, 
     brokers = len(AdminClient({"bootstrap.servers": deployment.kafka.bootstrap}).list_topics(timeout=10).brokers)
     code, out, complaint = tool("topics", "create", "--dry-run", "--replication", str(brokers + 1))
     assert (code, out) == (2, "")
-    assert complaint == f"--replication: {brokers + 1}: wanted at most one copy per broker, there are {brokers}\n"
+    assert complaint == f"--replication: {brokers + 1}: expected at most one copy per broker, there are {brokers}\n"
 
 
 def test_the_logs_time_is_the_brokers(deployment: Deployment, tool: Tool) -> None:
@@ -225,7 +225,7 @@ def test_the_log_is_read_by_lead_and_by_partition(working: Deployment, tool: Too
         "",
         f"partition {number}: the log ends before offset {len(mine)}: nothing from 99 on\n",
     )
-    assert tool("log", "--partition", "4")[2] == "--partition: 4: wanted one of the log's, 0 to 3\n"
+    assert tool("log", "--partition", "4")[2] == "--partition: 4: expected one of the log's, 0 to 3\n"
 
 
 def test_a_command_is_applied_and_an_erased_lead_is_a_newcomer(working: Deployment, tool: Tool) -> None:

@@ -1,7 +1,7 @@
 """``make mutants``: plant one error at a time in a copy of the source, and show which test catches it.
 
 Prints a line per mutant. Ends with 1 if one survives, with 2 if one cannot be planted or a test fails without one.
-Arguments, if any, are parts of the names of the mutants wanted.
+Arguments, if any, are parts of the names of the mutants expected.
 """
 
 # ruff: noqa: T201  # a command prints
@@ -23,8 +23,8 @@ WIDTH = 56
 
 
 def main() -> int:
-    wanted = [mutant for mutant in MUTANTS if not sys.argv[1:] or any(part in mutant.wrong for part in sys.argv[1:])]
-    unplantable = [mutant for mutant in wanted if not is_plantable(mutant)]
+    expected = [mutant for mutant in MUTANTS if not sys.argv[1:] or any(part in mutant.wrong for part in sys.argv[1:])]
+    unplantable = [mutant for mutant in expected if not is_plantable(mutant)]
     for mutant in unplantable:
         print(f"{mutant.wrong}: its old text does not stand exactly once in {mutant.file}: {mutant.old!r}")
     if unplantable:
@@ -36,7 +36,7 @@ def main() -> int:
         if code != PASSED:
             print(f"The tests fail without a planted error:\n{output}")
             return 2
-        return summary([survives(mutant, source) for mutant in wanted])
+        return summary([survives(mutant, source) for mutant in expected])
 
 
 def is_plantable(mutant: Mutant) -> bool:

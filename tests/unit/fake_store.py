@@ -67,9 +67,9 @@ class FakeStore:
             stored = {shard: self._shard(shard) for shard in shards}
             return {shard: StoredShard(it.fence, dict(it.outbox), dict(it.erased)) for shard, it in stored.items()}
 
-    def read_leads(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
-        with self._noted("read_leads", {shard: list(lead_ids) for shard, lead_ids in wanted.items()}):
-            return {shard: [self._shard(shard).leads.get(each) for each in ids] for shard, ids in wanted.items()}
+    def read_leads(self, expected: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
+        with self._noted("read_leads", {shard: list(lead_ids) for shard, lead_ids in expected.items()}):
+            return {shard: [self._shard(shard).leads.get(each) for each in ids] for shard, ids in expected.items()}
 
     def write(self, writes: Sequence[ShardWrite]) -> dict[int, bytes | None]:
         with self._noted("write", list(writes)):

@@ -14,7 +14,6 @@ from leadscore.store.fence import Fence
 from tests.unit.fake_store import FakeStore
 
 SHARDS = 4
-DAY_MS = 86_400_000
 NOON_MS = 1_767_614_400_000
 """2026-01-05T12:00:00Z, a Monday."""
 

@@ -126,7 +126,7 @@ def test_of_one_lead_there_are_its_awards_and_ticks_alone(names: dict[int, Names
 
 def test_a_record_that_is_not_ours_is_shown_as_unreadable(names: dict[int, Names]) -> None:
     line = record_object(message(b"\x09junk"), names, "L1")
-    assert line == {**WHERE, "type": "unreadable", "problem": "log record of format 09, wanted 01"}
+    assert line == {**WHERE, "type": "unreadable", "problem": "log record of format 09, expected 01"}
 
 
 def test_an_offset_without_a_partition_is_refused(
@@ -134,4 +134,4 @@ def test_an_offset_without_a_partition_is_refused(
 ) -> None:
     monkeypatch.setenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     assert main(["log", "--from", "5"]) == 2
-    assert capsys.readouterr().err == "--from: 5: offsets belong to a partition: wanted --partition or --lead too\n"
+    assert capsys.readouterr().err == "--from: 5: offsets belong to a partition: expected --partition or --lead too\n"

@@ -43,7 +43,7 @@ def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.parametrize("words", [[], ["--model", "x", "--schema"]])
-def test_exactly_one_of_model_and_schema_is_wanted(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_exactly_one_of_model_and_schema_is_expected(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         run(*words)
 

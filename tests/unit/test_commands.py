@@ -49,12 +49,12 @@ def test_a_persons_command_is_a_new_fact_each_time() -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (["command", "adjust", "L1", "--points", "nan"], "--points: nan: wanted a finite number"),
-        (["command", "adjust", "L1", "--points", "2e6"], "--points: 2000000.0: wanted a number from"),
-        (["command", "retract", "L1", "--target", ""], "--target: '': wanted the event_id to take back"),
-        (["erase", "me@x.org"], "LEAD: 'me@x.org': wanted an opaque id"),
-        (["erase", "L1", "--id", "a\nb"], r"--id: 'a\nb': wanted text of 1 to 256 characters"),
-        (["erase", "L1", "--at", str(NOW_MS + 300_001)], "--at: 2026-01-05T12:05:00.001Z: wanted at most 300000 ms"),
+        (["command", "adjust", "L1", "--points", "nan"], "--points: nan: expected a finite number"),
+        (["command", "adjust", "L1", "--points", "2e6"], "--points: 2000000.0: expected a number from"),
+        (["command", "retract", "L1", "--target", ""], "--target: '': expected the event_id to take back"),
+        (["erase", "me@x.org"], "LEAD: 'me@x.org': expected an opaque id"),
+        (["erase", "L1", "--id", "a\nb"], r"--id: 'a\nb': expected text of 1 to 256 characters"),
+        (["erase", "L1", "--at", str(NOW_MS + 300_001)], "--at: 2026-01-05T12:05:00.001Z: expected at most 300000 ms"),
     ],
 )
 def test_what_the_worker_would_refuse_is_refused_here(words: list[str], problem: str) -> None:

@@ -95,7 +95,7 @@ def test_the_limits_themselves_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "wanted"),
+    ("variable", "value", "expected"),
     [
         ("LEADSCORE_BATCH_SIZE", "2_000", "a whole number from 1 to 100000"),
         ("LEADSCORE_BATCH_SIZE", "-1", "a whole number from 1 to 100000"),
@@ -119,10 +119,10 @@ def test_the_limits_themselves_are_accepted() -> None:
         ("LEADSCORE_MODEL", "a\nb", "text without control characters"),
     ],
 )
-def test_a_wrong_value_is_refused_with_variable_value_and_what_was_wanted(
-    variable: str, value: str, wanted: str
+def test_a_wrong_value_is_refused_with_variable_value_and_what_was_expected(
+    variable: str, value: str, expected: str
 ) -> None:
-    assert refused({variable: value}) == f"{variable}: {value!r}: wanted {wanted}"
+    assert refused({variable: value}) == f"{variable}: {value!r}: expected {expected}"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_missing_file_is_named() -> None:
     message = refused({"LEADSCORE_REDIS_PASSWORD_FILE": "/nonexistent/secret"})
     assert message == (
         "LEADSCORE_REDIS_PASSWORD_FILE: cannot read '/nonexistent/secret': No such file or directory: "
-        "wanted a file with the value"
+        "expected a file with the value"
     )
 
 
@@ -232,7 +232,7 @@ def test_the_content_of_a_wrong_file_is_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "role"
     path.write_text(CANARY)
     message = refused({"LEADSCORE_ROLE_FILE": str(path)})
-    assert message == "LEADSCORE_ROLE_FILE: ***: wanted one of all, match, score"
+    assert message == "LEADSCORE_ROLE_FILE: ***: expected one of all, match, score"
 
 
 def test_librdkafka_properties_are_passed_on_verbatim(tmp_path: Path) -> None:

@@ -59,5 +59,5 @@ def test_no_secret_is_in_an_error(variable: str) -> None:
 
 def test_a_secret_url_that_is_refused_is_shown_without_its_secret() -> None:
     assert refused({"LEADSCORE_REDIS_URL": f"http://u:{CANARY}/@x@h"}) == (
-        "LEADSCORE_REDIS_URL: 'http://***@h': wanted a URL that starts with redis:// or rediss://"
+        "LEADSCORE_REDIS_URL: 'http://***@h': expected a URL that starts with redis:// or rediss://"
     )

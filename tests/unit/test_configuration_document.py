@@ -17,8 +17,8 @@ def table_rows(heading: str) -> list[list[str]]:
 
 def documented(name: str, setting: Setting) -> list[str]:
     default = "none" if setting.default is None else f"`{setting.default}`"
-    wanted = setting.wanted.what + (" (secret)" if setting.secret else "")
-    return [f"`{variable_of(name)}`", default, wanted[0].upper() + wanted[1:], setting.meaning]
+    expected = setting.expected.what + (" (secret)" if setting.secret else "")
+    return [f"`{variable_of(name)}`", default, expected[0].upper() + expected[1:], setting.meaning]
 
 
 def test_the_document_lists_every_setting_as_it_is_declared() -> None:

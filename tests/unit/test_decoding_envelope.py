@@ -47,7 +47,7 @@ def test_an_integer_id_in_json_becomes_text(field: str) -> None:
 def test_an_id_is_short_text_without_control_characters(field: str, wrong: object) -> None:
     reason, detail = refusal_of({**ENVELOPE, field: wrong})
     assert reason is DeadLetterReason.INVALID_FIELD
-    assert detail.startswith(f"{field}: wanted text of 1 to 256 characters")
+    assert detail.startswith(f"{field}: expected text of 1 to 256 characters")
 
 
 @pytest.mark.parametrize("good", ["x" * 256, "Zoë", "日本", "a b", "a\u200bb"])
@@ -66,7 +66,7 @@ def test_a_lead_is_never_an_email_address() -> None:
 def test_a_missing_field_is_named(field: str) -> None:
     reason, detail = refusal_of({name: value for name, value in ENVELOPE.items() if name != field})
     assert reason is DeadLetterReason.MISSING_FIELD
-    assert detail.startswith(f"{field}: wanted ")
+    assert detail.startswith(f"{field}: expected ")
 
 
 @pytest.mark.parametrize("wrong", ["", "x" * 129, 7, "a\nb"])
@@ -112,7 +112,7 @@ def test_an_instant_is_iso_8601_or_milliseconds(written: object, instant_ms: int
 def test_an_instant_without_offset_or_out_of_range_is_refused(wrong: object) -> None:
     reason, detail = refusal_of({**ENVELOPE, "occurred_at": wrong})
     assert reason is DeadLetterReason.INVALID_FIELD
-    assert detail.startswith("occurred_at: wanted integer milliseconds or ISO 8601 with an offset")
+    assert detail.startswith("occurred_at: expected integer milliseconds or ISO 8601 with an offset")
 
 
 # Campaign
@@ -173,7 +173,7 @@ def test_other_commands_need_no_arguments(name: str) -> None:
 def test_a_wrong_command_is_refused_by_the_name_of_the_argument(wrong: Json, field: str) -> None:
     reason, detail = refusal_of(wrong)
     assert reason is DeadLetterReason.INVALID_COMMAND
-    assert detail.startswith(f"{field}: wanted ")
+    assert detail.startswith(f"{field}: expected ")
 
 
 def test_an_integer_target_becomes_text_as_event_ids_do() -> None:

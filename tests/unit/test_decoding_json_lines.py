@@ -32,23 +32,23 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
     [
         (
             VISIT.replace("1000", '"2026-01-05T10:00:00"'),
-            f'events.jsonl:2: occurred_at: "2026-01-05T10:00:00": wanted {AN_INSTANT}',
+            f'events.jsonl:2: occurred_at: "2026-01-05T10:00:00": expected {AN_INSTANT}',
         ),
         (
             VISIT.replace('"lead_id": "L1", ', ""),
-            "events.jsonl:2: lead_id: missing: wanted text of 1 to 256 characters without control characters",
+            "events.jsonl:2: lead_id: missing: expected text of 1 to 256 characters without control characters",
         ),
         (
             VISIT.replace("L1", "jane@example.com"),
-            'events.jsonl:2: lead_id: "jane@example.com": wanted an opaque id, not an e-mail address',
+            'events.jsonl:2: lead_id: "jane@example.com": expected an opaque id, not an e-mail address',
         ),
         (
             VISIT.replace("}", ', "received_at": "soon"}'),
-            f'events.jsonl:2: received_at: "soon": wanted {AN_INSTANT}',
+            f'events.jsonl:2: received_at: "soon": expected {AN_INSTANT}',
         ),
     ],
 )
-def test_a_problem_names_file_line_field_value_and_what_was_wanted(line: str, message: str) -> None:
+def test_a_problem_names_file_line_field_value_and_what_was_expected(line: str, message: str) -> None:
     assert problem_of(VISIT, line) == message
 
 
@@ -56,7 +56,7 @@ def test_a_problem_names_file_line_field_value_and_what_was_wanted(line: str, me
 def test_a_line_that_is_no_object_is_said_to_be_none(line: str) -> None:
     problem = problem_of(line)
     assert problem.startswith("events.jsonl:1: ")
-    assert problem.endswith(": wanted one JSON object a line")
+    assert problem.endswith(": expected one JSON object a line")
 
 
 def test_a_line_that_is_no_object_is_shown() -> None:

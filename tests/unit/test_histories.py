@@ -27,9 +27,9 @@ THOROUGH = settings(
 )
 
 
-def never_seen(wanted: set[str], examples: SearchStrategy[T], words: Callable[[T], Iterator[str]]) -> set[str]:
-    """What of the wanted is in no example; looks until everything was seen."""
-    missing = set(wanted)
+def never_seen(expected: set[str], examples: SearchStrategy[T], words: Callable[[T], Iterator[str]]) -> set[str]:
+    """What of the expected is in no example; looks until everything was seen."""
+    missing = set(expected)
 
     def nothing_is_missing(example: T) -> bool:
         missing.difference_update(words(example))
@@ -41,20 +41,20 @@ def never_seen(wanted: set[str], examples: SearchStrategy[T], words: Callable[[T
 
 
 def test_random_models_use_every_key_of_the_model_file_in_every_place() -> None:
-    wanted = keys_of_the_schema() | wanted_combinations()
-    assert never_seen(wanted, histories.models(ALL), combinations) == set()
+    expected = keys_of_the_schema() | expected_combinations()
+    assert never_seen(expected, histories.models(ALL), combinations) == set()
 
 
 def test_random_logs_have_everything_that_can_happen_to_a_lead() -> None:
-    wanted = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "after its retraction", "retracted"}
-    wanted |= {"adjustment retracted", "after an erase", "up to an erase"} | COMMANDS
-    assert never_seen(wanted, histories.logs(ALL), happenings) == set()
+    expected = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "after its retraction", "retracted"}
+    expected |= {"adjustment retracted", "after an erase", "up to an erase"} | COMMANDS
+    assert never_seen(expected, histories.logs(ALL), happenings) == set()
 
 
 # --- models ---------------------------------------------------------------------------------------------------------
 
 
-def wanted_combinations() -> set[str]:
+def expected_combinations() -> set[str]:
     decays = {f"{place} fades by {decay}" for place, decay in product(("rule", "group", "model"), DECAYS)}
     limits = {f"limit per {per}" for per in ("day", "week", "forever")}
     leaves = {f"{how} of {leaf}" for how, leaf in product(("all", "any", "not"), ("count", "quiet", "attribute"))}

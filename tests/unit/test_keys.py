@@ -68,11 +68,11 @@ def test_no_two_keys_collide() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "a:b", "a{b", "a}b", "a b", "ä", "x" * 33])
 def test_an_impossible_prefix_is_refused(prefix: str) -> None:
-    with pytest.raises(ConfigError, match=r"redis key prefix: .* wanted"):
+    with pytest.raises(ConfigError, match=r"redis key prefix: .* expected"):
         ShardKeys(prefix, 0, 4)
 
 
 @pytest.mark.parametrize("shards", [0, -1, 2_049])
 def test_an_impossible_number_of_shards_is_refused(shards: int) -> None:
-    with pytest.raises(ConfigError, match=f"number of shards: {shards}: wanted"):
+    with pytest.raises(ConfigError, match=f"number of shards: {shards}: expected"):
         shard_tags("ls", shards)

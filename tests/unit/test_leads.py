@@ -11,8 +11,9 @@ from leadscore.cli import list as leads
 from leadscore.cli.main import main
 from leadscore.events.event import Event
 from leadscore.store.shard import DuePage, LeadPage, ScanPlace
+from leadscore.time_units import DAY_MS
 from tests.unit.fake_store import FakeStore
-from tests.unit.stored_events import DAY_MS, NOON_MS, SHARDS, page, stored
+from tests.unit.stored_events import NOON_MS, SHARDS, page, stored
 
 MODEL = """
 model: small
@@ -200,7 +201,7 @@ def test_an_unknown_threshold_is_named_with_those_there_are(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(store, "--threshold", "sql") == 2
-    assert capsys.readouterr().err == "--threshold: 'sql': wanted one of the model's: mql, hot\n"
+    assert capsys.readouterr().err == "--threshold: 'sql': expected one of the model's: mql, hot\n"
 
 
 def test_nothing_is_written(listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]) -> None:

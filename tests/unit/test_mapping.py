@@ -194,29 +194,29 @@ def test_the_example_of_the_readme_uses_every_key(tmp_path: Path) -> None:
     [
         (
             "shop: {lead: x}",
-            "mappings.yaml:shop: {'lead': 'x'}: Object contains unknown field `lead`, wanted only preset, lead_id,",
+            "mappings.yaml:shop: {'lead': 'x'}: Object contains unknown field `lead`, expected only preset, lead_id,",
         ),
         ("shop: {event_id: 7}", "mappings.yaml:shop.event_id: 7: Expected `str | array`, got `int`"),
-        ("shop: {occurred_at_unit: h}", "mappings.yaml:shop.occurred_at_unit: 'h': wanted one of s, ms, us, ns"),
+        ("shop: {occurred_at_unit: h}", "mappings.yaml:shop.occurred_at_unit: 'h': expected one of s, ms, us, ns"),
         ("shop: {types: {a: 7}}", "mappings.yaml:shop.types[...]: {'a': 7}: Expected `str`, got `int`"),
-        ("shop: {preset: snowplow}", "mappings.yaml:shop.preset: 'snowplow': wanted segment"),
+        ("shop: {preset: snowplow}", "mappings.yaml:shop.preset: 'snowplow': expected segment"),
         (
             "shop: {preset: segment, lead_id: x}",
-            "mappings.yaml:shop.lead_id: 'x': wanted nothing beside a preset but types",
+            "mappings.yaml:shop.lead_id: 'x': expected nothing beside a preset but types",
         ),
         (
             "shop: {type: a, types: {b: c}}",
-            "mappings.yaml:shop.types: {'b': 'c'}: wanted either type, for all records, or this",
+            "mappings.yaml:shop.types: {'b': 'c'}: expected either type, for all records, or this",
         ),
-        ("shop: {lead_id: ''}", "mappings.yaml:shop: an empty path: wanted dotted names such as user.id"),
-        ("shop: {lead_id: []}", "mappings.yaml:shop: an empty path: wanted dotted names such as user.id"),
+        ("shop: {lead_id: ''}", "mappings.yaml:shop: an empty path: expected dotted names such as user.id"),
+        ("shop: {lead_id: []}", "mappings.yaml:shop: an empty path: expected dotted names such as user.id"),
         ("shop: segment", "mappings.yaml:shop: 'segment': Expected `object`, got `str`"),
-        ("- shop", "mappings.yaml: ['shop']: wanted one entry per topic, as in `my-topic: {preset: segment}`"),
-        ("{", "mappings.yaml: wanted YAML: "),
-        ("a: {}\na: {}", "mappings.yaml: wanted YAML: "),
+        ("- shop", "mappings.yaml: ['shop']: expected one entry per topic, as in `my-topic: {preset: segment}`"),
+        ("{", "mappings.yaml: expected YAML: "),
+        ("a: {}\na: {}", "mappings.yaml: expected YAML: "),
     ],
 )
-def test_a_wrong_file_is_an_error_with_file_path_value_and_what_was_wanted(
+def test_a_wrong_file_is_an_error_with_file_path_value_and_what_was_expected(
     tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -326,12 +326,12 @@ def test_what_a_call_must_have_is_named(wrong: Json, field: str) -> None:
     with pytest.raises(DeadLetter) as caught:
         by_segment({**TRACK, **wrong})
     assert caught.value.reason is DeadLetterReason.MISSING_FIELD
-    assert caught.value.detail.startswith(f"{field}: wanted ")
+    assert caught.value.detail.startswith(f"{field}: expected ")
 
 
 @pytest.mark.parametrize("name", [" ", "!!!", "__"])
 def test_a_tracked_event_whose_name_says_nothing_is_refused(name: str) -> None:
-    with pytest.raises(DeadLetter, match="event: wanted a name with a letter or digit") as caught:
+    with pytest.raises(DeadLetter, match="event: expected a name with a letter or digit") as caught:
         by_segment({**TRACK, "event": name})
     assert caught.value.reason is DeadLetterReason.INVALID_FIELD
 
@@ -342,5 +342,5 @@ def test_what_a_mapped_record_lacks_is_named_as_the_mapping_has_it() -> None:
         mapped({"type": "a", "id": "1", "ts": 1_767_607_200_000}, mapping)
     assert (caught.value.reason, caught.value.detail) == (
         DeadLetterReason.MISSING_FIELD,
-        "customer.id or visitor: wanted an opaque id of the lead",
+        "customer.id or visitor: expected an opaque id of the lead",
     )

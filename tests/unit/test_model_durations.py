@@ -17,19 +17,19 @@ def test_a_duration_is_its_milliseconds(text: str, length_ms: int) -> None:
     "text", ["", "14", "d", "-1d", "1.5h", "14 d", "14D", "14w", "14d\n", "1d12h", "\u0661d", "9" * 11 + "s"]
 )
 def test_other_text_is_no_duration(text: str) -> None:
-    with pytest.raises(ValueError, match="wanted a whole number with s, m, h or d"):
+    with pytest.raises(ValueError, match="expected a whole number with s, m, h or d"):
         milliseconds(text)
 
 
 def test_a_hundred_years_is_the_longest() -> None:
     assert days("36525d") == 36_525
-    with pytest.raises(ValueError, match="99999d: wanted at most 36525d"):
+    with pytest.raises(ValueError, match="99999d: expected at most 36525d"):
         milliseconds("99999d")
 
 
 def test_days_want_days() -> None:
     assert days("14d") == 14
-    with pytest.raises(ValueError, match="24h: wanted a whole number of days"):
+    with pytest.raises(ValueError, match="24h: expected a whole number of days"):
         days("24h")
 
 

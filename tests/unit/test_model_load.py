@@ -46,20 +46,20 @@ def test_every_problem_stands_in_a_line_of_its_own_in_the_order_of_the_file() ->
 
     assert lines_of(wrong) == [
         "model.yaml:16: rules.pricing_page.group: web: no such group (did you mean website?)",
-        "model.yaml:37: fit: min 50 and max 40: wanted min no larger than max",
-        "model.yaml:45: thresholds.mql: enter 65 and exit 65: wanted exit below enter",
+        "model.yaml:37: fit: min 50 and max 40: expected min no larger than max",
+        "model.yaml:45: thresholds.mql: enter 65 and exit 65: expected exit below enter",
     ]
 
 
 def test_a_key_given_twice_is_refused_with_both_lines() -> None:
     assert lines_of("model: a\nversion: 1\nmodel: b") == [
-        "model.yaml:3: model: given twice, first in line 1: wanted it once"
+        "model.yaml:3: model: given twice, first in line 1: expected it once"
     ]
 
 
 def test_shape_and_text_problems_are_told_together() -> None:
     assert lines_of("model: a\nversion: one\nrulez: {}\ngroups:") == [
-        'model.yaml:2: version: "one": wanted a whole number of at least 1 and of at most 2147483647',
+        'model.yaml:2: version: "one": expected a whole number of at least 1 and of at most 2147483647',
         "model.yaml:3: rulez: unknown key (did you mean rules?)",
         "model.yaml:4: groups: empty: give a value, or leave the key out",
     ]
@@ -72,45 +72,45 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
     ("fragment", "problem"),
     [
         (RULE % "pionts: 2", "rules.r.pionts: unknown key (did you mean points?)"),
-        ("rules: {r: {event: e}}", "rules.r: points is missing: wanted a number"),
-        ("rules: {r: {event: e, points: '3'}}", 'rules.r.points: "3": wanted a number'),
-        ("rules: {r: {event: e, points: true}}", "rules.r.points: true: wanted a number"),
-        ("rules: {r: {event: e, points: .nan}}", "rules.r.points: .nan: wanted a number between"),
-        ("rules: {r: {event: e, points: -.inf}}", "rules.r.points: -.inf: wanted a number between"),
-        ("rules: {r: {event: e, points: 1e999}}", "rules.r.points: 1e999: wanted a number between"),
+        ("rules: {r: {event: e}}", "rules.r: points is missing: expected a number"),
+        ("rules: {r: {event: e, points: '3'}}", 'rules.r.points: "3": expected a number'),
+        ("rules: {r: {event: e, points: true}}", "rules.r.points: true: expected a number"),
+        ("rules: {r: {event: e, points: .nan}}", "rules.r.points: .nan: expected a number between"),
+        ("rules: {r: {event: e, points: -.inf}}", "rules.r.points: -.inf: expected a number between"),
+        ("rules: {r: {event: e, points: 1e999}}", "rules.r.points: 1e999: expected a number between"),
         (
             "rules: {r: {event: e, points: 9999999999999999999}}",
-            "rules.r.points: 9999999999999999999: wanted a number b",
+            "rules.r.points: 9999999999999999999: expected a number b",
         ),
-        ("rules: {r: {event: '', points: 1}}", 'rules.r.event: "": wanted text of 1 to 200 characters'),
-        ("rules: {'a b': {event: e, points: 1}}", 'rules.a b: "a b": wanted a name'),
-        ("rules: [1]", "rules: [1]: wanted a mapping"),
-        (RULE % "limit: 3", "rules.r.limit: 3: wanted a mapping with keys out of times, per"),
-        (RULE % "limit: {times: 1.5, per: day}", "rules.r.limit.times: 1.5: wanted a whole number of at least 1"),
-        (RULE % "limit: {times: 1, per: month}", 'rules.r.limit.per: "month": wanted day or forever or week'),
-        (RULE % "max: 0", "rules.r.max: 0: wanted a number above 0"),
-        (RULE % "decay: {half_life: 2w}", 'rules.r.decay.half_life: "2w": wanted a duration'),
-        (RULE % "decay: {linear: 12h}", 'rules.r.decay.linear: "12h": wanted a whole number of days'),
+        ("rules: {r: {event: '', points: 1}}", 'rules.r.event: "": expected text of 1 to 200 characters'),
+        ("rules: {'a b': {event: e, points: 1}}", 'rules.a b: "a b": expected a name'),
+        ("rules: [1]", "rules: [1]: expected a mapping"),
+        (RULE % "limit: 3", "rules.r.limit: 3: expected a mapping with keys out of times, per"),
+        (RULE % "limit: {times: 1.5, per: day}", "rules.r.limit.times: 1.5: expected a whole number of at least 1"),
+        (RULE % "limit: {times: 1, per: month}", 'rules.r.limit.per: "month": expected day or forever or week'),
+        (RULE % "max: 0", "rules.r.max: 0: expected a number above 0"),
+        (RULE % "decay: {half_life: 2w}", 'rules.r.decay.half_life: "2w": expected a duration'),
+        (RULE % "decay: {linear: 12h}", 'rules.r.decay.linear: "12h": expected a whole number of days'),
         (
             RULE % "decay: {steps: {7d: 1.5}}",
-            "rules.r.decay.steps.7d: 1.5: wanted a number of at least 0 and of at most 1",
+            "rules.r.decay.steps.7d: 1.5: expected a number of at least 0 and of at most 1",
         ),
-        (RULE % "decay: {steps: {week: 1}}", 'rules.r.decay.steps.week: "week": wanted a whole number of days'),
-        (RULE % "decay: never", 'rules.r.decay: "never": wanted a mapping with keys out of half_life'),
+        (RULE % "decay: {steps: {week: 1}}", 'rules.r.decay.steps.week: "week": expected a whole number of days'),
+        (RULE % "decay: never", 'rules.r.decay: "never": expected a mapping with keys out of half_life'),
         (
             RULE % "decay: ",
             "rules.r.decay: empty: give a value, or leave the key out; points that do not fade: the word none",
         ),
-        (RULE % "where: {p: [a]}", 'rules.r.where.p: ["a"]: wanted text or a number or true or false or a mapping'),
+        (RULE % "where: {p: [a]}", 'rules.r.where.p: ["a"]: expected text or a number or true or false or a mapping'),
         (RULE % "where: {p: {is: a}}", "rules.r.where.p.is: unknown key"),
-        (RULE % "where: {p: {in: a}}", 'rules.r.where.p.in: "a": wanted a list'),
+        (RULE % "where: {p: {in: a}}", 'rules.r.where.p.in: "a": expected a list'),
         (
             RULE % "exclude_burst: {at_least: 65, within: 2s}",
-            "rules.r.exclude_burst.at_least: 65: wanted a whole number",
+            "rules.r.exclude_burst.at_least: 65: expected a whole number",
         ),
-        ("version: 0", "version: 0: wanted a whole number of at least 1"),
-        ("version: 1.0", "version: 1.0: wanted a whole number"),
-        ("version: true", "version: true: wanted a whole number"),
+        ("version: 0", "version: 0: expected a whole number of at least 1"),
+        ("version: 1.0", "version: 1.0: expected a whole number"),
+        ("version: true", "version: true: expected a whole number"),
         (
             "conditions: {c: {when: {count: {rules: [], at_least: 1, within: 1d}}, points: 1}}",
             "conditions.c.when.count.rules: empty",
@@ -119,11 +119,13 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
             "conditions: {c: {when: {count: {rules: [mail_click], at_least: 65, within: 1d}}, points: 1}}",
             "conditions.c.when.count.at_least: 65",
         ),
-        ("fit: {attributes: {role: []}}", "fit.attributes.role: empty: wanted at least one"),
-        ("fit: {grades: {a: 1}}", 'fit.grades.a: "a": wanted A or B or C or D or E or F'),
+        ("fit: {attributes: {role: []}}", "fit.attributes.role: empty: expected at least one"),
+        ("fit: {grades: {a: 1}}", 'fit.grades.a: "a": expected A or B or C or D or E or F'),
     ],
 )
-def test_a_wrong_key_or_value_is_told_with_its_path_the_value_and_what_was_wanted(fragment: str, problem: str) -> None:
+def test_a_wrong_key_or_value_is_told_with_its_path_the_value_and_what_was_expected(
+    fragment: str, problem: str
+) -> None:
     text = fragment if fragment.startswith("version") else f"version: 1\n{fragment}"
 
     (told,) = problems_of(f"model: m\n{text}")
@@ -139,21 +141,24 @@ GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, requi
 @pytest.mark.parametrize(
     ("fragment", "problem"),
     [
-        ("score: {floor: 100}", "score: floor 100 and ceiling 100: wanted floor below ceiling"),
-        ("bands: {warm: 71}", "bands: cold 0, warm 71, hot 70: wanted cold <= warm <= hot"),
-        ("groups: {g: {min: 2, max: 1}}", "groups.g: min 2 and max 1: wanted min no larger than max"),
-        ("groups: {g: {decay: {}}}", "groups.g.decay: nothing: wanted exactly one of half_life, steps, linear, expire"),
-        ("decay: {half_life: 1d, expire: 1d}", "decay: half_life, expire: wanted exactly one"),
-        ("decay: {half_life: 0d}", "decay.half_life: 0d: wanted more than 0"),
-        ("decay: {linear: 0d}", "decay.linear: 0d: wanted more than 0"),
-        ("decay: {expire: 40000d}", "decay.expire: 40000d: wanted at most 36525d"),
-        ("decay: {steps: {}}", "decay.steps: empty: wanted at least one age"),
-        ("decay: {steps: {14d: 1, 7d: 0.5}}", "decay.steps.7d: 7d after 14d: wanted the younger age first"),
-        ("decay: {steps: {7d: 1, 07d: 0.5}}", "decay.steps.07d: 07d after 7d: wanted the younger age first"),
+        ("score: {floor: 100}", "score: floor 100 and ceiling 100: expected floor below ceiling"),
+        ("bands: {warm: 71}", "bands: cold 0, warm 71, hot 70: expected cold <= warm <= hot"),
+        ("groups: {g: {min: 2, max: 1}}", "groups.g: min 2 and max 1: expected min no larger than max"),
+        (
+            "groups: {g: {decay: {}}}",
+            "groups.g.decay: nothing: expected exactly one of half_life, steps, linear, expire",
+        ),
+        ("decay: {half_life: 1d, expire: 1d}", "decay: half_life, expire: expected exactly one"),
+        ("decay: {half_life: 0d}", "decay.half_life: 0d: expected more than 0"),
+        ("decay: {linear: 0d}", "decay.linear: 0d: expected more than 0"),
+        ("decay: {expire: 40000d}", "decay.expire: 40000d: expected at most 36525d"),
+        ("decay: {steps: {}}", "decay.steps: empty: expected at least one age"),
+        ("decay: {steps: {14d: 1, 7d: 0.5}}", "decay.steps.7d: 7d after 14d: expected the younger age first"),
+        ("decay: {steps: {7d: 1, 07d: 0.5}}", "decay.steps.07d: 07d after 7d: expected the younger age first"),
         (RULE % "group: websit", "rules.r.group: websit: no such group (did you mean website?)"),
-        (RULE % "qualifies: won", "rules.r.qualifies: won: no such threshold, wanted one of mql"),
-        (RULE % "where: {p: {}}", "rules.r.where.p: no test: wanted one of in, not_in"),
-        (RULE % "where: {p: {in: []}}", "rules.r.where.p.in: empty: wanted at least one"),
+        (RULE % "qualifies: won", "rules.r.qualifies: won: no such threshold, expected one of mql"),
+        (RULE % "where: {p: {}}", "rules.r.where.p: no test: expected one of in, not_in"),
+        (RULE % "where: {p: {in: []}}", "rules.r.where.p.in: empty: expected at least one"),
         (RULE % "where: {p: {exists: false, below: 3}}", "rules.r.where.p: below, exists: never true"),
         (RULE % "where: {p: {at_least: 3, below: 3}}", "rules.r.where.p: at_least 3 and below 3: never true"),
         (RULE % "where: {p: {in: [true], not_in: [1, true]}}", "rules.r.where.p: in, not_in: never true, all values"),
@@ -162,7 +167,7 @@ GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, requi
         (RULE % "where: {p: {matches: '(a+)+$'}}", 'rules.r.where.p.matches: "(a+)+$": could take very long'),
         (
             "rules: {r: {event: command.adjust, points: 1}}",
-            "rules.r.event: command.adjust: wanted a type that does not",
+            "rules.r.event: command.adjust: expected a type that does not",
         ),
         (
             "rules: {command.adjust: {event: e, points: 1}}",
@@ -172,22 +177,25 @@ GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, requi
             "conditions: {c: {when: {attribute: {name: role, exists: true}}}}",
             "conditions.c: neither points nor disqualifies",
         ),
-        (CONDITION % "{}", "conditions.c.when: nothing: wanted exactly one of all, any, not, count, quiet, attribute"),
+        (
+            CONDITION % "{}",
+            "conditions.c.when: nothing: expected exactly one of all, any, not, count, quiet, attribute",
+        ),
         (CONDITION % "{attribute: {name: role}}", "conditions.c.when.attribute: no test"),
-        (CONDITION % "{all: [{not: {}}]}", "conditions.c.when.all[0].not: nothing: wanted exactly one"),
+        (CONDITION % "{all: [{not: {}}]}", "conditions.c.when.all[0].not: nothing: expected exactly one"),
         (
             CONDITION % "{any: [{quiet: {rules: [mail_clik], within: 1d}}]}",
             "conditions.c.when.any[0].quiet.rules[0]: mail_clik: no such rule (did you mean mail_click?)",
         ),
         (
             CONDITION % "{count: {rules: [mail_click], at_least: 1, within: 0s}}",
-            "conditions.c.when.count.within: 0s: wanted more than 0",
+            "conditions.c.when.count.within: 0s: expected more than 0",
         ),
         (
             "conditions: {c: {when: {attribute: {name: role, exists: true}}, points: 1, group: g}}",
             "conditions.c.group: g: no such group",
         ),
-        ("fit: {min: 5, max: 4}", "fit: min 5 and max 4: wanted min no larger than max"),
+        ("fit: {min: 5, max: 4}", "fit: min 5 and max 4: expected min no larger than max"),
         ("fit: {attributes: {role: [{points: 3}]}}", "fit.attributes.role[0]: no test"),
         (BANDS % "{at_least: 200, points: 5}, {at_least: 1000, points: 9}", "fit.attributes.size[1]: never reached"),
         (
@@ -196,35 +204,38 @@ GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, requi
         ),
         (BANDS % "{in: [a, 1], points: 5}, {in: [1], points: 9}", "fit.attributes.size[1]: never reached"),
         (BANDS % "{exists: true, points: 5}, {matches: a, points: 9}", "fit.attributes.size[1]: never reached"),
-        ("fit: {grades: {A: 10, B: 10}}", "fit.grades.B: B 10: wanted less than the 10 of A"),
-        ("thresholds: {t: {enter: 50, exit: 50}}", "thresholds.t: enter 50 and exit 50: wanted exit below enter"),
+        ("fit: {grades: {A: 10, B: 10}}", "fit.grades.B: B 10: expected less than the 10 of A"),
+        ("thresholds: {t: {enter: 50, exit: 50}}", "thresholds.t: enter 50 and exit 50: expected exit below enter"),
         ("thresholds: {t: {enter: 101, exit: 50}}", "thresholds.t.enter: 101: never reached"),
         (
             "thresholds: {t: {enter: 60, exit: 50, require: {grade: B}}}",
-            "thresholds.t.require.grade: B: wanted grades under fit",
+            "thresholds.t.require.grade: B: expected grades under fit",
         ),
         (
             "fit: {max: 9}\nthresholds: {t: {enter: 60, exit: 50, require: {fit: 10}}}",
             "thresholds.t.require.fit: 10: never reached",
         ),
-        (GATED % ("{B: 10}", "A"), "thresholds.t.require.grade: A: never reached, wanted one of the grades under fit"),
+        (
+            GATED % ("{B: 10}", "A"),
+            "thresholds.t.require.grade: A: never reached, expected one of the grades under fit",
+        ),
         (
             GATED % ("{A: 30, B: 11}", "B"),
-            "thresholds.t.require.grade: B: never reached, it needs a fit of 11: wanted a",
+            "thresholds.t.require.grade: B: never reached, it needs a fit of 11: expected a",
         ),
-        ("forget_after: 0d\nthresholds: {mql: {hold: 0d}}", "forget_after: 0d: wanted more than 0"),
-        ("forget_after: 13d", "forget_after: 13d: wanted at least the 14d of thresholds.mql.hold"),
+        ("forget_after: 0d\nthresholds: {mql: {hold: 0d}}", "forget_after: 0d: expected more than 0"),
+        ("forget_after: 13d", "forget_after: 13d: expected at least the 14d of thresholds.mql.hold"),
         (
             "forget_after: 14d\nthresholds: {mql: {cooldown: 15d}}",
-            "forget_after: 14d: wanted at least the 15d of thresholds.mql.cooldown",
+            "forget_after: 14d: expected at least the 15d of thresholds.mql.cooldown",
         ),
         (
             "forget_after: 14d\n" + CONDITION % "{not: {quiet: {rules: [mail_click], within: 15d}}}",
-            "forget_after: 14d: wanted at least the 15d of conditions.c.when.not.quiet.within",
+            "forget_after: 14d: expected at least the 15d of conditions.c.when.not.quiet.within",
         ),
         (
             "forget_after: 14d\n" + RULE % "exclude_burst: {at_least: 2, within: 15d}",
-            "forget_after: 14d: wanted at least the 15d of rules.r.exclude_burst.within",
+            "forget_after: 14d: expected at least the 15d of rules.r.exclude_burst.within",
         ),
         # two pairs of names with one CRC32
         (
@@ -321,24 +332,24 @@ BOMB = "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 10) if n else 'x'}]\n"
     [
         ("", "model.yaml:1: the text is empty"),
         ("# nothing but a comment\n", "model.yaml:1: the text is empty"),
-        ("- a", 'model.yaml:1: ["a"]: wanted a mapping with keys out of model, version'),
+        ("- a", 'model.yaml:1: ["a"]: expected a mapping with keys out of model, version'),
         ("model: m\nversion: [1", "model.yaml:3: not YAML: while parsing a flow sequence"),
         ("model: m\n\tversion: 1", "model.yaml:2: not YAML: "),
         ("model: m\n---\nmodel: m", "model.yaml:2: not YAML: expected a single document"),
         ("model: *m", "model.yaml:1: not YAML: found undefined alias"),
-        ("model: ä\nversion: \x00", "model.yaml:2: not YAML: the character U+0000, wanted text"),
+        ("model: ä\nversion: \x00", "model.yaml:2: not YAML: the character U+0000, expected text"),
         ("model: \ud800", "model.yaml:1: not text: "),
         (
             "model: m\nversion: 1\nrules: !!python/object:os.system {}",
             "model.yaml:3: rules: the tag !!python/object:os.system",
         ),
-        ("model: !!int m", "model.yaml:1: model: m: wanted a number"),
+        ("model: !!int m", "model.yaml:1: model: m: expected a number"),
         ("model: !secret m", "model.yaml:1: model: the tag !secret is not allowed"),
         ("? [a]\n: b", "model.yaml:1: a key that is no text"),
         ("[" * 100_000, "model.yaml:1: nested too deep"),
         ("model: m\nrules: &r {a: *r}", "model.yaml:2: rules"),
         (BOMB, "model.yaml:1: k5[3][6]"),
-        ("#" * (1024 * 1024 + 1), "model.yaml:1: too large: wanted at most 1048576 bytes"),
+        ("#" * (1024 * 1024 + 1), "model.yaml:1: too large: expected at most 1048576 bytes"),
     ],
 )
 def test_text_that_is_no_plain_yaml_is_refused(text: str, problem: str) -> None:
@@ -347,7 +358,7 @@ def test_text_that_is_no_plain_yaml_is_refused(text: str, problem: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"model: m\nversion: \xff", ":2: the byte 0xff: wanted UTF-8 text"), (b"x" * 2_000_000, ":1: too large")],
+    [(b"model: m\nversion: \xff", ":2: the byte 0xff: expected UTF-8 text"), (b"x" * 2_000_000, ":1: too large")],
 )
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "model.yaml"

@@ -101,7 +101,7 @@ def test_a_look_ahead_of_no_fixed_length_is_refused() -> None:
 
 
 def test_an_endless_pattern_is_refused() -> None:
-    with pytest.raises(ValueError, match="501 characters: wanted at most 500"):
+    with pytest.raises(ValueError, match="501 characters: expected at most 500"):
         check("a" * 501)
 
 

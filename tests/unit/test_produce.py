@@ -15,7 +15,6 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Consumer, Message, Producer, 
 from leadscore.cli import produce
 from leadscore.cli.main import main
 from leadscore.demo import sender as sender_module
-from leadscore.demo.personas import DAY_MS
 from leadscore.demo.sender import Sender, topics_by_role
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate
 from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason, EventsFileError, InputError
@@ -24,6 +23,7 @@ from leadscore.events.event import Event, FieldValue
 from leadscore.events.event_bytes import avro_bytes, avro_record, json_bytes
 from leadscore.events.json_lines import read_line
 from leadscore.ops.config import Config, load_config
+from leadscore.time_units import DAY_MS
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 BROKER = "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS"
@@ -203,7 +203,7 @@ def test_without_numbers_three_hundred_leads_live_thirty_days() -> None:
         ("--format", "xml"),
     ],
 )
-def test_a_wrong_option_names_the_value_and_what_was_wanted(
+def test_a_wrong_option_names_the_value_and_what_was_expected(
     words: tuple[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:
@@ -216,7 +216,7 @@ def test_a_wrong_option_names_the_value_and_what_was_wanted(
 
 @pytest.mark.parametrize("words", [("--file", "f", "--leads", "3"), ("--print", "--garbage", "0.1")])
 def test_options_that_contradict_each_other_are_an_error(words: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="wanted it without"):
+    with pytest.raises(ConfigError, match="expected it without"):
         produce.run(arguments(*words))
 
 

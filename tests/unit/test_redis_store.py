@@ -22,13 +22,13 @@ def store_told(monkeypatch: pytest.MonkeyPatch, *infos: bytes) -> RedisStore:
 
 def test_a_server_that_does_not_tell_its_policy_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = store_told(monkeypatch, b"# Server\r\nredis_version:9.0\r\n").check_server(allow_eviction=False)
-    warning = "redis first:6379: maxmemory-policy cannot be read: wanted noeviction"
+    warning = "redis first:6379: maxmemory-policy cannot be read: expected noeviction"
     assert facts == ServerFacts("redis", "9.0", masters=1, eviction_policy=None, warnings=(warning,))
 
 
 def test_every_master_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     store = store_told(monkeypatch, b"maxmemory_policy:noeviction\r\n", b"maxmemory_policy:volatile-ttl\r\n")
-    with pytest.raises(ConfigError, match="redis second:6380: maxmemory-policy: volatile-ttl: wanted noeviction"):
+    with pytest.raises(ConfigError, match="redis second:6380: maxmemory-policy: volatile-ttl: expected noeviction"):
         store.check_server(allow_eviction=False)
     assert store.check_server(allow_eviction=True).eviction_policy == "volatile-ttl"
 

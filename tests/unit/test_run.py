@@ -34,7 +34,7 @@ def test_a_mapping_of_a_topic_that_is_not_read_is_refused(
     environment.setenv("LEADSCORE_SOURCE_TOPICS", "shop.events")
     environment.setenv("LEADSCORE_MAPPINGS", str(mappings))
     assert complaint(capsys) == (
-        f"{mappings}:shop.evnts: wanted one of the topics that are read: shop.events, leadscore.commands"
+        f"{mappings}:shop.evnts: expected one of the topics that are read: shop.events, leadscore.commands"
         " (LEADSCORE_SOURCE_TOPICS)\n"
     )
 
@@ -54,7 +54,7 @@ def test_a_model_file_that_is_wrong_is_told_with_file_and_line(
     model = tmp_path / "model.yaml"
     model.write_text("model: m\nversion: 0\n")
     environment.setenv("LEADSCORE_MODEL", str(model))
-    assert complaint(capsys).startswith(f"{model}:2: version: 0: wanted a whole number")
+    assert complaint(capsys).startswith(f"{model}:2: version: 0: expected a whole number")
 
 
 COUNTED = """
@@ -84,5 +84,5 @@ def test_a_model_that_looks_at_more_events_than_are_kept_is_refused(
     environment.setenv("LEADSCORE_MODEL", str(model))
     environment.setenv("LEADSCORE_RECENT_EVENTS", "8")
     assert complaint(capsys) == (
-        f"LEADSCORE_RECENT_EVENTS: 8: wanted at least 9: so many events are looked at by {where} of {model}\n"
+        f"LEADSCORE_RECENT_EVENTS: 8: expected at least 9, the number of events that {where} of {model} looks at\n"
     )

@@ -15,9 +15,9 @@ def test_hundreds_of_different_adjusts_keep_their_points() -> None:
     """Each is a grant of its own: more than a row can point to, but never more than there are recent events."""
     adjusts = [command("adjust", f"c{number}", 0, number, points=number / 100) for number in range(RECENT_ADJUSTS)]
     model = model_of({"visit": rule(10)}, score={"ceiling": 100_000})
-    wanted = sum(range(RECENT_ADJUSTS)) / 100
-    assert abs(score(model, 1, *adjusts) - wanted) < 1e-9
-    assert abs(score(model, 1, *reversed(adjusts)) - wanted) < 1e-9
+    expected = sum(range(RECENT_ADJUSTS)) / 100
+    assert abs(score(model, 1, *adjusts) - expected) < 1e-9
+    assert abs(score(model, 1, *reversed(adjusts)) - expected) < 1e-9
 
 
 def test_silence_begins_with_the_first_event_although_a_reset_came_before_it() -> None:

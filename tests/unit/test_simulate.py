@@ -220,21 +220,21 @@ def test_events_may_come_from_standard_input(
     assert simulated(model, "-") == 2
     lines, notes = printed(capsys)
     assert lines == []
-    assert notes.startswith("standard input:2: type: missing: wanted text")
+    assert notes.startswith("standard input:2: type: missing: expected text")
 
 
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("not json", "wanted one JSON object a line"),
-        ('{"type": "a", "event_id": "e", "lead_id": "L"}', "occurred_at: missing: wanted integer milliseconds"),
-        (json.dumps(event("e9", "yesterday")), 'occurred_at: "yesterday": wanted integer milliseconds or ISO 8601'),
-        (json.dumps(event("e9", 5, received_at="now")), 'received_at: "now": wanted integer milliseconds'),
-        (json.dumps(event("e9", 5, "me@x.org")), 'lead_id: "me@x.org": wanted an opaque id'),
-        (json.dumps(event("c9", 5, type="command.promote")), 'type: "command.promote": wanted one of command.adjust'),
+        ("not json", "expected one JSON object a line"),
+        ('{"type": "a", "event_id": "e", "lead_id": "L"}', "occurred_at: missing: expected integer milliseconds"),
+        (json.dumps(event("e9", "yesterday")), 'occurred_at: "yesterday": expected integer milliseconds or ISO 8601'),
+        (json.dumps(event("e9", 5, received_at="now")), 'received_at: "now": expected integer milliseconds'),
+        (json.dumps(event("e9", 5, "me@x.org")), 'lead_id: "me@x.org": expected an opaque id'),
+        (json.dumps(event("c9", 5, type="command.promote")), 'type: "command.promote": expected one of command.adjust'),
     ],
 )
-def test_a_wrong_line_ends_with_file_line_field_value_and_what_was_wanted(
+def test_a_wrong_line_ends_with_file_line_field_value_and_what_was_expected(
     model: Path, capsys: pytest.CaptureFixture[str], line: str, problem: str
 ) -> None:
     good = [event("e1", "2026-01-05T10:00:00Z"), event("e2", "2026-01-05T10:00:00Z")]
@@ -249,7 +249,7 @@ def test_a_wrong_line_ends_with_file_line_field_value_and_what_was_wanted(
 
 def test_files_that_cannot_be_read_are_named(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulated(model, str(model.parent)) == 2
-    assert "Is a directory: wanted a file of JSON lines" in printed(capsys)[1]
+    assert "Is a directory: expected a file of JSON lines" in printed(capsys)[1]
     assert simulated(model, "nowhere.jsonl") == 2
     assert printed(capsys)[1].startswith("nowhere.jsonl: cannot be read: No such file")
     assert simulated(model.with_name("no.yaml"), "nowhere.jsonl") == 2
@@ -259,9 +259,9 @@ def test_files_that_cannot_be_read_are_named(model: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--scores-at", "tomorrow"], "--scores-at: 'tomorrow': wanted integer milliseconds or ISO 8601"),
+        (["--scores-at", "tomorrow"], "--scores-at: 'tomorrow': expected integer milliseconds or ISO 8601"),
         (["--scores-at", "2026-01-05T10:00:00"], "with an offset"),
-        (["--max-future-skew", "5"], "--max-future-skew: '5': wanted a duration such as 90s"),
+        (["--max-future-skew", "5"], "--max-future-skew: '5': expected a duration such as 90s"),
         (["--seed", "5"], "unrecognized arguments"),
     ],
 )

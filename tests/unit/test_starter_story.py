@@ -280,11 +280,11 @@ def test_every_condition_holds_for_a_lead_of_the_scenario() -> None:
 
 
 def test_every_reason_to_disqualify_stops_a_lead_of_the_scenario() -> None:
-    wanted = {rule.disqualifies for rule in definition().rules.values()}
-    wanted |= {condition.disqualifies for condition in definition().conditions.values()}
+    expected = {rule.disqualifies for rule in definition().rules.values()}
+    expected |= {condition.disqualifies for condition in definition().conditions.values()}
     days = DAYS_THAT_SHOW_EVERYTHING
     found = {score.disqualified for day in days for score in up_to(day).scores if score.disqualified is not None}
-    assert found == wanted - {None}
+    assert found == expected - {None}
 
 
 def test_every_band_of_every_attribute_fits_a_lead_of_the_scenario() -> None:

@@ -76,13 +76,13 @@ def test_unavailable_names_service_kind_and_detail() -> None:
 @pytest.mark.parametrize(
     ("urls", "message"),
     [
-        ([], "none given: wanted redis://"),
-        (["http://somewhere"], "http://somewhere: .* wanted redis://"),
-        (["somewhere:6379"], "somewhere:6379: .* wanted redis://"),
-        (["redis://h:port"], "redis://h:port: .* wanted redis://"),
-        (["unix:///run/redis"], "unix:///run/redis: .* wanted redis://"),
-        (["redis://h:6379/0?no_such_option=1"], "redis://h:6379/0: .*no_such_option.* wanted redis://"),
-        (["redis://h:6379/first"], "redis://h:6379/first: .* wanted redis://"),
+        ([], "none given: expected redis://"),
+        (["http://somewhere"], "http://somewhere: .* expected redis://"),
+        (["somewhere:6379"], "somewhere:6379: .* expected redis://"),
+        (["redis://h:port"], "redis://h:port: .* expected redis://"),
+        (["unix:///run/redis"], "unix:///run/redis: .* expected redis://"),
+        (["redis://h:6379/0?no_such_option=1"], "redis://h:6379/0: .*no_such_option.* expected redis://"),
+        (["redis://h:6379/first"], "redis://h:6379/first: .* expected redis://"),
     ],
 )
 def test_an_address_that_cannot_be_read_is_named(urls: list[str], message: str) -> None:
@@ -108,5 +108,5 @@ def test_a_redis_that_does_not_answer_is_unavailable_not_an_error_of_the_client(
 @pytest.mark.parametrize("ttl_ms", [0, -1])
 def test_a_time_to_live_below_one_is_refused_before_anything_is_sent(ttl_ms: int) -> None:
     write = ShardWrite(shard=0, expected=None, fence=b"f1", leads={"L1": LeadWrite(b"state", ttl_ms)})
-    with pytest.raises(ValueError, match=f"time to live of lead 'L1': {ttl_ms} ms: wanted 1 or more"):
+    with pytest.raises(ValueError, match=f"time to live of lead 'L1': {ttl_ms} ms: expected 1 or more"):
         RedisStore(["redis://127.0.0.1:1/0"], "ls", 4).write([write])

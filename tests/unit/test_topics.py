@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.cli.topics import Sizes, schema_by_topic, wanted_topics
+from leadscore.cli.topics import Sizes, expected_topics, schema_by_topic
 from leadscore.ops.config import Config, load_config
+from leadscore.time_units import DAY_MS
 
-DAY_MS = 86_400_000
 NOWHERE = {"LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
 
@@ -27,9 +27,9 @@ def sizes(replication: int) -> Sizes:
     )
 
 
-def test_every_topic_of_the_configuration_is_wanted_once() -> None:
+def test_every_topic_of_the_configuration_is_expected_once() -> None:
     chosen = config(LEADSCORE_SOURCE_TOPICS="web,mail", LEADSCORE_LOG_PARTITIONS="7")
-    assert [(topic.name, topic.partitions) for topic in wanted_topics(chosen, sizes(1))] == [
+    assert [(topic.name, topic.partitions) for topic in expected_topics(chosen, sizes(1))] == [
         ("web", 6),
         ("mail", 6),
         ("leadscore.commands", 6),
@@ -41,7 +41,7 @@ def test_every_topic_of_the_configuration_is_wanted_once() -> None:
 
 
 def test_each_topic_has_the_settings_that_the_design_needs() -> None:
-    settings = {topic.name: dict(topic.settings) for topic in wanted_topics(config(), sizes(1))}
+    settings = {topic.name: dict(topic.settings) for topic in expected_topics(config(), sizes(1))}
     assert settings["leadscore.log"] == {
         "cleanup.policy": "delete",
         "retention.ms": str(30 * DAY_MS),
@@ -56,7 +56,7 @@ def test_each_topic_has_the_settings_that_the_design_needs() -> None:
 
 @pytest.mark.parametrize(("replication", "in_sync"), [(1, None), (2, None), (3, "2"), (5, "2")])
 def test_from_three_replicas_on_two_must_have_a_record(replication: int, in_sync: str | None) -> None:
-    topics = wanted_topics(config(), sizes(replication))
+    topics = expected_topics(config(), sizes(replication))
     assert {topic.settings.get("min.insync.replicas") for topic in topics} == {in_sync}
 
 
@@ -84,9 +84,9 @@ def test_crossings_as_json_have_no_avro_contract() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["--replication", "0"], "--replication: '0': wanted a whole number of 1 or more"),
-        (["--log-retention", "30"], "--log-retention: '30': wanted a duration such as 90s"),
-        (["--source-partitions", "six"], "--source-partitions: 'six': wanted a whole number"),
+        (["--replication", "0"], "--replication: '0': expected a whole number of 1 or more"),
+        (["--log-retention", "30"], "--log-retention: '30': expected a duration such as 90s"),
+        (["--source-partitions", "six"], "--source-partitions: 'six': expected a whole number"),
     ],
 )
 def test_a_wrong_option_ends_with_2(options: list[str], problem: str, capsys: pytest.CaptureFixture[str]) -> None:

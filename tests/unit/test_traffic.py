@@ -5,17 +5,18 @@ from random import Random
 
 import pytest
 
-from leadscore.demo.personas import DAY_MS, HOUR_MS, PERSONAS, Lead, Stage, invent_lead, live
+from leadscore.demo.personas import PERSONAS, Lead, Stage, invent_lead, live
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
 from leadscore.events.event import Event
+from leadscore.time_units import DAY_MS, HOUR_MS
 
 END_MS = 1_767_607_200_000  # Monday 2026-01-05, 10:00 UTC
 START_MS = END_MS - 30 * DAY_MS
 
 
 def plan(**changes: float) -> TrafficPlan:
-    wanted: dict[str, float] = {"start_ms": START_MS, "end_ms": END_MS}
-    return TrafficPlan(**(wanted | changes))  # type: ignore[arg-type]
+    expected: dict[str, float] = {"start_ms": START_MS, "end_ms": END_MS}
+    return TrafficPlan(**(expected | changes))  # type: ignore[arg-type]
 
 
 def traffic(seed: int = 1, **changes: float) -> list[GeneratedEvent]:
@@ -184,8 +185,8 @@ def test_profiles_carry_the_attributes_that_models_use_and_are_patchy() -> None:
     profiles = [
         set(event.attributes or ()) for event in events_of(traffic(leads=200)) if event.type == "profile.updated"
     ]
-    wanted = {"role", "company_size", "country", "city", "age", "buying_authority", "email_domain_type"}
-    assert set.union(*profiles) == wanted
+    expected = {"role", "company_size", "country", "city", "age", "buying_authority", "email_domain_type"}
+    assert set.union(*profiles) == expected
     assert set.intersection(*profiles) == {"role", "country", "email_domain_type"}
 
 

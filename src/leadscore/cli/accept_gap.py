@@ -100,7 +100,7 @@ def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
     partitions = partition_count(consumer, config.log_topic)
     check_log_partitions(config, partitions)
     if number >= partitions:
-        raise ConfigError(f"--partition: {number}: wanted one of the log's, 0 to {partitions - 1}")
+        raise ConfigError(f"--partition: {number}: expected one of the log's, 0 to {partitions - 1}")
 
 
 def _facts(config: Config, session: KafkaSession, consumer: Consumer, shard: tuple[int, bytes | None]) -> Facts:
@@ -159,10 +159,10 @@ def _would_do(decision: Decision, facts: Facts, config: Config) -> str:
 
 def _commit(session: KafkaSession, config: Config, number: int, offset: int) -> None:
     """First the committed offset, then the fence: in between the partition is still stopped."""
-    wanted = ConsumerGroupTopicPartitions(config.score_group, [TopicPartition(config.log_topic, number, offset)])
+    expected = ConsumerGroupTopicPartitions(config.score_group, [TopicPartition(config.log_topic, number, offset)])
     admin = session.admin()  # kept until the answer is there: without the client there is none
     try:
-        answers = admin.alter_consumer_group_offsets([wanted], request_timeout=REQUEST_TIMEOUT_S)
+        answers = admin.alter_consumer_group_offsets([expected], request_timeout=REQUEST_TIMEOUT_S)
         _raise_first([each.error for each in answers[config.score_group].result().topic_partitions or []])
     except KafkaException as failure:
         error = failure.args[0]
@@ -181,7 +181,7 @@ def _raise_first(errors: list[KafkaError | None]) -> None:
 
 
 def _replace(store: Store, number: int, stored: StoredShard, fence: Fence, *, drop: tuple[int, ...]) -> None:
-    wanted = encode_fence(fence)
-    write = ShardWrite(shard=number, expected=stored.fence, fence=wanted, outbox_drop=drop)
-    if store.write([write])[number] != wanted:
+    expected = encode_fence(fence)
+    write = ShardWrite(shard=number, expected=stored.fence, fence=expected, outbox_drop=drop)
+    if store.write([write])[number] != expected:
         raise PartitionStopped(f"log partition {number}: the fence changed meanwhile, and was left alone: look again")

@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
+from leadscore.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
+
 GAP = "  "
 COLUMNS_OF_NO_TERMINAL = 120
 """How wide text is that goes to a file or a pipe, where the variable COLUMNS says nothing else."""

@@ -72,12 +72,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
-    """The command that the options say; ``ConfigError`` naming the option and what was wanted."""
+    """The command that the options say; ``ConfigError`` naming the option and what was expected."""
     occurred_at_ms = now_ms if args.at is None else args.at
     if occurred_at_ms - now_ms > config.max_future_skew_ms:
         raise ConfigError(
-            f"--at: {iso_instant(occurred_at_ms)}: wanted at most {config.max_future_skew_ms} ms from now: the worker "
-            "refuses what lies further ahead"
+            f"--at: {iso_instant(occurred_at_ms)}: expected at most {config.max_future_skew_ms} ms from now: the "
+            "worker refuses what lies further ahead"
         )
     record: Record = {
         "type": COMMAND_PREFIX + args.order,
@@ -90,7 +90,7 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
         return event_of(record, record)
     except FieldProblem as problem:
         option = {"lead_id": "LEAD", "event_id": "--id"}.get(problem.field, f"--{problem.field}")
-        raise ConfigError(f"{option}: {problem.value!r}: wanted {problem.wanted}") from problem
+        raise ConfigError(f"{option}: {problem.value!r}: expected {problem.expected}") from problem
 
 
 def _add_order(parser: argparse.ArgumentParser, order: str) -> None:

@@ -56,12 +56,12 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 1 <= value <= 3_600:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted seconds from 1 to 3600")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected seconds from 1 to 3600")
     return value
 
 
 def _leads(text: str) -> int:
     value = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
     if not 1 <= value <= MOST_LEADS:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a whole number from 1 to {MOST_LEADS}")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 to {MOST_LEADS}")
     return value

@@ -60,7 +60,7 @@ def _lead_at(leads: StoredLeads, shard: int, lead_id: str, at_ms: int | None) ->
         return leads.brought_to(stored, time.time_ns() // 1_000_000)
     if stored.latest_ms is not None and at_ms < stored.latest_ms:
         raise ConfigError(
-            f"--at: {iso_instant(at_ms)}: wanted {iso_instant(stored.latest_ms)} or later: the lead changed then, "
+            f"--at: {iso_instant(at_ms)}: expected {iso_instant(stored.latest_ms)} or later: the lead changed then, "
             "and earlier states are not kept"
         )
     return leads.brought_to(stored, at_ms)
@@ -111,7 +111,7 @@ def _standing_object(standing: Standing) -> dict[str, object]:
         "exit_level": standing.exit_level,
         "entered_at": _iso(standing.entered_ms),
         "projected_exit_at": _iso(projected.at_ms if projected is not None else None),
-        "gates": [{"what": gate.what, "current": gate.current, "wanted": gate.wanted} for gate in standing.gates],
+        "gates": [{"what": gate.what, "current": gate.current, "expected": gate.expected} for gate in standing.gates],
         "cooldown_until": _iso(standing.cooldown_until_ms),
     }
 

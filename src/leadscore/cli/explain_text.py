@@ -85,7 +85,7 @@ def _standing(known: Standing, view: LeadView) -> str:
         return f"in{since} ({length_of_time(at_ms - (known.entered_ms or at_ms))}), leaves below {known.exit_level:g}"
     missing = known.enter_level - min(score, view.line.engagement + view.line.fit)
     wants = [f"enters at {known.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
-    wants += [f"needs {gate.what} {gate.wanted}, has {gate.current}" for gate in known.gates]
+    wants += [f"needs {gate.what} {gate.expected}, has {gate.current}" for gate in known.gates]
     if known.cooldown_until_ms is not None:
         wants.append(f"not before {minute(known.cooldown_until_ms)} (cooldown)")
     return "out, " + "; ".join(wants)

@@ -50,7 +50,7 @@ def check_log_partitions(config: Config, partitions: int) -> None:
     """``ConfigError`` where the log has another number of partitions: a lead would be looked for in the wrong place."""
     if partitions != config.log_partitions:
         raise ConfigError(
-            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: wanted "
+            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions}: expected "
             "that number, it decides where each lead lives"
         )
 

@@ -12,9 +12,10 @@ from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.score import rule_points
 from leadscore.scoring.simulation import LeadScore, score_line
-from leadscore.scoring.state import DAY_MS, LeadState, ThresholdState, Total
+from leadscore.scoring.state import LeadState, ThresholdState, Total
 from leadscore.scoring.thresholds import standing
 from leadscore.scoring.timeline import next_exit
+from leadscore.time_units import DAY_MS
 
 
 class Fading(msgspec.Struct, frozen=True):
@@ -25,11 +26,11 @@ class Fading(msgspec.Struct, frozen=True):
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """Something besides the score that keeps the lead out of a threshold now: ``current`` is not ``wanted``."""
+    """Something besides the score that keeps the lead out of a threshold now: ``current`` is not ``expected``."""
 
     what: str
     current: str
-    wanted: str
+    expected: str
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

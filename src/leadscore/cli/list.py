@@ -39,7 +39,7 @@ Page = tuple[dict[int, list[str]], int]
 
 
 class Choice(NamedTuple):
-    """Which leads are wanted: of one threshold, of one band, or (neither) of any threshold."""
+    """Which leads are expected: of one threshold, of one band, or (neither) of any threshold."""
 
     threshold: str | None
     band: str | None
@@ -74,9 +74,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "block Redis for about a millisecond. Either way one state in memory per lead looked at, and two round trips "
         "per thousand.",
     )
-    wanted = parser.add_mutually_exclusive_group()
-    wanted.add_argument("--threshold", metavar="NAME", help="leads that are in this threshold")
-    wanted.add_argument("--band", choices=("cold", "warm", "hot"), help="leads whose score is in this band")
+    expected = parser.add_mutually_exclusive_group()
+    expected.add_argument("--threshold", metavar="NAME", help="leads that are in this threshold")
+    expected.add_argument("--band", choices=("cold", "warm", "hot"), help="leads whose score is in this band")
     parser.add_argument(
         "--limit",
         type=number_from_1,
@@ -159,8 +159,8 @@ class Search:
             return None
         if self._choice.band is None:
             names = _thresholds_of(lead)
-            wanted = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
-            return score_at(state, model, lead.at_ms) if wanted else None
+            expected = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
+            return score_at(state, model, lead.at_ms) if expected else None
         score = score_at(state, model, lead.at_ms)
         return score if model.band_of(score.value) == self._choice.band else None
 
@@ -187,7 +187,9 @@ def _check(choice: Choice, versions: ModelVersions) -> None:
         return
     names = [threshold.name for threshold in versions.of_version(versions.newest).thresholds]
     if choice.threshold not in names:
-        raise ConfigError(f"--threshold: {choice.threshold!r}: wanted one of the model's: {', '.join(names) or 'none'}")
+        raise ConfigError(
+            f"--threshold: {choice.threshold!r}: expected one of the model's: {', '.join(names) or 'none'}"
+        )
 
 
 def _in_thresholds(store: Store, shards: int) -> Iterator[Page]:

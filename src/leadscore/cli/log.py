@@ -70,16 +70,16 @@ def run(args: argparse.Namespace) -> int:
     """Print the records; ``InputError`` for wrong options, ``Unavailable`` without Kafka."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     if args.start is not None and args.lead is None and args.partition is None:
-        raise ConfigError(f"--from: {args.start}: offsets belong to a partition: wanted --partition or --lead too")
+        raise ConfigError(f"--from: {args.start}: offsets belong to a partition: expected --partition or --lead too")
     session = KafkaSession(config)
     with closing(session.consumer(f"{config.group}-tool")) as consumer:
         partitions = partition_count(consumer, config.log_topic)
-        wanted = [(config.log_topic, number) for number in _wanted(args, config, partitions)]
-        bounds = log_bounds(session.admin(), wanted)
+        expected = [(config.log_topic, number) for number in _expected(args, config, partitions)]
+        bounds = log_bounds(session.admin(), expected)
         names = _names_by_version(session)
         lines = (
             line
-            for partition in wanted
+            for partition in expected
             for message in _records(consumer, partition, bounds[partition], args.start)
             if (line := record_object(message, names, args.lead)) is not None
         )
@@ -164,14 +164,14 @@ def _names_by_version(session: KafkaSession) -> dict[int, Names]:
         return {}
 
 
-def _wanted(args: argparse.Namespace, config: Config, partitions: int) -> list[int]:
+def _expected(args: argparse.Namespace, config: Config, partitions: int) -> list[int]:
     if args.lead is not None:
         check_log_partitions(config, partitions)
         return [partition_of(args.lead, partitions)]
     if args.partition is None:
         return list(range(partitions))
     if args.partition >= partitions:
-        raise ConfigError(f"--partition: {args.partition}: wanted one of the log's, 0 to {partitions - 1}")
+        raise ConfigError(f"--partition: {args.partition}: expected one of the log's, 0 to {partitions - 1}")
     return [int(args.partition)]
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from leadscore.events.validation import FieldProblem, event_of, instant_ms
-from leadscore.ops.wanted import read_duration_ms
+from leadscore.ops.setting_types import read_duration_ms
 
 
 def instant(text: str) -> int:
@@ -12,7 +12,9 @@ def instant(text: str) -> int:
     try:
         return instant_ms(value, "time")
     except FieldProblem as problem:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted {problem.wanted}, such as 2026-01-05T10:00:00Z") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected {problem.expected}, such as 2026-01-05T10:00:00Z"
+        ) from None
 
 
 def lead_id(text: str) -> str:
@@ -20,7 +22,7 @@ def lead_id(text: str) -> str:
     try:
         return event_of({"type": "any", "event_id": "any", "lead_id": text, "occurred_at": 0}, {}).lead_id
     except FieldProblem as problem:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted {problem.wanted}") from None
+        raise argparse.ArgumentTypeError(f"{text!r}: expected {problem.expected}") from None
 
 
 def duration(text: str) -> int:
@@ -28,7 +30,7 @@ def duration(text: str) -> int:
     try:
         return read_duration_ms(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a duration such as 90s, 5m, 12h or 14d") from None
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a duration such as 90s, 5m, 12h or 14d") from None
 
 
 def number_from_0(text: str) -> int:
@@ -43,5 +45,5 @@ def number_from_1(text: str) -> int:
 
 def _whole_number(text: str, at_least: int) -> int:
     if not (text.isascii() and text.isdecimal() and at_least <= int(text[:19]) and len(text) < 19):
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a whole number of {at_least} or more")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of {at_least} or more")
     return int(text)

@@ -12,7 +12,6 @@ from pathlib import Path
 from random import Random
 from typing import TextIO
 
-from leadscore.demo.personas import DAY_MS
 from leadscore.demo.sender import Sender
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
 from leadscore.errors import ConfigError, InputError
@@ -21,6 +20,7 @@ from leadscore.events.event_bytes import json_bytes
 from leadscore.events.json_lines import Line, read_lines
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.time_units import DAY_MS
 
 DEFAULT_LEADS = 300
 DEFAULT_DAYS = 30
@@ -109,7 +109,7 @@ def file_records(path: Path) -> Iterator[GeneratedEvent]:
         with path.open("rb") as lines:
             return iter([_file_record(line) for line in read_lines(lines, str(path))])
     except OSError as error:
-        raise InputError(f"--file: {str(path)!r}: {error.strerror}: wanted a file of JSON lines") from error
+        raise InputError(f"--file: {str(path)!r}: {error.strerror}: expected a file of JSON lines") from error
 
 
 def print_events(records: Iterable[GeneratedEvent], stream: TextIO) -> None:
@@ -128,29 +128,29 @@ def _check_combination(args: argparse.Namespace) -> None:
     """``ConfigError`` where an option has no meaning beside another."""
     given = [option for option in _GENERATOR_OPTIONS if getattr(args, option) is not None]
     if args.file is not None and given:
-        raise ConfigError(f"--{given[0]}: it is for made-up traffic: wanted it without --file")
+        raise ConfigError(f"--{given[0]}: it is for made-up traffic: expected it without --file")
     if args.print and args.garbage:
-        raise ConfigError("--garbage: garbage is no JSON line: wanted it without --print")
+        raise ConfigError("--garbage: garbage is no JSON line: expected it without --print")
 
 
 def _whole(text: str) -> int:
     value = int(text) if text.isascii() and text.isdigit() else 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
     return value
 
 
 def _share(text: str) -> float:
     value = _number(text)
     if not 0 <= value < 0.5:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a number from 0 to below 0.5")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to below 0.5")
     return value
 
 
 def _rate(text: str) -> float:
     value = _number(text)
     if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a number of records per second, or 0")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of records per second, or 0")
     return value
 
 
@@ -168,5 +168,5 @@ def _instant_ms(text: str) -> int:
     except ValueError:
         instant = None
     if instant is None or instant.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted a time such as 2026-01-05T10:00:00Z")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a time such as 2026-01-05T10:00:00Z")
     return round(instant.timestamp() * 1_000)

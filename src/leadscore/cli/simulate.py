@@ -71,7 +71,7 @@ def log_entries(
         if ahead_ms > max_future_skew_ms:
             notes.write(
                 f"{name}:{line.number}: left out: occurred_at: {iso_instant(line.event.occurred_at_ms)}: "
-                f"{ahead_ms} ms ahead of received_at: wanted at most {max_future_skew_ms} ms\n"
+                f"{ahead_ms} ms ahead of received_at: expected at most {max_future_skew_ms} ms\n"
             )
         else:
             yield line.event, log_time_ms
@@ -88,7 +88,8 @@ def _noted_if_over(
     if scores_at_ms is not None and latest_ms is not None and scores_at_ms < latest_ms:
         notes.write(
             f"--scores-at: {iso_instant(scores_at_ms)}: the events go on until {iso_instant(latest_ms)}: thresholds are"
-            " those then, leads with later events are scored as of their latest: wanted a later time or fewer events\n"
+            " those then, leads with later events are scored as of their latest: expected a later time or fewer "
+            "events\n"
         )
 
 
@@ -113,11 +114,11 @@ def _opened(path: str) -> "BinaryIO | nullcontext[BinaryIO]":
     try:
         return Path(path).open("rb")
     except OSError as error:
-        raise EventsFileError(f"{path}: cannot be read: {error.strerror}: wanted a file of JSON lines") from error
+        raise EventsFileError(f"{path}: cannot be read: {error.strerror}: expected a file of JSON lines") from error
 
 
 def _lines(source: BinaryIO, name: str) -> Iterator[Line]:
     try:
         yield from read_lines(source, name)
     except OSError as error:
-        raise EventsFileError(f"{name}: cannot be read: {error.strerror}: wanted a file of JSON lines") from error
+        raise EventsFileError(f"{name}: cannot be read: {error.strerror}: expected a file of JSON lines") from error

@@ -63,16 +63,16 @@ class StoredLeads:
         self._versions = versions
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
 
-    def read(self, wanted: Mapping[int, Sequence[str]]) -> list[StoredLead]:
-        """The wanted leads of each shard, in two round trips."""
-        states = self._store.read_leads(wanted)
+    def read(self, expected: Mapping[int, Sequence[str]]) -> list[StoredLead]:
+        """The expected leads of each shard, in two round trips."""
+        states = self._store.read_leads(expected)
         # The fences after the states, or a state might follow a newer version than the fence. This way of asking does
         # not bring the outbox along.
-        looks = self._store.look_at_due(list(wanted), 0, 1)
+        looks = self._store.look_at_due(list(expected), 0, 1)
         fences = {shard: None if look.fence is None else decode_fence(look.fence) for shard, look in looks.items()}
         return [
             StoredLead(lead_id, None if data is None else decode_state(data), fences[shard])
-            for shard, lead_ids in wanted.items()
+            for shard, lead_ids in expected.items()
             for lead_id, data in zip(lead_ids, states[shard], strict=True)
         ]
 
@@ -122,7 +122,7 @@ def _version_of_file(path: Path) -> ModelVersions:
     def of_version(version: int) -> CompiledModel:
         if version != model.version:
             raise ConfigError(
-                f"--model: {path}: version {model.version}: the lead's state follows version {version}: wanted that "
+                f"--model: {path}: version {model.version}: the lead's state follows version {version}: expected that "
                 "file, or no --model to read the versions from Kafka"
             )
         return model

@@ -37,7 +37,7 @@ SCHEMA_BY_ROLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class WantedTopic:
+class ExpectedTopic:
     """A topic, its partitions, and the settings in which it differs from the broker's defaults."""
 
     name: str
@@ -89,17 +89,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Create what is missing. 1 where the log exists with another number of partitions, which cannot be mended."""
+    """Create what is missing. 1 where the log exists with another number of partitions, which cannot be fixed."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     admin = KafkaSession(config).admin()
     existing, brokers = _existing(admin)
     if args.replication is not None and args.replication > brokers:
-        raise ConfigError(f"--replication: {args.replication}: wanted at most one copy per broker, there are {brokers}")
+        raise ConfigError(
+            f"--replication: {args.replication}: expected at most one copy per broker, there are {brokers}"
+        )
     sizes = _sizes(args, args.replication or min(brokers, MOST_REPLICAS))
-    wanted = wanted_topics(config, sizes)
-    missing = [topic for topic in wanted if topic.name not in existing]
+    expected = expected_topics(config, sizes)
+    missing = [topic for topic in expected if topic.name not in existing]
     _create(admin, missing, sizes.replication, dry_run=args.dry_run)
-    _report_existing(admin, [topic for topic in wanted if topic.name in existing], existing)
+    _report_existing(admin, [topic for topic in expected if topic.name in existing], existing)
     _register(config, dry_run=args.dry_run)
     log_partitions = existing.get(config.log_topic, config.log_partitions)
     if log_partitions == config.log_partitions:
@@ -111,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     return 1
 
 
-def wanted_topics(config: Config, sizes: Sizes) -> list[WantedTopic]:
+def expected_topics(config: Config, sizes: Sizes) -> list[ExpectedTopic]:
     """Every topic of the configuration, in the order of the flow."""
     safe = {"min.insync.replicas": "2"} if sizes.replication >= 3 else {}
     kept = {"cleanup.policy": "delete", **safe}
@@ -130,11 +132,11 @@ def wanted_topics(config: Config, sizes: Sizes) -> list[WantedTopic]:
     dead_letters = {**output, "max.message.bytes": str(largest_bytes)}  # or a dead letter stops its partition
     inputs = [*config.source_topics, config.command_topic]
     return [
-        *(WantedTopic(topic, sizes.source_partitions, source) for topic in inputs),
-        WantedTopic(config.log_topic, config.log_partitions, log),
-        WantedTopic(config.models_topic, 1, {"cleanup.policy": "compact", **safe}),
-        WantedTopic(config.crossing_topic, sizes.crossing_partitions, crossings),
-        WantedTopic(config.dead_letter_topic, sizes.source_partitions, dead_letters),
+        *(ExpectedTopic(topic, sizes.source_partitions, source) for topic in inputs),
+        ExpectedTopic(config.log_topic, config.log_partitions, log),
+        ExpectedTopic(config.models_topic, 1, {"cleanup.policy": "compact", **safe}),
+        ExpectedTopic(config.crossing_topic, sizes.crossing_partitions, crossings),
+        ExpectedTopic(config.dead_letter_topic, sizes.source_partitions, dead_letters),
     ]
 
 
@@ -170,7 +172,7 @@ def _existing(admin: AdminClient) -> tuple[dict[str, int], int]:
     return {name: len(topic.partitions) for name, topic in found.topics.items()}, len(found.brokers)
 
 
-def _create(admin: AdminClient, topics: list[WantedTopic], replication: int, *, dry_run: bool) -> None:
+def _create(admin: AdminClient, topics: list[ExpectedTopic], replication: int, *, dry_run: bool) -> None:
     if not topics:
         return
     if not dry_run:
@@ -188,7 +190,7 @@ def _create(admin: AdminClient, topics: list[WantedTopic], replication: int, *, 
         print(f"{topic.name}: {'would be created' if dry_run else 'created'}: {size}; {settings}")
 
 
-def _wait_for(admin: AdminClient, topics: list[WantedTopic]) -> None:
+def _wait_for(admin: AdminClient, topics: list[ExpectedTopic]) -> None:
     """The controller answers before the brokers know; the next command should find the topics, and their leaders."""
     deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
     while missing := [topic.name for topic in topics if _leaders(admin, topic.name) < topic.partitions]:
@@ -206,17 +208,17 @@ def _leaders(admin: AdminClient, topic: str) -> int:
     return sum(partition.leader >= 0 for partition in partitions.values())
 
 
-def _report_existing(admin: AdminClient, topics: list[WantedTopic], partitions: Mapping[str, int]) -> None:
+def _report_existing(admin: AdminClient, topics: list[ExpectedTopic], partitions: Mapping[str, int]) -> None:
     for topic, settings in _settings(admin, topics):
         differing = [
-            f"; {name} is {settings.get(name)}, wanted {value}"
+            f"; {name} is {settings.get(name)}, expected {value}"
             for name, value in topic.settings.items()
             if settings.get(name) != value
         ]
         print(f"{topic.name}: exists: {_count(partitions[topic.name], 'partition')}{''.join(differing)}")
 
 
-def _settings(admin: AdminClient, topics: list[WantedTopic]) -> Iterator[tuple[WantedTopic, dict[str, str | None]]]:
+def _settings(admin: AdminClient, topics: list[ExpectedTopic]) -> Iterator[tuple[ExpectedTopic, dict[str, str | None]]]:
     if not topics:
         return
     resources = {topic.name: ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics}

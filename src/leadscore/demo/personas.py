@@ -11,11 +11,7 @@ from uuid import UUID
 import msgspec
 
 from leadscore.events.event import Event, FieldValue
-
-SECOND_MS = 1_000
-MINUTE_MS = 60 * SECOND_MS
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
+from leadscore.time_units import DAY_MS, HOUR_MS, SECOND_MS
 
 CAMPAIGNS = ("spring-launch", "search-ads", "partner-webinar")
 TOPICS = ("security", "data-quality", "onboarding", "reporting")

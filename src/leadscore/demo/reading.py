@@ -106,10 +106,10 @@ def counts(metrics: Metrics) -> Counts:
 
 def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list[HotLead]:
     """The leads that are in a threshold, scored at the instant, best first."""
-    wanted = {shard: _leads_in_thresholds(store, shard) for shard in range(shards)}
+    expected = {shard: _leads_in_thresholds(store, shard) for shard in range(shards)}
     scored = [
         (score_at(state, model, max(at_ms, latest_ms(state))), lead_id, state)
-        for lead_id, state in _states(store, wanted)
+        for lead_id, state in _states(store, expected)
     ]
     scored.sort(key=lambda each: (-each[0].unclamped, each[1]))  # above the ceiling they differ still
     return [_hot_lead(lead_id, state, score.value, model) for score, lead_id, state in scored]
@@ -118,8 +118,8 @@ def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list
 def leads_with_state(store: Store, lead_ids: Iterable[str], shards: int) -> int:
     """Of how many of these leads the store has a state."""
     by_shard = sorted((partition_of(lead_id, shards), lead_id) for lead_id in set(lead_ids))
-    wanted = {shard: [lead_id for _, lead_id in each] for shard, each in groupby(by_shard, key=lambda lead: lead[0])}
-    return sum(1 for _ in _states(store, wanted))
+    expected = {shard: [lead_id for _, lead_id in each] for shard, each in groupby(by_shard, key=lambda lead: lead[0])}
+    return sum(1 for _ in _states(store, expected))
 
 
 def is_anything_due(store: Store, shards: int, until_ms: int) -> bool:
@@ -137,9 +137,9 @@ def _leads_in_thresholds(store: Store, shard: int) -> list[str]:
     return list(lead_ids)
 
 
-def _states(store: Store, wanted: Mapping[int, Sequence[str]]) -> Iterator[tuple[str, LeadState]]:
-    for shard, stored in store.read_leads(wanted).items():
-        for lead_id, state in zip(wanted[shard], stored, strict=True):
+def _states(store: Store, expected: Mapping[int, Sequence[str]]) -> Iterator[tuple[str, LeadState]]:
+    for shard, stored in store.read_leads(expected).items():
+        for lead_id, state in zip(expected[shard], stored, strict=True):
             if state is not None:
                 yield lead_id, decode_state(state)
 

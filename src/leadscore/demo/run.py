@@ -18,7 +18,6 @@ from random import Random
 
 from leadscore import __version__
 from leadscore.demo.embedded import MOCK_PARTITIONS, EmbeddedBroker, embedded_valkey
-from leadscore.demo.personas import DAY_MS
 from leadscore.demo.reading import Counts, CrossingReader, counts, hottest, is_anything_due, leads_with_state
 from leadscore.demo.sender import Sender
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate
@@ -48,6 +47,7 @@ from leadscore.pipeline.steps import NoSteps
 from leadscore.pipeline.worker import Worker
 from leadscore.scoring.crossing import Crossing, Direction
 from leadscore.store.redis_store import RedisStore
+from leadscore.time_units import DAY_MS
 
 MOST_LEADS = 3_000  # what the embedded broker can keep; a test holds the two together
 DAYS = 30
@@ -76,7 +76,7 @@ def run_demo(plan: DemoPlan, *, as_json: bool) -> int:
     configure_logging(LogLevel.ERROR, LogFormat.TEXT, sys.stderr)
     if not plan.model.exists():
         raise ConfigError(
-            f"--model: {plan.model}: no such file: wanted a model file (in the folder of the repository there is one)"
+            f"--model: {plan.model}: no such file: expected a model file (in the folder of the repository there is one)"
         )
     definition = load_model(plan.model).definition
     print(_announcement(plan), flush=True)

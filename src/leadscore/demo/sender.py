@@ -31,7 +31,7 @@ def topics_by_role(config: Config) -> dict[TopicRole, str]:
         found = [topic for topic in config.source_topics if topic.endswith(role)]
         if len(found) != 1:
             raise ConfigError(
-                f"LEADSCORE_SOURCE_TOPICS: {','.join(config.source_topics)!r}: to produce, wanted exactly one topic "
+                f"LEADSCORE_SOURCE_TOPICS: {','.join(config.source_topics)!r}: to produce, expected exactly one topic "
                 f"whose name ends with {role!r}"
             )
         topics[role] = found[0]

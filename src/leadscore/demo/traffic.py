@@ -11,8 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from leadscore.demo.personas import DAY_MS, Lead, Stage, invent_lead, live, random_id
+from leadscore.demo.personas import Lead, Stage, invent_lead, live, random_id
 from leadscore.events.event import Event
+from leadscore.time_units import DAY_MS
 
 TopicRole = Literal["website", "email", "webinar", "profiles", "commands"]
 
@@ -35,7 +36,7 @@ _REDELIVERED_WITHIN_MS = 120_000
 
 
 class TrafficPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What traffic is wanted, in [``start_ms``, ``end_ms``), a day or more; ``leads`` or ``events`` must be given.
+    """What traffic is expected, in [``start_ms``, ``end_ms``), a day or more; ``leads`` or ``events`` must be given.
 
     ``events`` is the number of records, duplicates and garbage among them; with ``leads`` as well, leads live further
     stories until there are enough, or the traffic's latest records are taken. ``duplicates`` and ``garbage`` are
@@ -80,19 +81,19 @@ def topic_role_of(event_type: str) -> TopicRole:
 
 def _originals(random: Random, plan: TrafficPlan) -> list[Event]:
     """The events that are neither duplicates nor garbage: as many as the plan leaves room for, by time."""
-    wanted = None
+    expected = None
     if plan.events is not None:
-        wanted = plan.events - round(plan.events * plan.duplicates) - round(plan.events * plan.garbage)
+        expected = plan.events - round(plan.events * plan.duplicates) - round(plan.events * plan.garbage)
     events: list[Event] = []
     for position, lead in enumerate(_leads(random, plan)):
         everybody_lived = plan.leads is None or position >= plan.leads
-        if everybody_lived and (wanted is None or len(events) >= wanted):
+        if everybody_lived and (expected is None or len(events) >= expected):
             break
         stage = Stage(random, lead, plan.start_ms, plan.end_ms)
         live(stage)
         events += stage.events
     events.sort(key=_occurred_at_ms)
-    return events if wanted is None else events[len(events) - wanted :]
+    return events if expected is None else events[len(events) - expected :]
 
 
 def _leads(random: Random, plan: TrafficPlan) -> Iterator[Lead]:

@@ -233,5 +233,5 @@ def _malformed(detail: str) -> DeadLetter:
     return DeadLetter(DeadLetterReason.MALFORMED, detail)
 
 
-def _malformed_value(where: str, wanted: str) -> NoReturn:
-    raise _malformed(f"{where}: wanted {wanted}")
+def _malformed_value(where: str, expected: str) -> NoReturn:
+    raise _malformed(f"{where}: expected {expected}")

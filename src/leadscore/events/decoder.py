@@ -62,7 +62,9 @@ class Decoder:
         if not value:
             raise DeadLetter(DeadLetterReason.EMPTY, "the record has no value")
         if len(value) > self._max_value_bytes:
-            raise DeadLetter(DeadLetterReason.TOO_LARGE, f"{len(value)} bytes, wanted at most {self._max_value_bytes}")
+            raise DeadLetter(
+                DeadLetterReason.TOO_LARGE, f"{len(value)} bytes, expected at most {self._max_value_bytes}"
+            )
         reader, start = self._reader(value, headers)
         record = reader.read(value, start)
         mapper = self._mappers.get(topic) if self._mappers else None
@@ -142,9 +144,9 @@ def _reader_of(answer: dict[str, object]) -> _Reader:
     if schema_type == "JSON":
         return _JSON_READER
     if schema_type != "AVRO":
-        raise refused(f"a schema of type {schema_type}, wanted AVRO or JSON")
+        raise refused(f"a schema of type {schema_type}, expected AVRO or JSON")
     if answer.get("references"):
-        raise refused("a schema with references to other subjects, wanted a complete one")
+        raise refused("a schema with references to other subjects, expected a complete one")
     return _avro_reader(str(answer.get("schema", "")))
 
 
@@ -172,7 +174,7 @@ def _beside_named_fields(reader: RecordReader) -> RecordReader:
 
 def _unknown_format(headers: Headers | None) -> DeadLetter:
     if any(name == _HEADER_SCHEMA_ID for name, _ in headers or []):
-        detail = "the schema id is in a header, wanted it in front of the value (Confluent framing)"
+        detail = "the schema id is in a header, expected it in front of the value (Confluent framing)"
     else:
-        detail = "wanted Confluent framing, Avro single-object encoding or a JSON object"
+        detail = "expected Confluent framing, Avro single-object encoding or a JSON object"
     return DeadLetter(DeadLetterReason.UNKNOWN_FORMAT, detail)

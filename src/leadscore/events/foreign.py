@@ -34,14 +34,14 @@ def paths_of(path: FieldPath) -> list[str]:
 
 
 ENVELOPE = {"lead_id": "an opaque id of the lead", "event_id": "an id of the event", "occurred_at": "a time"}
-"""What every event has, and what is wanted where a record has none."""
+"""What every event has, and what is expected where a record has none."""
 
 
 def refuse_missing(envelope: Record, paths: Mapping[str, FieldPath]) -> None:
     """``FieldProblem`` with the record's own names for what it lacks: its sender knows no others."""
-    for name, wanted in ENVELOPE.items():
+    for name, expected in ENVELOPE.items():
         if envelope[name] is None:
-            raise FieldProblem(" or ".join(paths_of(paths[name])), None, wanted)
+            raise FieldProblem(" or ".join(paths_of(paths[name])), None, expected)
 
 
 def snake_case(name: str) -> str:

@@ -51,10 +51,10 @@ def _without_byte_order_mark(line: str | bytes) -> str | bytes:
 def _problem(error: DeadLetter, line: str | bytes) -> str:
     if not isinstance(error, FieldProblem):
         text = line if isinstance(line, str) else line.decode(errors="replace")
-        return f"{_cut(text.strip())}: {error.detail}: wanted one JSON object a line"
+        return f"{_cut(text.strip())}: {error.detail}: expected one JSON object a line"
     if error.value is None:
-        return f"{error.field}: missing: wanted {error.wanted}"
-    return f"{error.field}: {_cut(json.dumps(error.value, ensure_ascii=False))}: wanted {error.wanted}"
+        return f"{error.field}: missing: expected {error.expected}"
+    return f"{error.field}: {_cut(json.dumps(error.value, ensure_ascii=False))}: expected {error.expected}"
 
 
 def _cut(text: str) -> str:

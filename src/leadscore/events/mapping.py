@@ -25,7 +25,7 @@ RecordMapper = Callable[[Record], tuple[Record, Record]]
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _PRESET_KEYS = frozenset({"preset", "types"})
 _TYPE_KEYS = frozenset({"type_field", "types", "type_prefix"})
-_CHOICES = {"preset": "wanted segment", "occurred_at_unit": "wanted one of s, ms, us, ns"}
+_CHOICES = {"preset": "expected segment", "occurred_at_unit": "expected one of s, ms, us, ns"}
 _PATH_NAME = re.compile(r"\.(\w+)")
 
 
@@ -52,15 +52,15 @@ class TopicMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 def load_mappings(path: str | Path) -> dict[str, TopicMapping]:
-    """The mappings of a file, by topic; ``ConfigError`` naming file, path, value and what was wanted."""
+    """The mappings of a file, by topic; ``ConfigError`` naming file, path, value and what was expected."""
     try:
         raw = yaml.load(Path(path).read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}): wanted a mappings file") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}): expected a mappings file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: wanted YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: {raw!r}: wanted one entry per topic, as in `my-topic: {{preset: segment}}`")
+        raise ConfigError(f"{path}: {raw!r}: expected one entry per topic, as in `my-topic: {{preset: segment}}`")
     return {str(topic): _topic_mapping(entry, f"{path}:{topic}") for topic, entry in raw.items()}
 
 
@@ -134,13 +134,13 @@ def _topic_mapping(entry: object, where: str) -> TopicMapping:
     if mapping.type is not None:
         _forbid(given, given.keys() & _TYPE_KEYS, where, "either type, for all records, or this")
     if not all(_all_paths(mapping)):
-        raise ConfigError(f"{where}: an empty path: wanted dotted names such as user.id")
+        raise ConfigError(f"{where}: an empty path: expected dotted names such as user.id")
     return mapping
 
 
-def _forbid(given: dict[str, object], names: AbstractSet[str], where: str, wanted: str) -> None:
+def _forbid(given: dict[str, object], names: AbstractSet[str], where: str, expected: str) -> None:
     for name in sorted(names):
-        raise ConfigError(f"{where}.{name}: {given[name]!r}: wanted {wanted}")
+        raise ConfigError(f"{where}.{name}: {given[name]!r}: expected {expected}")
 
 
 def _all_paths(mapping: TopicMapping) -> list[str]:
@@ -150,15 +150,15 @@ def _all_paths(mapping: TopicMapping) -> list[str]:
 
 
 def _entry_problem(message: str, entry: object, where: str) -> ConfigError:
-    """What was wanted and where is in msgspec's message; the value is looked up for the person who wrote it."""
-    wanted, _, path = message.partition(" - at `$")
+    """What was expected and where is in msgspec's message; the value is looked up for the person who wrote it."""
+    expected, _, path = message.partition(" - at `$")
     value = entry
     for name in _PATH_NAME.findall(path):
         value = value[name] if isinstance(value, dict) else value
-        wanted = _CHOICES.get(name, wanted)
-    if "unknown field" in wanted:
-        wanted += ", wanted only " + ", ".join(TopicMapping.__struct_fields__)
-    return ConfigError(f"{where}{path.removesuffix('`')}: {value!r}: {wanted}")
+        expected = _CHOICES.get(name, expected)
+    if "unknown field" in expected:
+        expected += ", expected only " + ", ".join(TopicMapping.__struct_fields__)
+    return ConfigError(f"{where}{path.removesuffix('`')}: {value!r}: {expected}")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -38,7 +38,7 @@ class RegistryClient:
     ) -> None:
         """``credentials`` are user and password of basic authentication; ``clock`` gives seconds that never go back."""
         if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"schema registry: {url!r}: wanted an address that begins with http:// or https://")
+            raise ConfigError(f"schema registry: {url!r}: expected an address that begins with http:// or https://")
         self._url = url.rstrip("/")
         self._headers = {"Accept": f"{_CONTENT_TYPE}, application/json", "Content-Type": _CONTENT_TYPE}
         if credentials is not None:
@@ -65,8 +65,8 @@ class RegistryClient:
         body = msgspec.json.encode({"schema": schema, "schemaType": "AVRO"})
         status, answer = self._call("POST", f"subjects/{quote(subject, safe='')}/versions", body)
         if status in _REFUSED_SCHEMA:
-            wanted = _REFUSED_SCHEMA[status]
-            raise ConfigError(f"schema registry: subject {subject}: the schema is refused: wanted {wanted}")
+            expected = _REFUSED_SCHEMA[status]
+            raise ConfigError(f"schema registry: subject {subject}: the schema is refused: expected {expected}")
         schema_id = answer.get("id")
         if status != HTTPStatus.OK or type(schema_id) is not int:
             raise _unavailable_by(status)
@@ -131,7 +131,7 @@ def _is_confirmed_unknown(status: int, answer: dict[str, object]) -> bool:
 
 def _unavailable_by(status: int) -> Unavailable:
     kind = _KINDS.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_answer")
-    return _unavailable(kind, f"HTTP status {status}, wanted a registry's answer")
+    return _unavailable(kind, f"HTTP status {status}, expected a registry's answer")
 
 
 def _unknown_id(schema_id: int) -> DeadLetter:

@@ -34,12 +34,12 @@ _INSTANT_WANTED = "integer milliseconds or ISO 8601 with an offset, from 1900 to
 class FieldProblem(DeadLetter):
     """A dead letter because of one field. ``value`` is for files a person wrote; it is never part of the message."""
 
-    def __init__(self, field: str, value: object, wanted: str, reason: DeadLetterReason | None = None) -> None:
+    def __init__(self, field: str, value: object, expected: str, reason: DeadLetterReason | None = None) -> None:
         missing = DeadLetterReason.MISSING_FIELD if value is None else DeadLetterReason.INVALID_FIELD
-        super().__init__(reason or missing, f"{field[:MAX_TYPE_LENGTH]}: wanted {wanted}")
+        super().__init__(reason or missing, f"{field[:MAX_TYPE_LENGTH]}: expected {expected}")
         self.field = field
         self.value = value
-        self.wanted = wanted
+        self.expected = expected
 
 
 def event_of(envelope: Record, fields: Record, *, are_scalars: bool = False) -> Event:
@@ -177,5 +177,5 @@ def _target(value: FieldValue) -> str:
         raise _invalid_command("target", value, f"the event_id to take back, {_ID_WANTED}") from problem
 
 
-def _invalid_command(field: str, value: object, wanted: str) -> FieldProblem:
-    return FieldProblem(field, value, wanted, DeadLetterReason.INVALID_COMMAND)
+def _invalid_command(field: str, value: object, expected: str) -> FieldProblem:
+    return FieldProblem(field, value, expected, DeadLetterReason.INVALID_COMMAND)

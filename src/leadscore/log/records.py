@@ -112,7 +112,7 @@ def encode(record: LogRecord) -> bytes:
 def decode(value: bytes) -> LogRecord:
     """The record behind a value of the log; ``LogFormatError`` where it is not one of ours."""
     if value[:1] != _PREFIX:
-        raise LogFormatError(f"log record of format {value[:1].hex() or 'none'}, wanted {FORMAT:02x}")
+        raise LogFormatError(f"log record of format {value[:1].hex() or 'none'}, expected {FORMAT:02x}")
     try:
         return _decoder.decode(memoryview(value)[1:])
     except msgspec.MsgspecError as error:

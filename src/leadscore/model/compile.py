@@ -35,6 +35,7 @@ from leadscore.model.definition import (
     Threshold,
     When,
 )
+from leadscore.time_units import DAY_MS
 from leadscore.yaml_reading.durations import days, milliseconds
 
 
@@ -262,7 +263,7 @@ def _most_of_conditions(conditions: tuple[CompiledCondition, ...], groups: int) 
 def _fades_within_ms(fading: Fading) -> float:
     if fading.half_life_ms is not None:
         return 20 * fading.half_life_ms
-    return 0.0 if fading.weights is None else len(fading.weights) * 86_400_000.0
+    return 0.0 if fading.weights is None else len(fading.weights) * float(DAY_MS)
 
 
 def _ids(names: list[str]) -> frozenset[int]:

@@ -9,13 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
-DURATION_PATTERN = r"^[0-9]{1,10}(s|m|h|d)$"
-DAYS_PATTERN = r"^[0-9]{1,10}d$"
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+from leadscore.yaml_reading.scalars import Days, Duration, Name
 
-Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
-Days = Annotated[str, Meta(pattern=DAYS_PATTERN)]
-Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Number = int | float
 Positive = Annotated[float, Meta(gt=0)]

@@ -26,8 +26,8 @@ def model_schema() -> dict[str, object]:
     """The schema, ready to be written as JSON."""
     _, definitions = msgspec.json.schema_components([ModelDefinition], ref_template="#/$defs/{name}")
     root = definitions.pop(_ROOT)
-    for name, wanted in _KEYS_WANTED.items():
-        definitions[name] |= wanted
+    for name, expected in _KEYS_WANTED.items():
+        definitions[name] |= expected
     definitions["Fit"]["properties"]["grades"]["propertyNames"] = {"enum": list(GRADES)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -40,7 +40,7 @@ def load_model(path: Path) -> LoadedModel:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ModelError(f"{path}:{line}: the byte {content[error.start]:#04x}: wanted UTF-8 text") from error
+        raise ModelError(f"{path}:{line}: the byte {content[error.start]:#04x}: expected UTF-8 text") from error
     return LoadedModel(parse_model(text, str(path)), text)
 
 

@@ -30,11 +30,11 @@ def contradiction(test: Test) -> str | None:
     if test.exists is False and given != "exists":
         return f"{given}: never true, a missing value passes no other test than exists: false"
     if test.at_least is not None and test.below is not None and test.at_least >= test.below:
-        return f"at_least {test.at_least} and below {test.below}: never true, wanted at_least smaller than below"
+        return f"at_least {test.at_least} and below {test.below}: never true, expected at_least smaller than below"
     if test.matches is not None and _has_bounds(test):
-        return f"{given}: never true, matches is for text and text is no number: wanted one or the other"
+        return f"{given}: never true, matches is for text and text is no number: expected one or the other"
     if test.in_ and test.not_in and _distinct(test.in_) <= _distinct(test.not_in):
-        return f"{given}: never true, all values of in are in not_in: wanted one or the other"
+        return f"{given}: never true, all values of in are in not_in: expected one or the other"
     return None
 
 
@@ -45,7 +45,7 @@ def unreached(bands: list[Band], path: Path) -> Iterator[Finding]:
         if earlier is not None:
             yield (
                 (*path, place),
-                f"never reached, its values pass band [{earlier}] before: wanted the narrower band first",
+                f"never reached, its values pass band [{earlier}] before: expected the narrower band first",
             )
 
 

@@ -83,7 +83,7 @@ class _Element:
 def check(pattern: str) -> None:
     """``ValueError`` with the reason if the pattern does not compile or could take very long on some subject."""
     if len(pattern) > MAX_PATTERN_CHARACTERS:
-        raise ValueError(f"{len(pattern)} characters: wanted at most {MAX_PATTERN_CHARACTERS}")
+        raise ValueError(f"{len(pattern)} characters: expected at most {MAX_PATTERN_CHARACTERS}")
     try:
         flags = re.compile(pattern).flags
         nodes = _sequence(_parser.parse(pattern), bool(flags & re.IGNORECASE or re.search(r"\(\?[a-z]*i", pattern)))
@@ -95,7 +95,7 @@ def check(pattern: str) -> None:
     if bits > MAX_BITS:
         raise ValueError(
             "could take very long: repeats such as .* that follow each other can share the same text in many ways;"
-            " wanted fewer of them, ^ at the start, or no .* at the start (the text is searched anyway)"
+            " expected fewer of them, ^ at the start, or no .* at the start (the text is searched anyway)"
         )
 
 

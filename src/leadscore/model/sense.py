@@ -83,19 +83,19 @@ def events_looked_at(model: ModelDefinition) -> tuple[int, str]:
 def _levels(model: ModelDefinition) -> Iterator[Finding]:
     score, bands, fit = model.score, model.bands, model.fit
     if score.floor >= score.ceiling:
-        yield ("score",), f"floor {score.floor} and ceiling {score.ceiling}: wanted floor below ceiling"
+        yield ("score",), f"floor {score.floor} and ceiling {score.ceiling}: expected floor below ceiling"
     if not bands.cold <= bands.warm <= bands.hot:
         given = f"cold {bands.cold}, warm {bands.warm}, hot {bands.hot}"
-        yield ("bands",), f"{given}: wanted cold <= warm <= hot"
+        yield ("bands",), f"{given}: expected cold <= warm <= hot"
     yield from _ordered(("fit",), ("min", fit.min), ("max", fit.max))
     for (better, smallest), (worse, smaller) in pairwise(sorted(fit.grades.items())):
         if smallest <= smaller:
-            yield ("fit", "grades", worse), f"{worse} {smaller}: wanted less than the {smallest} of {better}"
+            yield ("fit", "grades", worse), f"{worse} {smaller}: expected less than the {smallest} of {better}"
 
 
 def _ordered(path: Path, low: _Level, high: _Level) -> Iterator[Finding]:
     if low[1] is not None and high[1] is not None and low[1] > high[1]:
-        yield path, f"{low[0]} {low[1]} and {high[0]} {high[1]}: wanted {low[0]} no larger than {high[0]}"
+        yield path, f"{low[0]} {low[1]} and {high[0]} {high[1]}: expected {low[0]} no larger than {high[0]}"
 
 
 def _decay(decay: DecayChoice | None, path: Path) -> Iterator[Finding]:
@@ -104,7 +104,7 @@ def _decay(decay: DecayChoice | None, path: Path) -> Iterator[Finding]:
     choices = {"half_life": decay.half_life, "steps": decay.steps, "linear": decay.linear, "expire": decay.expire}
     given = [name for name, value in choices.items() if value is not None]
     if len(given) != 1:
-        yield path, f"{_list(given)}: wanted exactly one of {_list(choices)}, or the word none"
+        yield path, f"{_list(given)}: expected exactly one of {_list(choices)}, or the word none"
     yield from _duration(decay.half_life, (*path, "half_life"), longer_than_0=True)
     yield from _duration(decay.linear, (*path, "linear"), longer_than_0=True)
     yield from _duration(decay.expire, (*path, "expire"))
@@ -114,12 +114,12 @@ def _decay(decay: DecayChoice | None, path: Path) -> Iterator[Finding]:
 
 def _steps(steps: dict[str, float], path: Path) -> Iterator[Finding]:
     if not steps:
-        yield path, "empty: wanted at least one age and weight, such as 30d: 1.0"
+        yield path, "empty: expected at least one age and weight, such as 30d: 1.0"
     problems = [finding for age in steps for finding in _duration(age, (*path, age))]
     yield from problems
     for younger, older in pairwise(steps) if not problems else ():
         if days(younger) >= days(older):
-            yield (*path, older), f"{older} after {younger}: wanted the younger age first, each age once"
+            yield (*path, older), f"{older} after {younger}: expected the younger age first, each age once"
 
 
 def _duration(text: str | None, path: Path, *, longer_than_0: bool = False) -> Iterator[Finding]:
@@ -127,14 +127,14 @@ def _duration(text: str | None, path: Path, *, longer_than_0: bool = False) -> I
         return
     try:
         if milliseconds(text) == 0 and longer_than_0:
-            yield path, f"{text}: wanted more than 0"
+            yield path, f"{text}: expected more than 0"
     except ValueError as error:
         yield path, str(error)
 
 
 def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     if rule.event.startswith(COMMAND_PREFIX):
-        yield (*path, "event"), f"{rule.event}: wanted a type that does not begin with {COMMAND_PREFIX}"
+        yield (*path, "event"), f"{rule.event}: expected a type that does not begin with {COMMAND_PREFIX}"
     for field, test in rule.where.items():
         if isinstance(test, Test):
             yield from _test(test, (*path, "where", field))
@@ -149,7 +149,7 @@ def _test(test: Test, path: Path) -> Iterator[Finding]:
     if not tests_given(test):
         yield (
             path,
-            "no test: wanted one of in, not_in, at_least, below, matches, exists (exists: true passes every value)",
+            "no test: expected one of in, not_in, at_least, below, matches, exists (exists: true passes every value)",
         )
     if (problem := contradiction(test)) is not None:
         yield path, problem
@@ -162,7 +162,7 @@ def _test(test: Test, path: Path) -> Iterator[Finding]:
 
 def _condition(condition: Condition, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     if condition.points is None and condition.disqualifies is None:
-        yield path, "neither points nor disqualifies: wanted at least one of them"
+        yield path, "neither points nor disqualifies: expected at least one of them"
     yield from _known(condition.group, "group", model.groups, (*path, "group"))
     for part, part_path in _parts(condition.when, (*path, "when")):
         yield from _part(part, model, part_path)
@@ -189,7 +189,7 @@ def _part(when: When, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     }
     given = [name for name, value in choices.items() if value is not None]
     if len(given) != 1:
-        yield path, f"{_list(given)}: wanted exactly one of {_list(choices)}"
+        yield path, f"{_list(given)}: expected exactly one of {_list(choices)}"
     for kind, test in (("count", when.count), ("quiet", when.quiet)):
         if test is not None:
             yield from _duration(test.within, (*path, kind, "within"), longer_than_0=True)
@@ -201,10 +201,10 @@ def _part(when: When, model: ModelDefinition, path: Path) -> Iterator[Finding]:
 
 def _threshold(threshold: Threshold, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     if threshold.exit >= threshold.enter:
-        yield path, f"enter {threshold.enter} and exit {threshold.exit}: wanted exit below enter"
+        yield path, f"enter {threshold.enter} and exit {threshold.exit}: expected exit below enter"
     if threshold.enter > model.score.ceiling:
         ceiling = model.score.ceiling
-        yield (*path, "enter"), f"{threshold.enter}: never reached, wanted at most the score's ceiling of {ceiling}"
+        yield (*path, "enter"), f"{threshold.enter}: never reached, expected at most the score's ceiling of {ceiling}"
     yield from _gates(threshold.require or Require(), model.fit, (*path, "require"))
     yield from _duration(threshold.cooldown, (*path, "cooldown"))
     yield from _duration(threshold.hold, (*path, "hold"))
@@ -212,9 +212,9 @@ def _threshold(threshold: Threshold, model: ModelDefinition, path: Path) -> Iter
 
 def _gates(gates: Require, fit: Fit, path: Path) -> Iterator[Finding]:
     if gates.fit is not None and fit.max is not None and gates.fit > fit.max:
-        yield (*path, "fit"), f"{gates.fit}: never reached, wanted at most the fit's max of {fit.max}"
+        yield (*path, "fit"), f"{gates.fit}: never reached, expected at most the fit's max of {fit.max}"
     if gates.grade is not None and not fit.grades:
-        yield (*path, "grade"), f"{gates.grade}: wanted grades under fit, the model has none"
+        yield (*path, "grade"), f"{gates.grade}: expected grades under fit, the model has none"
     elif gates.grade not in (None, GRADES[-1]):
         yield from _reachable(gates.grade, fit, (*path, "grade"))
 
@@ -222,17 +222,17 @@ def _gates(gates: Require, fit: Fit, path: Path) -> Iterator[Finding]:
 def _reachable(grade: str, fit: Fit, path: Path) -> Iterator[Finding]:
     good_enough = [smallest for letter, smallest in fit.grades.items() if letter <= grade]
     if not good_enough:
-        yield path, f"{grade}: never reached, wanted one of the grades under fit"
+        yield path, f"{grade}: never reached, expected one of the grades under fit"
     elif fit.max is not None and min(good_enough) > fit.max:
-        wanted = f"wanted a grade from at most the fit's max of {fit.max}"
-        yield path, f"{grade}: never reached, it needs a fit of {min(good_enough)}: {wanted}"
+        expected = f"expected a grade from at most the fit's max of {fit.max}"
+        yield path, f"{grade}: never reached, it needs a fit of {min(good_enough)}: {expected}"
 
 
 def _known(name: str | None, kind: str, known: Iterable[str], path: Path) -> Iterator[Finding]:
     names = list(known)
     if name is not None and name not in names:
-        wanted = f", wanted one of {_list(names)}" if names else f", the model has no {kind}s"
-        yield path, f"{name}: no such {kind}{nearest(name, names) or wanted}"
+        expected = f", expected one of {_list(names)}" if names else f", the model has no {kind}s"
+        yield path, f"{name}: no such {kind}{nearest(name, names) or expected}"
 
 
 def _forgetting(model: ModelDefinition) -> Iterator[Finding]:
@@ -248,7 +248,7 @@ def _forgetting(model: ModelDefinition) -> Iterator[Finding]:
         except ValueError:
             continue  # said where it stands
         if longer:
-            yield path, f"{model.forget_after}: wanted at least the {text} of {words}"
+            yield path, f"{model.forget_after}: expected at least the {text} of {words}"
 
 
 def _spans(model: ModelDefinition) -> Iterator[tuple[str, str]]:
@@ -279,9 +279,9 @@ def _confused_names(model: ModelDefinition) -> Iterator[Finding]:
         for name in names:
             other = first.setdefault(stable_id(name), name)
             if other != name:
-                yield (*path, name), f"{name}: has the same internal number as {other}, wanted another {kind} name"
+                yield (*path, name), f"{name}: has the same internal number as {other}, expected another {kind} name"
     if ADJUST in model.rules:
-        yield ("rules", ADJUST), f"{ADJUST}: the name is reserved for the command, wanted another rule name"
+        yield ("rules", ADJUST), f"{ADJUST}: the name is reserved for the command, expected another rule name"
 
 
 def _list(names: Iterable[str]) -> str:

@@ -1,6 +1,6 @@
 """The configuration: environment variables with one prefix, read once into one frozen value.
 
-A setting is declared in one place: what is wanted, its default as one would write it, its meaning. Its variable is its
+A setting is declared in one place: its type, its default as one would write it, its meaning. Its variable is its
 name in upper case after ``LEADSCORE_``, without the ``_ms`` of durations: those are written with their unit.
 """
 # ruff: noqa: RUF009 - the calls in the dataclass below declare fields
@@ -22,8 +22,8 @@ from leadscore.errors import ConfigError
 from leadscore.ops.kafka_properties import KAFKA_PREFIX, is_named_file, property_name, refusal
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, redact_kafka_property, redact_url
-from leadscore.ops.wanted import (
-    Wanted,
+from leadscore.ops.setting_types import (
+    SettingType,
     choice,
     duration_ms,
     number,
@@ -75,18 +75,18 @@ class CrossingFormat(StrEnum):
 class Setting:
     """How one setting is declared; ``default`` is text as one would write it, ``None`` where there is none."""
 
-    wanted: Wanted[Any]
+    expected: SettingType[Any]
     default: str | None
     meaning: str
     secret: bool = False
 
 
-def _setting(wanted: Wanted[T], default: str, meaning: str) -> T:
-    return field(default=wanted.read(default), metadata={"setting": Setting(wanted, default, meaning)})
+def _setting(expected: SettingType[T], default: str, meaning: str) -> T:
+    return field(default=expected.read(default), metadata={"setting": Setting(expected, default, meaning)})
 
 
-def _optional(wanted: Wanted[T], meaning: str, *, secret: bool = False) -> T | None:
-    return field(default=None, metadata={"setting": Setting(wanted, None, meaning, secret)})
+def _optional(expected: SettingType[T], meaning: str, *, secret: bool = False) -> T | None:
+    return field(default=None, metadata={"setting": Setting(expected, None, meaning, secret)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -265,7 +265,7 @@ def _given(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Given]
             if not _is_service_link(origin, shown):
                 problems.append(_unknown(origin))
         elif variable in given:
-            problems.append(f"{variable}: set twice, also as {variable}{_FILE}: wanted one of them")
+            problems.append(f"{variable}: set twice, also as {variable}{_FILE}: expected one of them")
         else:
             content = _read_file(origin, shown, problems) if variable != origin else shown
             given[variable] = _Given(content, origin)
@@ -309,10 +309,10 @@ def _read_file(origin: str, path: str, problems: list[str]) -> str:
         content = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        problems.append(f"{origin}: cannot read {path!r}: {why}: wanted a file with the value")
+        problems.append(f"{origin}: cannot read {path!r}: {why}: expected a file with the value")
         return ""
     if not content:
-        problems.append(f"{origin}: {path!r} is empty: wanted a file with the value")
+        problems.append(f"{origin}: {path!r} is empty: expected a file with the value")
     return content
 
 
@@ -323,10 +323,10 @@ def _values(given: Mapping[str, _Given], problems: list[str]) -> dict[str, Any]:
             continue
         setting = _SETTINGS[name]
         try:
-            values[name] = setting.wanted.read(given[variable].text)
+            values[name] = setting.expected.read(given[variable].text)
         except ValueError:
             problems.append(
-                f"{given[variable].origin}: {_shown(setting, given[variable])}: wanted {setting.wanted.what}"
+                f"{given[variable].origin}: {_shown(setting, given[variable])}: expected {setting.expected.what}"
             )
     return values
 
@@ -366,11 +366,11 @@ def _contradictions(config: Config) -> Iterator[str]:
         topics[getattr(config, name)] += 1
     for topic, count in topics.items():
         if count > 1:
-            yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: wanted a topic of its own for each use"
+            yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: expected a topic of its own for each use"
     if config.redis_password is not None and urlsplit(config.redis_url).password is not None:
-        yield "LEADSCORE_REDIS_PASSWORD: the URL has a password too: wanted it in one of the two places"
+        yield "LEADSCORE_REDIS_PASSWORD: the URL has a password too: expected it in one of the two places"
     if (config.schema_registry_user is None) != (config.schema_registry_password is None):
-        yield "LEADSCORE_SCHEMA_REGISTRY_USER: wanted together with LEADSCORE_SCHEMA_REGISTRY_PASSWORD, or neither"
+        yield "LEADSCORE_SCHEMA_REGISTRY_USER: expected together with LEADSCORE_SCHEMA_REGISTRY_PASSWORD, or neither"
 
 
 def describe_config(config: Config) -> dict[str, object]:

@@ -118,7 +118,7 @@ def serve(host: str, port: int, metrics: Metrics, health: Health) -> HealthServe
     except OSError as error:
         raise ConfigError(
             f"LEADSCORE_HTTP_HOST, LEADSCORE_HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}: "
-            "wanted a free port of this machine"
+            "expected a free port of this machine"
         ) from error
 
 

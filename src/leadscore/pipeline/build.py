@@ -69,11 +69,11 @@ def _model(config: Config) -> tuple[ModelDefinition, str]:
     if config.model is None:
         raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
     loaded = load_model(Path(config.model))
-    wanted, where = events_looked_at(loaded.definition)
-    if wanted > config.recent_events:
+    expected, where = events_looked_at(loaded.definition)
+    if expected > config.recent_events:
         raise ConfigError(
-            f"LEADSCORE_RECENT_EVENTS: {config.recent_events}: wanted at least {wanted}: so many events are looked at"
-            f" by {where} of {config.model}"
+            f"LEADSCORE_RECENT_EVENTS: {config.recent_events}: expected at least {expected}, the number of"
+            f" events that {where} of {config.model} looks at"
         )
     return loaded.definition, loaded.text
 
@@ -86,6 +86,6 @@ def _check_mappings(config: Config) -> None:
     for topic in load_mappings(config.mappings):
         if topic not in topics:
             raise ConfigError(
-                f"{config.mappings}:{topic}: wanted one of the topics that are read: {', '.join(topics)}"
+                f"{config.mappings}:{topic}: expected one of the topics that are read: {', '.join(topics)}"
                 " (LEADSCORE_SOURCE_TOPICS)"
             )

@@ -107,7 +107,7 @@ class ModelsTopic:
             self._name = name
         if name != self._name:
             raise ConfigError(
-                f"topic {self._topic} holds model {name!r}, wanted {self._name!r}: a deployment has one model; give "
+                f"topic {self._topic} holds model {name!r}, expected {self._name!r}: a deployment has one model; give "
                 "the other a group, a log, a models topic and a Redis prefix of its own"
             )
         self._texts[int(version)] = value.decode()

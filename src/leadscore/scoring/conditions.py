@@ -62,11 +62,11 @@ class Outlook:
             return self._attribute_passes(test)
         if test.how == "not":
             return not self.holds(test.parts[0], at_ms)
-        wanted = test.how == "any"
+        expected = test.how == "any"
         for part in test.parts:
-            if self.holds(part, at_ms) is wanted:
-                return wanted
-        return not wanted
+            if self.holds(part, at_ms) is expected:
+                return expected
+        return not expected
 
     def flips(self, test: ConditionTest) -> Iterator[int]:
         """Every instant at which time alone may change the test's answer."""

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import msgspec
 
 from leadscore.model.compiled import CompiledModel
+from leadscore.time_units import DAY_MS
 
 
 class FoldSettings(msgspec.Struct, frozen=True):
     """What the fold is told besides the model; the same for all workers of a deployment."""
 
     recent_events: int = 64
-    stale_after_ms: int = 24 * 3_600_000
-    erasure_memory_ms: int = 400 * 86_400_000
+    stale_after_ms: int = DAY_MS
+    erasure_memory_ms: int = 400 * DAY_MS
     """How long an erasure is remembered, by the log's time; at least the retention of the inputs and the log."""
 
 

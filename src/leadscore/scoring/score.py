@@ -5,7 +5,8 @@ from typing import NamedTuple
 from leadscore.log.records import AttributeAward, Award
 from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
 from leadscore.scoring.conditions import Outlook, current_attributes
-from leadscore.scoring.state import DAY_MS, LeadState, Total
+from leadscore.scoring.state import LeadState, Total
+from leadscore.time_units import DAY_MS
 
 
 class Score(NamedTuple):

@@ -3,7 +3,8 @@
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import CompiledRule, Selection
 from leadscore.scoring.recent import AT, at_of, rows_of, time_of
-from leadscore.scoring.state import DAY_MS, LeadState, Settled
+from leadscore.scoring.state import LeadState, Settled
+from leadscore.time_units import DAY_MS
 
 
 def points_given(state: LeadState, index: int) -> dict[int, int | float]:

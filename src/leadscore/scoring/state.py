@@ -10,7 +10,6 @@ from leadscore.errors import LeadscoreError
 from leadscore.scoring.recent import packed, unpacked
 
 FORMAT = 2
-DAY_MS = 86_400_000
 
 Total = float | dict[int, int | float]
 """What a rule's events add up to: a value at ``latest_record_ms``, or, where points age in days, points per UTC day."""
@@ -146,7 +145,7 @@ def encode_state(state: LeadState) -> bytes:
 def decode_state(data: bytes) -> LeadState:
     """The lead behind the bytes; ``StateFormatError`` where this program cannot read them."""
     if data[:1] != _PREFIX:
-        raise StateFormatError(f"lead state of format {data[:1].hex() or 'none'}, wanted {FORMAT:02x}")
+        raise StateFormatError(f"lead state of format {data[:1].hex() or 'none'}, expected {FORMAT:02x}")
     try:
         state = _decoder.decode(memoryview(data)[1:])
         state.rows = unpacked(state.rows)

@@ -18,7 +18,8 @@ from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledRule, CompiledTh
 from leadscore.scoring.conditions import Exit, Outlook
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.score import day_aged, fit_of
-from leadscore.scoring.state import DAY_MS, ThresholdState, Total
+from leadscore.scoring.state import ThresholdState, Total
+from leadscore.time_units import DAY_MS
 
 FAR_MS = 1 << 53
 """Later than any instant: everything that fades has faded."""

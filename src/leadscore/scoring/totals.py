@@ -37,7 +37,8 @@ from leadscore.scoring.selection import (
     rules_of,
     without_bursts,
 )
-from leadscore.scoring.state import DAY_MS, Grant, LeadState, Settled, Total, flags_of, keep_later
+from leadscore.scoring.state import Grant, LeadState, Settled, Total, flags_of, keep_later
+from leadscore.time_units import DAY_MS
 
 MAX_ONCE_VALUES = 256
 """How many values of a rule's ``once_per`` are remembered for settled events."""

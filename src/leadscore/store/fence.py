@@ -46,7 +46,7 @@ def decode(stored: bytes) -> Fence:
     if stored[:1] != _PREFIX:
         found = stored[:1].hex() or "none"
         raise PartitionStopped(
-            f"the stored fence has format {found}, wanted {FORMAT:02x}: run the version that wrote it"
+            f"the stored fence has format {found}, expected {FORMAT:02x}: run the version that wrote it"
         )
     try:
         return _decoder.decode(memoryview(stored)[1:])

@@ -73,9 +73,9 @@ def shard_tags(prefix: str, shards: int) -> tuple[str, ...]:
     depend on the arguments alone. ``ConfigError`` for a prefix or a number of shards that cannot be.
     """
     if not _PREFIX.fullmatch(prefix):
-        raise ConfigError(f"redis key prefix: {prefix!r}: wanted 1 to 32 of A-Z a-z 0-9 _ . -")
+        raise ConfigError(f"redis key prefix: {prefix!r}: expected 1 to 32 of A-Z a-z 0-9 _ . -")
     if not 1 <= shards <= MAX_SHARDS:
-        raise ConfigError(f"number of shards: {shards}: wanted 1 to {MAX_SHARDS}")
+        raise ConfigError(f"number of shards: {shards}: expected 1 to {MAX_SHARDS}")
     found: dict[int, str] = {}
     for number in count():
         tag = f"{prefix}:{_base36(number)}"

@@ -50,15 +50,15 @@ class RedisStore:
         replies = iter(self._router.call(calls))
         return {shard: _stored_shard(next(replies), next(replies), next(replies)) for shard in shards}
 
-    def read_leads(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
-        """The stored states of the wanted leads of each shard, in the order asked."""
+    def read_leads(self, expected: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
+        """The stored states of the expected leads of each shard, in the order asked."""
         calls: list[Call] = []
         shard_of_call: list[int] = []
-        for shard, lead_ids in wanted.items():
+        for shard, lead_ids in expected.items():
             for call in _mget_calls(self._keys[shard], lead_ids):
                 calls.append(call)
                 shard_of_call.append(shard)
-        states: dict[int, list[bytes | None]] = {shard: [] for shard in wanted}
+        states: dict[int, list[bytes | None]] = {shard: [] for shard in expected}
         for shard, reply in zip(shard_of_call, self._router.call(calls), strict=True):
             states[shard] += cast("list[bytes | None]", reply)
         return states
@@ -116,10 +116,10 @@ class RedisStore:
         for master, info in infos.items():
             policy = info.get("maxmemory_policy")
             if policy is None:
-                warnings.append(f"redis {master}: maxmemory-policy cannot be read: wanted noeviction")
+                warnings.append(f"redis {master}: maxmemory-policy cannot be read: expected noeviction")
             elif policy != "noeviction":
                 problem = (
-                    f"redis {master}: maxmemory-policy: {policy}: wanted noeviction, evicted leads vanish silently"
+                    f"redis {master}: maxmemory-policy: {policy}: expected noeviction, evicted leads vanish silently"
                 )
                 if not allow_eviction:
                     raise ConfigError(problem)
@@ -170,7 +170,7 @@ def _script_arguments(keys: ShardKeys, write: ShardWrite) -> list[Argument]:
         elif lead.ttl_ms > 0:
             arguments += (lead.ttl_ms, lead.state)
         else:
-            raise ValueError(f"time to live of lead {lead_id!r}: {lead.ttl_ms} ms: wanted 1 or more")
+            raise ValueError(f"time to live of lead {lead_id!r}: {lead.ttl_ms} ms: expected 1 or more")
     for each in lists:
         arguments += each
     return arguments

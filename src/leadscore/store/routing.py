@@ -78,7 +78,7 @@ class Router:
 
     def __init__(self, urls: Sequence[str], timeout_s: float) -> None:
         if not urls:
-            raise ConfigError("redis url: none given: wanted redis://host:port/db or rediss://…")
+            raise ConfigError("redis url: none given: expected redis://host:port/db or rediss://…")
         endpoints = [_endpoint(url, timeout_s) for url in urls]
         self._seeds = tuple(endpoint.address for endpoint in endpoints)
         self._how = endpoints[0]
@@ -167,7 +167,7 @@ class Router:
             return _cluster_topology(slots, asked=address)
         if len(self._seeds) > 1:
             raise ConfigError(
-                f"redis url: {len(self._seeds)} addresses, but {address} is no cluster: wanted one address"
+                f"redis url: {len(self._seeds)} addresses, but {address} is no cluster: expected one address"
             )
         return _Topology((address,), [address] * SLOTS)
 
@@ -214,8 +214,8 @@ def _endpoint(url: str, timeout_s: float) -> _Endpoint:
     except (ValueError, TypeError, RedisError) as error:
         # Messages of the URL's parser may quote a part of the password.
         problem = error if isinstance(error, TypeError) else "cannot be read"
-        wanted = "wanted redis://[user:password@]host[:port][/db] or rediss://…, with %2F for / in a password"
-        raise ConfigError(f"redis url: {_without_secrets(url)}: {problem}: {wanted}") from None
+        expected = "expected redis://[user:password@]host[:port][/db] or rediss://…, with %2F for / in a password"
+        raise ConfigError(f"redis url: {_without_secrets(url)}: {problem}: {expected}") from None
     return endpoint
 
 

@@ -91,8 +91,8 @@ class Store(Protocol):
     def read_shards(self, shards: Sequence[int]) -> dict[int, StoredShard]:
         """Fence, outbox and erasures of each shard, in one round trip."""
 
-    def read_leads(self, wanted: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
-        """The stored states of the wanted leads of each shard, in the order asked, in one round trip."""
+    def read_leads(self, expected: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
+        """The stored states of the expected leads of each shard, in the order asked, in one round trip."""
 
     def write(self, writes: Sequence[ShardWrite]) -> dict[int, bytes | None]:
         """Write each shard if its stored fence is the expected one, else change nothing of it; in one round trip.

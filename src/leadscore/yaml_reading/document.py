@@ -105,7 +105,7 @@ def _compose(text: str) -> yaml.Node:
         raise _Refused(Problem(mark.line + 1 if mark else 1, (), f"not YAML: {said}")) from error
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1  # the C parser counts bytes
-        raise _Refused(Problem(line, (), f"not YAML: the character U+{error.character:04X}, wanted text")) from error
+        raise _Refused(Problem(line, (), f"not YAML: the character U+{error.character:04X}, expected text")) from error
     except yaml.YAMLError as error:
         raise _Refused(Problem(1, (), f"not YAML: {' '.join(str(error).split())}")) from error
     if node is None:
@@ -115,7 +115,7 @@ def _compose(text: str) -> yaml.Node:
 
 def _refuse_large(size_bytes: int) -> None:
     if size_bytes > MAX_BYTES:
-        raise _Refused(Problem(1, (), f"too large: wanted at most {MAX_BYTES} bytes"))
+        raise _Refused(Problem(1, (), f"too large: expected at most {MAX_BYTES} bytes"))
 
 
 def _refuse_deep_nesting(events: Iterator[yaml.Event]) -> None:
@@ -125,7 +125,7 @@ def _refuse_deep_nesting(events: Iterator[yaml.Event]) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise _Refused(Problem(_line(event), (), f"nested too deep: wanted at most {MAX_DEPTH} levels"))
+            raise _Refused(Problem(_line(event), (), f"nested too deep: expected at most {MAX_DEPTH} levels"))
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ class _Builder:
         """The node's value; counts what it builds, because an alias costs few bytes and may stand for very much."""
         self.count += 1
         if self.count > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise _Refused(Problem(_line(node), path, f"too much: wanted at most {MAX_VALUES} values"))
+            raise _Refused(Problem(_line(node), path, f"too much: expected at most {MAX_VALUES} values"))
         self.lines.setdefault(path, _line(node))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -158,7 +158,7 @@ class _Builder:
             if key in values:
                 first = self.lines[(*path, key)]
                 self.problems.append(
-                    Problem(_line(key_node), (*path, key), f"given twice, first in line {first}: wanted it once")
+                    Problem(_line(key_node), (*path, key), f"given twice, first in line {first}: expected it once")
                 )
                 continue
             self.lines[(*path, key)] = _line(key_node)
@@ -183,10 +183,10 @@ class _Builder:
         try:
             number = int(text) if whole else float(text.replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
-            self._add(node, path, f"{text}: wanted a number")
+            self._add(node, path, f"{text}: expected a number")
             return 0
         if not math.isfinite(number) or abs(number) > MAX_NUMBER:
-            self._add(node, path, f"{text}: wanted a number between -{MAX_NUMBER} and {MAX_NUMBER}")
+            self._add(node, path, f"{text}: expected a number between -{MAX_NUMBER} and {MAX_NUMBER}")
             return 0
         return number
 

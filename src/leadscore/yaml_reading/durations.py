@@ -2,7 +2,8 @@
 
 import re
 
-DAY_MS = 86_400_000
+from leadscore.time_units import DAY_MS
+
 MAX_DAYS = 36_525
 """A hundred years: longer durations are mistakes, and would leave the calendar."""
 
@@ -14,17 +15,17 @@ def milliseconds(text: str) -> int:
     """The length of ``90s``, ``5m``, ``12h`` or ``14d`` in milliseconds; ``ValueError`` for anything else."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text}: wanted a whole number with s, m, h or d, such as 90s or 14d")
+        raise ValueError(f"{text}: expected a whole number with s, m, h or d, such as 90s or 14d")
     length_ms = int(match[1]) * _UNIT_MS[match[2]]
     if length_ms > MAX_DAYS * DAY_MS:
-        raise ValueError(f"{text}: wanted at most {MAX_DAYS}d")
+        raise ValueError(f"{text}: expected at most {MAX_DAYS}d")
     return length_ms
 
 
 def days(text: str) -> int:
     """The length of ``14d`` in days; ``ValueError`` for anything else."""
     if not text.endswith("d"):
-        raise ValueError(f"{text}: wanted a whole number of days, such as 14d")
+        raise ValueError(f"{text}: expected a whole number of days, such as 14d")
     return milliseconds(text) // DAY_MS
 
 

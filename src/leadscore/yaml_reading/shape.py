@@ -11,22 +11,17 @@ from difflib import get_close_matches
 
 from msgspec import inspect
 
-from leadscore.model.definition import DAYS_PATTERN, DURATION_PATTERN, NAME_PATTERN
 from leadscore.yaml_reading.document import Path
+from leadscore.yaml_reading.scalars import PATTERN_WORDS
 
 Finding = tuple[Path, str]
 
-_PATTERN_WORDS = {
-    DURATION_PATTERN: "a duration: a whole number with s, m, h or d, such as 90s or 14d",
-    DAYS_PATTERN: "a whole number of days, such as 14d",
-    NAME_PATTERN: "a name: at most 64 of the characters A-Z a-z 0-9 _ . -, the first a letter or digit",
-}
 _SHOWN_CHARACTERS = 60
 
 
-def findings(value: object, wanted: inspect.Type, path: Path = ()) -> Iterator[Finding]:
+def findings(value: object, expected: inspect.Type, path: Path = ()) -> Iterator[Finding]:
     """What keeps the value from being of the type: (path, problem) each."""
-    fitting = _fitting(value, wanted)
+    fitting = _fitting(value, expected)
     if isinstance(fitting, inspect.StructType) and isinstance(value, dict):
         yield from _in_struct(value, fitting, path)
     elif isinstance(fitting, inspect.DictType) and isinstance(value, dict):
@@ -35,11 +30,11 @@ def findings(value: object, wanted: inspect.Type, path: Path = ()) -> Iterator[F
             yield from findings(item, fitting.value_type, (*path, key))
     elif isinstance(fitting, inspect.ListType) and isinstance(value, list):
         if len(value) < (fitting.min_length or 0):
-            yield path, "empty: wanted at least one"
+            yield path, "empty: expected at least one"
         for index, item in enumerate(value):
             yield from findings(item, fitting.item_type, (*path, index))
     elif not _is_scalar_of(value, fitting):
-        yield path, f"{shown(value)}: wanted {in_words(wanted)}"
+        yield path, f"{shown(value)}: expected {in_words(expected)}"
 
 
 def shown(value: object) -> str:
@@ -54,42 +49,42 @@ def nearest(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def in_words(wanted: inspect.Type) -> str:
+def in_words(expected: inspect.Type) -> str:
     """What a type wants, for a person."""
     words = "a mapping"
-    match wanted:
+    match expected:
         case inspect.Metadata():
-            words = in_words(wanted.type)
+            words = in_words(expected.type)
         case inspect.UnionType():
-            words = " or ".join(dict.fromkeys(in_words(member) for member in _members(wanted)))
+            words = " or ".join(dict.fromkeys(in_words(member) for member in _members(expected)))
         case inspect.IntType():
-            words = "a whole number" + _bounds_in_words(wanted)
+            words = "a whole number" + _bounds_in_words(expected)
         case inspect.FloatType():
-            words = "a number" + _bounds_in_words(wanted)
+            words = "a number" + _bounds_in_words(expected)
         case inspect.StrType():
-            words = _PATTERN_WORDS.get(wanted.pattern or "", "text" + _length_in_words(wanted))
+            words = PATTERN_WORDS.get(expected.pattern or "", "text" + _length_in_words(expected))
         case inspect.BoolType():
             words = "true or false"
         case inspect.LiteralType():
-            words = " or ".join(str(value) for value in wanted.values)
+            words = " or ".join(str(value) for value in expected.values)
         case inspect.ListType():
             words = "a list"
         case inspect.StructType():
-            words = f"a mapping with keys out of {', '.join(field.encode_name for field in wanted.fields)}"
+            words = f"a mapping with keys out of {', '.join(field.encode_name for field in expected.fields)}"
     return words
 
 
-def _in_struct(value: dict[str, object], wanted: inspect.StructType, path: Path) -> Iterator[Finding]:
-    fields = {field.encode_name: field for field in wanted.fields}
+def _in_struct(value: dict[str, object], expected: inspect.StructType, path: Path) -> Iterator[Finding]:
+    fields = {field.encode_name: field for field in expected.fields}
     known = ", ".join(fields)
     for key, item in value.items():
         if key in fields:
             yield from findings(item, fields[key].type, (*path, key))
         else:
-            yield (*path, key), f"unknown key{nearest(key, list(fields)) or f': wanted one of {known}'}"
+            yield (*path, key), f"unknown key{nearest(key, list(fields)) or f': expected one of {known}'}"
     for name, field in fields.items():
         if field.required and name not in value:
-            yield path, f"{name} is missing: wanted {in_words(field.type)}"
+            yield path, f"{name} is missing: expected {in_words(field.type)}"
 
 
 def _members(union: inspect.UnionType) -> list[inspect.Type]:
@@ -99,53 +94,53 @@ def _members(union: inspect.UnionType) -> list[inspect.Type]:
     return [member for member in union.types if not isinstance(member, hidden)]
 
 
-def _fitting(value: object, wanted: inspect.Type) -> inspect.Type:
+def _fitting(value: object, expected: inspect.Type) -> inspect.Type:
     """The type without its wrapping; of a union the member that says most about the value, if there is one."""
-    if isinstance(wanted, inspect.Metadata):
-        return _fitting(value, wanted.type)
-    if not isinstance(wanted, inspect.UnionType):
-        return wanted
-    members = [_fitting(value, member) for member in _members(wanted)]
+    if isinstance(expected, inspect.Metadata):
+        return _fitting(value, expected.type)
+    if not isinstance(expected, inspect.UnionType):
+        return expected
+    members = [_fitting(value, member) for member in _members(expected)]
     container: tuple[type, ...] = ()
     if isinstance(value, dict):
         container = (inspect.StructType, inspect.DictType)
     elif isinstance(value, list):
         container = (inspect.ListType,)
     fitting = (member for member in members if isinstance(member, container) or _is_scalar_of(value, member))
-    return next(fitting, members[0] if len(members) == 1 else wanted)
+    return next(fitting, members[0] if len(members) == 1 else expected)
 
 
-def _is_scalar_of(value: object, wanted: inspect.Type) -> bool:
-    match wanted:
+def _is_scalar_of(value: object, expected: inspect.Type) -> bool:
+    match expected:
         case inspect.IntType():
-            return isinstance(value, int) and not isinstance(value, bool) and _in_bounds(value, wanted)
+            return isinstance(value, int) and not isinstance(value, bool) and _in_bounds(value, expected)
         case inspect.FloatType():
-            return isinstance(value, int | float) and not isinstance(value, bool) and _in_bounds(value, wanted)
+            return isinstance(value, int | float) and not isinstance(value, bool) and _in_bounds(value, expected)
         case inspect.StrType():
-            return isinstance(value, str) and _is_text_of(value, wanted)
+            return isinstance(value, str) and _is_text_of(value, expected)
         case inspect.BoolType():
             return isinstance(value, bool)
         case inspect.LiteralType():
-            return isinstance(value, str) and value in wanted.values
+            return isinstance(value, str) and value in expected.values
     return False
 
 
-def _in_bounds(value: float, wanted: inspect.IntType | inspect.FloatType) -> bool:
-    low_enough = wanted.le is None or value <= wanted.le
-    return low_enough and (wanted.ge is None or value >= wanted.ge) and (wanted.gt is None or value > wanted.gt)
+def _in_bounds(value: float, expected: inspect.IntType | inspect.FloatType) -> bool:
+    low_enough = expected.le is None or value <= expected.le
+    return low_enough and (expected.ge is None or value >= expected.ge) and (expected.gt is None or value > expected.gt)
 
 
-def _is_text_of(value: str, wanted: inspect.StrType) -> bool:
-    if not (wanted.min_length or 0) <= len(value) <= (wanted.max_length or len(value)):
+def _is_text_of(value: str, expected: inspect.StrType) -> bool:
+    if not (expected.min_length or 0) <= len(value) <= (expected.max_length or len(value)):
         return False
-    return wanted.pattern is None or re.fullmatch(wanted.pattern, value) is not None
+    return expected.pattern is None or re.fullmatch(expected.pattern, value) is not None
 
 
-def _bounds_in_words(wanted: inspect.IntType | inspect.FloatType) -> str:
-    bounds = {"above": wanted.gt, "of at least": wanted.ge, "of at most": wanted.le}
+def _bounds_in_words(expected: inspect.IntType | inspect.FloatType) -> str:
+    bounds = {"above": expected.gt, "of at least": expected.ge, "of at most": expected.le}
     said = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
     return f" {said}" if said else ""
 
 
-def _length_in_words(wanted: inspect.StrType) -> str:
-    return f" of {wanted.min_length or 0} to {wanted.max_length} characters" if wanted.max_length else ""
+def _length_in_words(expected: inspect.StrType) -> str:
+    return f" of {expected.min_length or 0} to {expected.max_length} characters" if expected.max_length else ""

@@ -127,13 +127,13 @@ class Commits:
         """
         if not self._staged:
             return
-        wanted = self._staged
+        expected = self._staged
         self._commit(consumer)
         try:
-            known = committed_offsets(consumer, [TopicPartition(*each) for each in wanted], deadline.left_s)
+            known = committed_offsets(consumer, [TopicPartition(*each) for each in expected], deadline.left_s)
         except Unavailable:
             return  # ``on_commit`` will hear what became of it, if there is still time
-        for partition, offset in wanted.items():
+        for partition, offset in expected.items():
             if known[partition] == offset:
                 self._confirm(partition, offset)
             else:

@@ -114,11 +114,11 @@ class Work:
         if ahead_ms > self._skew_ms:
             raise DeadLetter(
                 DeadLetterReason.FUTURE,
-                f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, wanted at most {self._skew_ms} ms",
+                f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, expected at most {self._skew_ms} ms",
             )
         if event.is_command != (topic == self._command_topic):
-            wanted = "commands only" if topic == self._command_topic else "no commands"
-            raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: wanted {wanted} on this topic")
+            expected = "commands only" if topic == self._command_topic else "no commands"
+            raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: expected {expected} on this topic")
 
 
 def _frames(version: int, sources: list[Source], awards: list[Award]) -> list[bytes]:

@@ -5,7 +5,7 @@ it for good; a dead letter may be refused, for its size or because its topic is 
 partition it comes from and nothing else.
 
 The dead letters of a batch come before its frames, and the frames wait until they are acknowledged. Were a later record
-of the partition in the log already, and the refused one then mended by a new mapping or schema, the fold would take the
+of the partition in the log already, and the refused one then fixed by a new mapping or schema, the fold would take the
 event for one it has seen: lost without a trace.
 """
 
@@ -130,7 +130,7 @@ class DeadLetters:
         return [self._explained(*each) for each in refused]
 
     def _explained(self, origin: Origin, size_bytes: int, error: KafkaError) -> Refusal:
-        remedy = f"Mend topic {self._topic}"
+        remedy = f"Fix topic {self._topic}"
         limit = ""
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             limit_bytes = self._limit_bytes()

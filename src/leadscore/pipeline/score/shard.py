@@ -18,11 +18,12 @@ from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import Erasure, apply_award, lead_hash
-from leadscore.scoring.state import DAY_MS, LeadState, StateFormatError, decode_state, encode_state, latest_ms
+from leadscore.scoring.state import LeadState, StateFormatError, decode_state, encode_state, latest_ms
 from leadscore.scoring.timeline import FAR_MS, disqualifying_condition
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadWrite, ShardWrite
+from leadscore.time_units import DAY_MS
 
 LATE_WORKER_MS = 7 * DAY_MS
 """How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
@@ -97,13 +98,13 @@ class Shard:
     def unknown_leads(self, records: Iterable[LogRecord]) -> list[str]:
         """Leads of the records whose state is not in memory."""
         states = self._states
-        wanted: dict[str, None] = {}
+        expected: dict[str, None] = {}
         for record in records:
             if isinstance(record, Frame):
-                wanted.update((award.lead_id, None) for award in record.awards if award.lead_id not in states)
+                expected.update((award.lead_id, None) for award in record.awards if award.lead_id not in states)
             else:
-                wanted.update((lead_id, None) for lead_id in record.lead_ids if lead_id not in states)
-        return list(wanted)
+                expected.update((lead_id, None) for lead_id in record.lead_ids if lead_id not in states)
+        return list(expected)
 
     def load(self, lead_ids: list[str], stored: list[bytes | None]) -> None:
         """Put stored states into memory; ``PartitionStopped`` where this program cannot read one."""

@@ -194,17 +194,17 @@ class ScoreStage:
 
     def _read(self, decoded: dict[int, list[LogMessage]]) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
-        wanted = {
+        expected = {
             number: self._owned[number].shard.unknown_leads(message.record for message in messages)
             for number, messages in decoded.items()
         }
-        wanted = {number: lead_ids for number, lead_ids in wanted.items() if lead_ids}
-        if not wanted:
+        expected = {number: lead_ids for number, lead_ids in expected.items() if lead_ids}
+        if not expected:
             return
         self._parts.metrics.state.store_calls.labels("read").inc()
-        for number, states in self._parts.store.read_leads(wanted).items():
+        for number, states in self._parts.store.read_leads(expected).items():
             try:
-                self._owned[number].shard.load(wanted[number], states)
+                self._owned[number].shard.load(expected[number], states)
             except PartitionStopped as stopped:
                 del decoded[number]
                 self._give_up(number, stopped)
@@ -302,23 +302,23 @@ class ScoreStage:
 
     def _reconcile(self) -> None:
         """Find out where each newly assigned or doubtful shard goes on, and let it."""
-        wanted = sorted(self._unreconciled - set(self.stopped))
-        if not wanted:
+        expected = sorted(self._unreconciled - set(self.stopped))
+        if not expected:
             return
         topic = self._parts.config.log_topic
-        for number in wanted:
+        for number in expected:
             self._owned.pop(number, None)
-        self.subscription.pause([(topic, number) for number in wanted])
+        self.subscription.pause([(topic, number) for number in expected])
         # What is under way may still move the committed offset: let it, then ask.
         self.drain()
-        committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in wanted])
+        committed = committed_offsets(self._consumer, [TopicPartition(topic, number) for number in expected])
         topic_id = self._parts.log_topic_id()
         self._parts.metrics.state.store_calls.labels("read").inc()
-        stored = self._parts.store.read_shards(wanted)
-        bounds = self._parts.log_bounds([(topic, number) for number in wanted])
+        stored = self._parts.store.read_shards(expected)
+        bounds = self._parts.log_bounds([(topic, number) for number in expected])
         rebuild = self._parts.config.on_state_loss is OnStateLoss.REBUILD
         starts: dict[int, tuple[Facts, Start]] = {}
-        for number in wanted:
+        for number in expected:
             fence = stored[number].fence
             try:
                 known = None if fence is None else decode_fence(fence)

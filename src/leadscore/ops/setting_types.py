@@ -1,6 +1,6 @@
 """What the value of a setting may be: how its text is read, and how that is said to people.
 
-A reader raises ``ValueError`` where the text is not what was wanted.
+A reader raises ``ValueError`` where the text is not what was expected.
 """
 
 import re
@@ -19,8 +19,8 @@ _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted(Generic[T]):
-    """``what`` completes the sentence "wanted ..."; ``read`` turns the text into the value."""
+class SettingType(Generic[T]):
+    """``what`` completes the sentence "expected ..."; ``read`` turns the text into the value."""
 
     what: str
     read: Callable[[str], T]
@@ -31,46 +31,46 @@ def _refuse_unless(accepted: bool) -> None:
         raise ValueError
 
 
-def text() -> Wanted[str]:
+def text() -> SettingType[str]:
     """Any text that fits on a line."""
 
     def read(value: str) -> str:
         _refuse_unless(value.isprintable())
         return value
 
-    return Wanted("text without control characters", read)
+    return SettingType("text without control characters", read)
 
 
-def pattern(regex: str, what: str) -> Wanted[str]:
+def pattern(regex: str, what: str) -> SettingType[str]:
     """Text that the regular expression matches as a whole."""
 
     def read(value: str) -> str:
         _refuse_unless(re.fullmatch(regex, value) is not None)
         return value
 
-    return Wanted(what, read)
+    return SettingType(what, read)
 
 
-def switch() -> Wanted[bool]:
+def switch() -> SettingType[bool]:
     """True or false."""
 
     def read(value: str) -> bool:
         _refuse_unless(value.lower() in _SWITCH)
         return _SWITCH[value.lower()]
 
-    return Wanted("true or false", read)
+    return SettingType("true or false", read)
 
 
-def choice(names: type[E]) -> Wanted[E]:
+def choice(names: type[E]) -> SettingType[E]:
     """One of a few names, in upper or lower case."""
 
     def read(value: str) -> E:
         return names(value.lower())
 
-    return Wanted("one of " + ", ".join(names), read)
+    return SettingType("one of " + ", ".join(names), read)
 
 
-def whole_number(at_least: int, at_most: int) -> Wanted[int]:
+def whole_number(at_least: int, at_most: int) -> SettingType[int]:
     """A whole number between two limits."""
 
     def read(value: str) -> int:
@@ -78,10 +78,10 @@ def whole_number(at_least: int, at_most: int) -> Wanted[int]:
         _refuse_unless(at_least <= int(value) <= at_most)
         return int(value)
 
-    return Wanted(f"a whole number from {at_least} to {at_most}", read)
+    return SettingType(f"a whole number from {at_least} to {at_most}", read)
 
 
-def number(at_least: float, at_most: float) -> Wanted[float]:
+def number(at_least: float, at_most: float) -> SettingType[float]:
     """A decimal number between two limits."""
 
     def read(value: str) -> float:
@@ -89,7 +89,7 @@ def number(at_least: float, at_most: float) -> Wanted[float]:
         _refuse_unless(at_least <= float(value) <= at_most)
         return float(value)
 
-    return Wanted(f"a number from {at_least:g} to {at_most:g}", read)
+    return SettingType(f"a number from {at_least:g} to {at_most:g}", read)
 
 
 def read_duration_ms(value: str) -> int:
@@ -102,7 +102,7 @@ def read_duration_ms(value: str) -> int:
     return int(parts[1]) * _UNIT_MS[parts[2]]
 
 
-def duration_ms(at_least: str, at_most: str) -> Wanted[int]:
+def duration_ms(at_least: str, at_most: str) -> SettingType[int]:
     """A duration between two limits, kept in milliseconds."""
     least_ms, most_ms = read_duration_ms(at_least), read_duration_ms(at_most)
 
@@ -111,10 +111,10 @@ def duration_ms(at_least: str, at_most: str) -> Wanted[int]:
         _refuse_unless(least_ms <= value_ms <= most_ms)
         return value_ms
 
-    return Wanted(f"a duration from {at_least} to {at_most}", read)
+    return SettingType(f"a duration from {at_least} to {at_most}", read)
 
 
-def url(*schemes: str) -> Wanted[str]:
+def url(*schemes: str) -> SettingType[str]:
     """An address with one of the schemes."""
 
     def read(value: str) -> str:
@@ -124,7 +124,7 @@ def url(*schemes: str) -> Wanted[str]:
         _ = parts.port  # raises ValueError where it is no port
         return value
 
-    return Wanted("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes), read)
+    return SettingType("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes), read)
 
 
 def _read_topic_name(value: str) -> str:
@@ -132,15 +132,15 @@ def _read_topic_name(value: str) -> str:
     return value
 
 
-def topic_name() -> Wanted[str]:
+def topic_name() -> SettingType[str]:
     """The name of one topic, as Kafka allows it."""
-    return Wanted("a topic name: up to 249 letters, digits, '.', '_' and '-'", _read_topic_name)
+    return SettingType("a topic name: up to 249 letters, digits, '.', '_' and '-'", _read_topic_name)
 
 
-def topic_names() -> Wanted[tuple[str, ...]]:
+def topic_names() -> SettingType[tuple[str, ...]]:
     """One or more names of topics."""
 
     def read(value: str) -> tuple[str, ...]:
         return tuple(_read_topic_name(name.strip()) for name in value.split(","))
 
-    return Wanted("topic names with commas between them", read)
+    return SettingType("topic names with commas between them", read)

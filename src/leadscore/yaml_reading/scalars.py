@@ -1,0 +1,19 @@
+"""Text with a form of its own, as fields of a file's structs may be annotated, and how a person is told that form."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+DURATION_PATTERN = r"^[0-9]{1,10}(s|m|h|d)$"
+DAYS_PATTERN = r"^[0-9]{1,10}d$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+
+Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
+Days = Annotated[str, Meta(pattern=DAYS_PATTERN)]
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+
+PATTERN_WORDS = {
+    DURATION_PATTERN: "a duration: a whole number with s, m, h or d, such as 90s or 14d",
+    DAYS_PATTERN: "a whole number of days, such as 14d",
+    NAME_PATTERN: "a name: at most 64 of the characters A-Z a-z 0-9 _ . -, the first a letter or digit",
+}
