@@ -106,13 +106,13 @@ MUTANTS = (
     Mutant(
         "half-life the wrong way round",
         SCORE,
-        "return total * 2.0 ** (-age_ms / rule.fading.half_life_ms)",
-        "return total * 2.0 ** (age_ms / rule.fading.half_life_ms)",
+        "return total * 2.0 ** (-age_ms / rule.decay.half_life_ms)",
+        "return total * 2.0 ** (age_ms / rule.decay.half_life_ms)",
     ),
     Mutant(
         "late event's points not faded",
         TOTALS,
-        "totals[index] += points * 2.0 ** ((time_ms - latest_ms) / fading.half_life_ms)",
+        "totals[index] += points * 2.0 ** ((time_ms - latest_ms) / decay.half_life_ms)",
         "totals[index] += points",
     ),
     Mutant(

@@ -121,7 +121,7 @@ def _fading_of(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -
     points = _size(rule, total, state, at_ms)
     if points < FORGOTTEN_BELOW_POINTS:
         return Fading(None, None)
-    half_life_ms = rule.fading.half_life_ms
+    half_life_ms = rule.decay.half_life_ms
     if half_life_ms is not None:
         gone_ms = at_ms + half_life_ms * math.log2(points / FORGOTTEN_BELOW_POINTS)
         return Fading(at_ms + round(half_life_ms), round(gone_ms))
@@ -133,7 +133,7 @@ def _fading_by_day(rule: CompiledRule, total: Total, state: LeadState, at_ms: in
     points = _size(rule, total, state, at_ms)
     today = at_ms // DAY_MS
     half_gone_ms: int | None = None
-    for day in range(today + 1, today + 2 + len(rule.fading.weights or ())):
+    for day in range(today + 1, today + 2 + len(rule.decay.weights or ())):
         left = _size(rule, total, state, day * DAY_MS)
         if half_gone_ms is None and left <= points / 2:
             half_gone_ms = day * DAY_MS

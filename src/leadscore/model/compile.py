@@ -21,7 +21,7 @@ from leadscore.model.compiled import (
     CompiledThreshold,
     ConditionTest,
     CountTest,
-    Fading,
+    DecayCurve,
     QuietTest,
     Selection,
 )
@@ -73,7 +73,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
     attributes = _attributes(definition)
     thresholds = _thresholds(definition)
     fit_low, fit_high = _low(definition.fit.min), _high(definition.fit.max)
-    fadings = {rule_id: rule.fading for rule_id, rule in rules.items()}
+    curves = {rule_id: rule.decay for rule_id, rule in rules.items()}
     return CompiledModel(
         name=definition.model,
         version=definition.version,
@@ -101,10 +101,10 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         most_of_conditions=_most_of_conditions(conditions, len(definition.groups)),
         out_of_reach=min((threshold.out_of_reach for threshold in thresholds), default=inf),
         half_lives_ms={
-            rule_id: fading.half_life_ms for rule_id, fading in fadings.items() if fading.half_life_ms is not None
+            rule_id: decay.half_life_ms for rule_id, decay in curves.items() if decay.half_life_ms is not None
         },
-        lasting=frozenset(rule_id for rule_id, fading in fadings.items() if fading == Fading()),
-        fades_within_ms=max(_fades_within_ms(fading) for fading in fadings.values()),
+        lasting=frozenset(rule_id for rule_id, decay in curves.items() if decay == DecayCurve()),
+        decays_within_ms=max(_decays_within_ms(decay) for decay in curves.values()),
     )
 
 
@@ -141,19 +141,19 @@ def _thresholds(definition: ModelDefinition) -> tuple[CompiledThreshold, ...]:
     return tuple(sorted(thresholds, key=lambda threshold: (threshold.enter, threshold.name)))
 
 
-def fading_of(decay: DecayChoice) -> Fading:
+def decay_curve(decay: DecayChoice) -> DecayCurve:
     """The numbers behind a decay of the model file."""
     if not isinstance(decay, Decay):
-        return Fading()
+        return DecayCurve()
     if decay.half_life is not None:
-        return Fading(half_life_ms=float(milliseconds(decay.half_life)))
+        return DecayCurve(half_life_ms=float(milliseconds(decay.half_life)))
     if decay.linear is not None:
         length = days(decay.linear)
-        return Fading(weights=tuple(max(0.0, 1.0 - age / length) for age in range(length)))
+        return DecayCurve(weights=tuple(max(0.0, 1.0 - age / length) for age in range(length)))
     steps = {decay.expire: 1.0} if decay.expire is not None else decay.steps or {}
     by_age = sorted((days(step), float(weight)) for step, weight in steps.items())
     weights = tuple(next(weight for step, weight in by_age if age <= step) for age in range(by_age[-1][0] + 1))
-    return Fading(weights=weights, never_rises=list(weights) == sorted(weights, reverse=True))
+    return DecayCurve(weights=weights, never_rises=list(weights) == sorted(weights, reverse=True))
 
 
 def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozenset[int]) -> CompiledRule:
@@ -164,7 +164,7 @@ def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozense
         name=name,
         rule_id=stable_id(name),
         group=group,
-        fading=fading_of(rule.decay or group_decay or definition.decay),
+        decay=decay_curve(rule.decay or group_decay or definition.decay),
         cap=inf if rule.max is None else float(rule.max),
         selection=selection,
         qualifies=stable_id(rule.qualifies) if rule.qualifies else None,
@@ -260,10 +260,10 @@ def _most_of_conditions(conditions: tuple[CompiledCondition, ...], groups: int) 
     return tuple(most)
 
 
-def _fades_within_ms(fading: Fading) -> float:
-    if fading.half_life_ms is not None:
-        return 20 * fading.half_life_ms
-    return 0.0 if fading.weights is None else len(fading.weights) * float(DAY_MS)
+def _decays_within_ms(decay: DecayCurve) -> float:
+    if decay.half_life_ms is not None:
+        return 20 * decay.half_life_ms
+    return 0.0 if decay.weights is None else len(decay.weights) * float(DAY_MS)
 
 
 def _ids(names: list[str]) -> frozenset[int]:

@@ -13,8 +13,8 @@ GRADES = ("A", "B", "C", "D", "E", "F")
 
 
 @dataclass(frozen=True, slots=True)
-class Fading:
-    """How points fade: by half-life (ms), by whole UTC days of age (``weights[age]``, 0 beyond), or not at all."""
+class DecayCurve:
+    """What age leaves of points: by half-life (ms), by whole UTC days (``weights[age]``, 0 beyond), or all of them."""
 
     half_life_ms: float | None = None
     weights: tuple[float, ...] | None = None
@@ -49,7 +49,7 @@ class CompiledRule:
     name: str
     rule_id: int
     group: int
-    fading: Fading
+    decay: DecayCurve
     cap: float
     selection: Selection | None
     qualifies: int | None
@@ -172,11 +172,11 @@ class CompiledModel:
     out_of_reach: float
     """Scores below cannot enter any threshold."""
     half_lives_ms: dict[int, float]
-    """Of the rules that fade by half-life."""
+    """Of the rules that decay by half-life."""
     lasting: frozenset[int]
-    """Rules whose points never fade."""
-    fades_within_ms: float
-    """After so long ten thousand points are worth less than 0.01, if they fade at all: bounds the TTL of leads."""
+    """Rules whose points never decay."""
+    decays_within_ms: float
+    """After so long ten thousand points are worth less than 0.01, if they decay at all: bounds the TTL of leads."""
 
     @property
     def leaving_order(self) -> list[CompiledThreshold]:

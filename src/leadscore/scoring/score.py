@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from leadscore.log.records import AttributeAward, Award
-from leadscore.model.compiled import CompiledModel, CompiledRule, Fading
+from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import LeadState, Total
 from leadscore.time_units import DAY_MS
@@ -31,7 +31,7 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
         rule = rules.get(rule_id)
         if rule is None:
             continue
-        if age_ms == 0 and rule.fading.weights is None:
+        if age_ms == 0 and rule.decay.weights is None:
             points = total
         else:
             points = rule_points(rule, total, age_ms, at_ms)
@@ -100,19 +100,19 @@ def gains_of(total: Total) -> float:
 
 def rule_points(rule: CompiledRule, total: Total, age_ms: int, at_ms: int) -> float:
     """A rule's points at an instant, before its ``max``; ``age_ms`` is the time since the latest record."""
-    if rule.fading.weights is not None:
-        return day_aged(total, rule.fading, at_ms)
-    if rule.fading.half_life_ms is not None:
-        return total * 2.0 ** (-age_ms / rule.fading.half_life_ms)  # type: ignore[no-any-return]
+    if rule.decay.weights is not None:
+        return day_aged(total, rule.decay, at_ms)
+    if rule.decay.half_life_ms is not None:
+        return total * 2.0 ** (-age_ms / rule.decay.half_life_ms)  # type: ignore[no-any-return]
     return total  # type: ignore[return-value]  # a float, by its rule
 
 
-def day_aged(total: Total, fading: Fading, at_ms: int) -> float:
+def day_aged(total: Total, decay: DecayCurve, at_ms: int) -> float:
     """Points that age in whole UTC days."""
     if not isinstance(total, dict):
         return 0.0
     today = at_ms // DAY_MS
-    return sum((points * fading.weight(0, max(0, today - day)) for day, points in total.items()), 0.0)
+    return sum((points * decay.weight(0, max(0, today - day)) for day, points in total.items()), 0.0)
 
 
 def fit_of(state: LeadState, model: CompiledModel) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import inf, log
 
-from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledRule, CompiledThreshold, Fading
+from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledRule, CompiledThreshold, DecayCurve
 from leadscore.scoring.conditions import Exit, Outlook
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.score import day_aged, fit_of
@@ -95,15 +95,15 @@ def no_exit_before(outlook: Outlook, standing: tuple[CompiledThreshold, Threshol
 class _ByDay:
     """A rule's points that age in days: gains and penalties of each day, worked out when first asked for."""
 
-    __slots__ = ("_fading", "_gains", "_known", "_penalties", "cap", "only_falls")
+    __slots__ = ("_decay", "_gains", "_known", "_penalties", "cap", "only_falls")
 
-    def __init__(self, total: dict[int, int | float], fading: Fading, cap: float) -> None:
+    def __init__(self, total: dict[int, int | float], decay: DecayCurve, cap: float) -> None:
         self.cap = cap
-        self._fading = fading
+        self._decay = decay
         self._gains = {day: points for day, points in total.items() if points > 0}
         self._penalties = {day: points for day, points in total.items() if points < 0}
         self._known: dict[tuple[int, int], float] = {}
-        self.only_falls = fading.never_rises and not self._penalties
+        self.only_falls = decay.never_rises and not self._penalties
 
     def least(self, gains_ms: int, penalties_ms: int) -> float:
         """A lower bound; the instants say how the interval ends for gains and for penalties."""
@@ -114,14 +114,14 @@ class _ByDay:
         return points
 
     def _least(self, gains_day: int, penalties_day: int) -> float:
-        fading = self._fading
-        if fading.never_rises or gains_day == penalties_day:
+        decay = self._decay
+        if decay.never_rises or gains_day == penalties_day:
             gains, penalties = gains_day * DAY_MS, penalties_day * DAY_MS
-            return day_aged(self._gains, fading, gains) + day_aged(self._penalties, fading, penalties)
+            return day_aged(self._gains, decay, gains) + day_aged(self._penalties, decay, penalties)
         first_day, last_day = sorted((gains_day, penalties_day))
         choose, other = (min, max) if gains_day > penalties_day else (max, min)
         return sum(
-            points * chosen(_weights(fading, first_day - day, last_day - day))
+            points * chosen(_weights(decay, first_day - day, last_day - day))
             for of_sign, chosen in ((self._gains, choose), (self._penalties, other))
             for day, points in of_sign.items()
         )
@@ -141,11 +141,11 @@ class _Sum:
         self.days: list[_ByDay] = []
 
     def add(self, rule: CompiledRule, total: Total, age_ms: int) -> None:
-        half_life_ms, cap = rule.fading.half_life_ms, rule.cap
+        half_life_ms, cap = rule.decay.half_life_ms, rule.cap
         if isinstance(total, dict):
-            self.days.append(_ByDay(total, rule.fading, cap))
+            self.days.append(_ByDay(total, rule.decay, cap))
         elif half_life_ms is None:
-            self.constant += min(max(total, -cap), cap) if rule.fading.weights is None else 0.0
+            self.constant += min(max(total, -cap), cap) if rule.decay.weights is None else 0.0
         elif abs(total) * _weight(age_ms, half_life_ms) > cap:
             self.capped.append((total, half_life_ms, cap))
         else:  # within its cap now, so from now on
@@ -250,9 +250,9 @@ def _weight(age_ms: int, half_life_ms: float) -> float:
     return float(2.0 ** (-age_ms / half_life_ms))
 
 
-def _weights(fading: Fading, first_age: int, last_age: int) -> list[float]:
+def _weights(decay: DecayCurve, first_age: int, last_age: int) -> list[float]:
     """Every weight between two ages in days."""
-    weights = fading.weights or ()
+    weights = decay.weights or ()
     return [*weights[max(0, first_age) : max(0, last_age) + 1], *([0.0] if last_age >= len(weights) else [])]
 
 

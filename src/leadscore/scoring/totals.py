@@ -12,7 +12,7 @@ limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
 from leadscore.log.records import RuleAward
-from leadscore.model.compiled import CompiledModel, CompiledRule, Fading, Selection
+from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve, Selection
 from leadscore.scoring.recent import (
     AT,
     HASH,
@@ -65,8 +65,8 @@ def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
 def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: int) -> None:
     for rule_id, known in settled.items():
         rule = model.rules.get(rule_id)
-        if rule is not None and rule.fading.half_life_ms is not None and isinstance(known.total, float):
-            known.total *= 2.0 ** (-age_ms / rule.fading.half_life_ms)
+        if rule is not None and rule.decay.half_life_ms is not None and isinstance(known.total, float):
+            known.total *= 2.0 ** (-age_ms / rule.decay.half_life_ms)
 
 
 def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
@@ -94,11 +94,11 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
             if award.value_hash is not None:
                 flags_of(state).once_values[once_key(at, index)] = award.value_hash
         elif is_live:
-            fading = rule.fading
-            if fading.weights is not None:
-                totals[index] = _added_by_day(totals[index], fading, latest_ms, time_ms // DAY_MS, points)
-            elif fading.half_life_ms is not None and time_ms != latest_ms:
-                totals[index] += points * 2.0 ** ((time_ms - latest_ms) / fading.half_life_ms)
+            decay = rule.decay
+            if decay.weights is not None:
+                totals[index] = _added_by_day(totals[index], decay, latest_ms, time_ms // DAY_MS, points)
+            elif decay.half_life_ms is not None and time_ms != latest_ms:
+                totals[index] += points * 2.0 ** ((time_ms - latest_ms) / decay.half_life_ms)
             else:
                 totals[index] += points  # type: ignore[operator]  # a float, by its rule
     number = _number_of(state, tuple(given))  # first, for it may number the rows anew
@@ -116,7 +116,7 @@ def _count_selected(state: LeadState, model: CompiledModel, index: int, at: byte
         recount(state, model, index, _settled_total(state, index))
     elif counts:
         points = points_given(state, index)[state.rows[-1]]
-        state.totals[index] = _added(state.totals[index], rule.fading, state.latest_record_ms, time_of(at), points)
+        state.totals[index] = _added(state.totals[index], rule.decay, state.latest_record_ms, time_of(at), points)
 
 
 def _number_of(state: LeadState, grant: Grant) -> int:
@@ -138,18 +138,18 @@ def _drop_unused_grants(state: LeadState) -> None:
     state.grants = [state.grants[old] for old in used]
 
 
-def _added(total: Total, fading: Fading, now_ms: int, time_ms: int, points: float) -> Total:
+def _added(total: Total, decay: DecayCurve, now_ms: int, time_ms: int, points: float) -> Total:
     """The total with points of another instant."""
-    if fading.weights is not None:
-        return _added_by_day(total, fading, now_ms, time_ms // DAY_MS, points)
-    weight = 1.0 if fading.half_life_ms is None else 2.0 ** ((time_ms - now_ms) / fading.half_life_ms)
+    if decay.weights is not None:
+        return _added_by_day(total, decay, now_ms, time_ms // DAY_MS, points)
+    weight = 1.0 if decay.half_life_ms is None else 2.0 ** ((time_ms - now_ms) / decay.half_life_ms)
     return total + points * weight  # type: ignore[operator]  # a float, by its rule
 
 
-def _added_by_day(total: Total, fading: Fading, now_ms: int, day: int, points: float) -> Total:
+def _added_by_day(total: Total, decay: DecayCurve, now_ms: int, day: int, points: float) -> Total:
     """The points per day with some more; days of which nothing is left are dropped."""
     by_day = dict(total) if isinstance(total, dict) else {}
-    oldest = now_ms // DAY_MS - len(fading.weights or ())
+    oldest = now_ms // DAY_MS - len(decay.weights or ())
     by_day[day] = by_day.get(day, 0) + points
     return {day: points for day, points in by_day.items() if day > oldest and points}
 
@@ -161,11 +161,11 @@ def recount(state: LeadState, model: CompiledModel, index: int, residue: Total) 
         state.totals[index] = 0.0
         return
     total: Total = residue
-    if rule.fading.weights is not None and not isinstance(residue, dict):
+    if rule.decay.weights is not None and not isinstance(residue, dict):
         total = {state.latest_record_ms // DAY_MS: residue} if residue else {}
     given = points_given(state, index)
     for row in counted_rows(state, rule, live_rows(state, index)):
-        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), given[row[-1]])
+        total = _added(total, rule.decay, state.latest_record_ms, time_of(row), given[row[-1]])
     state.totals[index] = total
 
 
@@ -179,7 +179,7 @@ def residue_of(state: LeadState, model: CompiledModel, index: int) -> Total:
         return settled.total
     total, given = state.totals[index], points_given(state, index)
     for row in live_rows(state, index):
-        total = _added(total, rule.fading, state.latest_record_ms, time_of(row), -given[row[-1]])
+        total = _added(total, rule.decay, state.latest_record_ms, time_of(row), -given[row[-1]])
     return total
 
 
@@ -244,7 +244,7 @@ def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: f
         oldest = bucket_of(selection, time_ms)
         settled.buckets = {bucket: used for bucket, used in settled.buckets.items() if bucket >= oldest}
         settled.buckets[oldest] = settled.buckets.get(oldest, 0) + 1
-    settled.total = _added(settled.total, rule.fading, state.latest_record_ms, time_ms, points)
+    settled.total = _added(settled.total, rule.decay, state.latest_record_ms, time_ms, points)
 
 
 def retract(state: LeadState, model: CompiledModel, event_hash: bytes) -> None:
@@ -287,10 +287,10 @@ def migrate(state: LeadState, old: CompiledModel, new: CompiledModel) -> None:
             if state.flags is not None:
                 state.flags.settled.pop(rule_id, None)
             recount(state, new, index, 0.0)
-        elif before.fading != after.fading or before.selection != after.selection:
+        elif before.decay != after.decay or before.selection != after.selection:
             residue = residue_of(state, old, index)
-            if after.fading.weights is None:
-                residue = _as_number(residue, before.fading, state.latest_record_ms)
+            if after.decay.weights is None:
+                residue = _as_number(residue, before.decay, state.latest_record_ms)
             elif residue and not isinstance(residue, dict):
                 residue = {state.latest_record_ms // DAY_MS: residue}
             if state.flags is not None and rule_id in state.flags.settled:
@@ -299,9 +299,9 @@ def migrate(state: LeadState, old: CompiledModel, new: CompiledModel) -> None:
     state.model_version = new.version
 
 
-def _as_number(total: Total, fading: Fading, now_ms: int) -> float:
+def _as_number(total: Total, decay: DecayCurve, now_ms: int) -> float:
     """A total as one value at ``now_ms``, where the new model does not count in the old one's days."""
     if not isinstance(total, dict):
         return total
     today = now_ms // DAY_MS
-    return sum((points * fading.weight(0, today - day) for day, points in total.items()), 0.0)
+    return sum((points * decay.weight(0, today - day) for day, points in total.items()), 0.0)

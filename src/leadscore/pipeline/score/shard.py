@@ -271,7 +271,7 @@ def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
         total and rule_id in model.lasting for rule_id, total in zip(state.rules, state.totals, strict=True)
     ):
         return None
-    kept_ms = int(model.forget_after_ms + model.fades_within_ms) + LATE_WORKER_MS
+    kept_ms = int(model.forget_after_ms + model.decays_within_ms) + LATE_WORKER_MS
     if model.has_disqualifying_conditions:
         outlook, then_ms = Outlook(state, model), latest_ms(state) + kept_ms
         return None if disqualifying_condition(outlook, then_ms) is not None else kept_ms
