@@ -11,6 +11,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 from tests.servers import (
     KafkaServer,
@@ -23,17 +24,23 @@ from tests.servers import (
     wait_until,
 )
 
-# The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis. What a CI variable would
-# change is set here: other histories on every run, and the failing one printed.
-for profile, examples in (("default", 200), ("nightly", 10_000)):
-    settings.register_profile(
-        profile,
-        max_examples=examples,
-        deadline=None,
-        derandomize=False,
-        print_blob=True,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+# The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis.
+settings.register_profile(
+    "default",  # the same examples on every run, so that a run says something about the change alone
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "nightly",  # new examples on every run, and the failing one printed and kept
+    settings.get_profile("default"),
+    max_examples=10_000,
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
+)
 settings.load_profile("default")  # --hypothesis-profile comes later and wins
 
 NEEDS_KAFKA = "needs a real Kafka"

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from time import monotonic
+from typing import Any
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+import pytest
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from leadscore.demo.embedded import MOCK_PARTITIONS, EmbeddedBroker
@@ -36,19 +37,23 @@ def test_the_bounds_are_the_oldest_offset_held_and_the_next_one(
     assert found == {(topic, number): (2 if number == 5 else 0, number) for number in range(PARTITIONS)}
 
 
-def test_asking_for_many_partitions_does_not_wait_for_what_a_consumer_fetches(
-    kafka: KafkaServer, new_topic: Callable[..., str]
+def test_many_partitions_are_asked_for_in_two_requests(
+    kafka: KafkaServer, new_topic: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topic = new_topic("log", PARTITIONS)
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": topic, "fetch.wait.max.ms": 1_000})
-    consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-    consumer.poll(1.0)
+    fill(kafka.bootstrap, topic, PARTITIONS)  # then every partition has its leader
+    asked: list[int] = []
+
     admin = make_admin({"bootstrap.servers": kafka.bootstrap}, LOGGER)
-    log_bounds(admin, [(topic, 0)])
-    before_s = monotonic()
+    list_offsets = admin.list_offsets
+
+    def counted(partitions: dict[TopicPartition, object], **options: Any) -> object:
+        asked.append(len(partitions))
+        return list_offsets(partitions, **options)
+
+    monkeypatch.setattr(admin, "list_offsets", counted)
     log_bounds(admin, [(topic, number) for number in range(PARTITIONS)])
-    assert monotonic() - before_s < 1  # the consumer takes up to that long for each of them
-    consumer.close()
+    assert asked == [PARTITIONS, PARTITIONS]  # the oldest, the newest; a consumer asks for one partition at a time
 
 
 def test_nothing_asked_is_nothing_answered(kafka: KafkaServer) -> None:

@@ -175,6 +175,7 @@ class FakeProducer:
         self.is_silent = False
         self.too_large_bytes = 1 << 30
         self._refusal = refusal
+        self.flush_timeouts_s: list[float] = []
         self._waiting: list[Sent] = []
 
     @property
@@ -196,6 +197,7 @@ class FakeProducer:
             sent.options["on_delivery"](self._refusal(sent), FakeMessage((sent.topic, 0, 0), sent.value))
 
     def flush(self, timeout_s: float) -> int:
+        self.flush_timeouts_s.append(timeout_s)
         self.poll(timeout_s)
         if self._waiting:
             sleep(timeout_s)

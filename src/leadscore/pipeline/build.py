@@ -20,7 +20,7 @@ from leadscore.pipeline.worker import Worker
 from leadscore.store.redis_store import RedisStore
 
 
-def build_worker(  # noqa: PLR0913  # what a process is made of
+def build_worker(  # what a process is made of
     config: Config,
     metrics: Metrics,
     health: Health,
