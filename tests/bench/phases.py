@@ -26,7 +26,7 @@ from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.build import build_worker, look_for_garbage_seldom
 from leadscore.pipeline.kafka.clients import make_consumer
-from leadscore.pipeline.kafka.commits import Offsets
+from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.worker import IDLE_WAIT_S, Worker
 from tests.bench.clock import Spent
 from tests.bench.workload import SOURCES

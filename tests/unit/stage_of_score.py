@@ -6,6 +6,7 @@ from leadscore.log.records import LogRecord, encode
 from leadscore.model.compiled import CompiledModel
 from leadscore.ops.config import load_config
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.score.publishing import json_encoding
@@ -48,7 +49,7 @@ class StageOfScore:
             budget=self.budget,
             steps=NoSteps(),
         )
-        self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(0.0))
+        self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0
 
     def turn(self, passes_s: float = 0.5) -> None:

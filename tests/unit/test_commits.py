@@ -7,7 +7,8 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.kafka.commits import Commits, Offsets
+from leadscore.pipeline.kafka.commit_policy import CommitPolicy, Offsets
+from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline
 
 ONE, OTHER = ("log", 0), ("log", 1)
@@ -54,7 +55,7 @@ def answered(offsets: Offsets) -> list[TopicPartition]:
 
 
 def test_a_commit_that_failed_is_tried_again_though_nothing_new_comes() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     commits.stage({ONE: 5})
     commits.flush(consumer.as_consumer, 1.0)
     commits.on_commit(REBALANCING, answered({ONE: 5}))
@@ -66,7 +67,7 @@ def test_a_commit_that_failed_is_tried_again_though_nothing_new_comes() -> None:
 
 
 def test_a_later_offset_takes_the_place_of_the_one_that_failed() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     commits.stage({ONE: 5})
     commits.flush(consumer.as_consumer, 1.0)
     commits.stage({ONE: 9})
@@ -76,7 +77,7 @@ def test_a_later_offset_takes_the_place_of_the_one_that_failed() -> None:
 
 
 def test_what_failed_is_not_tried_again_once_the_partition_is_not_ours() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     commits.stage({ONE: 5, OTHER: 7})
     commits.flush(consumer.as_consumer, 1.0)
     commits.drop([ONE])
@@ -86,7 +87,7 @@ def test_what_failed_is_not_tried_again_once_the_partition_is_not_ours() -> None
 
 
 def test_a_commit_that_was_waited_for_is_confirmed_or_tried_again() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     commits.stage({ONE: 5})
     consumer.failure = REBALANCING
     commits.commit_now(consumer.as_consumer, Deadline(1.0))
@@ -99,7 +100,7 @@ def test_a_commit_that_was_waited_for_is_confirmed_or_tried_again() -> None:
 
 
 def test_a_fatal_failure_stops_the_worker() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     consumer.failure = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
     commits.stage({ONE: 5})
     with pytest.raises(WorkerStopped, match="fenced"):
@@ -107,7 +108,7 @@ def test_a_fatal_failure_stops_the_worker() -> None:
 
 
 def test_a_commit_without_an_answer_is_waited_for_no_longer_than_allowed_and_tried_again() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     consumer.silence = KafkaError(KafkaError._TIMED_OUT)
     commits.stage({ONE: 5})
     commits.commit_now(consumer.as_consumer, Deadline(0.2))
@@ -120,7 +121,7 @@ def test_a_commit_without_an_answer_is_waited_for_no_longer_than_allowed_and_tri
 
 
 def test_a_commit_that_was_not_taken_is_tried_again() -> None:
-    commits, consumer = Commits(0.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(0.0)), FakeConsumer()
     commits.stage({ONE: 5})
     commits.commit_now(consumer.as_consumer, Deadline(1.0))
     commits.stage({ONE: 9})
@@ -133,7 +134,7 @@ def test_a_commit_that_was_not_taken_is_tried_again() -> None:
 
 
 def test_commits_keep_an_interval() -> None:
-    commits, consumer = Commits(1.0), FakeConsumer()
+    commits, consumer = Commits(CommitPolicy(1.0)), FakeConsumer()
     for offset, now_s in ((5, 10.0), (6, 10.5), (7, 11.0)):
         commits.stage({ONE: offset})
         commits.flush(consumer.as_consumer, now_s)

@@ -17,6 +17,7 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import Partition
+from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.match.dead_letters import DeadLetters
@@ -75,7 +76,7 @@ class StageOfMatch:
             log_bounds=self.consumer.bounds,
             steps=NoSteps(),
         )
-        self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(0.0))
+        self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 1_000_000.0
 
     def turn(self, times: int = 1) -> None:

@@ -1,23 +1,52 @@
-"""A worker and its store as configured: the model and the mappings are read and checked, nothing is started."""
+"""Builds a worker as configured: reads the model and the mappings, waits for services, makes the clients and stages."""
 
 import gc
+import logging
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from leadscore.errors import ConfigError
+from confluent_kafka import Consumer
+
+from leadscore.errors import ConfigError, Unavailable
+from leadscore.events.decoder import Decoder, SchemaLookup
+from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
-from leadscore.model.definition import ModelDefinition
-from leadscore.model.load import load_model
+from leadscore.events.registry import RegistryClient
+from leadscore.model.load import LoadedModel, load_model
+from leadscore.model.matching import Matcher
 from leadscore.model.sense import events_looked_at
-from leadscore.ops.config import Config, Role
+from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.gauges import StageGauges
+from leadscore.pipeline.kafka.clients import (
+    PRODUCER,
+    largest_record_bytes,
+    log_bounds,
+    make_admin,
+    make_consumer,
+    make_dead_letter_producer,
+    make_producer,
+    topic_ids,
+)
+from leadscore.pipeline.kafka.commit_policy import CommitPolicy
+from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.refused_properties import refused_properties
+from leadscore.pipeline.match.dead_letters import DeadLetters
+from leadscore.pipeline.match.stage import MatchParts, MatchStage
+from leadscore.pipeline.models import ModelsTopic
+from leadscore.pipeline.score.publishing import CrossingEncoding, avro_encoding, json_encoding
+from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
+from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.stopping import Stopping
-from leadscore.pipeline.worker import Worker
+from leadscore.pipeline.worker import MATCH, SCORE, Worker, WorkerParts
 from leadscore.store.redis_store import RedisStore
+from leadscore.store.shard import Store
 
 
 def build_worker(  # what a process is made of
@@ -31,15 +60,167 @@ def build_worker(  # what a process is made of
 ) -> Worker:
     """A worker as configured. ``InputError`` where something is wrong with the configuration or the model.
 
-    ``StoppedEarly`` if it is to end before it has begun.
+    Services that do not answer yet are waited for; ``StoppedEarly`` if it is to end before it has begun.
     """
     _check_mappings(config)
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None
-    logger = kafka_client_logger(RepeatLimit(10.0))
-    asked = stopping or Stopping()
+    plan = BuildPlan(config, metrics, steps, stopping or Stopping(), has_topic_ids=has_topic_ids)
     with refused_properties(config.kafka):
-        return Worker(config, model, store, metrics, health, steps, logger, asked, has_topic_ids=has_topic_ids)
+        return WorkerBuilder(plan, model).build(store, health)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What a worker is built from; ``has_topic_ids`` says whether the broker gives topics ids."""
+
+    config: Config
+    metrics: Metrics
+    steps: Steps
+    stopping: Stopping
+    has_topic_ids: bool
+
+
+class WorkerBuilder:
+    """Makes the clients of one worker, then its stages. ``model`` is needed to match, a store to score."""
+
+    def __init__(self, plan: BuildPlan, model: LoadedModel | None) -> None:
+        config = plan.config
+        self._plan = plan
+        self._config = config
+        self._model = model
+        self._logger: logging.Logger = kafka_client_logger(RepeatLimit(10.0))
+        self._patience = Patience(plan.stopping)
+        self._budget = DrainBudget(config.drain_timeout_ms / 1000)
+        self._producer = make_producer(config.kafka, f"{config.group}-producer", self._logger)
+        self._admin = make_admin(config.kafka, self._logger)
+        name = model.definition.model if model is not None else None
+        self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
+
+    def build(self, store: Store | None, health: Health) -> Worker:
+        """Wait for the services, check what they hold, and join the groups."""
+        if store is not None:
+            check_store(store, self._config, self._patience)
+        check_topics(self._admin, self._config, self._patience)
+        # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.
+        encoding = self._crossing_encoding() if store is not None else None
+        match = self._match_stage(self._model) if self._model is not None else None
+        score = self._score_stage(store, encoding) if store is not None and encoding is not None else None
+        return Worker(
+            WorkerParts(
+                match=match,
+                score=score,
+                batch_size=self._config.batch_size,
+                budget=self._budget,
+                health=health,
+                stopping=self._plan.stopping,
+                gauges={
+                    name: StageGauges(name, self._plan.metrics.kafka, stage.subscription, stage.commits)
+                    for name, stage in ((MATCH, match), (SCORE, score))
+                    if stage is not None
+                },
+            )
+        )
+
+    # --- the match stage ---
+
+    def _match_stage(self, model: LoadedModel) -> MatchStage:
+        config, metrics, definition = self._config, self._plan.metrics, model.definition
+        self._patience.until_answered(lambda: self._models.offer(definition, model.text, self._producer))
+        metrics.process.set_model(definition.model, definition.version)
+        metrics.score.expect_thresholds(definition.thresholds)
+        parts = MatchParts(
+            config=config,
+            matcher=Matcher(definition),
+            decoder=self._decoder(),
+            producer=self._producer,
+            dead_letters=self._dead_letters(),
+            metrics=metrics,
+            budget=self._budget,
+            topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
+            log_bounds=partial(log_bounds, self._admin),
+            steps=self._plan.steps,
+        )
+        commits = self._commits()
+        return MatchStage(parts, self._consumer(config.match_group, "range", commits), commits)
+
+    def _decoder(self) -> Decoder:
+        config, registry = self._config, make_registry(self._config)
+        return Decoder(
+            load_mappings(config.mappings) if config.mappings else None,
+            self._counted_lookup(registry) if registry is not None else None,
+            config.max_record_bytes,
+        )
+
+    def _counted_lookup(self, registry: RegistryClient) -> SchemaLookup:
+        match = self._plan.metrics.match
+
+        def lookup(schema_id: int) -> dict[str, object]:
+            match.schema_registry_requests.inc()
+            try:
+                return registry.lookup(schema_id)
+            except Unavailable:
+                match.schema_registry_errors.inc()
+                raise
+
+        return lookup
+
+    def _dead_letters(self) -> DeadLetters:
+        config = self._config
+        producer = make_dead_letter_producer(config.kafka, f"{config.group}-dead-letters", self._logger)
+        own_limit = int(config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"]))
+
+        def limit_bytes() -> int | None:
+            limit = largest_record_bytes(self._admin, config.dead_letter_topic)
+            return None if limit is None else min(limit, own_limit)
+
+        return DeadLetters(
+            producer, config.dead_letter_topic, config.match_group, self._plan.metrics.match, limit_bytes
+        )
+
+    # --- the score stage ---
+
+    def _score_stage(self, store: Store, encoding: CrossingEncoding) -> ScoreStage:
+        config = self._config
+        if config.role is Role.SCORE:  # else they are read by now; not in the middle of the first batch
+            self._patience.until_answered(self._models.read)
+        parts = ScoreParts(
+            config=config,
+            store=store,
+            producer=self._producer,
+            encoding=encoding,
+            model_of_version=self._models.model_of_version,
+            log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
+            log_bounds=partial(log_bounds, self._admin),
+            metrics=self._plan.metrics,
+            budget=self._budget,
+            steps=self._plan.steps,
+        )
+        commits = self._commits()
+        return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits), commits)
+
+    def _crossing_encoding(self) -> CrossingEncoding:
+        """Avro under the registry's id where there is a registry; registering a schema it has changes nothing."""
+        config = self._config
+        if config.crossing_format is CrossingFormat.JSON:
+            return json_encoding()
+        registry = make_registry(config)
+        if registry is None:
+            return avro_encoding(None)
+        subject = f"{config.crossing_topic}-value"
+        schema = schema_texts()["crossing"]
+        return avro_encoding(self._patience.until_answered(lambda: registry.register(subject, schema)))
+
+    # --- what both have ---
+
+    def _commits(self) -> Commits:
+        return Commits(CommitPolicy(self._config.commit_interval_ms / 1000))
+
+    def _consumer(self, group: str, assignor: str, commits: Commits) -> Consumer:
+        return make_consumer(self._config.kafka, group, assignor, self._logger, commits.on_commit)
+
+    def _topic_ids(self, topics: list[str]) -> dict[str, str]:
+        return topic_ids(self._admin, topics, has_topic_ids=self._plan.has_topic_ids)
 
 
 def make_store(config: Config) -> RedisStore:
@@ -54,6 +235,15 @@ def make_store(config: Config) -> RedisStore:
     return RedisStore([url], config.redis_prefix, config.log_partitions, config.redis_timeout_ms / 1000)
 
 
+def make_registry(config: Config) -> RegistryClient | None:
+    """The schema registry as configured, if there is one; nothing is connected yet."""
+    if config.schema_registry_url is None:
+        return None
+    user, password = config.schema_registry_user, config.schema_registry_password
+    credentials = (user, password) if user is not None and password is not None else None
+    return RegistryClient(config.schema_registry_url, credentials, config.schema_registry_timeout_ms / 1000)
+
+
 def look_for_garbage_seldom() -> None:
     """To be called when everything is built.
 
@@ -65,7 +255,7 @@ def look_for_garbage_seldom() -> None:
     gc.set_threshold(100_000, 50, 1_000)
 
 
-def _model(config: Config) -> tuple[ModelDefinition, str]:
+def _model(config: Config) -> LoadedModel:
     if config.model is None:
         raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
     loaded = load_model(Path(config.model))
@@ -75,7 +265,7 @@ def _model(config: Config) -> tuple[ModelDefinition, str]:
             f"LEADSCORE_RECENT_EVENTS: {config.recent_events}: expected at least {expected}, the number of"
             f" events that {where} of {config.model} looks at"
         )
-    return loaded.definition, loaded.text
+    return loaded
 
 
 def _check_mappings(config: Config) -> None:

@@ -19,8 +19,9 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
-from leadscore.pipeline.kafka.commits import Commits, Deliveries
+from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget, flush
+from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment

@@ -20,8 +20,9 @@ from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
-from leadscore.pipeline.kafka.commits import Batch, Commits, Deliveries
+from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget, flush
+from leadscore.pipeline.kafka.deliveries import Batch, Deliveries
 from leadscore.pipeline.kafka.outbound import hand_over
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.score.clearing import stored_at_start
@@ -350,8 +351,7 @@ class ScoreStage:
     def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
         """What was written but perhaps never published."""
         end = owned.shard.offset + 1
-        topic = self._parts.config.log_topic
-        offsets = {(topic, owned.shard.number): end} if end > owned.publish_from else {}
+        offsets = {(self._parts.config.log_topic, owned.shard.number): end} if end > owned.publish_from else {}
         with self._deliveries.batch(offsets) as batch:
             for offset in sorted(stored.outbox):
                 if owned.publish_from <= offset < end:

@@ -1,0 +1,72 @@
+"""What must be in order before a worker begins: the services answer, the topics exist, Redis does not evict.
+
+Services may come up later than the worker, so every question is asked again for a while. Nothing is in hand yet: a wish
+to end is followed between any two questions.
+"""
+
+import logging
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import TypeVar
+
+from confluent_kafka.admin import AdminClient
+
+from leadscore.errors import ConfigError, StoppedEarly, Unavailable
+from leadscore.ops.config import Config, Role
+from leadscore.pipeline.kafka.clients import partition_count
+from leadscore.pipeline.stopping import Stopping
+from leadscore.store.shard import Store
+
+_log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+START_PATIENCE_S = 60.0
+START_RETRY_S = 1.0
+
+
+class Patience:
+    """Asks services that may not be there yet."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._stopping = stopping
+
+    def until_answered(self, ask: Callable[[], Answer]) -> Answer:
+        """The answer. ``Unavailable`` if there is none for too long, ``StoppedEarly`` if told to end meanwhile."""
+        deadline_s = monotonic() + START_PATIENCE_S
+        while True:
+            if self._stopping.is_asked_for:
+                raise StoppedEarly("told to end while starting")
+            try:
+                return ask()
+            except Unavailable as outage:
+                if monotonic() > deadline_s:
+                    raise
+                _log.warning("waiting_to_start", extra={"service": outage.service, "detail": outage.detail})
+                sleep(START_RETRY_S)
+
+
+def check_store(store: Store, config: Config, patience: Patience) -> None:
+    """Redis answers, and does not evict."""
+    facts = patience.until_answered(lambda: store.check_server(allow_eviction=config.allow_eviction))
+    _log.info("redis", extra={"product": facts.product, "version": facts.version, "masters": facts.masters})
+    for warning in facts.warnings:
+        _log.warning("redis_warning", extra={"detail": warning})
+
+
+def check_topics(admin: AdminClient, config: Config, patience: Patience) -> None:
+    """Every topic exists, and the log has as many partitions as leads are hashed to."""
+    partitions = patience.until_answered(lambda: partition_count(admin, config.log_topic))
+    if partitions != config.log_partitions:
+        raise ConfigError(
+            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions} "
+            "partitions; the number is fixed when the log is created, because it decides where each lead lives"
+        )
+    for topic in (config.models_topic, *_topics_of_role(config)):
+        patience.until_answered(lambda topic=topic: partition_count(admin, topic))  # type: ignore[misc]
+
+
+def _topics_of_role(config: Config) -> list[str]:
+    inputs = [*config.source_topics, config.command_topic, config.dead_letter_topic]
+    outputs = [config.crossing_topic]
+    return [*(inputs if config.role is not Role.SCORE else []), *(outputs if config.role is not Role.MATCH else [])]
