@@ -113,12 +113,14 @@ def _groups(decays: SearchStrategy[Plain] | SearchStrategy[Plain | str]) -> Sear
     return st.fixed_dictionaries({}, optional=optional)
 
 
-def _wheres() -> SearchStrategy[Plain]:
+def wheres() -> SearchStrategy[Plain]:
+    """Tests of the fields of events, by field."""
     numbers = st.sampled_from([{"at_least": 2}, {"below": 2}, {"at_least": 1, "below": 3}, {"exists": False}, 2, "2"])
     paths = st.sampled_from(
         ["/blog", {"matches": "^/pricing"}, {"in": ["/blog", "/careers"]}, {"not_in": ["/careers"]}, {"exists": True}]
     )
-    return st.fixed_dictionaries({}, optional={"path": paths, "pages": numbers})
+    both = st.fixed_dictionaries({"path": paths, "pages": numbers})
+    return st.one_of(both, st.fixed_dictionaries({"path": paths}), st.fixed_dictionaries({"pages": numbers}))
 
 
 def _points() -> SearchStrategy[float]:
@@ -127,7 +129,7 @@ def _points() -> SearchStrategy[float]:
 
 def _core_rules(decays: SearchStrategy[Plain]) -> SearchStrategy[Plain]:
     required = {"event": st.sampled_from(TYPES), "points": _points()}
-    return st.fixed_dictionaries(required, optional={"where": _wheres(), "decay": decays})
+    return st.fixed_dictionaries(required, optional={"where": wheres(), "decay": decays})
 
 
 def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
@@ -136,7 +138,7 @@ def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
     )
     burst = st.fixed_dictionaries({"at_least": st.integers(2, 4), "within": st.sampled_from(["1s", "2s", "1h"])})
     often: dict[str, SearchStrategy[object]] = {
-        "where": _wheres(),
+        "where": wheres(),
         "decay": _decays(),
         "group": st.sampled_from(GROUPS),
         "limit": limit,
@@ -168,7 +170,8 @@ def _in_known_groups(parts: Plain, groups: Plain) -> Plain:
     }
 
 
-def _attribute_tests() -> SearchStrategy[Plain]:
+def attribute_tests() -> SearchStrategy[Plain]:
+    """Tests of an attribute, with its name."""
     roles: SearchStrategy[Plain] = st.sampled_from(
         [{"in": ["ceo", "cto"]}, {"matches": "(?i)^HEAD of"}, {"exists": False}, {"exists": True}, {"not_in": ["ceo"]}]
     )
@@ -188,7 +191,7 @@ def _whens(rules: tuple[str, ...]) -> SearchStrategy[Plain]:
     leaves = st.one_of(
         count.map(lambda inner: {"count": inner}),
         quiet.map(lambda inner: {"quiet": inner}),
-        _attribute_tests().map(lambda inner: {"attribute": inner}),
+        attribute_tests().map(lambda inner: {"attribute": inner}),
     )
     return st.recursive(leaves, _combined, max_leaves=3)
 
@@ -224,7 +227,7 @@ def _fits(draw: DrawFn) -> Plain:
 
 
 def _bands(attribute: str) -> SearchStrategy[Plain]:
-    tests = _attribute_tests().filter(lambda test: bool(test["name"] == attribute))
+    tests = attribute_tests().filter(lambda test: bool(test["name"] == attribute))
     points = st.sampled_from([5, 10, 20, 35, -10])
     return st.builds(
         lambda test, worth: {k: v for k, v in test.items() if k != "name"} | {"points": worth}, tests, points
@@ -323,10 +326,11 @@ def _events(
         return event | draw(_commands(features, event_ids))
     if not features.core and draw(st.integers(0, 6)) == 6:
         return event | {"type": PROFILE, "attributes": draw(_attributes())}
-    return event | draw(_acts(features))
+    return event | draw(acts(features))
 
 
-def _acts(features: Features) -> SearchStrategy[Plain]:
+def acts(features: Features = ALL) -> SearchStrategy[Plain]:
+    """What a lead does: type, fields and attributes, without the identity."""
     optional: dict[str, SearchStrategy[object]] = {
         "path": st.sampled_from(PATHS),
         "pages": st.sampled_from([0, 1, 2, 2.0, "2", True, None]),

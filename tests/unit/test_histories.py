@@ -1,43 +1,20 @@
 """The random models and logs themselves: what is missing from them is not compared."""
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from itertools import product
-from typing import TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, settings
-from hypothesis.errors import NoSuchExample
-from hypothesis.strategies import SearchStrategy
 
 from leadscore.log.records import COMMANDS
 from tests import histories
 from tests.histories import ALL
 from tests.oracle import ADJUST, DAY_MS, ERASE, RETRACT, Entry, Plain
+from tests.unit.never_seen import never_seen
 from tests.unit.test_model_document import keys_of_the_schema, keys_within
 
 pytestmark = pytest.mark.timeout(900)  # it looks until it has seen everything
-T = TypeVar("T")
 
 DECAYS = {"half_life", "steps", "linear", "expire", "none"}
-
-
-THOROUGH = settings(
-    max_examples=3_000, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
-)
-
-
-def never_seen(expected: set[str], examples: SearchStrategy[T], words: Callable[[T], Iterator[str]]) -> set[str]:
-    """What of the expected is in no example; looks until everything was seen."""
-    missing = set(expected)
-
-    def nothing_is_missing(example: T) -> bool:
-        missing.difference_update(words(example))
-        return not missing
-
-    with suppress(NoSuchExample):
-        find(examples, nothing_is_missing, settings=THOROUGH)
-    return missing
 
 
 def test_random_models_use_every_key_of_the_model_file_in_every_place() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from leadscore.errors import ModelError
-from leadscore.model.definition import Decay, Test
+from leadscore.model.definition import Decay
+from leadscore.model.field_tests import Test
 from leadscore.model.load import load_model, parse_model
 from tests.unit.model_texts import EVERYTHING, lines_of, minimal_with, problems_of
 

@@ -31,10 +31,10 @@ from leadscore.model.definition import (
     DecayChoice,
     ModelDefinition,
     Rule,
-    Test,
     Threshold,
     When,
 )
+from leadscore.model.field_tests import Test, passes_missing
 from leadscore.time_units import DAY_MS
 from leadscore.yaml_reading.durations import days, milliseconds
 
@@ -43,12 +43,6 @@ def test_id(test: Test, name: str) -> int:
     """The id of an attribute test: equal tests of an attribute share it, wherever they stand in whichever version."""
     checks = {key: value for key, value in msgspec.to_builtins(test).items() if key not in {"name", "points"}}
     return stable_id(json.dumps([name, checks], sort_keys=True))
-
-
-def passes_missing(test: Test) -> bool:
-    """Whether a missing value passes: ``exists: false`` alone does."""
-    others = (test.in_, test.not_in, test.at_least, test.below, test.matches)
-    return test.exists is False and all(other is None for other in others)
 
 
 def attribute_tests(definition: ModelDefinition) -> list[AttributeTest]:

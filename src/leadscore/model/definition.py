@@ -9,33 +9,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from leadscore.model.field_tests import Number, Test
+from leadscore.model.value_sets import Scalar
 from leadscore.yaml_reading.scalars import Days, Duration, Name
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
-Number = int | float
 Positive = Annotated[float, Meta(gt=0)]
-Scalar = str | int | float | bool
-Scalars = Annotated[list[Scalar], Meta(min_length=1)]
 Grade = Literal["A", "B", "C", "D", "E", "F"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     pass
-
-
-class Test(_Part, frozen=True):
-    """What a field must be; all given tests must pass. A missing or null field fails all but ``exists: false``."""
-
-    in_: Annotated[Scalars | None, Meta(description="The value is one of these; `true` is not 1.")] = field(
-        name="in", default=None
-    )
-    not_in: Annotated[Scalars | None, Meta(description="There is a value, and it is none of these.")] = None
-    at_least: Annotated[Number | None, Meta(description="The value is a number of this size or more.")] = None
-    below: Annotated[Number | None, Meta(description="The value is a number smaller than this.")] = None
-    matches: Annotated[
-        str | None, Meta(description="The value is text in which this regular expression is found, anywhere in it.")
-    ] = None
-    exists: Annotated[bool | None, Meta(description="Whether there is a value at all.")] = None
 
 
 class Decay(_Part, frozen=True):

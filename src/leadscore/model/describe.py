@@ -1,6 +1,6 @@
 """The model in words that a person from marketing understands. Pure: a definition in, text out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from textwrap import fill
 
 from leadscore.model.definition import (
@@ -14,12 +14,11 @@ from leadscore.model.definition import (
     ModelDefinition,
     Quiet,
     Rule,
-    Scalar,
-    Test,
     Threshold,
     When,
 )
-from leadscore.model.pattern_words import pattern_in_words
+from leadscore.model.field_tests import applied_tests
+from leadscore.model.phrases import all_of, any_of
 from leadscore.model.sense import counted_rules, tested_attributes
 from leadscore.yaml_reading.durations import in_words
 
@@ -91,8 +90,8 @@ def _members(model: ModelDefinition, group: str | None) -> list[str]:
 
 
 def _rule(rule: Rule, *, looked_at: bool) -> str:
-    tests = [f"{field} {words}" for field, test in rule.where.items() for words in _tests(test)]
-    where = f" where {_and(tests)}" if tests else ""
+    tests = [f"{field} {applied.words}" for field, test in rule.where.items() for applied in applied_tests(test)]
+    where = f" where {all_of(tests)}" if tests else ""
     only = ", but conditions look at it" if looked_at and not rule.points else ""
     return " ".join([f"{_points(rule.points)} for each {rule.event}{where}{only}.", *_rule_details(rule)])
 
@@ -124,7 +123,7 @@ def _condition(condition: Condition) -> str:
     gives = [] if condition.points is None else [_points(condition.points)]
     if condition.disqualifies is not None:
         gives.append(f'disqualified ("{condition.disqualifies}")')
-    return f"{_and(gives)} while {_when(condition.when)}."
+    return f"{all_of(gives)} while {_when(condition.when)}."
 
 
 def _when(when: When) -> str:
@@ -142,7 +141,7 @@ def _when(when: When) -> str:
 
 def _not(when: When) -> str:
     if when.count is not None and when.count.at_least == 1:
-        return f"no event of {_or(when.count.rules)} came within {_last(when.count.within)}"
+        return f"no event of {any_of(when.count.rules)} came within {_last(when.count.within)}"
     return f"it is not so that {_inner(when)}"
 
 
@@ -153,7 +152,7 @@ def _inner(when: When) -> str:
 
 
 def _count(count: Count) -> str:
-    return f"{count.at_least} or more events of {_or(count.rules)} came within {_last(count.within)}"
+    return f"{count.at_least} or more events of {any_of(count.rules)} came within {_last(count.within)}"
 
 
 def _last(span: str) -> str:
@@ -162,32 +161,13 @@ def _last(span: str) -> str:
 
 def _quiet(quiet: Quiet) -> str:
     return (
-        f"for more than {in_words(quiet.within)} no event of {_or(quiet.rules)} came (and the lead is known for longer"
-        " than that)"
+        f"for more than {in_words(quiet.within)} no event of {any_of(quiet.rules)} came (and the lead is known"
+        " for longer than that)"
     )
 
 
 def _attribute(test: AttributeTest) -> str:
-    return f"the lead's {test.name} {_and(_tests(test))}"
-
-
-def _tests(test: Scalar | Test) -> list[str]:
-    if not isinstance(test, Test):
-        return [f"is {_value(test)}"]
-    words = []
-    if test.in_ is not None:
-        words.append(f"is {_or(map(_value, test.in_))}")
-    if test.not_in is not None:
-        words.append(f"is known and not {_or(map(_value, test.not_in))}")
-    if test.at_least is not None:
-        words.append(f"is at least {test.at_least}")
-    if test.below is not None:
-        words.append(f"is below {test.below}")
-    if test.matches is not None:
-        words.append(pattern_in_words(test.matches))
-    if test.exists is not None:
-        words.append("is known" if test.exists else "is not known")
-    return words
+    return f"the lead's {test.name} {all_of(applied.words for applied in applied_tests(test))}"
 
 
 def _fit(model: ModelDefinition) -> Iterator[str]:
@@ -207,7 +187,7 @@ def _fit(model: ModelDefinition) -> Iterator[str]:
 
 
 def _band(band: Band) -> str:
-    return f"{_points(band.points)} if it {_and(_tests(band))}"
+    return f"{_points(band.points)} if it {all_of(applied.words for applied in applied_tests(band))}"
 
 
 def _thresholds(model: ModelDefinition) -> Iterator[str]:
@@ -231,7 +211,7 @@ def _threshold(threshold: Threshold, floor: float, *, at_once: bool) -> Iterator
         for words, level in (("engagement", gates.engagement), ("fit", gates.fit)):
             needs += [] if level is None else [f"at least {level} points of {words}"]
         if needs:
-            yield f"To enter it needs {_and(needs)}."
+            yield f"To enter it needs {all_of(needs)}."
     if int(threshold.cooldown[:-1]):
         yield f"It does not enter again within {in_words(threshold.cooldown)} after it last entered."
     if at_once:
@@ -259,19 +239,3 @@ def _points(points: float) -> str:
 
 def _plural(count: float) -> str:
     return "" if count == 1 else "s"
-
-
-def _value(value: Scalar) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _and(words: Iterable[str]) -> str:
-    return _joined(list(words), "and")
-
-
-def _or(words: Iterable[str]) -> str:
-    return _joined(list(words), "or")
-
-
-def _joined(words: list[str], last: str) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

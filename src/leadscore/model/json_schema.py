@@ -11,7 +11,7 @@ from leadscore.model.definition import ModelDefinition
 _NULL = {"type": "null"}
 _ROOT = "ModelDefinition"
 _ONE = {"minProperties": 1, "maxProperties": 1}
-_KEYS_WANTED = {
+_KEY_COUNTS = {
     "Decay": _ONE,
     "When": _ONE,
     "Test": {"minProperties": 1},
@@ -26,7 +26,7 @@ def model_schema() -> dict[str, object]:
     """The schema, ready to be written as JSON."""
     _, definitions = msgspec.json.schema_components([ModelDefinition], ref_template="#/$defs/{name}")
     root = definitions.pop(_ROOT)
-    for name, expected in _KEYS_WANTED.items():
+    for name, expected in _KEY_COUNTS.items():
         definitions[name] |= expected
     definitions["Fit"]["properties"]["grades"]["propertyNames"] = {"enum": list(GRADES)}
     return {

@@ -3,19 +3,15 @@
 Tests are compiled to closures once, and rules are looked up by event type: an event costs only the rules of its type.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, AttributeAward, Award, RuleAward, stable_id
-from leadscore.model.compile import attribute_tests, passes_missing, test_id
-from leadscore.model.definition import Band, ModelDefinition, Rule, Test
-from leadscore.model.regex import MAX_SUBJECT_CHARACTERS
-
-Predicate = Callable[[FieldValue], bool]
-Scalar = str | int | float | bool
+from leadscore.model.compile import attribute_tests, test_id
+from leadscore.model.definition import Band, ModelDefinition, Rule
+from leadscore.model.field_tests import Predicate, predicate_of
 
 NO_RULES: list[RuleAward] = []
 NO_ATTRIBUTES: list[AttributeAward] = []
@@ -90,7 +86,7 @@ def _matching(candidates: list[_CompiledMatch], fields: Mapping[str, FieldValue]
 
 
 def _compiled(name: str, rule: Rule) -> _CompiledMatch:
-    tests = [(field, _predicate(test)) for field, test in rule.where.items()]
+    tests = [(field, predicate_of(test)) for field, test in rule.where.items()]
     return _CompiledMatch(tests, RuleAward(stable_id(name), _plain_number(rule.points)), rule.once_per)
 
 
@@ -107,7 +103,7 @@ class _CompiledAttribute:
 
     def __init__(self, name: str, bands: list[Band], flags: list[tuple[int, Predicate]]) -> None:
         self._id = stable_id(name)
-        self._bands = [(_predicate(band), _plain_number(band.points)) for band in bands]
+        self._bands = [(predicate_of(band), _plain_number(band.points)) for band in bands]
         self._flags = flags
 
     def award(self, value: FieldValue) -> AttributeAward:
@@ -120,7 +116,7 @@ class _CompiledAttribute:
 def _compile_attributes(definition: ModelDefinition) -> dict[str, _CompiledAttribute]:
     flags: dict[str, dict[int, Predicate]] = {}
     for test in attribute_tests(definition):
-        flags.setdefault(test.name, {})[test_id(test, test.name)] = _predicate(test)
+        flags.setdefault(test.name, {})[test_id(test, test.name)] = predicate_of(test)
     return {
         name: _CompiledAttribute(name, definition.fit.attributes.get(name, []), list(flags.get(name, {}).items()))
         for name in {**definition.fit.attributes, **flags}
@@ -135,57 +131,3 @@ def _points(command: Event) -> float:
 def _plain_number(points: float) -> int | float:
     """Whole points as ``int``: one byte in the log and in the state instead of nine."""
     return int(points) if points == int(points) else points
-
-
-def _predicate(test: Scalar | Test) -> Predicate:
-    """One field's test; a missing or null value fails everything but ``exists: false``."""
-    if not isinstance(test, Test):
-        return _one_of([test])
-    if passes_missing(test):
-        return lambda value: value is None
-    checks = _checks(test)
-    if test.exists is False or not checks:
-        return (lambda value: value is not None) if test.exists else (lambda _: False)
-    if len(checks) == 1 and test.not_in is None:
-        return checks[0]  # refuses what is missing itself
-    return lambda value: value is not None and all(check(value) for check in checks)
-
-
-def _checks(test: Test) -> list[Predicate]:
-    checks: list[Predicate] = []
-    if test.in_ is not None:
-        checks.append(_one_of(test.in_))
-    if test.not_in is not None:
-        refused = _one_of(test.not_in)
-        checks.append(lambda value: not refused(value))
-    if test.at_least is not None:
-        checks.append(_at_least(test.at_least))
-    if test.below is not None:
-        checks.append(_below(test.below))
-    if test.matches is not None:
-        checks.append(_matches(test.matches))
-    return checks
-
-
-def _one_of(values: list[Scalar]) -> Predicate:
-    """Equality in which ``true`` is not 1."""
-    flags = frozenset(value for value in values if isinstance(value, bool))
-    others = frozenset(value for value in values if not isinstance(value, bool))
-    return lambda value: value in (flags if value is True or value is False else others)
-
-
-def _is_number(value: FieldValue) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _at_least(level: float) -> Predicate:
-    return lambda value: _is_number(value) and value >= level  # type: ignore[operator]  # _is_number narrows
-
-
-def _below(level: float) -> Predicate:
-    return lambda value: _is_number(value) and value < level  # type: ignore[operator]  # _is_number narrows
-
-
-def _matches(pattern: str) -> Predicate:
-    search = re.compile(pattern).search
-    return lambda value: isinstance(value, str) and search(value, 0, MAX_SUBJECT_CHARACTERS) is not None

@@ -1,47 +1,41 @@
 """Tests that no value passes, and bands that no value reaches because an earlier one takes it. Pure.
 
-Only what is certain is found; regular expressions are not compared.
+Only what is certain is told; regular expressions are not compared.
 """
 
 from collections.abc import Iterator
-from math import inf
+from itertools import combinations
 
-from leadscore.model.definition import Band, Scalar, Test
+from leadscore.model.definition import Band
+from leadscore.model.field_tests import AppliedTest, Test, applied_tests
+from leadscore.model.phrases import any_of
+from leadscore.model.value_sets import ValueKind, ValueSet, intersection
 from leadscore.yaml_reading.document import Path
 from leadscore.yaml_reading.shape import Finding
 
 
-def tests_given(test: Test) -> list[str]:
-    """The names of the tests, as the file has them."""
-    checks = {
-        "in": test.in_,
-        "not_in": test.not_in,
-        "at_least": test.at_least,
-        "below": test.below,
-        "matches": test.matches,
-        "exists": test.exists,
-    }
-    return [name for name, value in checks.items() if value is not None]
-
-
 def contradiction(test: Test) -> str | None:
-    """Why no value passes all the tests together, if none does."""
-    given = ", ".join(tests_given(test))
-    if test.exists is False and given != "exists":
-        return f"{given}: never true, a missing value passes no other test than exists: false"
-    if test.at_least is not None and test.below is not None and test.at_least >= test.below:
-        return f"at_least {test.at_least} and below {test.below}: never true, expected at_least smaller than below"
-    if test.matches is not None and _has_bounds(test):
-        return f"{given}: never true, matches is for text and text is no number: expected one or the other"
-    if test.in_ and test.not_in and _distinct(test.in_) <= _distinct(test.not_in):
-        return f"{given}: never true, all values of in are in not_in: expected one or the other"
-    return None
+    """Why no value passes all the tests together; ``None`` if one may."""
+    tests = applied_tests(test)
+    passing = intersection(applied.values for applied in tests)
+    if not passing.is_empty:
+        return None
+    if apart := _of_different_kinds(tests):
+        why = apart
+    elif passing.listed is not None:
+        why = "all values of in fail the other tests: expected one or the other"
+    else:
+        return (
+            f"at_least {passing.at_least} and below {passing.below}: never true, expected at_least smaller than below"
+        )
+    return f"{', '.join(applied.key for applied in tests)}: never true, {why}"
 
 
 def unreached(bands: list[Band], path: Path) -> Iterator[Finding]:
     """The bands all of whose values an earlier band takes."""
-    for place, band in enumerate(bands):
-        earlier = next((index for index in range(place) if _takes_all(bands[index], band)), None)
+    passing = [_passing(band) for band in bands]
+    for place, values in enumerate(passing):
+        earlier = next((index for index in range(place) if _takes_all(passing[index], values)), None)
         if earlier is not None:
             yield (
                 (*path, place),
@@ -49,30 +43,23 @@ def unreached(bands: list[Band], path: Path) -> Iterator[Finding]:
             )
 
 
-def _takes_all(earlier: Test, later: Test) -> bool:
-    """Whether every value that passes the later tests passes the earlier ones."""
-    given = tests_given(earlier)
-    if given == ["exists"]:
-        return earlier.exists is (later.exists is not False)
-    if given == ["in"]:
-        return bool(later.in_) and _distinct(later.in_ or []) <= _distinct(earlier.in_ or [])
-    if not set(given) <= {"at_least", "below"} or not _has_bounds(later):
-        return False
-    return _low(earlier) <= _low(later) and _high(later) <= _high(earlier)
+def _passing(band: Band) -> ValueSet | None:
+    """The values that pass; ``None`` for a band without tests, which is a problem of its own."""
+    tests = applied_tests(band)
+    return intersection(applied.values for applied in tests) if tests else None
 
 
-def _has_bounds(test: Test) -> bool:
-    return test.at_least is not None or test.below is not None
+def _takes_all(earlier: ValueSet | None, later: ValueSet | None) -> bool:
+    return earlier is not None and later is not None and earlier.covers(later)
 
 
-def _low(test: Test) -> float:
-    return -inf if test.at_least is None else test.at_least
-
-
-def _high(test: Test) -> float:
-    return inf if test.below is None else test.below
-
-
-def _distinct(values: list[Scalar]) -> set[tuple[bool, Scalar]]:
-    """The values as tests see them: ``true`` is not 1."""
-    return {(isinstance(value, bool), value) for value in values}
+def _of_different_kinds(tests: list[AppliedTest]) -> str | None:
+    """The first two tests that no kind of value can pass both, in words."""
+    for one, other in combinations(tests, 2):
+        kinds = (one.values.kinds, other.values.kinds)
+        if {ValueKind.MISSING} in kinds and not kinds[0] & kinds[1]:
+            return "a missing value passes no other test than exists: false"
+        if not kinds[0] & kinds[1]:
+            only = [any_of(kind for kind in ValueKind if kind in passing) for passing in kinds]
+            return f"{one.key} passes only {only[0]} and {other.key} only {only[1]}: expected one or the other"
+    return None

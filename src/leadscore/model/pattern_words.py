@@ -6,6 +6,8 @@ case or not. What is more than that is shown as it is, and called a pattern.
 
 import re
 
+from leadscore.model.phrases import any_of
+
 _GROUP = re.compile(r"\((?!\?)([^()]*)\)")
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]()|\\]")
 _ESCAPED = re.compile(r"\\([^A-Za-z0-9])")
@@ -24,8 +26,7 @@ def pattern_in_words(pattern: str) -> str:
     if texts is None or (end and whole):
         return f"fits the pattern {pattern}"
     verb = {(True, True): "is", (True, False): "begins with", (False, True): "ends with"}.get((start, end), "contains")
-    said = f"{', '.join(texts[:-1])} or {texts[-1]}" if len(texts) > 1 else texts[0]
-    return f"{verb} {said}{', as a whole word' if whole else ''}{case}"
+    return f"{verb} {any_of(texts)}{', as a whole word' if whole else ''}{case}"
 
 
 def _without_word_ends(text: str, *, start: bool) -> tuple[str, bool]:

@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from leadscore.events.event import COMMAND_PREFIX
 from leadscore.log.records import ADJUST, stable_id
-from leadscore.model import regex
 from leadscore.model.compile import attribute_tests
 from leadscore.model.compiled import GRADES
 from leadscore.model.definition import (
@@ -19,11 +18,11 @@ from leadscore.model.definition import (
     ModelDefinition,
     Require,
     Rule,
-    Test,
     Threshold,
     When,
 )
-from leadscore.model.never_true import contradiction, tests_given, unreached
+from leadscore.model.field_tests import TEST_KEYS, Test, applied_tests
+from leadscore.model.never_true import contradiction, unreached
 from leadscore.yaml_reading.document import Path, path_text
 from leadscore.yaml_reading.durations import days, milliseconds
 from leadscore.yaml_reading.shape import Finding, nearest, shown
@@ -146,18 +145,16 @@ def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
 
 
 def _test(test: Test, path: Path) -> Iterator[Finding]:
-    if not tests_given(test):
-        yield (
-            path,
-            "no test: expected one of in, not_in, at_least, below, matches, exists (exists: true passes every value)",
-        )
+    tests = applied_tests(test)
+    if not tests:
+        yield path, f"no test: expected one of {_list(TEST_KEYS)} (exists: true passes every value)"
     if (problem := contradiction(test)) is not None:
         yield path, problem
-    if test.matches is not None:
+    for applied in tests:
         try:
-            regex.check(test.matches)
+            applied.kind.check(applied.argument)
         except ValueError as error:
-            yield (*path, "matches"), f"{shown(test.matches)}: {error}"
+            yield (*path, applied.key), f"{shown(applied.argument)}: {error}"
 
 
 def _condition(condition: Condition, model: ModelDefinition, path: Path) -> Iterator[Finding]:

@@ -1,0 +1,17 @@
+"""Lists of words as a sentence has them. Pure."""
+
+from collections.abc import Iterable
+
+
+def all_of(words: Iterable[str]) -> str:
+    """``a, b and c``."""
+    return _joined(list(words), "and")
+
+
+def any_of(words: Iterable[str]) -> str:
+    """``a, b or c``."""
+    return _joined(list(words), "or")
+
+
+def _joined(words: list[str], last: str) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"
