@@ -511,12 +511,17 @@ def _minus(value: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a lead stands with one threshold. ``held``: entered at once, and no record has found it above exit yet."""
+    """Where a lead stands with one threshold.
+
+    ``held``: entered at once, and no record has found it above exit yet. ``crossed``: how often the lead has crossed
+    the threshold, either way; the latest crossing has this number.
+    """
 
     is_in: bool = False
     entered_id: str | None = None
     entered_at_ms: int | None = None
     held: bool = False
+    crossed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -855,7 +860,8 @@ class _World:
         assert fact.record is not None
         crossing_id = enter_id(self._model["model"], fact.lead_id, name, fact.record.event_id)
         held = cause == "INSTANT" and fact.now.score <= self._thresholds[name]["exit"] + TOLERANCE
-        fact.lead.standings[name] = Standing(True, crossing_id, fact.now.at_ms, held)
+        crossed = fact.lead.standings[name].crossed + 1
+        fact.lead.standings[name] = Standing(True, crossing_id, fact.now.at_ms, held, crossed)
         fact.lead.departures.pop(name, None)
         departure = self._departure(fact.lead, name)
         crossing = self._crossing(fact, name, cause)
@@ -866,7 +872,7 @@ class _World:
     def _leave(self, fact: _Fact, name: str, cause: str) -> None:
         standing = fact.lead.standings[name]
         assert standing.entered_id is not None
-        fact.lead.standings[name] = replace(standing, is_in=False, held=False)
+        fact.lead.standings[name] = replace(standing, is_in=False, held=False, crossed=standing.crossed + 1)
         crossing = self._crossing(fact, name, cause)
         crossing |= {"id": leave_id(standing.entered_id), "direction": "LEAVE", "entered_id": standing.entered_id}
         self.crossings.append(crossing | {"projected_exit_at_ms": None})
@@ -878,6 +884,7 @@ class _World:
             "model_version": self._model["version"],
             "lead_id": fact.lead_id,
             "threshold": name,
+            "sequence": fact.lead.standings[name].crossed,
             "cause": cause,
             "score": now.score,
             "previous_score": fact.previous_score,

@@ -66,8 +66,26 @@ MUTANTS = (
     Mutant(
         "cooldown from the leave",
         THRESHOLDS,
-        "put(state, msgspec.structs.replace(known, is_in=False, held=False))",
-        "put(state, msgspec.structs.replace(known, is_in=False, held=False, entered_ms=decision.at_ms))",
+        "is_in=False, held=False, sequence=sequence))",
+        "is_in=False, held=False, sequence=sequence, entered_ms=decision.at_ms))",
+    ),
+    Mutant(
+        "a leave takes no number",
+        THRESHOLDS,
+        "sequence = known.latest_sequence + 1",
+        "sequence = known.latest_sequence",
+    ),
+    Mutant(
+        "every enter is the first",
+        THRESHOLDS,
+        "sequence = 1 if before is None else before.latest_sequence + 1",
+        "sequence = 1",
+    ),
+    Mutant(
+        "unnumbered states begin anew",
+        STATE,
+        "return self.sequence or (1 if self.is_in else 2)",
+        "return self.sequence",
     ),
     Mutant(
         "time entering: what time raised lets any record enter",

@@ -103,14 +103,17 @@ def crossings(model: Plain, day: float, *events: Plain) -> list[tuple[str, str, 
 
 
 class ShardOfOne:
-    """A shard whose log is about one lead; each event is a frame, matched under the version it came with."""
+    """A shard whose log is about one lead; each event is a frame, matched under the version it came with.
 
-    def __init__(self, *versions: Plain) -> None:
+    ``stored`` is what Redis holds of the lead at the beginning.
+    """
+
+    def __init__(self, *versions: Plain, stored: bytes | None = None) -> None:
         definitions = [msgspec.convert(version, ModelDefinition) for version in versions]
         self.models: dict[int, CompiledModel] = {one.version: compile_model(one) for one in definitions}
         self._matchers = {one.version: Matcher(one) for one in definitions}
         self._shard = Shard(0, None, Fence("log", -1, 0, 0, {}), self.models.__getitem__, FoldSettings())
-        self._shard.load([LEAD], [None])
+        self._shard.load([LEAD], [stored])
         self._offset = 0
 
     def apply(self, version: int, *events: Plain, log_day: float | None = None) -> list[Crossing]:

@@ -29,6 +29,7 @@ CROSSING = Crossing(
     direction=Direction.ENTER,
     cause=Cause.EVENT,
     entered_id=None,
+    sequence=1,
     score=67.25,
     previous_score=58.125,
     engagement=47.25,

@@ -39,6 +39,7 @@ ENTER = Crossing(
     direction=Direction.ENTER,
     cause=Cause.EVENT,
     entered_id=None,
+    sequence=1,
     score=67.25,
     previous_score=58.1,
     engagement=47.25,

@@ -163,6 +163,7 @@ def test_a_lead_that_time_has_taken_out_is_out_although_no_tick_has_come(
     assert lead["thresholds"] == {"mql": "out", "hot": "out"}
     assert lead["next_change"] is None
     [mql] = [each for each in lead["standings"] if each["threshold"] == "mql"]
+    assert mql["sequence"] == 2  # it has entered and left
     assert (mql["entered_at"], mql["cooldown_until"]) == ("2026-01-05T12:00:00.000Z", "2026-04-05T12:00:00.000Z")
 
 

@@ -173,7 +173,10 @@ def in_comparable_order(crossings: list[Plain]) -> list[Plain]:
     return sorted(crossings, key=lambda c: (c["decided_at_ms"], c["lead_id"], c["threshold"]))
 
 
-WORDS = ("id", "direction", "cause", "entered_id", "lead_id", "threshold", "decided_at_ms", "model", "model_version")
+WORDS = (
+    *("id", "direction", "cause", "entered_id", "sequence", "lead_id", "threshold", "decided_at_ms"),
+    *("model", "model_version"),
+)
 LEVELS = ("enter_level", "exit_level", "grade")
 
 

@@ -33,6 +33,7 @@ CROSSING_NAMES = [
     "direction",
     "cause",
     "entered_id",
+    "sequence",
     "score",
     "previous_score",
     "engagement",

@@ -110,6 +110,7 @@ def _standing_object(standing: Standing) -> dict[str, object]:
         "enter_level": standing.enter_level,
         "exit_level": standing.exit_level,
         "entered_at": _iso(standing.entered_ms),
+        "sequence": standing.sequence,
         "projected_exit_at": _iso(projected.at_ms if projected is not None else None),
         "gates": [{"what": gate.what, "current": gate.current, "expected": gate.expected} for gate in standing.gates],
         "cooldown_until": _iso(standing.cooldown_until_ms),

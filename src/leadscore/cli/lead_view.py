@@ -41,6 +41,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     enter_level: float
     exit_level: float
     entered_ms: int | None
+    sequence: int | None
+    """The number of the lead's latest crossing of the threshold."""
     projected_exit: Exit | None
     gates: list[Gate]
     cooldown_until_ms: int | None
@@ -157,6 +159,7 @@ def _standing(threshold: CompiledThreshold, line: LeadScore, state: LeadState | 
         enter_level=threshold.enter,
         exit_level=threshold.exit,
         entered_ms=None if known is None else known.entered_ms,
+        sequence=None if known is None else known.latest_sequence,
         projected_exit=_projected(state, model, (threshold, known), at_ms),
         gates=[] if is_in else _closed_gates(threshold, line),
         cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,

@@ -53,6 +53,12 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     cause: Cause
     entered_id: str | None
+    sequence: int
+    """1, 2, 3, ... over this lead's crossings of this threshold: enters are odd, leaves even.
+
+    Begins again at 1 for a lead that was forgotten or erased, and for a threshold that was taken out of the model and
+    came back. A subscriber then sees a lower number with a later ``decided_at_ms``; a late repeat has neither higher.
+    """
     score: float
     previous_score: float
     engagement: float

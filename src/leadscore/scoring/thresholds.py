@@ -32,6 +32,17 @@ class Decision:
     outlook: Outlook
 
 
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """What is particular to one crossing of those that a decision brings about."""
+
+    direction: Direction
+    crossing_id: str
+    entered_id: str | None
+    sequence: int
+    projected_exit_at_ms: int | None
+
+
 def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldContext) -> list[Crossing]:
     """Step 1: leave each threshold at the first instant after the last evaluation that time alone took it out."""
     model = context.model
@@ -142,15 +153,13 @@ def _enter(
 ) -> Crossing:
     entered = enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)
     held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
-    known = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held)
-    put(state, known)
-    projected = next_exit(decision.outlook, (threshold, known), decision.at_ms)
-    return _crossing(
-        (award.lead_id, threshold),
-        (Direction.ENTER, str(entered), None, projected.at_ms if projected else None),
-        decision,
-        context,
-    )
+    before = standing(state, threshold)
+    sequence = 1 if before is None else before.latest_sequence + 1
+    inside = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held, sequence)
+    put(state, inside)
+    projected = next_exit(decision.outlook, (threshold, inside), decision.at_ms)
+    fact = _Fact(Direction.ENTER, str(entered), None, sequence, projected.at_ms if projected else None)
+    return _crossing(award.lead_id, threshold, fact, decision, context)
 
 
 def _leave(
@@ -161,34 +170,27 @@ def _leave(
     context: FoldContext,
 ) -> Crossing:
     threshold, known = standing_in
-    put(state, msgspec.structs.replace(known, is_in=False, held=False))
+    sequence = known.latest_sequence + 1
+    put(state, msgspec.structs.replace(known, is_in=False, held=False, sequence=sequence))
     entered = UUID(bytes=known.entered_id)
-    return _crossing(
-        (lead_id, threshold),
-        (Direction.LEAVE, str(leave_id(entered)), str(entered), None),
-        decision,
-        context,
-    )
+    fact = _Fact(Direction.LEAVE, str(leave_id(entered)), str(entered), sequence, None)
+    return _crossing(lead_id, threshold, fact, decision, context)
 
 
 def _crossing(
-    who: tuple[str, CompiledThreshold],
-    fact: tuple[Direction, str, str | None, int | None],
-    decision: Decision,
-    context: FoldContext,
+    lead_id: str, threshold: CompiledThreshold, fact: _Fact, decision: Decision, context: FoldContext
 ) -> Crossing:
-    lead_id, threshold = who
-    direction, crossing_id, entered_id, projected_ms = fact
     model, at_ms, score = context.model, decision.at_ms, decision.score
     return Crossing(
-        id=crossing_id,
+        id=fact.crossing_id,
         model=model.name,
         model_version=model.version,
         lead_id=lead_id,
         threshold=threshold.name,
-        direction=direction,
+        direction=fact.direction,
         cause=decision.cause,
-        entered_id=entered_id,
+        entered_id=fact.entered_id,
+        sequence=fact.sequence,
         score=score.value,
         previous_score=decision.previous,
         engagement=score.engagement,
@@ -198,7 +200,7 @@ def _crossing(
         exit_level=threshold.exit,
         occurred_at_ms=at_ms,
         decided_at_ms=context.log_time_ms,
-        projected_exit_at_ms=projected_ms,
+        projected_exit_at_ms=fact.projected_exit_at_ms,
         trigger=decision.trigger,
         reasons=top_reasons(decision.outlook, at_ms),
         stale=context.log_time_ms - at_ms > context.settings.stale_after_ms,
