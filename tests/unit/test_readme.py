@@ -21,6 +21,8 @@ from tests.unit.test_demo import CROSSING
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+PROMISE = (ROOT / "docs" / "promise.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 SUBSCRIBERS = (ROOT / "docs" / "subscribers.md").read_text()
 PAGES = [
     ROOT / "README.md",
@@ -39,9 +41,9 @@ def blocks(language: str) -> list[str]:
     return [text for found, text in BLOCK.findall(README) if found == language]
 
 
-def inline() -> list[str]:
+def inline(page: str = README) -> list[str]:
     """What stands between single backticks."""
-    return CODE.findall(BLOCK.sub("", README))
+    return CODE.findall(BLOCK.sub("", page))
 
 
 def command_lines() -> list[str]:
@@ -108,17 +110,46 @@ def test_every_file_the_readme_names_exists() -> None:
     assert [name for name in named if not name.startswith("/") and not (ROOT / name).exists()] == []
 
 
+def layout_packages() -> list[str]:
+    """The packages in the order of the README's layout."""
+    layout = README.partition("## Layout")[2].partition("## Development")[0]
+    return re.findall(r"^  (\w+)/", layout, re.MULTILINE)
+
+
 def test_the_layout_names_every_package_and_folder() -> None:
     layout = README.partition("## Layout")[2].partition("## Development")[0]
     packages = {path.name for path in (ROOT / "src" / "leadscore").iterdir() if (path / "__init__.py").exists()}
-    assert packages == set(re.findall(r"^  (\w+)/", layout, re.MULTILINE))
+    assert sorted(packages) == sorted(layout_packages())
     assert all(
         (ROOT / folder).is_dir() for folder in re.findall(r"^(\w[\w/]*)/? ", layout, re.MULTILINE) if "/" in folder
     )
 
 
-def test_every_test_the_readme_names_exists() -> None:
-    named = {text for text in inline() if text.startswith("test_")}
+def test_every_page_of_the_docs_is_in_the_layout() -> None:
+    (line,) = re.findall(r"^docs/ +(.*)$", README, re.MULTILINE)
+    assert sorted(line.split(", ")) == sorted(page.stem for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_readme_and_contributing_have_one_order_of_packages() -> None:
+    named = CONTRIBUTING.partition("from the core to the shell: ")[2].partition(".")[0]
+    assert re.findall(r"`(\w+)`", named) == layout_packages()
+
+
+def test_a_package_imports_only_from_those_above_it_in_the_layout() -> None:
+    above: list[str] = []
+    uphill = []
+    for package in layout_packages():
+        for path in (ROOT / "src" / "leadscore" / package).rglob("*.py"):
+            imports = re.findall(r"^ *from leadscore\.((\w+)[\w.]*) import", path.read_text(), re.MULTILINE)
+            uphill += [
+                (package, module) for module, of in imports if of in layout_packages() and of not in (*above, package)
+            ]
+        above.append(package)
+    assert set(uphill) == {("events", "scoring.crossing")}
+
+
+def test_every_test_that_the_readme_or_the_promise_names_exists() -> None:
+    named = {text for text in inline(README) + inline(PROMISE) if text.startswith("test_")}
     there = {
         name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }

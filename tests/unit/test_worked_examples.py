@@ -1,4 +1,4 @@
-"""The worked examples of design 1.6, through the product's ``simulate``."""
+"""The worked examples of design 1.6, read from the page and computed by the product's ``simulate``."""
 
 import pytest
 from hypothesis import given
@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from leadscore.scoring.crossing import Cause, Direction
 from leadscore.scoring.simulation import Simulation
+from tests.design_page import WorkedExample, worked_examples
 from tests.histories import START_MS, in_order_of_arrival
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
@@ -37,30 +38,50 @@ def score(model: Plain, day: float, *events: Plain) -> float:
     return only.score
 
 
-@pytest.mark.parametrize(("day", "expected"), [(0, 10), (7, 8.5067), (14, 7.2364), (30, 5), (60, 2.5)])
+HALF_LIFE, STEPS, LINEAR, GROUP, PLUS_AND_MINUS = worked_examples()
+"""The rows of the table, in its order."""
+
+
+def reads(example: WorkedExample) -> list[tuple[float, float]]:
+    """Day and score of each reading."""
+    return list(zip(example.days, example.scores, strict=True))
+
+
+def test_the_table_has_the_cases_that_are_computed_here() -> None:
+    decays = [
+        "`half_life: 30d`",
+        "`steps: {7d: 1.0, 14d: 0.75, 30d: 0.5}`",
+        "`linear: 60d`",
+        "`max: 20`",
+        "`half_life: 7d`",
+    ]
+    assert [decay in row.case for decay, row in zip(decays, worked_examples(), strict=True)] == [True] * 5
+
+
+@pytest.mark.parametrize(("day", "expected"), reads(HALF_LIFE))
 def test_half_life_30_days(day: int, expected: float) -> None:
     found = score(model_of({"r": rule(10, decay={"half_life": "30d"})}), day, view("e1"))
-    assert found == pytest.approx(expected, abs=1e-4)
+    assert found == pytest.approx(expected, abs=5e-5)
     assert found == pytest.approx(10 * 2 ** (-day / 30), abs=1e-9)
 
 
-@pytest.mark.parametrize(("day", "expected"), [(7, 10), (14, 7.5), (30, 5), (31, 0)])
+@pytest.mark.parametrize(("day", "expected"), reads(STEPS))
 def test_steps_change_after_their_last_day(day: int, expected: float) -> None:
     model = model_of({"r": rule(10, decay={"steps": {"7d": 1.0, "14d": 0.75, "30d": 0.5}})})
     assert score(model, day, view("e1")) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(("day", "expected"), [(30, 5), (45, 2.5), (60, 0)])
+@pytest.mark.parametrize(("day", "expected"), reads(LINEAR))
 def test_linear_60_days(day: int, expected: float) -> None:
-    found = score(model_of({"r": rule(10, decay={"linear": "60d"})}), day, view("e1"))
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert score(model_of({"r": rule(10, decay={"linear": "60d"})}), day, view("e1")) == pytest.approx(
+        expected, abs=1e-9
+    )
 
 
-@pytest.mark.parametrize(("day", "expected"), [(0, 20), (30, 15)])
+@pytest.mark.parametrize(("day", "expected"), reads(GROUP))
 def test_a_group_is_clamped_on_read_not_on_write(day: int, expected: float) -> None:
     model = model_of({"r": rule(10, group="g")}, groups={"g": {"max": 20, "decay": {"half_life": "30d"}}})
-    found = score(model, day, view("e1"), view("e2"), view("e3"))
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert score(model, day, view("e1"), view("e2"), view("e3")) == pytest.approx(expected, abs=1e-9)
 
 
 def plus_and_minus() -> Plain:
@@ -71,8 +92,8 @@ def plus_and_minus() -> Plain:
     return model_of(rules, thresholds={"mql": {"enter": 50, "exit": 30}})
 
 
-@pytest.mark.parametrize(("day", "expected"), [(0, 40), (3.6, 50), (12, 57.5), (26.3, 50)])
-def test_a_score_rises_as_its_penalty_fades(day: float, expected: float) -> None:
+@pytest.mark.parametrize(("day", "expected"), reads(PLUS_AND_MINUS))
+def test_a_score_rises_as_its_penalty_decays(day: float, expected: float) -> None:
     assert score(plus_and_minus(), day, view("e1")) == pytest.approx(expected, abs=0.05)
 
 
