@@ -34,6 +34,7 @@ class StageOfScore:
             {(LOG_TOPIC, number): records_of((LOG_TOPIC, number), each, time_of) for number, each in values.items()}
         )
         self.producer, self.metrics, self.model = FakeProducer(), Metrics("1.0", []), model
+        self.store = store
         environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
         config = load_config(environ)
         self.budget = DrainBudget(config.drain_timeout_ms / 1000)

@@ -1,5 +1,6 @@
 """Metrics: names, units, zeros from the start, and the document that lists them."""
 
+import ast
 import re
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from leadscore.errors import DeadLetterReason
+from leadscore.ops import metrics as metrics_module
 from leadscore.ops.metrics import (
     AWARD_OUTCOMES,
     LATENCY_BUCKETS_S,
@@ -23,7 +25,10 @@ from leadscore.ops.metrics import (
     BatchHistogram,
     Metrics,
 )
+from leadscore.pipeline.score.reconcile import Found
+from leadscore.store.failures import FailureKind
 
+METRICS_SOURCE = Path(metrics_module.__file__)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 TOPICS = ("web", "leadscore.commands")
 UNITS = ("_seconds", "_records")
@@ -208,3 +213,62 @@ def test_the_document_lists_exactly_these_metrics(metrics: Metrics) -> None:
 def test_the_document_lists_the_values_of_every_label(label: str, values: Sequence[str]) -> None:
     (row,) = re.findall(rf"^\| {label} \| (.*) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     assert re.findall(r"[a-z_]+", re.sub(r"\([^)]*\)|of (match|score):", "", row)) == [*values]
+
+
+def test_kinds_of_store_errors_are_those_that_the_store_tells_apart() -> None:
+    assert tuple(kind.value for kind in FailureKind) == STORE_ERRORS
+
+
+def test_results_of_reconciling_are_what_may_be_found_and_a_stop() -> None:
+    assert (*(found.value for found in Found), "stopped") == RECONCILIATIONS
+
+
+def test_every_declared_metric_is_set_somewhere() -> None:
+    assert unset_metrics(METRICS_SOURCE.read_text(encoding="utf-8"), read_elsewhere()) == set()
+
+
+def test_a_metric_that_nothing_sets_would_be_noticed() -> None:
+    source = """
+class Some:
+    def __init__(self, declare):
+        self.used = declare.counter("a", "A.")
+        self.forgotten = declare.counter("b", "B.")
+        self._by_method = declare.gauge("c", "C.")
+        self._by_no_method = declare.gauge("d", "D.")
+
+    def set_it(self):
+        self._by_method.set(1)
+
+    def nobody_calls(self):
+        self._by_no_method.set(1)
+"""
+    assert unset_metrics(source, {"used", "set_it"}) == {"forgotten", "_by_no_method"}
+
+
+def unset_metrics(source: str, read_elsewhere: set[str]) -> set[str]:
+    """The metrics that no other module names, nor a method here that one does."""
+    tree = ast.parse(source)
+    methods = {node.name: attributes_read(node) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    by_methods = {name for method, names in methods.items() if method in read_elsewhere for name in names}
+    return declared_attributes(tree) - read_elsewhere - by_methods
+
+
+def declared_attributes(tree: ast.AST) -> set[str]:
+    """``ticks`` of ``self.ticks = declare.counter(...)``."""
+    return {
+        target.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("declare.")
+        for target in node.targets
+        if isinstance(target, ast.Attribute)
+    }
+
+
+def attributes_read(tree: ast.AST) -> set[str]:
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return {node.attr for node in nodes if isinstance(node.ctx, ast.Load)}
+
+
+def read_elsewhere() -> set[str]:
+    others = [path for path in METRICS_SOURCE.parents[1].rglob("*.py") if path != METRICS_SOURCE]
+    return set().union(*(attributes_read(ast.parse(path.read_text(encoding="utf-8"))) for path in others))

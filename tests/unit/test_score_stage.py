@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime
+from time import time
 
 import msgspec
 import pytest
@@ -94,6 +95,26 @@ def test_crossings_that_were_not_all_handed_over_are_never_committed_as_publishe
         scoring.turns(5)
     scoring.stage.subscription.close()
     assert scoring.committed_offset(0) is None
+
+
+def latencies(scoring: StageOfScore, part: str) -> float:
+    return scoring.metrics.registry.get_sample_value(f"leadscore_event_to_decision_seconds_{part}") or 0.0
+
+
+def test_an_event_dated_ahead_counts_as_decided_at_once() -> None:
+    ahead = view(0)
+    [award] = ahead.awards
+    ahead.awards[0] = msgspec.structs.replace(award, occurred_at_ms=int(time() * 1000) + 250_000)
+    scoring = stage_of(FakeStore(), [ahead])
+    scoring.turns(3)
+    assert (latencies(scoring, "count"), latencies(scoring, "sum")) == (1, 0)
+
+
+def test_a_replay_after_a_loss_is_no_latency() -> None:
+    scoring = stage_of(FakeStore(), [view(0), view(1), view(2)], LEADSCORE_ON_STATE_LOSS="rebuild")
+    scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 2}
+    scoring.turns(3)
+    assert (stored_score(scoring.store), latencies(scoring, "count")) == (30, 1)
 
 
 SMALL_BATCHES = {"LEADSCORE_SCORE_BATCH_FRAMES": "2"}

@@ -19,8 +19,8 @@ from prometheus_client.registry import Collector
 from leadscore.errors import DeadLetterReason
 from leadscore.scoring.crossing import Cause, Direction
 
-LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-"""A boundary at every latency somebody may promise."""
+LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
+"""A boundary at every latency that may be promised, and on to a day, so that an outage is not all in +Inf."""
 STEP_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 STAGES = ("match", "score")
@@ -182,7 +182,8 @@ class ScoreMetrics:
         )
         self.event_to_decision = declare.batch_histogram(
             "leadscore_event_to_decision_seconds",
-            "Time from when an event occurred until its award was applied.",
+            "Time from when an event occurred until its award was applied; 0 for one dated ahead. Log records that are "
+            "replayed after a loss are left out.",
             LATENCY_BUCKETS_S,
         )
         self.decision_to_publish = declare.histogram(
@@ -219,9 +220,15 @@ class StateMetrics:
         self.state_regressions = declare.counter(
             "leadscore_state_regressions_total", "Shards found behind the committed offset: Redis lost writes."
         )
-        self.state_losses = declare.counter("leadscore_state_losses_total", "Shards whose state was gone altogether.")
+        self.state_losses = declare.counter(
+            "leadscore_state_losses_total",
+            "Shards whose state was found to be gone altogether, whether they stopped for it or were rebuilt; once per "
+            "loss.",
+        )
         self.outbox_entries = declare.gauge(
-            "leadscore_outbox_entries", "Crossings stored in Redis whose offsets are not committed yet."
+            "leadscore_outbox_entries",
+            "Log records whose crossings are stored in Redis, to be published again after a crash; those that are "
+            "committed go with the next write of their shard.",
         )
 
 

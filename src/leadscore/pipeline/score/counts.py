@@ -37,8 +37,10 @@ class ScoreCounts:
         else:
             _log.info("shard_started", extra={**where, "found": start.found.value})
 
-    def written(self, counts: FoldCounts, messages: Iterable[LogMessage], outputs: Iterable[Output]) -> None:
-        """The messages of a shard are folded and stored."""
+    def written(
+        self, counts: FoldCounts, messages: Iterable[LogMessage], outputs: Iterable[Output], publish_from: int
+    ) -> None:
+        """The messages of a shard are folded and stored; those below ``publish_from`` were a replay after a loss."""
         awards = self._score.awards
         awards.labels("applied").inc(counts.applied)
         awards.labels("duplicate").inc(counts.duplicates)
@@ -47,9 +49,11 @@ class ScoreCounts:
         by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
         self._score.leads_left_by_time.inc(by_time)
         now_ms = time() * 1000
-        frames = (message.record for message in messages if isinstance(message.record, Frame))
+        current = (message.record for message in messages if message.offset >= publish_from)
+        frames = (record for record in current if isinstance(record, Frame))
         self._score.event_to_decision.observe_all(
-            [(now_ms - award.occurred_at_ms) / 1000 for frame in frames for award in frame.awards]
+            # An event may be dated ahead: a sum that falls is none that Prometheus can work with.
+            [max(0.0, now_ms - award.occurred_at_ms) / 1000 for frame in frames for award in frame.awards]
         )
         self._last_record.set_to_current_time()
 
