@@ -10,8 +10,9 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKED = ["pyproject.toml", "README.md", "LICENSE", "src", "schemas"]
-DATA = {"py.typed", "store/write_shard.lua", "schemas/crossing.avsc", "schemas/website_event.avsc"}
+PACKED = ["pyproject.toml", "README.md", "LICENSE", "src", "schemas", "deploy"]
+STARTER = {"starter/model.yaml", "starter/mappings.yaml", "starter/leadscore.env"}
+DATA = {"py.typed", "store/write_shard.lua", "schemas/crossing.avsc", "schemas/website_event.avsc"} | STARTER
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +57,33 @@ def test_a_wheel_from_the_tree_has_every_file(tree: Path, tmp_path: Path) -> Non
     assert expected_files(tree) - files_in(build(tree, tmp_path, "--wheel")) == set()
 
 
-def test_a_wheel_from_the_source_distribution_has_every_file_and_starts(tree: Path, tmp_path: Path) -> None:
-    wheel = build(tree, tmp_path / "dist")
-    assert expected_files(tree) - files_in(wheel) == set()
-    installed = tmp_path / "installed"
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From the source distribution, as an index has it."""
+    return build(tree, tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("installed")
     with ZipFile(wheel) as archive:
-        archive.extractall(installed)
+        archive.extractall(folder)
+    return folder
+
+
+def test_a_wheel_from_the_source_distribution_has_every_file(tree: Path, wheel: Path) -> None:
+    assert expected_files(tree) - files_in(wheel) == set()
+
+
+def run_installed(installed: Path, folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with the package as it was installed, in a folder."""
+    program = f"import sys\nsys.path.insert(0, {str(installed)!r})\n{program}"
+    command = [sys.executable, "-P", "-c", program]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_what_was_installed_from_a_wheel_starts(installed: Path, tmp_path: Path) -> None:
     program = f"""
-import sys
-sys.path.insert(0, {str(installed)!r})
 from importlib.resources import files
 import leadscore.cli.main
 assert leadscore.__file__.startswith({str(installed)!r}), leadscore.__file__
@@ -72,11 +91,20 @@ for name in {sorted(DATA)!r}:
     files("leadscore").joinpath(name).read_bytes()
 sys.exit(leadscore.cli.main.main(["--version"]))
 """
-    run = subprocess.run(
-        [sys.executable, "-P", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    run = run_installed(installed, tmp_path, program)
     assert run.returncode == 0, run.stderr
     assert "0.1.0" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo", "--duration", "1", "--leads", "20", "--json"], ["init", "scoring"]], ids=lambda each: each[0]
+)
+def test_what_was_installed_from_a_wheel_needs_nothing_of_the_repository(
+    installed: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    program = f"import leadscore.cli.main\nsys.exit(leadscore.cli.main.main({arguments!r}))"
+    run = run_installed(installed, tmp_path, program)
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_the_install_these_tests_run_on_has_every_file() -> None:

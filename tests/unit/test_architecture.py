@@ -24,6 +24,7 @@ EVERYBODYS = {"errors", "time_units", "__version__"}
 MAY_IMPORT = {
     "errors": set(),
     "time_units": set(),
+    "starter_files": set(),
     "yaml_reading": set(),
     "log": set(),
     "events": {"yaml_reading", "log.records", "scoring.crossing"},  # the crossing's value, to encode it
@@ -32,8 +33,8 @@ MAY_IMPORT = {
     "store": {"log", "events", "model", "scoring"},
     "ops": {"yaml_reading", "log", "events", "model", "scoring", "store"},
     "pipeline": {"log", "events", "model", "scoring", "store", "ops"},
-    "demo": {"log", "events", "model", "scoring", "store", "ops", "pipeline"},
-    "cli": {"yaml_reading", "log", "events", "model", "scoring", "store", "ops", "pipeline", "demo"},
+    "demo": {"log", "events", "model", "scoring", "store", "ops", "pipeline", "starter_files"},
+    "cli": {"yaml_reading", "log", "events", "model", "scoring", "store", "ops", "pipeline", "demo", "starter_files"},
 }
 
 VAGUE_WORDS = {"base", "common", "handler", "handlers", "helper", "helpers", "manager", "service", "util", "utils"}

@@ -299,8 +299,8 @@ def test_a_summary_that_does_not_add_up_says_by_how_much() -> None:
 
 def test_the_summary_ends_with_the_commands_to_try() -> None:
     lines = summary_lines(SUMMARY, next_commands(".venv/bin/leadscore"))
-    assert any(line.startswith("  .venv/bin/leadscore check --model deploy/model.yaml ") for line in lines)
-    assert lines[-1].startswith("  make kafka")
+    assert any(line.startswith("  .venv/bin/leadscore check --model scoring/model.yaml ") for line in lines)
+    assert lines[-1].startswith("  .venv/bin/leadscore run --help")
 
 
 def test_the_summary_as_json_is_one_line_with_all_its_fields() -> None:

@@ -37,6 +37,31 @@ def test_the_program_accepts_the_environment_of_compose(service: str) -> None:
     assert config.redis_url == environment["LEADSCORE_REDIS_URL"]
 
 
+def test_the_image_scores_with_no_model_unless_one_is_mounted_and_named() -> None:
+    final = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert "LEADSCORE_" not in re.sub("#.*", "", final)
+    assert [line for line in final.splitlines() if line.startswith(("COPY", "ADD"))] == [
+        "COPY --from=build /opt/leadscore /opt/leadscore"
+    ]
+
+
+@pytest.mark.parametrize("service", ["topics", "worker"])
+def test_compose_mounts_the_model_that_it_names(service: str) -> None:
+    mounts = dict(volume.split(":")[:2][::-1] for volume in COMPOSE["services"][service]["volumes"])
+    mounted = mounts[COMPOSE["services"][service]["environment"]["LEADSCORE_MODEL"]]
+    assert (DEPLOY / mounted).resolve() == DEPLOY / "model.yaml"
+
+
+def test_the_image_gets_every_file_the_package_links_to() -> None:
+    source = DEPLOY.parent / "src" / "leadscore"
+    links = [link.resolve().relative_to(DEPLOY.parent) for link in source.rglob("*") if link.is_symlink()]
+    copied = set(" ".join(re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE)).split())
+    allowed = {line.removeprefix("!") for line in (DEPLOY.parent / ".dockerignore").read_text().splitlines()}
+    assert len(links) > 3
+    assert {link.as_posix() for link in links} - copied == set()
+    assert {link.as_posix() for link in links} - allowed == set()
+
+
 def test_the_image_runs_the_worker_itself_and_not_as_root() -> None:
     assert '\nENTRYPOINT ["leadscore"]\n' in DOCKERFILE
     assert re.search(r"^USER [1-9][0-9]*:", DOCKERFILE, re.MULTILINE)

@@ -36,9 +36,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--model",
         type=Path,
-        default=Path("deploy/model.yaml"),
         metavar="FILE",
-        help="the model file (default: deploy/model.yaml)",
+        help="the model file (default: the starter model)",
     )
     parser.add_argument("--json", action="store_true", help="the summary as one JSON object on the last line")
     parser.set_defaults(run=run)

@@ -12,6 +12,7 @@ from leadscore.ops.redaction import redact_url
 
 COMMANDS = (
     "demo",
+    "init",
     "run",
     "check",
     "simulate",

@@ -46,6 +46,7 @@ from leadscore.pipeline.build import build_worker, make_store
 from leadscore.pipeline.steps import NoSteps
 from leadscore.pipeline.worker import Worker
 from leadscore.scoring.crossing import Crossing, Direction
+from leadscore.starter_files import starter_model
 from leadscore.store.redis_store import RedisStore
 from leadscore.time_units import DAY_MS
 
@@ -63,28 +64,28 @@ CROSSINGS_SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class DemoPlan:
-    """What the demo shall show: how long, how many leads, drawn from which seed, scored with which model file."""
+    """What the demo shows: how long, how many leads, drawn from which seed, scored with which model file.
+
+    Without a model file, the starter model.
+    """
 
     duration_s: float
     leads: int
     seed: int
-    model: Path
+    model: Path | None
 
 
 def run_demo(plan: DemoPlan, *, as_json: bool) -> int:
     """Run the demo; 0 when its numbers add up, or when it was interrupted."""
     configure_logging(LogLevel.ERROR, LogFormat.TEXT, sys.stderr)
-    if not plan.model.exists():
-        raise ConfigError(
-            f"--model: {plan.model}: no such file: expected a model file (in the folder of the repository there is one)"
-        )
-    definition = load_model(plan.model).definition
-    print(_announcement(plan), flush=True)
     with ExitStack() as stack:
+        model = _model_file(plan, stack)
+        definition = load_model(model).definition
+        print(_announcement(plan), flush=True)
         redis_url = stack.enter_context(embedded_valkey())
         broker = EmbeddedBroker()
         traffic = _traffic(plan)
-        config = _config(plan, broker.bootstrap_servers, redis_url, len(traffic))
+        config = _config(plan, model, broker.bootstrap_servers, redis_url, len(traffic))
         broker.create_topics(_topics(config))
         demo = stack.enter_context(closing(Demo(config, compile_model(definition), traffic, plan.duration_s)))
         summary = demo.run()
@@ -283,6 +284,14 @@ def _stopped_by_signals(worker: Worker) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _model_file(plan: DemoPlan, stack: ExitStack) -> Path:
+    if plan.model is None:
+        return stack.enter_context(starter_model())
+    if not plan.model.exists():
+        raise ConfigError(f"--model: {plan.model}: no such file: expected a model file (leadscore init writes one)")
+    return plan.model
+
+
 def _traffic(plan: DemoPlan) -> list[GeneratedEvent]:
     end_ms = time.time_ns() // 1_000_000
     start_ms = end_ms - DAYS * DAY_MS
@@ -290,12 +299,12 @@ def _traffic(plan: DemoPlan) -> list[GeneratedEvent]:
     return list(generate(Random(plan.seed), span))
 
 
-def _config(plan: DemoPlan, bootstrap_servers: str, redis_url: str, records: int) -> Config:
+def _config(plan: DemoPlan, model: Path, bootstrap_servers: str, redis_url: str, records: int) -> Config:
     """A configuration of the demo's own: the caller's environment may be that of a real deployment."""
     batch = int(records / TURNS_PER_S / plan.duration_s)
     return load_config(
         {
-            "LEADSCORE_MODEL": str(plan.model),
+            "LEADSCORE_MODEL": str(model),
             "LEADSCORE_GROUP": "leadscore-demo",
             "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
             "LEADSCORE_LOG_PARTITIONS": str(MOCK_PARTITIONS),
@@ -317,16 +326,15 @@ def _announcement(plan: DemoPlan) -> str:
         f"leadscore demo, about {plan.duration_s:g} s; Ctrl-C ends it. A Kafka broker and a Valkey start inside it\n"
         f"and go with it. {plan.leads:,} made-up leads have had {DAYS} days: buyers, newsletter readers, job seekers,\n"
         "bots, the dormant. The worker now reads their website, email and webinar events in time-lapse, scores\n"
-        f"them with {plan.model}, and says who is ready for sales, and why.\n"
+        f"them with {plan.model or 'the starter model'}, and says who is ready for sales, and why.\n"
         f"(--seed {plan.seed} gives the same leads)\n"
     )
 
 
 def _summary_lines(summary: DemoSummary) -> list[str]:
     typed = "leadscore" if shutil.which("leadscore") or not sys.argv[0].endswith("leadscore") else sys.argv[0]
-    reading = ("less README.md", "your own Kafka and Redis; docs/model.md: your own model")
     return [
-        *summary_lines(summary, [*next_commands(typed), reading]),
+        *summary_lines(summary, next_commands(typed)),
         "",
         "The speed was held down, to be watched; `--duration 1` lets the worker run.",
     ]

@@ -207,10 +207,11 @@ def crossing_lines(crossing: Crossing, style: Style) -> list[str]:
 def next_commands(program: str = "leadscore") -> list[tuple[str, str]]:
     """What to try after the demo, and why; none of it needs the demo's servers. ``program`` as one types it."""
     return [
-        (f"{program} check --model deploy/model.yaml", "the scoring model in words"),
+        (f"{program} init scoring", "a model, a mapping file and the worker's settings, to start from"),
+        (f"{program} check --model scoring/model.yaml", "the scoring model in words"),
         (f"{program} produce --events 2000 --print > events.jsonl", "traffic like this, as a file"),
-        (f"{program} simulate --model deploy/model.yaml --events events.jsonl", "score it, without any server"),
-        ("make kafka", "a real Kafka for `leadscore run`; `make redis` beside it"),
+        (f"{program} simulate --model scoring/model.yaml --events events.jsonl", "score it, without any server"),
+        (f"{program} run --help", "the worker, on your own Kafka and Redis"),
     ]
 
 
