@@ -9,7 +9,7 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.publishing import ErasedLead, Output
 from leadscore.pipeline.score.reconcile import Facts, Found, Start
-from leadscore.pipeline.score.shard import FoldCounts
+from leadscore.pipeline.score.ticking import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
 
 _log = logging.getLogger(__name__)
@@ -37,10 +37,9 @@ class ScoreCounts:
         else:
             _log.info("shard_started", extra={**where, "found": start.found.value})
 
-    def written(
-        self, counts: FoldCounts, messages: Iterable[LogMessage], outputs: Iterable[Output], publish_from: int
-    ) -> None:
-        """The messages of a shard are folded and stored; those below ``publish_from`` were a replay after a loss."""
+    def written(self, owned: OwnedShard, messages: Iterable[LogMessage], outputs: Iterable[Output]) -> None:
+        """The messages of a shard are folded and stored."""
+        counts = owned.shard.take_counts()
         awards = self._score.awards
         awards.labels("applied").inc(counts.applied)
         awards.labels("duplicate").inc(counts.duplicates)
@@ -49,7 +48,8 @@ class ScoreCounts:
         by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
         self._score.leads_left_by_time.inc(by_time)
         now_ms = time() * 1000
-        current = (message.record for message in messages if message.offset >= publish_from)
+        # Below ``publish_from`` it is a replay after a loss, and says nothing about latency.
+        current = (message.record for message in messages if message.offset >= owned.publish_from)
         frames = (record for record in current if isinstance(record, Frame))
         self._score.event_to_decision.observe_all(
             # An event may be dated ahead: a sum that falls is none that Prometheus can work with.

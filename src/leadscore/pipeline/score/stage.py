@@ -254,8 +254,7 @@ class ScoreStage:
                 for offset, output in outputs[number]:
                     if offset >= owned.publish_from:
                         self._produce_output(batch, output)
-                decided = (output for _, output in outputs[number])
-                self._counts.written(owned.shard.take_counts(), decoded[number], decided, owned.publish_from)
+                self._counts.written(owned, decoded[number], (output for _, output in outputs[number]))
 
     def _produce_output(self, batch: Batch, output: Output) -> None:
         record = output_record(output, self._parts.encoding)
