@@ -17,12 +17,13 @@ WORLD = {"asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "r
 WORLD |= {"subprocess", "sys", "threading", "time", "urllib"}
 CLOCK_READINGS = {"now", "today", "utcnow"}
 
-EVERYBODYS = {"errors", "time_units", "__version__"}
+EVERYBODYS = {"errors", "readers", "time_units", "__version__"}
 """Modules that any other may import."""
 
 # What each part may import of the others, besides: a package, or one module of it.
 MAY_IMPORT = {
     "errors": set(),
+    "readers": set(),
     "time_units": set(),
     "starter_files": set(),
     "yaml_reading": set(),

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from fastavro.schema import parse_schema
 
+from leadscore.events.contracts import CONTRACTS, contract_of_record
 from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
-from leadscore.events.local_schemas import EVENT_TYPE_PREFIXES, schema_texts, single_object_header
+from leadscore.events.local_schemas import schema_texts, single_object_header
 from leadscore.log.records import COMMANDS
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
 
@@ -108,12 +109,18 @@ def test_examples_give_every_field_a_value_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVENT_SCHEMAS)
 def test_every_example_is_an_event(name: str) -> None:
-    prefix = EVENT_TYPE_PREFIXES[f"leadscore.v1.{schema_of(name)['name']}"]
+    contract = contract_of_record(f"leadscore.v1.{schema_of(name)['name']}")
+    assert contract is not None
+    assert contract.schema == name
     for example in examples_of(name):
         event = Decoder().decode("topic", encode_single_object(name, example))
-        assert event.type == f"{prefix}.{str(example['type']).lower()}"
+        assert event.type == f"{contract.type_prefix}.{str(example['type']).lower()}"
         assert (event.event_id, event.lead_id) == (example["event_id"], example["lead_id"])
         assert event.occurred_at_ms == example["occurred_at"]
+
+
+def test_every_schema_that_events_come_in_has_a_contract() -> None:
+    assert sorted(contract.schema for contract in CONTRACTS) == sorted(EVENT_SCHEMAS)
 
 
 def test_every_symbol_of_the_command_schema_is_a_command() -> None:

@@ -4,6 +4,7 @@ import argparse
 import secrets
 from pathlib import Path
 
+from leadscore.cli.options import number_up_to
 from leadscore.demo.run import MOST_LEADS, DemoPlan, run_demo
 
 DEFAULT_DURATION_S = 25
@@ -27,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument(
         "--leads",
-        type=_leads,
+        type=number_up_to(MOST_LEADS),
         default=DEFAULT_LEADS,
         metavar="N",
         help=f"how many leads there are, up to {MOST_LEADS} (default: {DEFAULT_LEADS})",
@@ -56,11 +57,4 @@ def _seconds(text: str) -> float:
         value = 0.0
     if not 1 <= value <= 3_600:
         raise argparse.ArgumentTypeError(f"{text!r}: expected seconds from 1 to 3600")
-    return value
-
-
-def _leads(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 0
-    if not 1 <= value <= MOST_LEADS:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 to {MOST_LEADS}")
     return value

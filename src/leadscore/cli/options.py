@@ -1,9 +1,13 @@
 """How the text of options is read that several commands have; argparse makes a message and exit 2 of what is raised."""
 
 import argparse
+from collections.abc import Callable
 
+from leadscore import readers
 from leadscore.events.validation import FieldProblem, event_of, instant_ms
-from leadscore.ops.setting_types import read_duration_ms
+
+MOST = 10**18
+"""More than any number of things."""
 
 
 def instant(text: str) -> int:
@@ -28,22 +32,31 @@ def lead_id(text: str) -> str:
 def duration(text: str) -> int:
     """Milliseconds of ``90s``, ``5m``, ``12h`` or ``14d``."""
     try:
-        return read_duration_ms(text)
+        return readers.duration_ms(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a duration such as 90s, 5m, 12h or 14d") from None
 
 
 def number_from_0(text: str) -> int:
     """A whole number of 0 or more."""
-    return _whole_number(text, 0)
+    return _whole_number(text, range(MOST), "of 0 or more")
 
 
 def number_from_1(text: str) -> int:
     """A whole number of 1 or more."""
-    return _whole_number(text, 1)
+    return _whole_number(text, range(1, MOST), "of 1 or more")
 
 
-def _whole_number(text: str, at_least: int) -> int:
-    if not (text.isascii() and text.isdecimal() and at_least <= int(text[:19]) and len(text) < 19):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of {at_least} or more")
-    return int(text)
+def number_up_to(most: int) -> Callable[[str], int]:
+    """What reads a whole number from 1 to ``most``."""
+    return lambda text: _whole_number(text, range(1, most + 1), f"from 1 to {most}")
+
+
+def _whole_number(text: str, allowed: range, bounds: str) -> int:
+    try:
+        number = readers.whole_number(text)
+    except ValueError:
+        number = -1
+    if number not in allowed:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number {bounds}")
+    return number

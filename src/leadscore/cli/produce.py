@@ -7,11 +7,11 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import TextIO
 
+from leadscore.cli.options import instant, number_from_1
 from leadscore.demo.sender import Sender
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
 from leadscore.errors import ConfigError, InputError
@@ -40,10 +40,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=run)
     made_up = parser.add_argument_group("made-up traffic")
     for option, kind, metavar, meaning in (
-        ("--events", _whole, "N", "so many records in all (default: as many as the leads' stories have)"),
-        ("--leads", _whole, "N", f"so many leads (default: as many as --events needs, or {DEFAULT_LEADS})"),
-        ("--days", _whole, "N", f"length of the history in days (default: {DEFAULT_DAYS})"),
-        ("--until", _instant_ms, "TIME", "end of the history, ISO 8601 with an offset or Z (default: now)"),
+        ("--events", number_from_1, "N", "so many records in all (default: as many as the leads' stories have)"),
+        ("--leads", number_from_1, "N", f"so many leads (default: as many as --events needs, or {DEFAULT_LEADS})"),
+        ("--days", number_from_1, "N", f"length of the history in days (default: {DEFAULT_DAYS})"),
+        ("--until", instant, "TIME", "end of the history, ISO 8601 with an offset or Z (default: now)"),
         ("--seed", int, "N", "same seed, numbers and --until: same records (default: drawn, and said)"),
         ("--duplicates", _share, "SHARE", f"share of records that come again (default: {DEFAULT_DUPLICATES})"),
         ("--garbage", _share, "SHARE", "share of records that nothing can decode (default: 0)"),
@@ -133,13 +133,6 @@ def _check_combination(args: argparse.Namespace) -> None:
         raise ConfigError("--garbage: garbage is no JSON line: expected it without --print")
 
 
-def _whole(text: str) -> int:
-    value = int(text) if text.isascii() and text.isdigit() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of at least 1")
-    return value
-
-
 def _share(text: str) -> float:
     value = _number(text)
     if not 0 <= value < 0.5:
@@ -160,13 +153,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _instant_ms(text: str) -> int:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a time such as 2026-01-05T10:00:00Z")
-    return round(instant.timestamp() * 1_000)

@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
 from leadscore.errors import ConfigError, Unavailable
+from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, contract_of_source
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
 from leadscore.events.registry import RegistryClient
@@ -27,13 +28,6 @@ ANSWER_TIMEOUT_S = 10.0
 MOST_REPLICAS = 3
 LOG_MAX_BYTES = 2 * 1024 * 1024
 """A frame is at most 256 KiB, a producer's batch of them 1 MB."""
-SCHEMA_BY_ROLE = {
-    "website": "website_event",
-    "email": "email_event",
-    "webinar": "webinar_event",
-    "profiles": "lead_profile",
-}
-"""The contract of a source topic, by how its name ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +138,12 @@ def schema_by_topic(config: Config) -> Iterator[tuple[str, str]]:
     """Topics whose values follow a contract of ours, with the contract's name; foreign sources have none."""
     mapped = load_mappings(config.mappings) if config.mappings else {}
     for topic in config.source_topics:
-        schema = next((schema for role, schema in SCHEMA_BY_ROLE.items() if topic.endswith(role)), None)
-        if schema is not None and topic not in mapped:
-            yield topic, schema
-    yield config.command_topic, "lead_command"
+        contract = contract_of_source(topic)
+        if contract is not None and topic not in mapped:
+            yield topic, contract.schema
+    yield config.command_topic, COMMAND_CONTRACT.schema
     if config.crossing_format is CrossingFormat.AVRO:
-        yield config.crossing_topic, "crossing"
+        yield config.crossing_topic, CROSSING_SCHEMA
 
 
 def _sizes(args: argparse.Namespace, replication: int) -> Sizes:

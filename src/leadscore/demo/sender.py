@@ -11,8 +11,9 @@ from typing import TextIO
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from leadscore.demo.traffic import GeneratedEvent, TopicRole
+from leadscore.demo.traffic import GeneratedEvent
 from leadscore.errors import ConfigError, Unavailable
+from leadscore.events.contracts import COMMAND_CONTRACT, EVENT_CONTRACTS, TopicRole, contract_of_source
 from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.refused_properties import refused_properties
@@ -21,20 +22,19 @@ DELIVERY_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 10
 CREATION_TIMEOUT_S = 5
 
-_EVENT_ROLES: tuple[TopicRole, ...] = ("website", "email", "webinar", "profiles")
-
 
 def topics_by_role(config: Config) -> dict[TopicRole, str]:
     """The topic of each role: the source topic whose name ends with the role's name."""
-    topics: dict[TopicRole, str] = {"commands": config.command_topic}
-    for role in _EVENT_ROLES:
-        found = [topic for topic in config.source_topics if topic.endswith(role)]
-        if len(found) != 1:
+    topics: dict[TopicRole, str] = {COMMAND_CONTRACT.topic_role: config.command_topic}
+    for contract in EVENT_CONTRACTS:
+        role = contract.topic_role
+        fitting = [topic for topic in config.source_topics if contract_of_source(topic) is contract]
+        if len(fitting) != 1:
             raise ConfigError(
                 f"LEADSCORE_SOURCE_TOPICS: {','.join(config.source_topics)!r}: to produce, expected exactly one topic "
                 f"whose name ends with {role!r}"
             )
-        topics[role] = found[0]
+        topics[role] = fitting[0]
     return topics
 
 

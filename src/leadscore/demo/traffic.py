@@ -7,23 +7,13 @@ out (about 0.6 KiB of memory per event).
 from collections.abc import Iterator
 from itertools import count, cycle, islice
 from random import Random
-from typing import Literal
 
 import msgspec
 
 from leadscore.demo.personas import Lead, Stage, invent_lead, live, random_id
+from leadscore.events.contracts import TopicRole, contract_of_type
 from leadscore.events.event import Event
 from leadscore.time_units import DAY_MS
-
-TopicRole = Literal["website", "email", "webinar", "profiles", "commands"]
-
-_ROLE_OF_PREFIX: dict[str, TopicRole] = {
-    "website": "website",
-    "email": "email",
-    "webinar": "webinar",
-    "profile": "profiles",
-    "command": "commands",
-}
 
 # Twenty leads in the proportions of a usual list; dealt in turn, so that small lists have everybody too.
 _DECK = (
@@ -76,7 +66,8 @@ def generate(random: Random, plan: TrafficPlan) -> Iterator[GeneratedEvent]:
 
 def topic_role_of(event_type: str) -> TopicRole:
     """The topic where events of the type are at home; types of no topic of their own travel with the website's."""
-    return _ROLE_OF_PREFIX.get(event_type.partition(".")[0], "website")
+    contract = contract_of_type(event_type)
+    return "website" if contract is None else contract.topic_role
 
 
 def _originals(random: Random, plan: TrafficPlan) -> list[Event]:

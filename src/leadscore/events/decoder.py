@@ -12,9 +12,9 @@ import msgspec
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.avro_reader import RecordReader, compile_reader
 from leadscore.events.avro_schema import AvroSchema, refused
+from leadscore.events.contracts import contract_of_record
 from leadscore.events.event import Event
 from leadscore.events.local_schemas import (
-    EVENT_TYPE_PREFIXES,
     SINGLE_OBJECT_MAGIC,
     schema_texts,
     single_object_header,
@@ -153,7 +153,7 @@ def _reader_of(answer: dict[str, object]) -> _Reader:
 def _avro_reader(text: str) -> _Reader:
     schema = with_event_types(AvroSchema(text))
     reader = compile_reader(schema)
-    if schema.name in EVENT_TYPE_PREFIXES:
+    if contract_of_record(schema.name) is not None:
         return _Reader(_beside_named_fields(reader), gives_scalars=schema.holds_scalars({"attributes"}, {"fields"}))
     return _Reader(reader, gives_scalars=schema.holds_scalars({"attributes"}))
 

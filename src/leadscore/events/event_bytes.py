@@ -4,18 +4,12 @@ from functools import cache
 
 import msgspec
 
+from leadscore.events.contracts import contract_of_type
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.event import Event, FieldValue
 from leadscore.events.local_schemas import schema_texts
 from leadscore.scoring.crossing import iso_instant
 
-_SCHEMA_OF_PREFIX = {
-    "website": "website_event",
-    "email": "email_event",
-    "webinar": "webinar_event",
-    "profile": "lead_profile",
-    "command": "lead_command",
-}
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "long": (int,),
@@ -39,8 +33,8 @@ class _Shape(msgspec.Struct, frozen=True):
 
 def avro_bytes(event: Event) -> bytes | None:
     """The event in Avro single-object encoding; ``None`` where our schemas cannot hold it unchanged."""
-    found = avro_record(event)
-    return None if found is None else encode_single_object(*found)
+    fitting = avro_record(event)
+    return None if fitting is None else encode_single_object(*fitting)
 
 
 def json_bytes(event: Event) -> bytes:
@@ -58,11 +52,11 @@ def json_bytes(event: Event) -> bytes:
 
 def avro_record(event: Event) -> tuple[str, AvroRecord] | None:
     """The name of the schema and the record of it; ``None`` where no schema of ours can hold the event unchanged."""
-    prefix, _, name = event.type.partition(".")
-    schema_name = _SCHEMA_OF_PREFIX.get(prefix)
-    if schema_name is None:
+    contract = contract_of_type(event.type)
+    if contract is None:
         return None
-    shape = _shape(schema_name)
+    shape = _shape(contract.schema)
+    name = event.type.partition(".")[2]
     symbol = name.upper()
     if symbol not in shape.symbols or symbol.lower() != name or not _holds(shape, event):
         return None
@@ -73,7 +67,7 @@ def avro_record(event: Event) -> tuple[str, AvroRecord] | None:
         record["fields"] = {field: value for field, value in event.fields.items() if field not in shape.named}
     if shape.has_attributes:
         record["attributes"] = event.attributes
-    return schema_name, record
+    return contract.schema, record
 
 
 def _holds(shape: _Shape, event: Event) -> bool:

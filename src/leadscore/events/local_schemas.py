@@ -8,17 +8,9 @@ import msgspec
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
 from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
+from leadscore.events.contracts import contract_of_record
 
 SINGLE_OBJECT_MAGIC = b"\xc3\x01"
-
-EVENT_TYPE_PREFIXES = {
-    "leadscore.v1.WebsiteEvent": "website",
-    "leadscore.v1.EmailEvent": "email",
-    "leadscore.v1.WebinarEvent": "webinar",
-    "leadscore.v1.LeadProfile": "profile",
-    "leadscore.v1.LeadCommand": "command",
-}
-"""By record name, what stands before the enum symbol in the event's type: ``website.page_view``."""
 
 
 @functools.cache
@@ -44,12 +36,12 @@ def single_object_header(name: str) -> bytes:
 
 def with_event_types(schema: AvroSchema) -> AvroSchema:
     """Make a schema of ours give event types in place of enum symbols; symbols we do not know become ``unknown``."""
-    prefix = EVENT_TYPE_PREFIXES.get(schema.name)
-    if prefix is not None:
-        known = _known_symbols()[schema.name]
+    contract = contract_of_record(schema.name)
+    if contract is not None:
+        ours = _symbols_of_ours()[schema.name]
         enum = _type_enum(schema)
         symbols = cast("list[str]", enum.get("symbols", []))
-        enum["symbols"] = [f"{prefix}.{(s if s in known else 'UNKNOWN').lower()}" for s in symbols]
+        enum["symbols"] = [f"{contract.type_prefix}.{(s if s in ours else 'UNKNOWN').lower()}" for s in symbols]
     return schema
 
 
@@ -60,6 +52,6 @@ def _type_enum(schema: AvroSchema) -> dict[str, object]:
 
 
 @functools.cache
-def _known_symbols() -> dict[str, frozenset[str]]:
+def _symbols_of_ours() -> dict[str, frozenset[str]]:
     schemas = [AvroSchema(text) for text in schema_texts().values()]
     return {s.name: frozenset(cast("list[str]", _type_enum(s).get("symbols", []))) for s in schemas}

@@ -4,10 +4,10 @@ A record is a dict as a decoder gives it: scalars, dicts, and sequences (arrays,
 """
 
 import re
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import TypeGuard, cast
 
+from leadscore import readers
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
 from leadscore.log.records import ADJUST, COMMANDS, RETRACT
@@ -24,8 +24,6 @@ EARLIEST_MS = -2_208_988_800_000
 LATEST_MS = 7_258_118_400_000
 """2200-01-01."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ID_WANTED = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
 _INSTANT_WANTED = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
@@ -78,8 +76,8 @@ def instant_ms(value: object, field: str) -> int:
 
 def _parsed_ms(text: str) -> int | None:
     try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
-    except (ValueError, TypeError, OverflowError):  # TypeError: an instant without an offset
+        return readers.instant_ms(text)
+    except ValueError:
         return None
 
 

@@ -10,10 +10,11 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
+from leadscore import readers
+
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
-_UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
@@ -74,9 +75,9 @@ def whole_number(at_least: int, at_most: int) -> SettingType[int]:
     """A whole number between two limits."""
 
     def read(value: str) -> int:
-        _refuse_unless(re.fullmatch(r"[0-9]{1,18}", value) is not None)
-        _refuse_unless(at_least <= int(value) <= at_most)
-        return int(value)
+        entered = readers.whole_number(value)
+        _refuse_unless(at_least <= entered <= at_most)
+        return entered
 
     return SettingType(f"a whole number from {at_least} to {at_most}", read)
 
@@ -92,22 +93,12 @@ def number(at_least: float, at_most: float) -> SettingType[float]:
     return SettingType(f"a number from {at_least:g} to {at_most:g}", read)
 
 
-def read_duration_ms(value: str) -> int:
-    """The milliseconds of ``250ms``, ``90s``, ``5m``, ``12h``, ``14d`` or ``0``."""
-    if value == "0":
-        return 0
-    parts = re.fullmatch(r"([0-9]{1,12})(ms|s|m|h|d)", value)
-    if parts is None:
-        raise ValueError
-    return int(parts[1]) * _UNIT_MS[parts[2]]
-
-
 def duration_ms(at_least: str, at_most: str) -> SettingType[int]:
     """A duration between two limits, kept in milliseconds."""
-    least_ms, most_ms = read_duration_ms(at_least), read_duration_ms(at_most)
+    least_ms, most_ms = readers.duration_ms(at_least), readers.duration_ms(at_most)
 
     def read(value: str) -> int:
-        value_ms = read_duration_ms(value)
+        value_ms = readers.duration_ms(value)
         _refuse_unless(least_ms <= value_ms <= most_ms)
         return value_ms
 

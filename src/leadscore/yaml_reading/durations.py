@@ -2,21 +2,20 @@
 
 import re
 
+from leadscore.readers import duration_ms
 from leadscore.time_units import DAY_MS
 
 MAX_DAYS = 36_525
 """A hundred years: longer durations are mistakes, and would leave the calendar."""
 
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
-_DURATION = re.compile(r"([0-9]{1,10})([smhd])")
+_DURATION = re.compile(r"[0-9]{1,10}[smhd]")
 
 
 def milliseconds(text: str) -> int:
     """The length of ``90s``, ``5m``, ``12h`` or ``14d`` in milliseconds; ``ValueError`` for anything else."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
+    if _DURATION.fullmatch(text) is None:
         raise ValueError(f"{text}: expected a whole number with s, m, h or d, such as 90s or 14d")
-    length_ms = int(match[1]) * _UNIT_MS[match[2]]
+    length_ms = duration_ms(text)
     if length_ms > MAX_DAYS * DAY_MS:
         raise ValueError(f"{text}: expected at most {MAX_DAYS}d")
     return length_ms
