@@ -192,40 +192,56 @@ def test_the_example_of_the_readme_uses_every_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("shop: {lead: x}", "1: shop.lead: unknown key (did you mean lead_id?)"),
+        ("shop: {xyz: x}", "1: shop.xyz: unknown key: expected one of preset, lead_id,"),
+        ("shop:\n  event_id: 7", "2: shop.event_id: 7: expected a path of dotted names such as user.id, or a list"),
+        ("shop: {occurred_at_unit: h}", '1: shop.occurred_at_unit: "h": expected ms or ns or s or us'),
+        ("shop: {types: {a: 7}}", "1: shop.types.a: 7: expected text"),
+        ("shop: {preset: snowplow}", '1: shop.preset: "snowplow": expected segment'),
         (
-            "shop: {lead: x}",
-            "mappings.yaml:shop: {'lead': 'x'}: Object contains unknown field `lead`, expected only preset, lead_id,",
-        ),
-        ("shop: {event_id: 7}", "mappings.yaml:shop.event_id: 7: Expected `str | array`, got `int`"),
-        ("shop: {occurred_at_unit: h}", "mappings.yaml:shop.occurred_at_unit: 'h': expected one of s, ms, us, ns"),
-        ("shop: {types: {a: 7}}", "mappings.yaml:shop.types[...]: {'a': 7}: Expected `str`, got `int`"),
-        ("shop: {preset: snowplow}", "mappings.yaml:shop.preset: 'snowplow': expected segment"),
-        (
-            "shop: {preset: segment, lead_id: x}",
-            "mappings.yaml:shop.lead_id: 'x': expected nothing beside a preset but types",
+            "shop:\n  preset: segment\n  lead_id: x",
+            '3: shop.lead_id: "x": expected nothing beside a preset but types',
         ),
         (
             "shop: {type: a, types: {b: c}}",
-            "mappings.yaml:shop.types: {'b': 'c'}: expected either type, for all records, or this",
+            '1: shop.types: {"b": "c"}: expected either type, for all records, or this',
         ),
-        ("shop: {lead_id: ''}", "mappings.yaml:shop: an empty path: expected dotted names such as user.id"),
-        ("shop: {lead_id: []}", "mappings.yaml:shop: an empty path: expected dotted names such as user.id"),
-        ("shop: segment", "mappings.yaml:shop: 'segment': Expected `object`, got `str`"),
-        ("- shop", "mappings.yaml: ['shop']: expected one entry per topic, as in `my-topic: {preset: segment}`"),
-        ("{", "mappings.yaml: expected YAML: "),
-        ("a: {}\na: {}", "mappings.yaml: expected YAML: "),
+        ("shop: {lead_id: ''}", "1: shop.lead_id: an empty path: expected dotted names such as user.id"),
+        ("shop: {lead_id: []}", "1: shop.lead_id: an empty path: expected dotted names such as user.id"),
+        ("shop: segment", '1: shop: "segment": expected a mapping with keys out of preset, lead_id'),
+        ("- shop", '1: ["shop"]: expected one entry per topic, as in `my-topic: {preset: segment}`'),
+        ("{", "2: not YAML: "),
+        ("", "1: the text is empty"),
+        ("a: {}\na: {}", "2: a: given twice, first in line 1: expected it once"),
+        ("a: {}\nb: {type: }", "2: b.type: empty: give a value, or leave the key out"),
     ],
 )
-def test_a_wrong_file_is_an_error_with_file_path_value_and_what_was_expected(
+def test_a_wrong_file_is_an_error_with_line_path_value_and_what_was_expected(
     tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
-    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(message)
+    assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(f"mappings.yaml:{message}")
+
+
+def test_all_problems_of_all_topics_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, "shop:\n  lead: x\n  types: {a: 7}\ntracker:\n  preset: rudder\n")
+    lines = [line.partition(":")[2] for line in str(caught.value).split("\n")]
+    assert [line.partition(" ")[0] for line in lines] == ["2:", "3:", "5:"]
+
+
+def test_a_text_that_other_readers_of_yaml_take_for_something_else_stays_text(tmp_path: Path) -> None:
+    text = "norway: {type: NO, type_prefix: 'on'}\nshop: {types: {yes: no, 404: 2026-01-05}, lift: [off]}"
+    with pytest.raises(ConfigError):  # ``type`` and ``type_prefix`` exclude each other
+        loaded(tmp_path, text)
+    mappings = loaded(tmp_path, text.replace(", type_prefix: 'on'", ""))
+    assert mappings["norway"].type == "NO"
+    assert (mappings["shop"].types, mappings["shop"].lift) == ({"yes": "no", "404": "2026-01-05"}, ["off"])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere.yaml: cannot be read \(No such file or directory\)"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read: No such file or directory"):
         load_mappings(tmp_path / "nowhere.yaml")
 
 

@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from msgspec import Meta
 
 from leadscore.events.validation import FieldProblem, Record
+from leadscore.yaml_reading.scalars import WORDS
 
-FieldPath = str | list[str]
+FieldPath = Annotated[str | list[str], Meta(extra={WORDS: "a path of dotted names such as user.id, or a list of such"})]
 """A dotted path (``user.id``), or several: the first that has a value counts."""
 
 _CAMEL_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -4,20 +4,22 @@ A mappings file is YAML, one entry per topic; ``TopicMapping`` is what an entry 
 format of Segment and RudderStack (module ``segment``).
 """
 
-import re
-from collections.abc import Callable, Hashable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterator
 from math import isfinite
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
-import yaml
+from msgspec import Meta
 
 from leadscore.errors import ConfigError
 from leadscore.events import segment
 from leadscore.events.foreign import FieldPath, finder, paths_of, refuse_missing, snake_case
 from leadscore.events.validation import FieldProblem, Record
+from leadscore.yaml_reading.document import Document
+from leadscore.yaml_reading.scalars import WORDS
+from leadscore.yaml_reading.shape import Finding, shown
+from leadscore.yaml_reading.typed import parse, read_text
 
 RecordMapper = Callable[[Record], tuple[Record, Record]]
 """A foreign record to what ``validation.event_of`` takes: envelope and fields."""
@@ -25,8 +27,7 @@ RecordMapper = Callable[[Record], tuple[Record, Record]]
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _PRESET_KEYS = frozenset({"preset", "types"})
 _TYPE_KEYS = frozenset({"type_field", "types", "type_prefix"})
-_CHOICES = {"preset": "expected segment", "occurred_at_unit": "expected one of s, ms, us, ns"}
-_PATH_NAME = re.compile(r"\.(\w+)")
+_PATH_FIELDS = ("lead_id", "event_id", "occurred_at", "type_field", "attributes", "campaign")
 
 
 class TopicMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,17 +52,14 @@ class TopicMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lift: list[str] = []
 
 
+Mappings = Annotated[
+    dict[str, TopicMapping], Meta(extra={WORDS: "one entry per topic, as in `my-topic: {preset: segment}`"})
+]
+
+
 def load_mappings(path: str | Path) -> dict[str, TopicMapping]:
-    """The mappings of a file, by topic; ``ConfigError`` naming file, path, value and what was expected."""
-    try:
-        raw = yaml.load(Path(path).read_text("utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}): expected a mappings file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: {raw!r}: expected one entry per topic, as in `my-topic: {{preset: segment}}`")
-    return {str(topic): _topic_mapping(entry, f"{path}:{topic}") for topic, entry in raw.items()}
+    """The mappings of a file, by topic; ``ConfigError`` with every problem, one per line."""
+    return parse(read_text(Path(path), ConfigError), str(path), Mappings, ConfigError, _findings)
 
 
 def compile_mapping(mapping: TopicMapping) -> RecordMapper:
@@ -123,50 +121,22 @@ def _in_ms(value: object, unit: str) -> object:
     return int(value * 1_000 / _UNITS_PER_SECOND[unit])
 
 
-def _topic_mapping(entry: object, where: str) -> TopicMapping:
-    try:
-        mapping = msgspec.convert(entry, TopicMapping)
-    except msgspec.ValidationError as error:
-        raise _entry_problem(str(error), entry, where) from error
-    given = dict(entry) if isinstance(entry, dict) else {}
-    if mapping.preset is not None:
-        _forbid(given, given.keys() - _PRESET_KEYS, where, "nothing beside a preset but types")
-    if mapping.type is not None:
-        _forbid(given, given.keys() & _TYPE_KEYS, where, "either type, for all records, or this")
-    if not all(_all_paths(mapping)):
-        raise ConfigError(f"{where}: an empty path: expected dotted names such as user.id")
-    return mapping
+def _findings(mappings: dict[str, TopicMapping], document: Document) -> Iterator[Finding]:
+    """What makes no sense, although every key and value is of the right kind."""
+    for topic, mapping in mappings.items():
+        keys = [str(path[1]) for path in document.lines if len(path) == 2 and path[0] == topic]
+        if mapping.preset is not None:
+            beside = [key for key in keys if key not in _PRESET_KEYS]
+            yield from _refused(beside, topic, document, "nothing beside a preset but types")
+        if mapping.type is not None:
+            others = [key for key in keys if key in _TYPE_KEYS]
+            yield from _refused(others, topic, document, "either type, for all records, or this")
+        for name in _PATH_FIELDS:
+            if not all(paths_of(getattr(mapping, name)) or [""]):
+                yield (topic, name), "an empty path: expected dotted names such as user.id"
 
 
-def _forbid(given: dict[str, object], names: AbstractSet[str], where: str, expected: str) -> None:
-    for name in sorted(names):
-        raise ConfigError(f"{where}.{name}: {given[name]!r}: expected {expected}")
-
-
-def _all_paths(mapping: TopicMapping) -> list[str]:
-    """Every path there is; an empty text stands for a list without any."""
-    fields = [mapping.lead_id, mapping.event_id, mapping.occurred_at, mapping.type_field]
-    return [path for one in [*fields, mapping.attributes, mapping.campaign] for path in paths_of(one) or [""]]
-
-
-def _entry_problem(message: str, entry: object, where: str) -> ConfigError:
-    """What was expected and where is in msgspec's message; the value is looked up for the person who wrote it."""
-    expected, _, path = message.partition(" - at `$")
-    value = entry
-    for name in _PATH_NAME.findall(path):
-        value = value[name] if isinstance(value, dict) else value
-        expected = _CHOICES.get(name, expected)
-    if "unknown field" in expected:
-        expected += ", expected only " + ", ".join(TopicMapping.__struct_fields__)
-    return ConfigError(f"{where}{path.removesuffix('`')}: {value!r}: {expected}")
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML, in which the same key twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(problem=f"the key {key!r} twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
+def _refused(keys: list[str], topic: str, document: Document, expected: str) -> Iterator[Finding]:
+    entries = cast("dict[str, dict[str, object]]", document.value)
+    for key in keys:
+        yield (topic, key), f"{shown(entries[topic][key])}: expected {expected}"

@@ -12,6 +12,9 @@ Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
 Days = Annotated[str, Meta(pattern=DAYS_PATTERN)]
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 
+WORDS = "words"
+"""The key in ``Meta.extra`` of a type under which its own words stand, for a person who wrote something else."""
+
 PATTERN_WORDS = {
     DURATION_PATTERN: "a duration: a whole number with s, m, h or d, such as 90s or 14d",
     DAYS_PATTERN: "a whole number of days, such as 14d",

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from msgspec import inspect
 
 from leadscore.yaml_reading.document import Path
-from leadscore.yaml_reading.scalars import PATTERN_WORDS
+from leadscore.yaml_reading.scalars import PATTERN_WORDS, WORDS
 
 Finding = tuple[Path, str]
 
@@ -43,18 +43,18 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
 
 
-def nearest(name: str, known: list[str]) -> str:
+def nearest(name: str, names: list[str]) -> str:
     """`` (did you mean x?)``, or nothing."""
-    close = get_close_matches(name, known, n=1)
+    close = get_close_matches(name, names, n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
 def in_words(expected: inspect.Type) -> str:
-    """What a type wants, for a person."""
+    """What a type expects, for a person."""
     words = "a mapping"
     match expected:
         case inspect.Metadata():
-            words = in_words(expected.type)
+            words = (expected.extra or {}).get(WORDS) or in_words(expected.type)
         case inspect.UnionType():
             words = " or ".join(dict.fromkeys(in_words(member) for member in _members(expected)))
         case inspect.IntType():
@@ -76,12 +76,13 @@ def in_words(expected: inspect.Type) -> str:
 
 def _in_struct(value: dict[str, object], expected: inspect.StructType, path: Path) -> Iterator[Finding]:
     fields = {field.encode_name: field for field in expected.fields}
-    known = ", ".join(fields)
+    names = list(fields)
+    one_of = f": expected one of {', '.join(names)}"
     for key, item in value.items():
         if key in fields:
             yield from findings(item, fields[key].type, (*path, key))
         else:
-            yield (*path, key), f"unknown key{nearest(key, list(fields)) or f': expected one of {known}'}"
+            yield (*path, key), f"unknown key{nearest(key, names) or one_of}"
     for name, field in fields.items():
         if field.required and name not in value:
             yield path, f"{name} is missing: expected {in_words(field.type)}"
