@@ -496,10 +496,22 @@ class Reading:
 
     @property
     def reasons(self) -> list[Plain]:
-        """What mattered most, best known by its name."""
+        """What mattered most: by size to the tolerance, then by name."""
         parts = [*self.clamped_rules.items(), *self.conditions.items(), *self.attributes.items()]
-        worth = sorted((-abs(p), name, p) for name, p in parts if abs(p) >= SMALLEST_REASON_POINTS)
-        return [{"name": name, "points": points} for _, name, points in worth[:TOP_REASONS]]
+        worth = [(name, points) for name, points in parts if abs(points) >= SMALLEST_REASON_POINTS - TOLERANCE]
+        size = _sizes([abs(points) for _, points in worth])
+        ordered = sorted(worth, key=lambda reason: (-size[abs(reason[1])], reason[0]))
+        return [{"name": name, "points": points} for name, points in ordered[:TOP_REASONS]]
+
+
+def _sizes(points: list[float]) -> dict[float, float]:
+    """Each number's size: the largest number to which steps up, each within the tolerance, lead from it."""
+    sizes: dict[float, float] = {}
+    above: float | None = None
+    for worth in sorted(points, reverse=True):
+        sizes[worth] = sizes[above] if above is not None and above - worth <= TOLERANCE else worth
+        above = worth
+    return sizes
 
 
 def _minus(value: float | None) -> float | None:

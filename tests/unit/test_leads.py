@@ -120,6 +120,24 @@ def test_a_band_has_leads_that_are_in_no_threshold(
     assert rows[0]["entered_at"] is None
 
 
+def test_leads_whose_scores_differ_only_by_rounding_come_by_their_ids(
+    listed: List, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_once, on_the_way = (NOON_MS, NOON_MS), (NOON_MS + 20 * DAY_MS // 3, NOON_MS + 40 * DAY_MS // 3)
+    events = [
+        event
+        for lead_id, looks_ms in (("zoe", on_the_way), ("ann", at_once))
+        for event in [
+            page(f"{lead_id}-fair", lead_id, NOON_MS, "fair.visited"),
+            *(page(f"{lead_id}-{n}", lead_id, at_ms, "email.complaint") for n, at_ms in enumerate(looks_ms)),
+        ]
+    ]
+    assert listed(stored(model, events), "--band", "cold", "--json") == 0
+    first, second = found(capsys)
+    assert (first["lead_id"], second["lead_id"]) == ("ann", "zoe")
+    assert 0 < second["score"] - first["score"] < 1e-9
+
+
 def test_a_lead_that_time_has_taken_out_is_not_listed(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -153,6 +153,25 @@ def test_a_reason_is_within_the_max_of_its_rule() -> None:
     assert enter.reasons == [Reason("visit", 55)]
 
 
+def test_reasons_of_the_same_size_are_in_the_order_of_their_names() -> None:
+    (enter,) = run(mql({name: rule(20) for name in ("zeta", "alpha", "mid")}), 1, visit("e1", 0)).crossings
+    assert [reason.name for reason in enter.reasons] == ["alpha", "mid", "zeta"]
+
+
+def test_reasons_whose_sizes_differ_only_by_rounding_are_in_the_order_of_their_names() -> None:
+    """15 points after two half-lives are 3.75; read on the way at thirds, they are a bit more in the last place."""
+    old = rule(15, "mail", decay={"half_life": "1d"})
+    rules = {"zeta": old, "alpha": rule(3.75, "form"), "form": rule(50, "form"), "look": rule(0, "look")}
+    before = act("mail", "e1", 0), act("look", "e2", 2 / 3), act("look", "e3", 4 / 3)
+    (enter,) = run(mql(rules), 2, *before, act("form", "e4", 2)).crossings
+    assert enter.reasons == [Reason("form", 50), Reason("alpha", 3.75), Reason("zeta", 3.7500000000000004)]
+
+
+def test_a_reason_of_the_least_size_may_miss_it_by_rounding() -> None:
+    (enter,) = run(mql({"visit": rule(60), "tiny": rule(0.005 - 1e-12)}), 1, visit("e1", 0)).crossings
+    assert [reason.name for reason in enter.reasons] == ["visit", "tiny"]
+
+
 def test_only_the_top_reasons_are_told() -> None:
     (enter,) = run(mql({f"r{points}": rule(points) for points in range(10, 20)}), 1, visit("e1", 0)).crossings
     assert [reason.name for reason in enter.reasons] == ["r19", "r18", "r17", "r16", "r15"]

@@ -6,6 +6,7 @@ from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time,
 from leadscore.cli.lead_view import Disqualifier, Fading, LeadView, Standing
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
+from leadscore.scoring.ranking import ranked
 
 LEAST_BAR_CELLS = 8
 MOST_BAR_CELLS = 24
@@ -119,7 +120,7 @@ class _Table:
 
     def _section(self, parts: list[Part]) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
-        for part in sorted(parts, key=lambda each: (-each.points, each.name)):
+        for part in ranked(parts, lambda part: part.points, lambda part: part.name):
             rows.append(self._part(part))
             if part.part == "rule":
                 rows += self._clamps("rule", part.name)

@@ -23,6 +23,7 @@ from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.explanation import top_reasons
+from leadscore.scoring.ranking import whole_steps
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.state import LeadState
 from leadscore.scoring.thresholds import standing
@@ -126,10 +127,11 @@ class Search:
     def best(self, pages: Iterator[Page], limit: int, scan_limit: int) -> list[ListedLead]:
         """The ``limit`` best of the leads in the pages, of which no more are read after ``scan_limit`` keys.
 
-        Of those that have reached the ceiling, the one that has more points beyond it comes first.
+        Of those that have reached the ceiling, the one that has more points beyond it comes first. Points that are
+        equal to 1e-9 are equal: then the ids decide.
         """
         ranked = (
-            (-score.value, -(score.engagement + score.fit), lead.lead_id, lead)
+            (-whole_steps(score.value), -whole_steps(score.unclamped), lead.lead_id, lead)
             for lead in self._all(pages, scan_limit)
             if (score := self._score_if_chosen(lead)) is not None
         )

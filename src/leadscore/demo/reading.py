@@ -23,6 +23,7 @@ from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import make_consumer, partition_count
 from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.ranking import ranked
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import LeadState, decode_state, latest_ms
 from leadscore.scoring.thresholds import standing
@@ -111,8 +112,8 @@ def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list
         (score_at(state, model, max(at_ms, latest_ms(state))), lead_id, state)
         for lead_id, state in _states(store, expected)
     ]
-    scored.sort(key=lambda each: (-each[0].unclamped, each[1]))  # above the ceiling they differ still
-    return [_hot_lead(lead_id, state, score.value, model) for score, lead_id, state in scored]
+    best_first = ranked(scored, lambda lead: lead[0].unclamped, lambda lead: lead[1])  # above the ceiling they differ
+    return [_hot_lead(lead_id, state, score.value, model) for score, lead_id, state in best_first]
 
 
 def leads_with_state(store: Store, lead_ids: Iterable[str], shards: int) -> int:

@@ -3,9 +3,10 @@
 import msgspec
 
 from leadscore.log.records import stable_id
-from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule
+from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledModel, CompiledRule
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.crossing import Reason
+from leadscore.scoring.ranking import ranked
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
 from leadscore.scoring.selection import counted_rows, live_rows, points_given
@@ -57,17 +58,18 @@ def explain(state: LeadState, model: CompiledModel, at_ms: int) -> Explanation:
 
 
 def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
-    """The parts of the lead's score with the most points either way, each within its own ``max``."""
+    """The parts of the lead's score with the most points either way, each within its own ``max``; ``ranked``."""
     state, model = outlook.state, outlook.model
     age_ms = at_ms - state.latest_record_ms
-    named = [
-        (rule.name, min(max(rule_points(rule, total, age_ms, at_ms), -rule.cap), rule.cap))
+    reasons = [
+        Reason(rule.name, min(max(rule_points(rule, total, age_ms, at_ms), -rule.cap), rule.cap))
         for rule_id, total in zip(state.rules, state.totals, strict=True)
         if (rule := model.rules.get(rule_id)) is not None
     ]
-    named += [(part.name, part.points) for part in _condition_parts(outlook, at_ms) + _attribute_parts(state, model)]
-    ordered = sorted(named, key=lambda reason: (-abs(reason[1]), reason[0]))
-    return [Reason(name, points) for name, points in ordered[:MOST_REASONS] if abs(points) >= WORTH_A_REASON]
+    more = _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
+    reasons += [Reason(part.name, part.points) for part in more]
+    worth_it = (reason for reason in reasons if abs(reason.points) >= WORTH_A_REASON - EPSILON)
+    return ranked(worth_it, lambda reason: abs(reason.points), lambda reason: reason.name)[:MOST_REASONS]
 
 
 def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
