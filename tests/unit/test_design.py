@@ -7,6 +7,7 @@ import pytest
 
 from leadscore.events.json_lines import read_lines
 from leadscore.log.records import COMMANDS
+from leadscore.model.field_tests import TEST_KEYS
 from leadscore.model.load import parse_model
 from leadscore.scoring.crossing import Crossing
 from tests.design_page import PAGE, block, section, section_numbers
@@ -72,3 +73,8 @@ def test_the_page_names_every_command() -> None:
 @pytest.mark.parametrize("name", Crossing.__struct_fields__)
 def test_the_page_names_every_field_of_a_crossing(name: str) -> None:
     assert f"`{name.removesuffix('_ms')}`" in section("1.7")
+
+
+def test_the_page_names_every_test_of_a_field() -> None:
+    sentence = section("1.10").partition("The tests of `where` are ")[2].partition(". A missing")[0]
+    assert set(re.findall(r"`(\w+)[`:]", sentence)) - {"true", "false"} == set(TEST_KEYS)
