@@ -104,8 +104,9 @@ def test_the_link_check_sees_the_links() -> None:
     )
 
 
-def test_every_file_the_readme_names_exists() -> None:
-    named = {text for text in inline() if re.fullmatch(r"[\w.-]+(/[\w.-]+)+", text)}
+@pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
+def test_every_file_that_the_page_names_exists(page: str) -> None:
+    named = {text for text in inline(page) if re.fullmatch(r"[\w.-]+(/[\w.-]+)+", text)}
     assert len(named) > 2
     assert [name for name in named if not name.startswith("/") and not (ROOT / name).exists()] == []
 
