@@ -56,10 +56,22 @@ def test_an_id_may_be_any_other_text(good: str) -> None:
     assert (event.event_id, event.lead_id) == (good, good)
 
 
-def test_a_lead_is_never_an_email_address() -> None:
-    reason, detail = refusal_of({**ENVELOPE, "lead_id": "jane@example.com"})
+@pytest.mark.parametrize("field", ["lead_id", "event_id", "campaign"])
+@pytest.mark.parametrize("address", ["jane@example.com", "<jane.17@mail.example.com>", "@", "\u00a0jane@example.com"])
+def test_what_leaves_the_worker_is_no_address(field: str, address: str) -> None:
+    reason, detail = refusal_of({**ENVELOPE, field: address})
     assert reason is DeadLetterReason.INVALID_FIELD
-    assert "jane" not in detail
+    assert detail == f"{field}: expected an opaque id, not an e-mail address"
+
+
+def test_the_target_of_a_command_is_no_address() -> None:
+    reason, detail = refusal_of({**ENVELOPE, "type": "command.retract", "target": "jane@example.com"})
+    assert reason is DeadLetterReason.INVALID_COMMAND
+    assert detail == "target: expected the event_id to take back, an opaque id, not an e-mail address"
+
+
+def test_a_field_that_stays_inside_may_be_an_address() -> None:
+    assert fields_of(email="jane@example.com") == {"email": "jane@example.com"}
 
 
 @pytest.mark.parametrize("field", ["event_id", "lead_id", "occurred_at", "type"])

@@ -25,8 +25,9 @@ LATEST_MS = 7_258_118_400_000
 """2200-01-01."""
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_ID_WANTED = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
-_INSTANT_WANTED = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
+_EXPECTED_ID = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
+_EXPECTED_OPAQUE = "an opaque id, not an e-mail address"
+_EXPECTED_INSTANT = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
 
 
 class FieldProblem(DeadLetter):
@@ -52,14 +53,12 @@ def event_of(envelope: Record, fields: Record, *, are_scalars: bool = False) -> 
         raise FieldProblem("type", event_type, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
     event_id = _identifier(take("event_id", None), "event_id")
     lead_id = _identifier(take("lead_id", None), "lead_id")
-    if "@" in lead_id:
-        raise FieldProblem("lead_id", lead_id, "an opaque id, not an e-mail address")
     occurred_at_ms = instant_ms(take("occurred_at", None), "occurred_at")
-    given = take("attributes", None)
-    attributes = None if given is None else _attributes(given)
+    members = take("attributes", None)
+    attributes = None if members is None else _attributes(members)
     take("received_at", None)
     scalars = cast("dict[str, FieldValue]", fields) if are_scalars else _scalars(fields)
-    if "campaign" in scalars and not _is_text(scalars["campaign"], MAX_ID_LENGTH):
+    if "campaign" in scalars:
         _settle_campaign(scalars)
     if event_type.startswith(COMMAND_PREFIX):
         _settle_command(event_type, scalars, attributes)
@@ -71,7 +70,7 @@ def instant_ms(value: object, field: str) -> int:
     instant = value if type(value) is int else _parsed_ms(value) if type(value) is str else None
     if instant is not None and EARLIEST_MS <= instant < LATEST_MS:
         return instant
-    raise FieldProblem(field, value, _INSTANT_WANTED)
+    raise FieldProblem(field, value, _EXPECTED_INSTANT)
 
 
 def _parsed_ms(text: str) -> int | None:
@@ -89,13 +88,16 @@ def _is_text(value: object, max_length: int) -> TypeGuard[str]:
 
 
 def _identifier(value: object, field: str) -> str:
-    if type(value) is str and 0 < len(value) <= MAX_ID_LENGTH and value.isprintable():
+    """An id that leaves the worker, in the log and in crossings: no e-mail address, for that is a person's."""
+    if type(value) is str and 0 < len(value) <= MAX_ID_LENGTH and "@" not in value and value.isprintable():
         return value  # nearly always
     if type(value) is int:
         value = str(value)
-    if _is_text(value, MAX_ID_LENGTH):
-        return value
-    raise FieldProblem(field, value, _ID_WANTED)
+    if not _is_text(value, MAX_ID_LENGTH):
+        raise FieldProblem(field, value, _EXPECTED_ID)
+    if "@" in value:
+        raise FieldProblem(field, value, _EXPECTED_OPAQUE)
+    return value
 
 
 def _attributes(value: object) -> dict[str, FieldValue] | None:
@@ -144,7 +146,7 @@ def _number_or_flag(value: object, where: str, path: str) -> FieldValue:
 
 
 def _settle_campaign(fields: dict[str, FieldValue]) -> None:
-    """The campaign travels in the log and in crossings: short text, or absent."""
+    """The campaign travels in the log and in crossings: it is an id like the others, or absent."""
     value = fields["campaign"]
     if value == "":
         del fields["campaign"]
@@ -172,7 +174,7 @@ def _target(value: FieldValue) -> str:
     try:
         return _identifier(value, "target")
     except FieldProblem as problem:
-        raise _invalid_command("target", value, f"the event_id to take back, {_ID_WANTED}") from problem
+        raise _invalid_command("target", value, f"the event_id to take back, {problem.expected}") from problem
 
 
 def _invalid_command(field: str, value: object, expected: str) -> FieldProblem:
