@@ -1,5 +1,6 @@
 # Without a target: what CI does. Needs Python 3.11 or newer; the tests also Java 17 and mvn, or Docker, or the address
-# of a Kafka in LEADSCORE_TEST_KAFKA (and optionally of a Redis in LEADSCORE_TEST_REDIS).
+# of a Kafka in LEADSCORE_TEST_KAFKA (and optionally of a Redis in LEADSCORE_TEST_REDIS). The unit tests also run on the
+# other versions of Python that are found.
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,10 +13,11 @@ BENCH :=
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit nightly mutants full bench bench-features bench-memory kafka redis wheel-check lock format clean help
+.PHONY: test demo lint types unit unit-all-pythons nightly mutants full bench bench-features bench-memory kafka redis wheel-check lock format clean help
 
-test: lint types ## format, lint and type checks, then every test on real servers
+test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons
 	$(PYTEST)
+	$(BIN)/python -m tests.other_pythons
 
 demo: $(VENV)/demo ## see leads cross the threshold, with nothing but Python
 	$(BIN)/leadscore demo
@@ -29,6 +31,9 @@ types: $(VENV)/dev ## mypy
 
 unit: $(VENV)/dev ## the tests that need no server
 	$(PYTEST) tests/unit
+
+unit-all-pythons: $(VENV)/dev ## the tests that need no server, on the other versions of Python that are found here
+	$(BIN)/python -m tests.other_pythons
 
 nightly: $(VENV)/dev ## the random histories, ten thousand of each
 	$(PYTEST) tests/unit --hypothesis-profile nightly $(HOURS)
