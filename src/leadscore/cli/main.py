@@ -23,6 +23,7 @@ COMMANDS = (
     "log",
     "erase",
     "command",
+    "schemas",
 )
 """Modules of this package, in the order of the help; each adds its parser, which names its ``run``."""
 
