@@ -34,7 +34,12 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("few", settings.get_profile("default"), max_examples=20)  # on other versions of Python
+settings.register_profile(
+    "few",  # on other versions of Python
+    settings.get_profile("default"),
+    max_examples=20,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 settings.register_profile(
     "nightly",  # new examples on every run, and the failing one printed and kept
     settings.get_profile("default"),

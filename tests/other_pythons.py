@@ -16,8 +16,10 @@ from shutil import which
 
 ROOT = Path(__file__).resolve().parents[1]
 MADE_FROM = (ROOT / "requirements.lock", ROOT / "pyproject.toml")
-TESTS = ["-m", "pytest", "tests/unit", "--hypothesis-profile", "few", "-q", "-p", "no:cacheprovider"]
-"""All unit tests, with few random histories: the usual run has drawn many, and they do not depend on the version."""
+OF_THE_TESTS = ["--ignore", "tests/unit/test_histories.py", "--ignore", "tests/unit/test_random_models.py"]
+"""What looks at the tests' own random models and logs, at length."""
+TESTS = ["-m", "pytest", "tests/unit", *OF_THE_TESTS, "--hypothesis-profile", "few", "-q", "-p", "no:cacheprovider"]
+"""The unit tests, with few random histories: the usual run has drawn many, and they do not depend on the version."""
 
 
 def main() -> int:

@@ -2,10 +2,7 @@
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
-import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,13 +12,10 @@ import pytest
 import yaml
 
 from leadscore.scoring.crossing import iso_instant
-from tests.conftest import NEEDS_KAFKAJS, on_ci
 from tests.deployment import Deployment, now_ms
-from tests.servers import CACHE
 
 FOREIGN = Path(__file__).parent / "foreign"
 RUN_TIMEOUT_S = 60
-INSTALL_TIMEOUT_S = 300
 
 MODEL = {
     "model": "foreign",
@@ -36,34 +30,9 @@ MODEL = {
 }
 
 
-@pytest.fixture(scope="module")
-def kafkajs() -> Path:
-    """The folder with kafkajs in it. Without node and npm the test fails on CI; elsewhere it counts as not run."""
-    package = FOREIGN / "package.json"
-    installed = CACHE / f"kafkajs-{zlib.crc32(package.read_bytes()):08x}"
-    if not shutil.which("node") or not shutil.which("npm"):
-        message = f"{NEEDS_KAFKAJS}: there is no node, or no npm to get it with"
-        if on_ci():
-            pytest.fail(message)
-        pytest.skip(message)
-    if not installed.is_dir():
-        install(package, installed)
-    return installed
-
-
-def install(package: Path, installed: Path) -> None:
-    CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as partial:
-        shutil.copy(package, partial)
-        npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-        subprocess.run(npm, cwd=partial, check=True, timeout=INSTALL_TIMEOUT_S)
-        if not installed.is_dir():  # else another run was faster
-            shutil.copytree(partial, installed)
-
-
 @pytest.mark.lasting_leads
 def test_events_of_a_foreign_producer_are_scored_and_a_foreign_subscriber_reads_the_crossings(
-    deploy: Callable[..., Deployment], kafkajs: Path
+    deploy: Callable[..., Deployment], node_modules: Path
 ) -> None:
     deployment = deploy(MODEL)
     worker = deployment.start_worker(LEADSCORE_MAPPINGS=str(mappings(deployment)), LEADSCORE_CROSSING_FORMAT="json")
@@ -71,13 +40,13 @@ def test_events_of_a_foreign_producer_are_scored_and_a_foreign_subscriber_reads_
     began_ms = now_ms()
     calls = [call for lead in leads for call in calls_of(lead, began_ms)]
     records = [{"key": call["messageId"], "value": json.dumps(call)} for call in calls]
-    run_client(kafkajs, ["produce", deployment.kafka.bootstrap, deployment.topic("website")], records)
+    run_client(node_modules, ["produce", deployment.kafka.bootstrap, deployment.topic("website")], records)
 
     deployment.wait_until_done()
     assert worker.terminate() == 0
     assert deployment.read("dead-letters") == []
     subscribe = ["subscribe", deployment.kafka.bootstrap, deployment.topic("crossings"), str(len(leads))]
-    crossings = run_client(kafkajs, subscribe, [])
+    crossings = run_client(node_modules, subscribe, [])
     assert sorted(crossing["key"] for crossing in crossings) == sorted(leads)
     for crossing in crossings:
         assert_is_cloud_event(crossing, began_ms)
@@ -138,12 +107,12 @@ def iso_time(instant_ms: int) -> str:
     return datetime.fromtimestamp(instant_ms / 1000, UTC).isoformat()
 
 
-def run_client(kafkajs: Path, arguments: list[str], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def run_client(node_modules: Path, arguments: list[str], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The lines that the client said."""
     done = subprocess.run(
         ["node", str(FOREIGN / "client.js"), *arguments],
         input="\n".join(map(json.dumps, records)),
-        env={**os.environ, "NODE_PATH": str(kafkajs / "node_modules")},
+        env={**os.environ, "NODE_PATH": str(node_modules)},
         capture_output=True,
         text=True,
         timeout=RUN_TIMEOUT_S,
