@@ -26,6 +26,28 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
+def test_a_missing_model_is_told_with_the_other_problems(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("MODEL", "KAFKA__BOOTSTRAP_SERVERS"):
+        environment.delenv(f"LEADSCORE_{name}")
+    environment.setenv("LEADSCORE_BATCH_SIZE", "many")
+    assert [line.partition(":")[0] for line in complaint(capsys).splitlines()] == [
+        "LEADSCORE_BATCH_SIZE",
+        "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS",
+        "LEADSCORE_MODEL",
+    ]
+
+
+def test_a_worker_that_only_scores_needs_no_model(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("MODEL", "KAFKA__BOOTSTRAP_SERVERS"):
+        environment.delenv(f"LEADSCORE_{name}")
+    environment.setenv("LEADSCORE_ROLE", "score")
+    assert [line.partition(":")[0] for line in complaint(capsys).splitlines()] == ["LEADSCORE_KAFKA__BOOTSTRAP_SERVERS"]
+
+
 def test_a_mapping_of_a_topic_that_is_not_read_is_refused(
     environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

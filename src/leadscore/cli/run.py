@@ -41,11 +41,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(_args: argparse.Namespace) -> int:
     """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on."""
-    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+    config = load_config(os.environ, required=[BOOTSTRAP_SERVERS], for_worker=True)
     stopping = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stopper(stopping, config.drain_timeout_ms / 1000))
-    metrics = Metrics(__version__, [*config.source_topics, config.command_topic])
+    metrics = Metrics(__version__, config.input_topics)
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
     metrics.process.set_config(config_sha256(config))
     _log.info("starting", extra={"version": __version__, "config": describe_config(config)})

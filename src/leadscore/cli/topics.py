@@ -124,9 +124,8 @@ def expected_topics(config: Config, sizes: Sizes) -> list[ExpectedTopic]:
     crossings = {**output, "compression.type": "gzip"}
     largest_bytes = config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"])
     dead_letters = {**output, "max.message.bytes": str(largest_bytes)}  # or a dead letter stops its partition
-    inputs = [*config.source_topics, config.command_topic]
     return [
-        *(ExpectedTopic(topic, sizes.source_partitions, source) for topic in inputs),
+        *(ExpectedTopic(topic, sizes.source_partitions, source) for topic in config.input_topics),
         ExpectedTopic(config.log_topic, config.log_partitions, log),
         ExpectedTopic(config.models_topic, 1, {"cleanup.policy": "compact", **safe}),
         ExpectedTopic(config.crossing_topic, sizes.crossing_partitions, crossings),

@@ -86,7 +86,7 @@ def run_demo(plan: DemoPlan, *, as_json: bool) -> int:
         broker = EmbeddedBroker()
         traffic = _traffic(plan)
         config = _config(plan, model, broker.bootstrap_servers, redis_url, len(traffic))
-        broker.create_topics(_topics(config))
+        broker.create_topics(config.topics)
         demo = stack.enter_context(closing(Demo(config, compile_model(definition), traffic, plan.duration_s)))
         summary = demo.run()
     print(summary_json(summary) if as_json else "\n".join(_summary_lines(summary)), flush=True)
@@ -104,7 +104,7 @@ class Demo:
         self._traffic = traffic
         self._started_s = time.monotonic()
         self._until_s = self._started_s + duration_s - ENDING_S
-        self._metrics = Metrics(__version__, [*config.source_topics, config.command_topic])
+        self._metrics = Metrics(__version__, config.input_topics)
         self._worker = build_worker(config, self._metrics, Health((), PATIENCE_S), NoSteps(), has_topic_ids=False)
         self._store: RedisStore = make_store(config)
         self._reader = CrossingReader(config)
@@ -314,11 +314,6 @@ def _config(plan: DemoPlan, model: Path, bootstrap_servers: str, redis_url: str,
             "LEADSCORE_DUE_INTERVAL": "1s",
         }
     )
-
-
-def _topics(config: Config) -> list[str]:
-    own = [config.log_topic, config.models_topic, config.crossing_topic, config.dead_letter_topic]
-    return [*config.source_topics, config.command_topic, *own]
 
 
 def _announcement(plan: DemoPlan) -> str:

@@ -6,20 +6,17 @@ name in upper case after ``LEADSCORE_``, without the ``_ms`` of durations: those
 # ruff: noqa: RUF009 - the calls in the dataclass below declare fields
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from leadscore.errors import ConfigError
-from leadscore.ops.kafka_properties import KAFKA_PREFIX, is_named_file, property_name, refusal
+from leadscore.ops.kafka_properties import KAFKA_PREFIX, property_name, refusal
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, redact_kafka_property, redact_url
 from leadscore.ops.setting_types import (
@@ -35,16 +32,9 @@ from leadscore.ops.setting_types import (
     url,
     whole_number,
 )
+from leadscore.ops.variables import FILE_SUFFIX, PREFIX, Variable, read_variables
 
-PREFIX = "LEADSCORE_"
-TEST_PREFIX = "LEADSCORE_TEST_"
-_FILE = "_FILE"
 _SHOWN_CHARACTERS = 80
-_MISSPELT_KAFKA = re.compile(r"^KAF[A-Z]*_+(?=[A-Z0-9])")
-
-# Kubernetes puts variables of its own into a pod for every service; those of one named "leadscore-..." get our prefix.
-_SERVICE_LINK = re.compile(r"LEADSCORE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)")
-_SERVICE_LINK_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 T = TypeVar("T")
 
@@ -207,13 +197,32 @@ class Config:
         """The consumer group of the score stage."""
         return f"{self.group}-score"
 
+    @property
+    def input_topics(self) -> tuple[str, ...]:
+        """The topics that are matched: events and profiles, then commands."""
+        return (*self.source_topics, self.command_topic)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic, in the order of the flow."""
+        outputs = (self.crossing_topic, self.dead_letter_topic)
+        return (*self.input_topics, self.log_topic, self.models_topic, *outputs)
+
+    @property
+    def topics_of_role(self) -> tuple[str, ...]:
+        """The topics that the stages of the role read or write."""
+        of_match = (*self.input_topics, self.dead_letter_topic) if self.role is not Role.SCORE else ()
+        of_score = (self.crossing_topic,) if self.role is not Role.MATCH else ()
+        return (self.log_topic, self.models_topic, *of_match, *of_score)
+
     def __repr__(self) -> str:
         return f"Config({describe_config(self)})"
 
 
 def settings() -> dict[str, Setting]:
     """Every declared setting by its name in ``Config``, in order."""
-    return {each.name: each.metadata["setting"] for each in dataclasses.fields(Config) if "setting" in each.metadata}
+    declared = dataclasses.fields(Config)
+    return {one.name: one.metadata["setting"] for one in declared if "setting" in one.metadata}
 
 
 def variable_of(name: str) -> str:
@@ -225,27 +234,18 @@ _SETTINGS = settings()
 _NAMES = {variable_of(name): name for name in _SETTINGS}
 
 
-class _Given(NamedTuple):
-    """The text of a variable; ``origin`` is the variable that was set, the one with ``_FILE`` for a file."""
-
-    text: str
-    origin: str
-
-    @property
-    def from_file(self) -> bool:
-        return self.origin.endswith(_FILE)
-
-
-def load_config(environ: Mapping[str, str], required: Collection[str] = ()) -> Config:
+def load_config(environ: Mapping[str, str], required: Collection[str] = (), *, for_worker: bool = False) -> Config:
     """The configuration that the environment gives.
 
-    ``required`` names variables that must be set. Raises ``ConfigError`` with every problem, one per line.
+    ``required`` names variables that must be set; ``for_worker`` adds what the role needs to run, which is a model to
+    match with. Raises ``ConfigError`` with every problem, one per line.
     """
     problems: list[str] = []
-    given = _given(environ, problems)
-    values = _values(given, problems)
-    kafka = _kafka(given, problems)
-    problems += _missing(environ, required)
+    variables = read_variables(environ, _NAMES, problems)
+    values = _values(variables, problems)
+    kafka = _kafka(variables, problems)
+    needs_model = for_worker and values.get("role", Role.ALL) is not Role.SCORE
+    problems += _missing(environ, [*required, *([variable_of("model")] if needs_model else [])])
     if not problems:
         config = Config(**values, kafka=kafka)
         problems += _contradictions(config)
@@ -254,117 +254,51 @@ def load_config(environ: Mapping[str, str], required: Collection[str] = ()) -> C
     return config
 
 
-def _given(environ: Mapping[str, str], problems: list[str]) -> dict[str, _Given]:
-    """The texts of all variables of ours, files read; an empty variable counts as not set."""
-    given: dict[str, _Given] = {}
-    for origin, shown in sorted(environ.items()):
-        if not shown or not origin.startswith(PREFIX) or origin.startswith(TEST_PREFIX):
-            continue
-        variable = _without_file(origin)
-        if not _is_known(variable):
-            if not _is_service_link(origin, shown):
-                problems.append(_unknown(origin))
-        elif variable in given:
-            problems.append(f"{variable}: set twice, also as {variable}{_FILE}: expected one of them")
-        else:
-            content = _read_file(origin, shown, problems) if variable != origin else shown
-            given[variable] = _Given(content, origin)
-    return {variable: each for variable, each in given.items() if each.text}
-
-
-def _is_known(variable: str) -> bool:
-    return variable in _NAMES or re.fullmatch(KAFKA_PREFIX + "[A-Z0-9_]+", variable) is not None
-
-
-def _without_file(origin: str) -> str:
-    if origin.startswith(KAFKA_PREFIX) and is_named_file(origin):
-        return origin
-    return origin.removesuffix(_FILE)
-
-
-def _is_service_link(variable: str, shown: str) -> bool:
-    if variable.endswith("_PORT") and _SERVICE_LINK_ADDRESS.match(shown):
-        return True
-    return _SERVICE_LINK.fullmatch(variable) is not None
-
-
-def _unknown(origin: str) -> str:
-    suffix = _FILE if origin.endswith(_FILE) else ""
-    nearest = _nearest_known(origin.removesuffix(_FILE).removeprefix(PREFIX))
-    advice = f"did you mean {PREFIX}{nearest}{suffix}?" if nearest else "docs/configuration.md lists all"
-    return f"{origin}: unknown variable; {advice}"
-
-
-def _nearest_known(tail: str) -> str | None:
-    """The known name most like this one, both without the prefix; any property may follow a misspelt ``KAFKA__``."""
-    as_property = _MISSPELT_KAFKA.sub("KAFKA__", tail)
-    if as_property != tail:
-        return as_property
-    known = [variable.removeprefix(PREFIX) for variable in _NAMES]
-    return next(iter(difflib.get_close_matches(tail, known, n=1)), None)
-
-
-def _read_file(origin: str, path: str, problems: list[str]) -> str:
-    try:
-        content = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        problems.append(f"{origin}: cannot read {path!r}: {why}: expected a file with the value")
-        return ""
-    if not content:
-        problems.append(f"{origin}: {path!r} is empty: expected a file with the value")
-    return content
-
-
-def _values(given: Mapping[str, _Given], problems: list[str]) -> dict[str, Any]:
+def _values(variables: Mapping[str, Variable], problems: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable, name in _NAMES.items():
-        if variable not in given:
+    for variable_name, name in _NAMES.items():
+        variable = variables.get(variable_name)
+        if variable is None:
             continue
         setting = _SETTINGS[name]
         try:
-            values[name] = setting.expected.read(given[variable].text)
+            values[name] = setting.expected.read(variable.text)
         except ValueError:
-            problems.append(
-                f"{given[variable].origin}: {_shown(setting, given[variable])}: expected {setting.expected.what}"
-            )
+            problems.append(f"{variable.origin}: {_shown(setting, variable)}: expected {setting.expected.what}")
     return values
 
 
-def _shown(setting: Setting, given: _Given) -> str:
+def _shown(setting: Setting, variable: Variable) -> str:
     """The value as an error may show it; never what a file holds: it may be the wrong file."""
-    if setting.secret or given.from_file:
+    if setting.secret or variable.from_file:
         return REDACTED
-    shown = redact_url(given.text)
+    shown = redact_url(variable.text)
     return repr(shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "...")
 
 
-def _kafka(given: Mapping[str, _Given], problems: list[str]) -> dict[str, str]:
+def _kafka(variables: Mapping[str, Variable], problems: list[str]) -> dict[str, str]:
     properties: dict[str, str] = {}
-    for variable, each in given.items():
-        if not variable.startswith(KAFKA_PREFIX):
+    for variable_name, variable in variables.items():
+        if not variable_name.startswith(KAFKA_PREFIX):
             continue
-        name = property_name(variable)
+        name = property_name(variable_name)
         why = refusal(name)
         if why is None:
-            properties[name] = each.text
+            properties[name] = variable.text
         else:
-            problems.append(f"{each.origin}: the librdkafka property {name} cannot be set: {why}")
+            problems.append(f"{variable.origin}: the librdkafka property {name} cannot be set: {why}")
     return properties
 
 
 def _missing(environ: Mapping[str, str], required: Collection[str]) -> Iterator[str]:
     for variable in required:
-        if not environ.get(variable) and not environ.get(variable + _FILE):
+        if not environ.get(variable) and not environ.get(variable + FILE_SUFFIX):
             meaning = _SETTINGS[_NAMES[variable]].meaning if variable in _NAMES else "Addresses of the Kafka brokers."
             yield f"{variable}: not set: {meaning}"
 
 
 def _contradictions(config: Config) -> Iterator[str]:
-    topics = Counter(config.source_topics)
-    for name in ("command_topic", "log_topic", "models_topic", "crossing_topic", "dead_letter_topic"):
-        topics[getattr(config, name)] += 1
-    for topic, count in topics.items():
+    for topic, count in Counter(config.topics).items():
         if count > 1:
             yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: expected a topic of its own for each use"
     if config.redis_password is not None and urlsplit(config.redis_url).password is not None:

@@ -137,7 +137,7 @@ class WorkerBuilder:
             dead_letters=self._dead_letters(),
             metrics=metrics,
             budget=self._budget,
-            topic_ids=lambda: self._topic_ids([*config.source_topics, config.command_topic]),
+            topic_ids=lambda: self._topic_ids(list(config.input_topics)),
             log_bounds=partial(log_bounds, self._admin),
             steps=self._plan.steps,
         )
@@ -272,10 +272,9 @@ def _check_mappings(config: Config) -> None:
     """``ConfigError`` for the mapping of a topic that is no source: most often a misspelt name."""
     if config.mappings is None:
         return
-    topics = [*config.source_topics, config.command_topic]
-    for topic in load_mappings(config.mappings):
-        if topic not in topics:
-            raise ConfigError(
-                f"{config.mappings}:{topic}: expected one of the topics that are read: {', '.join(topics)}"
-                " (LEADSCORE_SOURCE_TOPICS)"
-            )
+    unread = [topic for topic in load_mappings(config.mappings) if topic not in config.input_topics]
+    if unread:
+        expected = (
+            f"expected one of the topics that are read: {', '.join(config.input_topics)} (LEADSCORE_SOURCE_TOPICS)"
+        )
+        raise ConfigError("\n".join(f"{config.mappings}:{topic}: {expected}" for topic in unread))

@@ -6,13 +6,14 @@ to end is followed between any two questions.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, sleep
 from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError, StoppedEarly, Unavailable
-from leadscore.ops.config import Config, Role
+from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.clients import partition_count
 from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
@@ -55,18 +56,18 @@ def check_store(store: Store, config: Config, patience: Patience) -> None:
 
 
 def check_topics(admin: AdminClient, config: Config, patience: Patience) -> None:
-    """Every topic exists, and the log has as many partitions as leads are hashed to."""
-    partitions = patience.until_answered(lambda: partition_count(admin, config.log_topic))
-    if partitions != config.log_partitions:
-        raise ConfigError(
-            f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions} "
-            "partitions; the number is fixed when the log is created, because it decides where each lead lives"
-        )
-    for topic in (config.models_topic, *_topics_of_role(config)):
-        patience.until_answered(lambda topic=topic: partition_count(admin, topic))  # type: ignore[misc]
-
-
-def _topics_of_role(config: Config) -> list[str]:
-    inputs = [*config.source_topics, config.command_topic, config.dead_letter_topic]
-    outputs = [config.crossing_topic]
-    return [*(inputs if config.role is not Role.SCORE else []), *(outputs if config.role is not Role.MATCH else [])]
+    """Every topic exists, and the log has as many partitions as leads are hashed to; all problems are told at once."""
+    problems = []
+    for topic in config.topics_of_role:
+        try:
+            partitions = patience.until_answered(partial(partition_count, admin, topic))
+        except ConfigError as missing:
+            problems.append(str(missing))
+            continue
+        if topic == config.log_topic and partitions != config.log_partitions:
+            problems.append(
+                f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {topic} has {partitions} partitions; "
+                "the number is fixed when the log is created, because it decides where each lead lives"
+            )
+    if problems:
+        raise ConfigError("\n".join(problems))

@@ -73,7 +73,7 @@ class MatchStage:
         self._is_unsettled = False
         self._retry_at_s = 0.0
         self.stopped: dict[Partition, str] = {}
-        topics = [*config.source_topics, config.command_topic]
+        topics = list(config.input_topics)
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
     def step(self, now_s: float, timeout_s: float) -> int:

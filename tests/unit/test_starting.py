@@ -1,0 +1,45 @@
+"""What a worker checks before it begins."""
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from leadscore.errors import ConfigError
+from leadscore.ops.config import load_config
+from leadscore.pipeline import starting
+from leadscore.pipeline.starting import Patience, check_topics
+from leadscore.pipeline.stopping import Stopping
+
+FIXED = "; the number is fixed when the log is created, because it decides where each lead lives"
+NO_SERVER = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+
+
+def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **environ: str) -> list[str]:
+    def partition_count(_client: object, topic: str) -> int:
+        if topic not in partitions:
+            raise ConfigError(f"topic {topic}: there is no such topic")
+        return partitions[topic]
+
+    monkeypatch.setattr(starting, "partition_count", partition_count)
+    try:
+        check_topics(NO_SERVER, load_config(environ), Patience(Stopping()))
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_all_topics_that_do_not_exist_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete = dict.fromkeys(load_config({}).topics, 32)
+    lacking = complete.keys() - {"leadscore.email", "leadscore.commands", "leadscore.crossings"}
+
+    assert problems_of(monkeypatch, complete) == []
+    assert problems_of(monkeypatch, dict.fromkeys(lacking, 8)) == [
+        f"LEADSCORE_LOG_PARTITIONS: 32: topic leadscore.log has 8 partitions{FIXED}",
+        "topic leadscore.email: there is no such topic",
+        "topic leadscore.commands: there is no such topic",
+        "topic leadscore.crossings: there is no such topic",
+    ]
+
+
+@pytest.mark.parametrize(("role", "asked"), [("match", 8), ("score", 3), ("all", 9)])
+def test_only_the_topics_of_the_role_are_asked_for(monkeypatch: pytest.MonkeyPatch, role: str, asked: int) -> None:
+    assert len(problems_of(monkeypatch, {}, LEADSCORE_ROLE=role)) == asked
