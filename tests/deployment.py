@@ -291,12 +291,12 @@ class Deployment:
         by_shard: dict[int, list[str]] = {}
         for lead_id in lead_ids:
             by_shard.setdefault(partition_of(lead_id, LOG_PARTITIONS), []).append(lead_id)
-        found: dict[str, LeadState | None] = {}
+        states_by_lead: dict[str, LeadState | None] = {}
         for shard, states in store.read_leads(by_shard).items():
             for lead_id, data in zip(by_shard[shard], states, strict=True):
-                found[lead_id] = None if data is None else decode_state(data)
+                states_by_lead[lead_id] = None if data is None else decode_state(data)
         store.close()
-        return found
+        return states_by_lead
 
     # --- what Redis may do ---
 
@@ -436,10 +436,10 @@ class WorkerProcess:
         """The first log line of that event."""
 
         def find() -> list[dict[str, Any]]:
-            found = self.said(event)
-            if not found:
+            lines = self.said(event)
+            if not lines:
                 self.check()
-            return found
+            return lines
 
         return wait_until(find, timeout_s, f"log line {event}")[0]
 

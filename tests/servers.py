@@ -120,11 +120,11 @@ def wait_until(condition: Callable[[], Found], timeout_s: float = 10.0, message:
     """The condition's first true value; ``TimeoutError`` naming ``message`` after ``timeout_s`` without one."""
     deadline = time.monotonic() + timeout_s
     while True:
-        found = condition()
-        if found:
-            return found
+        state = condition()
+        if state:
+            return state
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {timeout_s:g} s for {message}; last seen: {found!r}")
+            raise TimeoutError(f"waited {timeout_s:g} s for {message}; last seen: {state!r}")
         time.sleep(0.02)
 
 
@@ -133,10 +133,10 @@ def wait_until(condition: Callable[[], Found], timeout_s: float = 10.0, message:
 
 def kafka_version() -> str:
     """The version of the Kafka that is started here; the pom is the one place that names it."""
-    found = re.search(r"<kafka\.version>(.+)</kafka\.version>", POM.read_text())
-    if not found:
+    match = re.search(r"<kafka\.version>(.+)</kafka\.version>", POM.read_text())
+    if not match:
         raise ServerFailed(f"{POM} names no kafka.version")
-    return found.group(1)
+    return match.group(1)
 
 
 def start_kafka() -> KafkaServer:
@@ -184,10 +184,10 @@ def _java() -> str:
     java = shutil.which("java")
     if not java:
         raise ServerNotAvailable(f"there is no java, expected {OLDEST_JAVA} or newer")
-    told = _run([java, "-version"])
-    found = re.search(r'version "(\d+)', told)
-    if not found or int(found.group(1)) < OLDEST_JAVA:
-        raise ServerNotAvailable(f"{java} is not version {OLDEST_JAVA} or newer: {told.strip()[:80]!r}")
+    output = _run([java, "-version"])
+    match = re.search(r'version "(\d+)', output)
+    if not match or int(match.group(1)) < OLDEST_JAVA:
+        raise ServerNotAvailable(f"{java} is not version {OLDEST_JAVA} or newer: {output.strip()[:80]!r}")
     return java
 
 

@@ -158,15 +158,15 @@ def all_due_leads_come_page_by_page(subject: Subject) -> None:
     store = subject.store
     due: dict[str, int | None] = {f"lead-{number}": 1_000 + number for number in range(2_500)}
     store.write([ShardWrite(shard=0, expected=None, fence=b"f1", due=due)])
-    found: set[str] = set()
+    lead_ids: set[str] = set()
     page = store.due_all(0)
     pages = 1
     while page.next_cursor is not None:
-        found.update(page.lead_ids)
+        lead_ids.update(page.lead_ids)
         page = store.due_all(0, page.next_cursor)
         pages += 1
-    found.update(page.lead_ids)
-    assert found == set(due)
+    lead_ids.update(page.lead_ids)
+    assert lead_ids == set(due)
     assert pages > 1
 
 
@@ -179,23 +179,23 @@ def every_lead_is_found_by_a_scan(subject: Subject) -> None:
         states = {lead_id: lead(b"x") for lead_id in lead_ids}
         store.write([everything(shard, None, b"f1")])
         store.write([ShardWrite(shard=shard, expected=b"f1", fence=b"f2", leads=states)])
-    found, pages = scanned(store)
-    assert found == {shard: lead_ids | {"L1", "L2"} for shard, lead_ids in leads.items()}
+    scanned_ids, pages = scanned(store)
+    assert scanned_ids == {shard: lead_ids | {"L1", "L2"} for shard, lead_ids in leads.items()}
     assert pages > 1
 
 
 def scanned(store: Store) -> tuple[dict[int, set[str]], int]:
     """All leads by shard, and the number of pages it took."""
-    found: dict[int, set[str]] = {}
+    by_shard: dict[int, set[str]] = {}
     place: ScanPlace | None = ScanPlace()
     pages = 0
     while place is not None:
         page = store.scan_leads(place)
         for shard, lead_ids in page.lead_ids.items():
-            found.setdefault(shard, set()).update(lead_ids)
+            by_shard.setdefault(shard, set()).update(lead_ids)
         place = page.next_place
         pages += 1
-    return found, pages
+    return by_shard, pages
 
 
 def erasures_are_remembered_and_forgotten(subject: Subject) -> None:
@@ -223,7 +223,7 @@ def any_bytes_come_back_unchanged(subject: Subject) -> None:
     states = {"L1": lead(EVERY_BYTE), "L2": lead(b""), "L3": lead(b"\r\n$-1\r\n"), "L4": lead(EVERY_BYTE * 400)}
     write = ShardWrite(shard=0, expected=None, fence=fence, leads=states, outbox={1: EVERY_BYTE})
     assert store.write([write]) == {0: fence}
-    assert store.read_leads({0: list(states)})[0] == [each.state for each in states.values()]
+    assert store.read_leads({0: list(states)})[0] == [lead_write.state for lead_write in states.values()]
     assert store.read_shards([0])[0] == StoredShard(fence, {1: EVERY_BYTE}, {})
     assert store.write([ShardWrite(shard=0, expected=fence, fence=fence + b"\0")]) == {0: fence + b"\0"}
 

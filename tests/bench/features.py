@@ -262,12 +262,12 @@ def main() -> int:
     print_facts("leadscore bench-features: the fold alone", facts | {name: str(value) for name, value in size.items()})
     plus = {f"+ {name}": change for name, change in MORE.items()}
     base = base_events(options.seed, options.events, options.leads)
-    found = {"base": compare(("base model", model_definition()), plus, base, options.repeats)}
+    comparisons = {"base": compare(("base model", model_definition()), plus, base, options.repeats)}
     minus = {f"- {name}": change for name, change in LESS.items()} | {"- all of these": everything_less}
     starter = load_model(STARTER).definition
     traffic = starter_events(options.seed, options.events)
-    found["starter"] = compare((f"deploy/{STARTER.name}", starter), minus, traffic, options.repeats)
-    figures = {name: {title: cost._asdict() for title, cost in costs.items()} for name, costs in found.items()}
+    comparisons["starter"] = compare((f"deploy/{STARTER.name}", starter), minus, traffic, options.repeats)
+    figures = {name: {title: cost._asdict() for title, cost in costs.items()} for name, costs in comparisons.items()}
     sys.stdout.write(json.dumps({"bench": "features", **size, "facts": facts, "models": figures}) + "\n")
     return 0
 

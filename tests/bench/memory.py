@@ -112,12 +112,12 @@ def events_in_rounds(random: Random, leads: int, end_ms: int) -> Iterator[Event]
         order = list(range(leads))
         random.shuffle(order)
         start_ms = end_ms - (EVENTS_PER_LEAD - number) * DAY_MS
-        known = (
+        matching = (
             event
             for event in events(random, 2 * leads + 100, 1, Span(start_ms, start_ms + DAY_MS // 2))
             if event.type != "email.delivered"
         )
-        for lead, event in zip(order, known, strict=False):
+        for lead, event in zip(order, matching, strict=False):
             yield Event(event.type, event.event_id, lead_id_of(lead), event.occurred_at_ms, event.fields)
 
 

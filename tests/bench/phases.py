@@ -142,8 +142,8 @@ class Stopwatch:
         """Committed offset and end of the partitions where they differ."""
         with closing(make_consumer(self._config.kafka, group, "range", QUIET)) as consumer:
             ends = _ends(consumer, topics)
-            found = consumer.committed([TopicPartition(*partition) for partition in ends], timeout=ASK_TIMEOUT_S)
-        committed = {(each.topic, each.partition): max(0, each.offset) for each in found}
+            answers = consumer.committed([TopicPartition(*partition) for partition in ends], timeout=ASK_TIMEOUT_S)
+        committed = {(answer.topic, answer.partition): max(0, answer.offset) for answer in answers}
         return {partition: (committed[partition], end) for partition, end in ends.items() if committed[partition] < end}
 
 
@@ -152,17 +152,17 @@ def run_worker(config: Config) -> Outcome:
     stopwatch = Stopwatch(config)
     metrics = Metrics(__version__, config.input_topics)
     stopwatch.worker = worker = build_worker(config, metrics, Health([], 60), stopwatch)
-    found: list[Outcome] = []
+    outcomes: list[Outcome] = []
 
     def until() -> bool:
         if not stopwatch.is_done():
             return False
-        found.append(stopwatch.outcome(metrics))
+        outcomes.append(stopwatch.outcome(metrics))
         return True
 
     look_for_garbage_seldom()
     worker.run(until)
-    return found[0]
+    return outcomes[0]
 
 
 def _ends(consumer: Consumer, topics: Any) -> Offsets:

@@ -207,7 +207,7 @@ def count_records(bootstrap: str, topic: str) -> int:
 def one_round(bench: Bench, sources: str) -> tuple[Found, int]:
     """Every phase once; the figures, and how many crossings the score stage published."""
     apart, together = bench.deployment(sources), bench.deployment(sources)
-    found = {
+    measured = {
         BASELINE: bench.measure(apart, What.FASTAVRO),
         OWN_BASELINE: bench.measure(apart, What.DECODER),
         MATCH: bench.measure(apart, What.WORKER, "match"),
@@ -216,7 +216,7 @@ def one_round(bench: Bench, sources: str) -> tuple[Found, int]:
     }
     for environ in (apart, together):
         bench.forget(environ)
-    return found, bench.crossings(apart)
+    return measured, bench.crossings(apart)
 
 
 def wide(bench: Bench, options: argparse.Namespace) -> Measured:
@@ -225,14 +225,14 @@ def wide(bench: Bench, options: argparse.Namespace) -> Measured:
     sources = bench.source_topics()
     environ = bench.deployment(sources)
     spans = (Span(end_ms - 4 * HOUR_MS, end_ms - 2 * HOUR_MS), Span(end_ms - 2 * HOUR_MS, end_ms))
-    found: list[Measured] = []
+    measurements: list[Measured] = []
     for span, number in zip(spans, (options.wide_leads, min(options.events, options.wide_leads)), strict=True):
         say(f"filling in {number:,} events of {options.wide_leads:,} leads, each in turn")
         bench.fill(sources, events(random, number, options.wide_leads, span, one_after_the_other=True))
         bench.measure(environ, What.WORKER, "match")
-        found.append(bench.measure(environ, What.WORKER, "score"))
+        measurements.append(bench.measure(environ, What.WORKER, "score"))
     bench.forget(environ)
-    return found[-1]
+    return measurements[-1]
 
 
 def median_of(rounds: Sequence[Measured]) -> Measured:
@@ -253,23 +253,23 @@ def run(bench: Bench, options: argparse.Namespace) -> tuple[Found, dict[str, Any
     crossings = 0
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
-        found, crossings = one_round(bench, sources)
-        rounds.append(found)
-    medians = {phase: median_of([each[phase] for each in rounds]) for phase in rounds[0]}
+        figures, crossings = one_round(bench, sources)
+        rounds.append(figures)
+    medians = {phase: median_of([figures_of_round[phase] for figures_of_round in rounds]) for phase in rounds[0]}
     if options.wide_leads:
         medians[WIDE] = wide(bench, options)
     return medians, {"event_bytes": mean_bytes, "crossings": crossings}
 
 
-def print_results(found: Found) -> None:
+def print_results(results: Found) -> None:
     """The table, with ratios against both baselines beside the prototype's."""
-    base, own = found[BASELINE].events_per_s, found[OWN_BASELINE].events_per_s
+    base, own = results[BASELINE].events_per_s, results[OWN_BASELINE].events_per_s
     rows = []
-    for phase, each in found.items():
-        redis_us = f"{each.redis_us:.2f}" if phase.uses_redis else "-"
-        ratios = (f"{each.events_per_s / base:.2f}", phase.prototype, f"{each.events_per_s / own:.2f}")
-        cpu = (f"{each.loop_us:.1f}", f"{each.process_us:.1f}", redis_us)
-        rows.append((phase.title, f"{each.events_per_s:,.0f}", *cpu, *ratios))
+    for phase, measured in results.items():
+        redis_us = f"{measured.redis_us:.2f}" if phase.uses_redis else "-"
+        ratios = (f"{measured.events_per_s / base:.2f}", phase.prototype, f"{measured.events_per_s / own:.2f}")
+        cpu = (f"{measured.loop_us:.1f}", f"{measured.process_us:.1f}", redis_us)
+        rows.append((phase.title, f"{measured.events_per_s:,.0f}", *cpu, *ratios))
     head = ("", "events/s", "loop us", "process us", "Redis us", "to fastavro", "prototype's", "to our decoder")
     print_table(head, rows)
     sys.stdout.write(
@@ -302,12 +302,12 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bench = Bench(kafka, redis_server, folder, options)
         stack.callback(bench.delete_topics)
-        found, about = run(bench, options)
+        results, about = run(bench, options)
         facts |= {"servers": f"{kafka}; {redis_server}"}
     size = {name: getattr(options, name) for name in ("events", "leads", "wide_leads", "rounds", "seed")} | about
     print_facts("leadscore bench", facts | {name: str(value) for name, value in size.items()})
-    print_results(found)
-    figures = {phase.name: each._asdict() for phase, each in found.items()}
+    print_results(results)
+    figures = {phase.name: measured._asdict() for phase, measured in results.items()}
     sys.stdout.write(json.dumps({"bench": "throughput", **size, "facts": facts, "phases": figures}) + "\n")
     return 0
 

@@ -85,5 +85,5 @@ def test_a_worker_asked_to_end_commits_what_it_did_and_leaves_the_group(deploy: 
     wait_until(lambda: len(second.said("shard_started")) == LOG_PARTITIONS, 20, "all partitions")  # less than a session
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    repeated = [crossing_id for crossing_id, each in deployment.published().items() if len(each) > 1]
+    repeated = [crossing_id for crossing_id, copies in deployment.published().items() if len(copies) > 1]
     assert repeated == []

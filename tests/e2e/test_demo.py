@@ -54,12 +54,12 @@ def environ(mark: str = "") -> dict[str, str]:
 
 def marked_processes(mark: str) -> list[int]:
     """Every process that was started by the demo with this mark, and the demo."""
-    found = []
+    process_ids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                found.append(int(folder.name))
-    return found
+                process_ids.append(int(folder.name))
+    return process_ids
 
 
 def wait_for_words(stream: int, words: bytes) -> bytes:

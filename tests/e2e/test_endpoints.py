@@ -102,4 +102,4 @@ def of_topic(metrics: Series, topic: str, outcome: str) -> float:
 
 
 def of_name(metrics: Series, name: str) -> list[float]:
-    return [number for each, number in metrics.items() if each.startswith(f"{name}{{")]
+    return [number for series, number in metrics.items() if series.startswith(f"{name}{{")]

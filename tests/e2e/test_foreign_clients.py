@@ -51,7 +51,7 @@ def test_events_of_a_foreign_producer_are_scored_and_a_foreign_subscriber_reads_
     for crossing in crossings:
         assert_is_cloud_event(crossing, began_ms)
     assert {crossing["partition"] for crossing in crossings} == {0, 1}
-    assert [crossing["partition"] for crossing in crossings] == [each["partition_here"] for each in crossings]
+    assert [crossing["partition"] for crossing in crossings] == [row["partition_here"] for row in crossings]
 
 
 def assert_is_cloud_event(crossing: dict[str, Any], began_ms: int) -> None:

@@ -143,11 +143,11 @@ def versions_in_log(deployment: Deployment) -> dict[int, list[int]]:
 
 
 def has_an_older_frame_after_a_newer(deployment: Deployment) -> bool:
-    return any(found != sorted(found) for found in versions_in_log(deployment).values())
+    return any(versions != sorted(versions) for versions in versions_in_log(deployment).values())
 
 
 def shards_with_version_4(deployment: Deployment) -> set[int]:
-    return {partition for partition, found in versions_in_log(deployment).items() if 4 in found}
+    return {partition for partition, versions in versions_in_log(deployment).items() if 4 in versions}
 
 
 def directions(deployment: Deployment, leads: list[str]) -> set[str]:
@@ -170,12 +170,12 @@ def assert_awards_kept_their_points(deployment: Deployment, events: list[Event])
         worth = 0.0 if version is None else sum(worth_now(event, version, at_ms))
         expected[event.lead_id] = expected.get(event.lead_id, 0.0) + worth
     context = FoldContext(deployment.models[4], None, deployment.models.__getitem__, at_ms, FoldSettings())
-    found = {
+    scores = {
         lead: score_at(under_model_in_force(state, context), context.model, at_ms).unclamped
         for lead, state in deployment.stored(expected).items()
         if state is not None
     }
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert scores == pytest.approx(expected, abs=1e-9)
 
 
 def worth_now(event: Event, version: int, at_ms: int) -> Iterator[float]:

@@ -160,8 +160,8 @@ def read_again(deployment: Deployment) -> None:
     """Let the match stage begin at the oldest record of every input."""
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": f"{deployment.name}-match"})
     topics = [deployment.topic(word) for word in (*SOURCES, "commands")]
-    known = {topic: list(consumer.list_topics(topic, timeout=10).topics[topic].partitions) for topic in topics}
-    offsets = [TopicPartition(topic, number, 0) for topic, numbers in known.items() for number in numbers]
+    partitions = {topic: list(consumer.list_topics(topic, timeout=10).topics[topic].partitions) for topic in topics}
+    offsets = [TopicPartition(topic, number, 0) for topic, numbers in partitions.items() for number in numbers]
     consumer.commit(offsets=offsets, asynchronous=False)
     consumer.close()
 

@@ -33,8 +33,8 @@ def test_the_bounds_are_the_oldest_offset_held_and_the_next_one(
     admin = make_admin({"bootstrap.servers": kafka.bootstrap}, LOGGER)
     for deleted in admin.delete_records([TopicPartition(topic, 5, 2)]).values():
         deleted.result(timeout=30)
-    found = log_bounds(admin, [(topic, number) for number in range(PARTITIONS)])
-    assert found == {(topic, number): (2 if number == 5 else 0, number) for number in range(PARTITIONS)}
+    bounds = log_bounds(admin, [(topic, number) for number in range(PARTITIONS)])
+    assert bounds == {(topic, number): (2 if number == 5 else 0, number) for number in range(PARTITIONS)}
 
 
 def test_many_partitions_are_asked_for_in_two_requests(

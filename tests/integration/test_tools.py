@@ -286,8 +286,8 @@ def test_a_recreated_log_begins_anew_after_the_gap_is_accepted(working: Deployme
     outbox = ShardKeys(working.prefix, number, LOG_PARTITIONS).outbox
     with closing(working._redis()) as client:
         client.hset(outbox, 4_950, encode_outputs([]))  # what the old log caused must not come out of the new one
-    for each in stopped_partitions(working):
-        assert tool("log", "accept-gap", "--partition", str(each), "--yes")[0] == 0
+    for number in stopped_partitions(working):
+        assert tool("log", "accept-gap", "--partition", str(number), "--yes")[0] == 0
     with closing(working._redis()) as client:
         assert client.hkeys(outbox) == []
     working.send([Event("email.click", "e6", "L1", now_ms(), {})])

@@ -69,7 +69,9 @@ class FakeStore:
 
     def read_leads(self, expected: Mapping[int, Sequence[str]]) -> dict[int, list[bytes | None]]:
         with self._noted("read_leads", {shard: list(lead_ids) for shard, lead_ids in expected.items()}):
-            return {shard: [self._shard(shard).leads.get(each) for each in ids] for shard, ids in expected.items()}
+            return {
+                shard: [self._shard(shard).leads.get(lead_id) for lead_id in ids] for shard, ids in expected.items()
+            }
 
     def write(self, writes: Sequence[ShardWrite]) -> dict[int, bytes | None]:
         with self._noted("write", list(writes)):

@@ -31,7 +31,10 @@ class StageOfScore:
     ) -> None:
         values = {number: [encode(record) for record in records] for number, records in log.items()}
         self.consumer = FakeConsumer(
-            {(LOG_TOPIC, number): records_of((LOG_TOPIC, number), each, time_of) for number, each in values.items()}
+            {
+                (LOG_TOPIC, number): records_of((LOG_TOPIC, number), partition_values, time_of)
+                for number, partition_values in values.items()
+            }
         )
         self.producer, self.metrics, self.model = FakeProducer(), Metrics("1.0", []), model
         self.store = store

@@ -14,8 +14,8 @@ def fence(offset: int, topic_id: str = "now") -> Fence:
     return Fence(topic_id, offset, 3, 1_000, SOURCES)
 
 
-def facts(known: Fence | None, committed: int | None, low: int, high: int) -> Facts:
-    return Facts(5, known, committed, low, high, "now")
+def facts(fence: Fence | None, committed: int | None, low: int, high: int) -> Facts:
+    return Facts(5, fence, committed, low, high, "now")
 
 
 GAPS = {

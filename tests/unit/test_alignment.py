@@ -128,4 +128,4 @@ def test_a_whole_history_comes_out_in_the_order_of_time(partitions: list[list[in
         flow = merge.flow()
         paused = (paused | set(flow.pause)) - set(flow.resume)
         taken += merge.take(0, most)
-    assert [timestamp_ms for _, timestamp_ms in taken] == sorted(time for each in partitions for time in each)
+    assert [timestamp_ms for _, timestamp_ms in taken] == sorted(time for times in partitions for time in times)

@@ -112,7 +112,7 @@ def test_of_one_lead_there_are_its_awards_and_ticks_alone(names: dict[int, Names
     line = record_object(message(frame), names, "L1")
     assert line is not None
     shown = cast("list[dict[str, object]]", line["awards"])
-    assert [each["lead_id"] for each in shown] == ["L1", "L1"]
+    assert [award["lead_id"] for award in shown] == ["L1", "L1"]
     assert record_object(message(frame), names, "L3") is None
     tick = Tick(1_767_614_400_000, ["L1", "L2"])
     assert record_object(message(tick), names, "L2") == {

@@ -31,9 +31,9 @@ def whole(store: FakeStore) -> Mapping[str, object]:
     shard = store.shards[0]
     assert shard.fence is not None
     fence = decode_fence(shard.fence)
-    known = (fence.offset, fence.model_version, fence.sources, fence.is_clearing)
+    fence_facts = (fence.offset, fence.model_version, fence.sources, fence.is_clearing)
     assert STRANGE_OFFSET not in shard.outbox
-    return {"leads": shard.leads, "due": shard.due, "erased": shard.erased, "fence": known}
+    return {"leads": shard.leads, "due": shard.due, "erased": shard.erased, "fence": fence_facts}
 
 
 @pytest.fixture

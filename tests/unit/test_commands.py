@@ -43,7 +43,7 @@ def test_every_order_can_be_read_by_the_worker() -> None:
 def test_a_persons_command_is_a_new_fact_each_time() -> None:
     ids = {command("command", "suspend", "L1").event_id for _ in range(3)}
     assert len(ids) == 3
-    assert {UUID(each).version for each in ids} == {4}
+    assert {UUID(command_id).version for command_id in ids} == {4}
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,14 @@ def test_a_tick_older_than_the_latest_record_of_a_lead_changes_nothing() -> None
 
 
 def test_after_a_late_tick_the_lead_leaves_when_it_would_have_left_without() -> None:
-    told = []
+    leaves = []
     for ticks in ([60.0], [3.0, 60.0], [9.99, 10.0, 60.0]):
         lead = ShardOfOne(WITH)
         lead.apply(1, visit("e1", 0), visit("e2", 10))
-        left = [each for day in ticks for each in lead._shard.fold(Tick(at(day), [LEAD]), lead._offset, at(60))]
-        told.append([(each.id, each.occurred_at_ms) for each in left if not isinstance(each, tuple)])
-    assert told[0]
-    assert told[0] == told[1] == told[2]
+        outputs = [output for day in ticks for output in lead._shard.fold(Tick(at(day), [LEAD]), lead._offset, at(60))]
+        leaves.append([(output.id, output.occurred_at_ms) for output in outputs if not isinstance(output, tuple)])
+    assert leaves[0]
+    assert leaves[0] == leaves[1] == leaves[2]
 
 
 def test_after_an_outage_the_look_at_every_lead_begins_again() -> None:

@@ -76,9 +76,9 @@ def at(days: float) -> list[str]:
 
 
 def object_of(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    found = json.loads(capsys.readouterr().out)
-    assert isinstance(found, dict)
-    return found
+    shown = json.loads(capsys.readouterr().out)
+    assert isinstance(shown, dict)
+    return shown
 
 
 @pytest.mark.parametrize("days", [0, 0.5, 3, 20, 100])

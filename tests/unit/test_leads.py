@@ -54,7 +54,7 @@ def listed(model: Path, monkeypatch: pytest.MonkeyPatch) -> List:
 
 
 def visits(lead_id: str, number: int) -> list[Event]:
-    return [page(f"{lead_id}-{each}", lead_id, NOON_MS + each) for each in range(number)]
+    return [page(f"{lead_id}-{index}", lead_id, NOON_MS + index) for index in range(number)]
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def rule(points: float, event_type: str = "website.page_view", **parts: object) 
 
 
 def read_at(model: Plain, day: float, *events: Plain) -> Simulation:
-    log = in_order_of_arrival([Entry(each, each["occurred_at"]) for each in events])
+    log = in_order_of_arrival([Entry(line, line["occurred_at"]) for line in events])
     return simulated(model, log, at(day))
 
 
@@ -82,7 +82,7 @@ def compiled(model: Plain) -> CompiledModel:
 def frame(model: Plain, offset: int, *events: Plain, source: str = "website") -> Frame:
     """Events of one source partition, its offsets from ``offset`` on."""
     matcher = Matcher(msgspec.convert(model, ModelDefinition))
-    awards = [matcher.award(event_of(each), 0, offset + number) for number, each in enumerate(events)]
+    awards = [matcher.award(event_of(line), 0, offset + number) for number, line in enumerate(events)]
     return Frame(1, [Source(source, "", 0)], [award for award in awards if award is not None])
 
 
@@ -107,8 +107,8 @@ class Owner:
             unknown = self.shard.unknown_leads([record])
             if unknown:
                 self.shard.load(unknown, self._store.read_leads({0: unknown})[0])
-            found = self.shard.fold(record, offset, at(offset))
-            crossings += [each for each in found if isinstance(each, Crossing)]
+            outputs = self.shard.fold(record, offset, at(offset))
+            crossings += [output for output in outputs if isinstance(output, Crossing)]
         return crossings
 
     def write(self) -> bool:
@@ -142,8 +142,8 @@ def test_two_workers_add_to_one_lead_at_once_and_nothing_is_lost() -> None:
     assert other.write()
     one.fold(2)
     assert one.write(), "both folded the same log, so the same fence: it is there already"
-    found = stored_explanation(store, PAGES, at(0))
-    assert (found.score, {part.name: part.points for part in found.parts}) == (35, {"view": 30, "click": 5})
+    explanation = stored_explanation(store, PAGES, at(0))
+    assert (explanation.score, {part.name: part.points for part in explanation.parts}) == (35, {"view": 30, "click": 5})
 
 
 def test_events_of_two_matchers_for_one_lead_all_count_in_either_order() -> None:
@@ -261,13 +261,15 @@ def test_ticks_that_were_missed_change_neither_scores_nor_crossings() -> None:
     first = frame(model, 0, event("e1"))
     nightly: list[LogRecord] = [first, *(Tick(at(day), ["L1"]) for day in range(1, 31))]
     late: list[LogRecord] = [first, Tick(at(30), ["L1"])]
-    told = []
+    crossings_of_logs = []
     for log in (nightly, late):
         owner = Owner(FakeStore(), model, log)
         crossings = owner.fold(len(log) - 1)
-        told.append([(each.id, each.direction, each.occurred_at_ms, each.score) for each in crossings])
-    assert told[0] == told[1]
-    assert [direction for _, direction, _, _ in told[0]] == [Direction.ENTER, Direction.LEAVE]
+        crossings_of_logs.append(
+            [(crossing.id, crossing.direction, crossing.occurred_at_ms, crossing.score) for crossing in crossings]
+        )
+    assert crossings_of_logs[0] == crossings_of_logs[1]
+    assert [direction for _, direction, _, _ in crossings_of_logs[0]] == [Direction.ENTER, Direction.LEAVE]
 
 
 # --- thresholds ----------------------------------------------------------------------------------------------------
@@ -279,14 +281,16 @@ def test_firing_a_threshold_never_alters_it() -> None:
     model = msgspec.convert(plain, ModelDefinition)
     before = msgspec.json.encode(model)
     other = {**event("e9", 41), "lead_id": "L2"}
-    found = read_at(plain, 42, event("e1"), event("e2", 40), other).crossings
-    assert [(each.lead_id, each.direction.value) for each in found] == [
+    crossings = read_at(plain, 42, event("e1"), event("e2", 40), other).crossings
+    assert [(crossing.lead_id, crossing.direction.value) for crossing in crossings] == [
         ("L1", "ENTER"),
         ("L1", "LEAVE"),
         ("L1", "ENTER"),
         ("L2", "ENTER"),
     ]
-    assert {(each.threshold, each.enter_level, each.exit_level) for each in found} == {("mql", 65, 50)}
+    assert {(crossing.threshold, crossing.enter_level, crossing.exit_level) for crossing in crossings} == {
+        ("mql", 65, 50)
+    }
     assert msgspec.json.encode(model) == before
 
 
@@ -301,21 +305,21 @@ STAIRS = model_of(
 
 
 def test_35_points_at_once_enter_1_then_20_then_30() -> None:
-    found = read_at(STAIRS, 1, event("e1", 0, "website.form_submitted"))
-    assert [(each.threshold, each.direction.value, each.score) for each in found.crossings] == [
+    simulation = read_at(STAIRS, 1, event("e1", 0, "website.form_submitted"))
+    assert [(crossing.threshold, crossing.direction.value, crossing.score) for crossing in simulation.crossings] == [
         ("one", "ENTER", 35),
         ("twenty", "ENTER", 35),
         ("thirty", "ENTER", 35),
     ]
-    assert found.scores[0].thresholds == dict.fromkeys(("one", "twenty", "thirty"), "in")
+    assert simulation.scores[0].thresholds == dict.fromkeys(("one", "twenty", "thirty"), "in")
 
 
 def test_35_points_lost_at_once_leave_30_then_20_then_1() -> None:
     events = event("e1", 0, "website.form_submitted"), event("e2", 1, "email.unsubscribe")
-    found = read_at(STAIRS, 2, *events)
-    leaves = [each.threshold for each in found.crossings if each.direction is Direction.LEAVE]
+    simulation = read_at(STAIRS, 2, *events)
+    leaves = [crossing.threshold for crossing in simulation.crossings if crossing.direction is Direction.LEAVE]
     assert leaves == ["thirty", "twenty", "one"]
-    assert found.scores[0].thresholds == dict.fromkeys(("one", "twenty", "thirty"), "out")
+    assert simulation.scores[0].thresholds == dict.fromkeys(("one", "twenty", "thirty"), "out")
 
 
 def test_a_subscriber_gets_the_new_score_not_the_one_before() -> None:
@@ -392,7 +396,9 @@ def test_a_lead_at_a_deep_negative_can_still_qualify(penalty: Plain, group: Plai
     granted = [part.granted for part in score_at(model, 0, *fallen).explanation.parts]
     assert granted == [-300]
     back = event("g1", back_on_day, "meeting.booked")
-    assert [each.direction for each in read_at(model, back_on_day, *fallen, back).crossings] == [Direction.ENTER]
+    assert [crossing.direction for crossing in read_at(model, back_on_day, *fallen, back).crossings] == [
+        Direction.ENTER
+    ]
 
 
 # --- two records of one person -------------------------------------------------------------------------------------
@@ -410,7 +416,7 @@ PERSON = model_of(
 
 
 def sent_as(lead_id: str, *events: Plain) -> list[Plain]:
-    return [each | {"lead_id": lead_id} for each in events]
+    return [line | {"lead_id": lead_id} for line in events]
 
 
 def erased(lead_id: str, day: float) -> Plain:
@@ -418,7 +424,7 @@ def erased(lead_id: str, day: float) -> Plain:
 
 
 def scores_of(day: float, *events: Plain) -> dict[str, float]:
-    return {each.lead_id: each.score for each in read_at(PERSON, day, *events).scores}
+    return {score.lead_id: score.score for score in read_at(PERSON, day, *events).scores}
 
 
 def test_records_worth_50_and_100_become_one_of_150_in_any_order_and_however_often_they_are_sent() -> None:
@@ -429,8 +435,8 @@ def test_records_worth_50_and_100_become_one_of_150_in_any_order_and_however_oft
     moved = [*sent_as("B", form), erased("A", 30)]
     for log in ([*both, *moved], [*moved, *both], [*both, *moved, *moved, *both], [*moved, *both, *moved]):
         assert scores_of(30, *log) == pytest.approx({"B": 125})
-    told = score_at(PERSON, 30, *(each for each in [*both, *moved] if each["lead_id"] == "B"))
-    assert sum(part.granted for part in told.explanation.parts) == 150
+    together = score_at(PERSON, 30, *(line for line in [*both, *moved] if line["lead_id"] == "B"))
+    assert sum(part.granted for part in together.explanation.parts) == 150
 
 
 def test_an_event_that_both_records_have_counts_once_when_they_become_one() -> None:
@@ -501,8 +507,8 @@ def test_when_an_outcome_is_undone_everything_is_as_if_it_had_never_been(outcome
 def test_a_lead_that_an_outcome_took_out_comes_back_with_its_full_score_when_the_outcome_is_undone() -> None:
     form, said = event("e1", 0, "website.form_submitted"), event("o1", 0, "sales.rejected")
     undone = event("c1", 0, "command.retract", target="o1")
-    found = read_at(OUTCOMES, 0, form, said, undone).crossings
-    assert [(each.direction.value, each.cause.value, each.score) for each in found] == [
+    crossings = read_at(OUTCOMES, 0, form, said, undone).crossings
+    assert [(crossing.direction.value, crossing.cause.value, crossing.score) for crossing in crossings] == [
         ("ENTER", "EVENT", 60),
         ("LEAVE", "EVENT", 20),
         ("ENTER", "COMMAND", 60),
@@ -518,11 +524,11 @@ def test_a_count_of_outcomes_is_that_of_those_not_undone() -> None:
 def test_an_outcome_that_the_model_does_not_know_leaves_no_trace_and_freezes_nothing() -> None:
     def told(*outcomes: Plain) -> Simulation:
         forms = [event("e1", 0, "website.form_submitted"), event("e2", 20, "website.form_submitted")]
-        return read_at(OUTCOMES, 30, *sorted([*forms, *outcomes], key=lambda each: int(each["occurred_at"])))
+        return read_at(OUTCOMES, 30, *sorted([*forms, *outcomes], key=lambda line: int(line["occurred_at"])))
 
     unknown = told(event("o1", 5, "deal.lost"), event("o2", 25, "deal.lost"))
     assert unknown == told()
-    assert [(each.direction.value, each.cause.value) for each in unknown.crossings] == [
+    assert [(crossing.direction.value, crossing.cause.value) for crossing in unknown.crossings] == [
         ("ENTER", "EVENT"),
         ("LEAVE", "TIME"),
         ("ENTER", "EVENT"),

@@ -48,7 +48,7 @@ def config(**changes: str) -> Config:
 def broker() -> Iterator[str]:
     """A broker inside this process; it answers as long as its producer lives."""
     owner = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1})
-    addresses = [f"{each.host}:{each.port}" for each in owner.list_topics(timeout=10).brokers.values()]
+    addresses = [f"{broker.host}:{broker.port}" for broker in owner.list_topics(timeout=10).brokers.values()]
     yield addresses[0]
     owner.flush(1)
 
@@ -68,9 +68,9 @@ def consumed(broker: str, topics: list[str], number: int) -> list[Message]:
 
 def test_an_event_becomes_a_record_of_its_schema() -> None:
     viewed = event(path="/pricing", campaign="spring", pages=3, theme="dark")
-    found = avro_record(viewed)
-    assert found is not None
-    schema_name, record = found
+    name_and_record = avro_record(viewed)
+    assert name_and_record is not None
+    schema_name, record = name_and_record
     assert schema_name == "website_event"
     assert (record["type"], record["path"], record["pages"]) == ("PAGE_VIEW", "/pricing", 3)
     assert record["fields"] == {"theme": "dark"}

@@ -38,7 +38,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def blocks(language: str) -> list[str]:
-    return [text for found, text in BLOCK.findall(README) if found == language]
+    return [text for tag, text in BLOCK.findall(README) if tag == language]
 
 
 def inline(page: str = README) -> list[str]:
@@ -86,10 +86,10 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
 
 
 def test_every_variable_of_the_readme_exists() -> None:
-    known = {f"LEADSCORE_{field.name.removesuffix('_ms').upper()}" for field in fields(Config)} | {CRASH_VARIABLE}
+    variables = {f"LEADSCORE_{field.name.removesuffix('_ms').upper()}" for field in fields(Config)} | {CRASH_VARIABLE}
     named = set(re.findall(r"LEADSCORE_[A-Z_]*[A-Z]", README))
     assert len(named) > 10
-    assert {name for name in named if not name.startswith(KAFKA_PREFIX)} - known == set()
+    assert {name for name in named if not name.startswith(KAFKA_PREFIX)} - variables == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -8,7 +8,7 @@ from leadscore.pipeline.kafka.refused_properties import refused_properties
 
 
 def refusal_of(kafka: dict[str, str | int]) -> list[str]:
-    with pytest.raises(ConfigError) as raised, refused_properties({name: str(each) for name, each in kafka.items()}):
+    with pytest.raises(ConfigError) as raised, refused_properties({name: str(value) for name, value in kafka.items()}):
         Producer({"log_level": 0, "enable.idempotence": True, **kafka})
     return str(raised.value).splitlines()
 

@@ -103,8 +103,8 @@ def test_every_example_comes_back_as_it_was_written(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_examples_give_every_field_a_value_somewhere(name: str) -> None:
     names = {str(field["name"]) for field in schema_of(name)["fields"]}
-    given = {key for example in examples_of(name) for key, value in example.items() if value is not None}
-    assert given == names
+    named = {key for example in examples_of(name) for key, value in example.items() if value is not None}
+    assert named == names
 
 
 @pytest.mark.parametrize("name", EVENT_SCHEMAS)
@@ -227,8 +227,8 @@ def test_the_crossing_schema_has_the_fields_of_a_crossing_in_their_order() -> No
 
 @pytest.mark.parametrize("enum", [Direction, Cause])
 def test_the_crossing_schema_has_every_direction_and_cause(enum: type[Direction | Cause]) -> None:
-    (found,) = (part for part in enums(schema_of("crossing")) if part["name"] == enum.__name__)
-    assert found["symbols"] == ["UNKNOWN", *enum]
+    (schema_enum,) = (part for part in enums(schema_of("crossing")) if part["name"] == enum.__name__)
+    assert schema_enum["symbols"] == ["UNKNOWN", *enum]
 
 
 def test_a_crossing_is_written_as_the_example_says() -> None:
@@ -270,9 +270,9 @@ def test_every_older_version_and_the_present_one_understand_each_other(name: str
     """FULL_TRANSITIVE; an older version knows a part of what the examples say."""
     older, present = schema_of(name), schema_of(name.partition(".")[0])
     for example in examples_of(name.partition(".")[0]):
-        known = {field["name"]: example[field["name"]] for field in older["fields"]}
-        assert read_as(present, older, known) == {field["name"]: None for field in present["fields"]} | known
-        assert read_as(older, present, example) == known
+        old_fields = {field["name"]: example[field["name"]] for field in older["fields"]}
+        assert read_as(present, older, old_fields) == {field["name"]: None for field in present["fields"]} | old_fields
+        assert read_as(older, present, example) == old_fields
 
 
 def read_as(reader: Json, writer: Json, record: Json) -> object:

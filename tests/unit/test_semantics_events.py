@@ -145,14 +145,14 @@ def test_an_event_that_leaves_no_trace_does_not_move_the_latest_time() -> None:
     assert crossings(model, 20, act("unheard.of", "e1", 10), visit("e2", 5)) == [("ENTER", "EVENT", 5)]
 
 
-@pytest.mark.parametrize("given", [profile("e1", role="ceo-of-acme"), visit("e1", attributes={"role": "ceo-of-acme"})])
-def test_the_value_of_an_attribute_is_neither_in_the_log_nor_in_the_state(given: dict[str, object]) -> None:
+@pytest.mark.parametrize("line", [profile("e1", role="ceo-of-acme"), visit("e1", attributes={"role": "ceo-of-acme"})])
+def test_the_value_of_an_attribute_is_neither_in_the_log_nor_in_the_state(line: dict[str, object]) -> None:
     fit = {"attributes": {"role": [{"matches": "ceo", "points": 15}]}}
     shard = ShardOfOne(model_of({"visit": rule(10)}, fit=fit))
-    award = shard.award(1, given)
+    award = shard.award(1, line)
     assert award is not None
     assert award.attributes[0].points == 15
-    shard.apply(1, given)
+    shard.apply(1, line)
     assert b"acme" not in encode(Frame(1, [SOURCE], [award])) + encode_state(shard.state())
 
 

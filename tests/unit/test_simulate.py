@@ -136,13 +136,13 @@ def test_leads_leave_on_the_way_and_at_the_end(model: Path, capsys: pytest.Captu
     path = events_file(model, *lines)
     assert simulated(model, path) == 0
     crossings, _ = printed(capsys)
-    assert [(each["direction"], each["cause"]) for each in crossings] == [("ENTER", "EVENT"), ("LEAVE", "TIME")]
+    assert [(line["direction"], line["cause"]) for line in crossings] == [("ENTER", "EVENT"), ("LEAVE", "TIME")]
     assert crossings[1]["occurred_at"] == crossings[0]["projected_exit_at"] < crossings[1]["decided_at"]
     path = events_file(model, *lines[:2])
     assert simulated(model, path, "--scores-at", "2026-03-01T00:00:00Z") == 0
     assert printed(capsys)[0][:2] == crossings
     assert simulated(model, path, "--scores-at", "2026-01-06T00:00:00Z") == 0
-    assert [each.get("direction") for each in printed(capsys)[0]] == ["ENTER", None]
+    assert [line.get("direction") for line in printed(capsys)[0]] == ["ENTER", None]
 
 
 def test_the_logs_time_is_the_latest_so_far(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +154,7 @@ def test_the_logs_time_is_the_latest_so_far(model: Path, capsys: pytest.CaptureF
     ]
     assert simulated(model, events_file(model, *lines)) == 0
     crossings, _ = printed(capsys)
-    assert [(each["lead_id"], each["occurred_at"], each["decided_at"]) for each in crossings] == [
+    assert [(line["lead_id"], line["occurred_at"], line["decided_at"]) for line in crossings] == [
         ("L1", "2026-01-05T10:00:00.000Z", "2026-01-09T00:00:00.000Z"),
         ("L2", "2026-01-09T00:00:00.001Z", "2026-01-09T00:00:00.001Z"),
     ]
@@ -170,7 +170,7 @@ def test_on_the_way_leads_leave_in_the_order_of_their_instants_then_by_lead_id(
     path = events_file(model, *sorted(lines, key=lambda line: line["occurred_at"]))
     assert simulated(model, path, "--scores-at", "2026-03-01T00:00:00Z") == 0
     printed_lines, _ = printed(capsys)
-    assert [each["lead_id"] for each in printed_lines if each.get("direction") == "LEAVE"] == ["B", "C", "A"]
+    assert [line["lead_id"] for line in printed_lines if line.get("direction") == "LEAVE"] == ["B", "C", "A"]
 
 
 def test_a_lead_whose_lines_leave_no_trace_has_a_line(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

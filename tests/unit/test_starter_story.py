@@ -126,13 +126,13 @@ def log_entries() -> list[oracle.Entry]:
 
 
 def lead_at(day: int, lead_id: str) -> LeadScore:
-    (found,) = (score for score in up_to(day).scores if score.lead_id == lead_id)
-    return found
+    (score_of_lead,) = (score for score in up_to(day).scores if score.lead_id == lead_id)
+    return score_of_lead
 
 
 def adjustments(day: int, lead_id: str) -> dict[tuple[str, str], float]:
-    found: list[Adjustment] = lead_at(day, lead_id).explanation.adjustments
-    return {(each.clamp, each.name): each.points for each in found}
+    clamps: list[Adjustment] = lead_at(day, lead_id).explanation.adjustments
+    return {(clamp.clamp, clamp.name): clamp.points for clamp in clamps}
 
 
 def crossings_of(lead_id: str) -> list[Crossing]:
@@ -161,10 +161,10 @@ def test_the_oracle_tells_the_same_story() -> None:
     model = read_yaml(MODEL.read_text()).value
     assert isinstance(model, dict)
     expected = oracle.run(model, log_entries(), midnight_ms(LAST_DAY))
-    found = up_to(LAST_DAY)
-    assert [crossing.id for crossing in found.crossings] == [crossing["id"] for crossing in expected.crossings]
-    assert [score.lead_id for score in found.scores] == [score["lead_id"] for score in expected.scores]
-    assert [score.score for score in found.scores] == pytest.approx(
+    simulation = up_to(LAST_DAY)
+    assert [crossing.id for crossing in simulation.crossings] == [crossing["id"] for crossing in expected.crossings]
+    assert [score.lead_id for score in simulation.scores] == [score["lead_id"] for score in expected.scores]
+    assert [score.score for score in simulation.scores] == pytest.approx(
         [score["score"] for score in expected.scores], abs=1e-9
     )
 
@@ -263,11 +263,11 @@ def test_an_erased_lead_is_gone_and_its_late_event_does_not_bring_it_back() -> N
 def shown(part: str) -> set[str]:
     """Names of the rules or conditions that gave something, or were true, for some lead on one of the days."""
     return {
-        each.name
+        piece.name
         for day in DAYS_THAT_SHOW_EVERYTHING
         for score in up_to(day).scores
-        for each in score.explanation.parts
-        if each.part == part and each.count
+        for piece in score.explanation.parts
+        if piece.part == part and piece.count
     }
 
 
@@ -283,8 +283,8 @@ def test_every_reason_to_disqualify_stops_a_lead_of_the_scenario() -> None:
     expected = {rule.disqualifies for rule in definition().rules.values()}
     expected |= {condition.disqualifies for condition in definition().conditions.values()}
     days = DAYS_THAT_SHOW_EVERYTHING
-    found = {score.disqualified for day in days for score in up_to(day).scores if score.disqualified is not None}
-    assert found == expected - {None}
+    reasons = {score.disqualified for day in days for score in up_to(day).scores if score.disqualified is not None}
+    assert reasons == expected - {None}
 
 
 def test_every_band_of_every_attribute_fits_a_lead_of_the_scenario() -> None:
@@ -294,17 +294,17 @@ def test_every_band_of_every_attribute_fits_a_lead_of_the_scenario() -> None:
             band["points"] = place
     matcher = Matcher(msgspec.convert(model, ModelDefinition))
     events = [line.event for line in read_lines(SCENARIO.read_bytes().splitlines(), "scenario")]
-    found = {(given.attribute_id, given.points) for event in events for given in matcher.attributes(event)}
+    bands_hit = {(award.attribute_id, award.points) for event in events for award in matcher.attributes(event)}
     bands_of_the_model = sum(len(bands) for bands in definition().fit.attributes.values())
-    assert len({(attribute, place) for attribute, place in found if place}) == bands_of_the_model
+    assert len({(attribute, place) for attribute, place in bands_hit if place}) == bands_of_the_model
 
 
 def test_every_threshold_is_entered_and_left_for_every_cause() -> None:
     crossings = up_to(LAST_DAY).crossings
-    assert {(each.threshold, each.direction) for each in crossings} == {
+    assert {(crossing.threshold, crossing.direction) for crossing in crossings} == {
         (name, direction) for name in definition().thresholds for direction in ("ENTER", "LEAVE")
     }
-    assert {each.cause for each in crossings} == set(Cause)
+    assert {crossing.cause for crossing in crossings} == set(Cause)
 
 
 def test_every_command_comes_in_the_scenario() -> None:

@@ -49,7 +49,7 @@ def folded(*records: LogRecord) -> list[Output]:
 
 
 def told(outputs: list[Output]) -> list[str]:
-    return [ERASED if isinstance(each, ErasedLead) else each.direction.value for each in outputs]
+    return [ERASED if isinstance(output, ErasedLead) else output.direction.value for output in outputs]
 
 
 def test_a_tombstone_stands_between_the_crossings_of_the_old_lead_and_those_of_the_new() -> None:

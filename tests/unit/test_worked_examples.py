@@ -60,9 +60,9 @@ def test_the_table_has_the_cases_that_are_computed_here() -> None:
 
 @pytest.mark.parametrize(("day", "expected"), reads(HALF_LIFE))
 def test_half_life_30_days(day: int, expected: float) -> None:
-    found = score(model_of({"r": rule(10, decay={"half_life": "30d"})}), day, view("e1"))
-    assert found == pytest.approx(expected, abs=5e-5)
-    assert found == pytest.approx(10 * 2 ** (-day / 30), abs=1e-9)
+    points = score(model_of({"r": rule(10, decay={"half_life": "30d"})}), day, view("e1"))
+    assert points == pytest.approx(expected, abs=5e-5)
+    assert points == pytest.approx(10 * 2 ** (-day / 30), abs=1e-9)
 
 
 @pytest.mark.parametrize(("day", "expected"), reads(STEPS))
