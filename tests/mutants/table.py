@@ -15,6 +15,7 @@ class Mutant(NamedTuple):
 COMPILED = "model/compiled.py"
 COMPILE = "model/compile.py"
 CONDITIONS = "scoring/conditions.py"
+COURSE = "scoring/course.py"
 CROSSING = "scoring/crossing.py"
 DISQUALIFICATION = "scoring/disqualification.py"
 FOLD = "scoring/fold.py"
@@ -72,8 +73,8 @@ MUTANTS = (
     Mutant(
         "a leave takes no number",
         THRESHOLDS,
-        "sequence = known.latest_sequence + 1",
-        "sequence = known.latest_sequence",
+        "sequence = entry.latest_sequence + 1",
+        "sequence = entry.latest_sequence",
     ),
     Mutant(
         "every enter is the first",
@@ -156,7 +157,7 @@ MUTANTS = (
     Mutant(
         "what does not count qualifies",
         THRESHOLDS,
-        "rows = counted_rows(state, rule, live_rows(state, state.rules.index(given.rule_id)))",
+        "rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))",
         "rows = live_rows(state, state.rules.index(given.rule_id))",
     ),
     Mutant(
@@ -200,8 +201,8 @@ MUTANTS = (
     Mutant(
         "disqualified by time named TIME",
         TIMELINE,
-        "return Exit(start_ms, Cause.DISQUALIFIED)",
-        "return Exit(start_ms, Cause.TIME)",
+        "return Leave(start_ms, Cause.DISQUALIFIED)",
+        "return Leave(start_ms, Cause.TIME)",
     ),
     # --- fit
     Mutant("attribute's first value wins", STATE, "known.at < value.at", "known.at > value.at"),
@@ -222,7 +223,7 @@ MUTANTS = (
     Mutant(
         "hold never ends by a record",
         THRESHOLDS,
-        "if after.value > threshold.exit + EPSILON:",
+        "if score > threshold.exit + EPSILON:",
         "if False:",
     ),
     Mutant(
@@ -240,14 +241,14 @@ MUTANTS = (
     Mutant(
         "cooldown not over at its end",
         THRESHOLDS,
-        "at_ms < known.entered_ms + threshold.cooldown_ms",
-        "at_ms <= known.entered_ms + threshold.cooldown_ms",
+        "at_ms < entry.entered_ms + threshold.cooldown_ms",
+        "at_ms <= entry.entered_ms + threshold.cooldown_ms",
     ),
     Mutant(
         "leaves at exit, not below it",
         THRESHOLDS,
-        "elif after.value < threshold.exit - EPSILON:",
-        "elif after.value <= threshold.exit:",
+        "elif score < threshold.exit - EPSILON:",
+        "elif score <= threshold.exit:",
     ),
     Mutant(
         "enters above enter, not at it",
@@ -258,13 +259,13 @@ MUTANTS = (
     Mutant(
         "leave by time dated when noticed",
         THRESHOLDS,
-        "decision = Decision(gone.at_ms, gone.cause, None, score.value, score, outlook)",
-        "decision = Decision(until_ms, gone.cause, None, score.value, score, outlook)",
+        "decision = Decision(at_ms, due.leave.cause, None, score.value, score, outlook)",
+        "decision = Decision(until_ms, due.leave.cause, None, score.value, score, outlook)",
     ),
     Mutant(
         "leave by time does not move the latest time",
         THRESHOLDS,
-        "flags_of(state).left_ms = max(gone.at_ms for gone, _, _ in found)",
+        "flags_of(state).left_ms = due_leaves[-1].leave.at_ms",
         "pass",
     ),
     Mutant(
@@ -385,16 +386,16 @@ MUTANTS = (
         "return value not in seen or all(",
     ),
     Mutant(
-        "a penalty that fades is taken for one that does not",
-        TIMELINE,
-        "(late if value > 0 else early)[0], half_life_ms)\n            for half_life_ms",
-        "late[0], abs(half_life_ms))\n            if value > 0\n            else 0.0\n            for half_life_ms",
+        "a penalty that decays is taken for one that does not",
+        COURSE,
+        "speed += value / half_life_ms * _weight(at_ms - self._latest_ms, half_life_ms)",
+        "speed += max(value, 0.0) / half_life_ms * _weight(at_ms - self._latest_ms, half_life_ms)",
     ),
     Mutant(
         "looked at again too late",
         TIMELINE,
-        "if course.least(start_ms, stop_ms) < level:\n            return start_ms",
-        "if course.least(start_ms, stop_ms) < level:\n            return stop_ms",
+        "if course.lower_bound(start_ms, stop_ms) < level:\n            return start_ms",
+        "if course.lower_bound(start_ms, stop_ms) < level:\n            return stop_ms",
     ),
     Mutant(
         "a leave by time is not looked for before a record",

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from leadscore.model.load import load_model
-from leadscore.scoring import conditions, fold, thresholds, timeline, totals
+from leadscore.scoring import conditions, course, fold, thresholds, timeline, totals
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import Simulation
 from tests import histories
@@ -33,16 +33,16 @@ def no_shortcuts() -> Iterator[None]:
     """The fold at its most laborious."""
 
     def searched(*asked: object) -> int | None:
-        found = timeline.next_exit(*asked)  # type: ignore[arg-type]
-        return None if found is None else found.at_ms
+        leave = timeline.next_leave(*asked)  # type: ignore[arg-type]
+        return None if leave is None else leave.at_ms
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(fold, "_may_cross", lambda *_: True)
         patched.setattr(fold, "_only_raises", lambda *_: False)
-        patched.setattr(thresholds, "no_exit_before", searched)
+        patched.setattr(thresholds, "no_leave_before", searched)
         patched.setattr(conditions.Outlook, "after_rules", lambda self, _: conditions.Outlook(self.state, self.model))
         patched.setattr(totals, "counts_last", lambda *_: None)
-        patched.setattr(timeline._Course, "only_falls", lambda *_: False)
+        patched.setattr(course.Course, "only_falls", lambda *_: False)
         yield
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 from leadscore.cli.columns import output_columns
 from leadscore.cli.explain_text import explain_lines
-from leadscore.cli.lead_view import LeadView, Standing, view_of
+from leadscore.cli.lead_view import LeadView, ThresholdView, view_of
 from leadscore.cli.options import instant, lead_id
 from leadscore.cli.simulate import score_object
 from leadscore.cli.stored_leads import LeadAt, StoredLeads, add_model_option, model_versions
@@ -68,7 +68,7 @@ def _lead_at(leads: StoredLeads, shard: int, lead_id: str, at_ms: int | None) ->
 
 def view_object(view: LeadView) -> dict[str, object]:
     """The explanation as plain JSON values; the points of parts and adjustments add up to ``score``."""
-    explanation, soonest = view.explanation, view.next_exit
+    explanation, soonest = view.explanation, view.next_leave
     return {
         **score_object(view.line),
         "scored": view.scored,
@@ -102,7 +102,7 @@ def _part_object(part: Part, view: LeadView) -> dict[str, object]:
     }
 
 
-def _standing_object(standing: Standing) -> dict[str, object]:
+def _standing_object(standing: ThresholdView) -> dict[str, object]:
     projected = standing.projected_exit
     return {
         "threshold": standing.threshold,
@@ -117,7 +117,7 @@ def _standing_object(standing: Standing) -> dict[str, object]:
     }
 
 
-def _next_change(soonest: Standing) -> dict[str, object]:
+def _next_change(soonest: ThresholdView) -> dict[str, object]:
     projected = soonest.projected_exit
     return {
         "threshold": soonest.threshold,

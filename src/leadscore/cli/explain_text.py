@@ -3,7 +3,7 @@
 from textwrap import wrap
 
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
-from leadscore.cli.lead_view import Disqualifier, Fading, LeadView, Standing
+from leadscore.cli.lead_view import Disqualifier, Fading, LeadView, ThresholdView
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.ranking import ranked
@@ -70,7 +70,7 @@ def _by(disqualifier: Disqualifier | None) -> str:
 
 def _thresholds(view: LeadView) -> list[str]:
     lines = [f"{known.threshold}: {_standing(known, view)}" for known in view.standings]
-    soonest = view.next_exit
+    soonest = view.next_leave
     if soonest is not None and soonest.projected_exit is not None:
         at_ms, cause = soonest.projected_exit
         away = length_of_time(at_ms - view.explanation.at_ms)
@@ -79,7 +79,7 @@ def _thresholds(view: LeadView) -> list[str]:
     return [*lines, "Time alone changes no threshold."]
 
 
-def _standing(known: Standing, view: LeadView) -> str:
+def _standing(known: ThresholdView, view: LeadView) -> str:
     at_ms, score = view.explanation.at_ms, view.line.score
     if known.is_in:
         since = "" if known.entered_ms is None else f" since {minute(known.entered_ms)}"

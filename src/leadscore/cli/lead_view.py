@@ -6,15 +6,15 @@ import msgspec
 
 from leadscore.cli.stored_leads import LeadAt
 from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledRule, CompiledThreshold
-from leadscore.scoring.conditions import Exit, Outlook
+from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.score import rule_points
 from leadscore.scoring.simulation import LeadScore, score_line
-from leadscore.scoring.state import LeadState, ThresholdState, Total
-from leadscore.scoring.thresholds import standing
-from leadscore.scoring.timeline import next_exit
+from leadscore.scoring.standing import Standing, threshold_state
+from leadscore.scoring.state import LeadState, Total
+from leadscore.scoring.timeline import next_leave
 from leadscore.time_units import DAY_MS
 
 
@@ -33,7 +33,7 @@ class Gate(msgspec.Struct, frozen=True):
     expected: str
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ThresholdView(msgspec.Struct, frozen=True, kw_only=True):
     """How the lead stands with one threshold; instants are UTC ms."""
 
     threshold: str
@@ -43,7 +43,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     entered_ms: int | None
     sequence: int | None
     """The number of the lead's latest crossing of the threshold."""
-    projected_exit: Exit | None
+    projected_exit: Leave | None
     gates: list[Gate]
     cooldown_until_ms: int | None
 
@@ -67,7 +67,7 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     disqualified_by: Disqualifier | None
     ceiling: float
     fading: dict[str, Fading]
-    standings: list[Standing]
+    standings: list[ThresholdView]
 
     @property
     def explanation(self) -> Explanation:
@@ -75,7 +75,7 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
         return self.line.explanation
 
     @property
-    def next_exit(self) -> Standing | None:
+    def next_leave(self) -> ThresholdView | None:
         """The threshold the lead leaves first if nothing else happens."""
         leaving = [(known.projected_exit, known) for known in self.standings if known.projected_exit is not None]
         return min(leaving, key=lambda pair: pair[0].at_ms)[1] if leaving else None
@@ -148,31 +148,30 @@ def _size(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> flo
     return abs(rule_points(rule, total, at_ms - state.latest_record_ms, at_ms))
 
 
-def _standing(threshold: CompiledThreshold, line: LeadScore, state: LeadState | None, model: CompiledModel) -> Standing:
-    known = None if state is None else standing(state, threshold)
-    is_in = known is not None and known.is_in
+def _standing(
+    threshold: CompiledThreshold, line: LeadScore, state: LeadState | None, model: CompiledModel
+) -> ThresholdView:
+    entry = None if state is None else threshold_state(state, threshold)
+    is_in = entry is not None and entry.is_in
     at_ms = line.explanation.at_ms
-    over_ms = 0 if known is None else known.entered_ms + threshold.cooldown_ms
-    return Standing(
+    over_ms = 0 if entry is None else entry.entered_ms + threshold.cooldown_ms
+    return ThresholdView(
         threshold=threshold.name,
         is_in=is_in,
         enter_level=threshold.enter,
         exit_level=threshold.exit,
-        entered_ms=None if known is None else known.entered_ms,
-        sequence=None if known is None else known.latest_sequence,
-        projected_exit=_projected(state, model, (threshold, known), at_ms),
+        entered_ms=None if entry is None else entry.entered_ms,
+        sequence=None if entry is None else entry.latest_sequence,
+        projected_exit=None if entry is None else _projected(state, model, Standing(threshold, entry), at_ms),
         gates=[] if is_in else _closed_gates(threshold, line),
         cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,
     )
 
 
-def _projected(
-    state: LeadState | None, model: CompiledModel, place: tuple[CompiledThreshold, ThresholdState | None], at_ms: int
-) -> Exit | None:
-    threshold, known = place
-    if state is None or known is None or not known.is_in:
+def _projected(state: LeadState | None, model: CompiledModel, standing: Standing, at_ms: int) -> Leave | None:
+    if state is None or not standing.state.is_in:
         return None
-    return next_exit(Outlook(state, model), (threshold, known), at_ms)
+    return next_leave(Outlook(state, model), standing, at_ms)
 
 
 def _closed_gates(threshold: CompiledThreshold, line: LeadScore) -> list[Gate]:

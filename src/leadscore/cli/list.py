@@ -25,8 +25,8 @@ from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.ranking import whole_steps
 from leadscore.scoring.score import Score, score_at
+from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState
-from leadscore.scoring.thresholds import standing
 from leadscore.store.shard import ScanPlace, Store
 
 DEFAULT_LIMIT = 50
@@ -216,8 +216,7 @@ def _thresholds_of(lead: LeadAt) -> list[str]:
     """The thresholds the lead is in, in the model's order."""
     if lead.state is None:
         return []
-    places = ((each.name, standing(lead.state, each)) for each in lead.context.model.thresholds)
-    return [name for name, place in places if place is not None and place.is_in]
+    return [standing.threshold.name for standing in standings_in(lead.state, lead.context.model.thresholds)]
 
 
 def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
@@ -241,12 +240,9 @@ def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
 
 
 def _entered_ms(lead: LeadAt, state: LeadState, choice: Choice) -> int | None:
-    places = [
-        place
-        for threshold in lead.context.model.thresholds
-        if choice.threshold in (None, threshold.name) and (place := standing(state, threshold)) is not None
-    ]
-    return max((place.entered_ms for place in places if place.is_in), default=None)
+    standings = standings_in(state, lead.context.model.thresholds)
+    chosen_ones = (one.state for one in standings if choice.threshold in (None, one.threshold.name))
+    return max((entry.entered_ms for entry in chosen_ones), default=None)
 
 
 def _lines(leads: list[ListedLead]) -> list[str]:

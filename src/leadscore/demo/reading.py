@@ -25,8 +25,8 @@ from leadscore.pipeline.kafka.clients import make_consumer, partition_count
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.ranking import ranked
 from leadscore.scoring.score import score_at
+from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState, decode_state, latest_ms
-from leadscore.scoring.thresholds import standing
 from leadscore.store.shard import Store
 
 MOST_CROSSINGS_PER_READ = 1_000
@@ -146,8 +146,8 @@ def _states(store: Store, expected: Mapping[int, Sequence[str]]) -> Iterator[tup
 
 
 def _hot_lead(lead_id: str, state: LeadState, score: float, model: CompiledModel) -> HotLead:
-    places = ((threshold.name, standing(state, threshold)) for threshold in model.thresholds)
-    return HotLead(lead_id, score, model.band_of(score), tuple(name for name, place in places if place and place.is_in))
+    thresholds = tuple(standing.threshold.name for standing in standings_in(state, model.thresholds))
+    return HotLead(lead_id, score, model.band_of(score), thresholds)
 
 
 def _totals(counter: Counter, label: str) -> dict[str, int]:

@@ -19,7 +19,7 @@ NEVER = 1 << 60
 """Later than any instant."""
 
 
-class Exit(NamedTuple):
+class Leave(NamedTuple):
     """When and why time takes a lead out of a threshold."""
 
     at_ms: int
@@ -32,13 +32,13 @@ class Outlook:
     It remembers what it found: make a new one when the lead's events or attributes have changed.
     """
 
-    __slots__ = ("_attributes", "_grants", "_in_bursts", "_since_ms", "_turns", "exits", "model", "state")
+    __slots__ = ("_attributes", "_grants", "_in_bursts", "_since_ms", "_turns", "leaves", "model", "state")
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
         self.state = state
         self.model = model
-        self.exits: dict[tuple[ThresholdState, int], Exit | None] = {}
-        """What ``timeline.next_exit`` found, by where the lead stands and after when."""
+        self.leaves: dict[tuple[ThresholdState, int], Leave | None] = {}
+        """What ``timeline.next_leave`` found, by where the lead stands and after when."""
         self._turns: dict[CountTest | QuietTest, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None

@@ -17,8 +17,8 @@ from leadscore.scoring.disqualification import disqualified
 from leadscore.scoring.explanation import Explanation, explain
 from leadscore.scoring.fold import fold_tick, remembered
 from leadscore.scoring.leads import Erasure, apply_award
+from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState, latest_ms, new_state
-from leadscore.scoring.thresholds import standing
 
 
 class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,9 +116,9 @@ class _Run:
 def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_ms: int) -> LeadScore:
     """The lead as of ``at_ms``; a lead of which nothing is known has the score of a newcomer."""
     model: CompiledModel = context.model
-    known = remembered(state, context) or new_state(model.version, at_ms)
-    explanation = explain(known, model, max(at_ms, latest_ms(known)))
-    places = {threshold.name: standing(known, threshold) for threshold in model.thresholds}
+    state = remembered(state, context) or new_state(model.version, at_ms)
+    explanation = explain(state, model, max(at_ms, latest_ms(state)))
+    entered = {standing.threshold.name for standing in standings_in(state, model.thresholds)}
     return LeadScore(
         lead_id=lead_id,
         score=explanation.score,
@@ -126,8 +126,8 @@ def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_m
         fit=explanation.fit,
         grade=model.grade_of(explanation.fit),
         band=model.band_of(explanation.score),
-        disqualified=disqualified(Outlook(known, model), explanation.at_ms),
-        thresholds={name: "in" if place is not None and place.is_in else "out" for name, place in places.items()},
+        disqualified=disqualified(Outlook(state, model), explanation.at_ms),
+        thresholds={one.name: "in" if one.name in entered else "out" for one in model.thresholds},
         as_of_ms=at_ms,
         explanation=explanation,
     )

@@ -8,7 +8,7 @@ import msgspec
 from leadscore.log.records import Award
 from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledThreshold
 from leadscore.model.matching import event_hash
-from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
 from leadscore.scoring.disqualification import disqualified, is_suspended
@@ -16,8 +16,9 @@ from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.recent import at_of
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.selection import counted_rows, live_rows
+from leadscore.scoring.standing import Standing, put, standings_in, threshold_state
 from leadscore.scoring.state import LeadState, ThresholdState, flags_of, latest_ms
-from leadscore.scoring.timeline import first_exit, next_exit, no_exit_before
+from leadscore.scoring.timeline import first_leave, next_leave, no_leave_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +44,43 @@ class _Fact:
     projected_exit_at_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _DueLeave:
+    """A leave by time that is to be made."""
+
+    leave: Leave
+    standing: Standing
+
+
 def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldContext) -> list[Crossing]:
     """Step 1: leave each threshold at the first instant after the last evaluation that time alone took it out."""
-    model = context.model
+    outlook = Outlook(state, context.model)
+    due_leaves = _due_leaves(state, outlook, until_ms)
+    crossings = []
+    for due in due_leaves:
+        at_ms = due.leave.at_ms
+        score = score_at(state, context.model, at_ms, outlook)
+        decision = Decision(at_ms, due.leave.cause, None, score.value, score, outlook)
+        crossings.append(_leave(state, lead_id, due.standing, decision, context))
+    if due_leaves:
+        flags_of(state).left_ms = due_leaves[-1].leave.at_ms
+    return crossings
+
+
+def _due_leaves(state: LeadState, outlook: Outlook, until_ms: int) -> list[_DueLeave]:
+    """The leaves by time up to ``until_ms``, by their instants; at one instant, highest threshold first."""
     after_ms = latest_ms(state)
     since_ms = state.flags.under_model_since_ms if state.flags is not None else None
     if since_ms is not None:  # the model in force takes nobody out before it came in force
         if since_ms > until_ms:
             return []
         after_ms = max(after_ms, since_ms - 1)
-    outlook = Outlook(state, model)
-    found = []
-    for threshold in model.leaving_order:
-        known = standing(state, threshold)
-        if known is not None and known.is_in:
-            gone = first_exit(outlook, (threshold, known), after_ms, until_ms)
-            if gone is not None:
-                found.append((gone, threshold, known))
-    crossings = []
-    for gone, threshold, known in sorted(found, key=lambda leave: leave[0].at_ms):
-        score = score_at(state, model, gone.at_ms, outlook)
-        decision = Decision(gone.at_ms, gone.cause, None, score.value, score, outlook)
-        crossings.append(_leave(state, lead_id, (threshold, known), decision, context))
-    if found:
-        flags_of(state).left_ms = max(gone.at_ms for gone, _, _ in found)
-    return crossings
+    due_leaves = []
+    for standing in standings_in(state, outlook.model.leaving_order):
+        leave = first_leave(outlook, standing, after_ms, until_ms)
+        if leave is not None:
+            due_leaves.append(_DueLeave(leave, standing))
+    return sorted(due_leaves, key=lambda due: due.leave.at_ms)
 
 
 def cross(state: LeadState, award: Award, before: Score, decision: Decision, context: FoldContext) -> list[Crossing]:
@@ -76,7 +89,7 @@ def cross(state: LeadState, award: Award, before: Score, decision: Decision, con
     reason = disqualified(decision.outlook, decision.at_ms)
     crossings: list[Crossing] = []
     if state.thresholds:
-        crossings += _leaves(state, award.lead_id, after, (decision, reason is not None), context)
+        crossings += _leaves(state, award.lead_id, decision, context, is_disqualified=reason is not None)
     if reason is not None or is_suspended(state):
         return crossings
     raised = after.unclamped > before.unclamped + EPSILON
@@ -84,34 +97,31 @@ def cross(state: LeadState, award: Award, before: Score, decision: Decision, con
     if not raised and not qualified:
         return crossings
     for threshold in model.thresholds:
-        known = standing(state, threshold)
-        if known is not None and known.is_in:
+        entry = threshold_state(state, threshold)
+        if entry is not None and entry.is_in:
             continue
         if threshold.threshold_id in qualified:
             crossings.append(_enter(state, award, threshold, _caused(decision, Cause.INSTANT), context))
-        elif raised and _may_enter(threshold, known, after, decision.at_ms, model):
+        elif raised and _may_enter(threshold, entry, after, decision.at_ms, model):
             crossings.append(_enter(state, award, threshold, decision, context))
     return crossings
 
 
 def _leaves(
-    state: LeadState, lead_id: str, after: Score, decided: tuple[Decision, bool], context: FoldContext
+    state: LeadState, lead_id: str, decision: Decision, context: FoldContext, *, is_disqualified: bool
 ) -> list[Crossing]:
     """Step 3, highest threshold first; a record that finds a held lead above ``exit`` ends the hold."""
-    decision, is_disqualified = decided
     crossings = []
-    for threshold in context.model.leaving_order:
-        known = standing(state, threshold)
-        if known is None or not known.is_in:
-            continue
+    score = decision.score.value
+    for standing in standings_in(state, context.model.leaving_order):
+        threshold, entry = standing.threshold, standing.state
         if is_disqualified:
-            decision_here = _caused(decision, Cause.DISQUALIFIED)
-            crossings.append(_leave(state, lead_id, (threshold, known), decision_here, context))
-        elif known.held and decision.at_ms < known.entered_ms + threshold.hold_ms:
-            if after.value > threshold.exit + EPSILON:
-                put(state, msgspec.structs.replace(known, held=False))
-        elif after.value < threshold.exit - EPSILON:
-            crossings.append(_leave(state, lead_id, (threshold, known), decision, context))
+            crossings.append(_leave(state, lead_id, standing, _caused(decision, Cause.DISQUALIFIED), context))
+        elif entry.held and decision.at_ms < entry.entered_ms + threshold.hold_ms:
+            if score > threshold.exit + EPSILON:
+                put(state, msgspec.structs.replace(entry, held=False))
+        elif score < threshold.exit - EPSILON:
+            crossings.append(_leave(state, lead_id, standing, decision, context))
     return crossings
 
 
@@ -122,24 +132,24 @@ def _caused(decision: Decision, cause: Cause) -> Decision:
 def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
     """Thresholds this event enters at once: those of its rules that it counts for."""
     qualified = set()
-    for given in award.rules:
-        rule = model.rules.get(given.rule_id)
+    for rule_award in award.rules:
+        rule = model.rules.get(rule_award.rule_id)
         if rule is None or rule.qualifies is None:
             continue
         at = at_of(award.occurred_at_ms, event_hash(award.event_id))
-        rows = counted_rows(state, rule, live_rows(state, state.rules.index(given.rule_id)))
+        rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))
         if any(row.startswith(at) for row in rows):
             qualified.add(rule.qualifies)
     return frozenset(qualified)
 
 
 def _may_enter(
-    threshold: CompiledThreshold, known: ThresholdState | None, score: Score, at_ms: int, model: CompiledModel
+    threshold: CompiledThreshold, entry: ThresholdState | None, score: Score, at_ms: int, model: CompiledModel
 ) -> bool:
     """Score, gates and cooldown."""
     if score.value < threshold.enter - EPSILON:
         return False
-    if known is not None and at_ms < known.entered_ms + threshold.cooldown_ms:
+    if entry is not None and at_ms < entry.entered_ms + threshold.cooldown_ms:
         return False
     if score.engagement < threshold.require_engagement - EPSILON or score.fit < threshold.require_fit - EPSILON:
         return False
@@ -153,28 +163,22 @@ def _enter(
 ) -> Crossing:
     entered = enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)
     held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
-    before = standing(state, threshold)
+    before = threshold_state(state, threshold)
     sequence = 1 if before is None else before.latest_sequence + 1
-    inside = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held, sequence)
-    put(state, inside)
-    projected = next_exit(decision.outlook, (threshold, inside), decision.at_ms)
+    entry = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held, sequence)
+    put(state, entry)
+    projected = next_leave(decision.outlook, Standing(threshold, entry), decision.at_ms)
     fact = _Fact(Direction.ENTER, str(entered), None, sequence, projected.at_ms if projected else None)
     return _crossing(award.lead_id, threshold, fact, decision, context)
 
 
-def _leave(
-    state: LeadState,
-    lead_id: str,
-    standing_in: tuple[CompiledThreshold, ThresholdState],
-    decision: Decision,
-    context: FoldContext,
-) -> Crossing:
-    threshold, known = standing_in
-    sequence = known.latest_sequence + 1
-    put(state, msgspec.structs.replace(known, is_in=False, held=False, sequence=sequence))
-    entered = UUID(bytes=known.entered_id)
+def _leave(state: LeadState, lead_id: str, standing: Standing, decision: Decision, context: FoldContext) -> Crossing:
+    entry = standing.state
+    sequence = entry.latest_sequence + 1
+    put(state, msgspec.structs.replace(entry, is_in=False, held=False, sequence=sequence))
+    entered = UUID(bytes=entry.entered_id)
     fact = _Fact(Direction.LEAVE, str(leave_id(entered)), str(entered), sequence, None)
-    return _crossing(lead_id, threshold, fact, decision, context)
+    return _crossing(lead_id, standing.threshold, fact, decision, context)
 
 
 def _crossing(
@@ -207,30 +211,13 @@ def _crossing(
     )
 
 
-def standing(state: LeadState, threshold: CompiledThreshold) -> ThresholdState | None:
-    """Where the lead stands with the threshold; ``None`` if it was never in."""
-    for known in state.thresholds:
-        if known.threshold_id == threshold.threshold_id:
-            return known
-    return None
-
-
-def put(state: LeadState, known: ThresholdState) -> None:
-    """Replace, or add, where the lead stands with a threshold."""
-    state.thresholds = [
-        *(other for other in state.thresholds if other.threshold_id != known.threshold_id),
-        known,
-    ]
-
-
 def due_ms(outlook: Outlook, after_ms: int, *, exactly: bool) -> int | None:
     """When time alone next takes the lead out of a threshold; unless ``exactly``, an instant not later than that."""
-    due: list[int] = []
-    for threshold in outlook.model.thresholds:
-        known = standing(outlook.state, threshold)
-        if known is not None and known.is_in:
-            if exactly:
-                next_exit(outlook, (threshold, known), after_ms)
-            at_ms = no_exit_before(outlook, (threshold, known), after_ms)
-            due += () if at_ms is None else (at_ms,)
-    return min(due, default=None)
+    soonest_ms: int | None = None
+    for standing in standings_in(outlook.state, outlook.model.thresholds):
+        if exactly:
+            next_leave(outlook, standing, after_ms)  # ``no_leave_before`` then has it
+        at_ms = no_leave_before(outlook, standing, after_ms)
+        if at_ms is not None and (soonest_ms is None or at_ms < soonest_ms):
+            soonest_ms = at_ms
+    return soonest_ms

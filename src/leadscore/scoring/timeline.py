@@ -1,32 +1,80 @@
-"""When time alone takes a lead out of a threshold (design 1.4, 1.7), past or projected. Pure.
+"""When time alone takes a lead out of a threshold it is in (design 1.4, 1.7): past, or projected. Pure.
 
-Theory of operation. Between two flips of conditions the score is a clamped sum of fading points, gains and
-penalties. It need not fall all the way: penalties fade as well. So the first instant below a level is not solved for
-but closed in on. ``_Course.least`` gives a lower bound of the score over an interval: a gain is least at its end, a
-penalty weighs most at its start, and every clamp is monotone. Where the bound stays at the level, there is nothing;
-otherwise the interval is halved, earlier half first, down to the millisecond. Points with the same half-life are
-added up before they are bounded, where no clamp stands between them: else a gain and a penalty that cancel out would
-look like a fall for ever. Where the gains fall faster than the penalties fade, the score only falls, and the instant
-is found in a few steps.
+Two rules about what may be in this file
+
+1. It asks and changes nothing: ``thresholds`` makes the leave that is found here.
+2. Instants are whole milliseconds. The answer is the first one at which it is so, not the one after.
+
+Terms
+
+*Level*: the threshold's exit level, less 1e-9. *Below* is a score less than that.
+*Flip*: an instant at which time alone changes what a condition says (``Outlook.flips``).
+*Stretch*: the time from one flip to the millisecond before the next. What conditions say does not change in it.
+*Course*: the score over a stretch (``course``): a clamped sum of decaying gains and decaying penalties. It need not
+only fall: penalties decay as well.
+*Lower bound*: a number that no score of an interval is below. It is cheap, and at most the truth.
+*Hold*: the time after an enter at once in which the score does not end the stay.
+
+Theory of operation
+
+1. The time after the lead's last evaluation is cut into stretches, and these are looked at in turn.
+2. If a condition disqualifies at a stretch's first instant, the lead leaves there, cause DISQUALIFIED.
+3. Else, unless the hold lasts, the first instant below is looked for in the stretch, as an interval:
+   a. If its first instant is below, that is it.
+   b. If its lower bound is at the level or above, there is none.
+   c. If the score only falls, there is one if the last instant is below; it is closed in on by slope.
+   d. Else the interval is halved, and both halves are looked at like this, the earlier first.
+4. A stretch without an end is looked at in pieces of 4 days, 16, 64 and so on, until the lower bound of all that is
+   left is at the level or above, or 200 years are over.
+
+Example: 100 points (half-life 30 d) and -60 (half-life 7 d) on day 0, exit level 30. The score begins at 40, rises to
+57.5 on day 12, and is 30 on day 51.6.
+
+    interval in days    lower bound = gains at its end - penalties at its start
+    0 to 4              91.2 - 60.0 = 31.2    none (3b)
+    4 to 20             63.0 - 40.4 = 22.6    to be halved (3d)
+        4 to 12         75.8 - 40.4 = 35.4    none
+        12 to 20        63.0 - 18.3 = 44.7    none
+    20 to 84            14.4 -  8.3 =  6.1    to be halved
+        20 to 52        30.1 -  8.3 = 21.8    to be halved
+            20 to 36    43.5 -  8.3 = 35.3    none
+            36 to 52    30.1 -  1.7 = 28.4    only falls, and 29.7 on day 52 is below: closed in on (3c)
+
+Kept in step
+
+- ``Course.score`` with ``score.score_at``: what one adds up, the other must bound.
+- ``Outlook.flips`` with ``Outlook.holds``: a test that changes its answer at an instant not named there is overlooked.
+- ``no_leave_before`` with ``first_leave``: it may be early, never late. ``test_spared_work`` compares them.
+- ``first_departure`` in ``tests/oracle.py`` finds the same instants from the definitions.
 """
 
 from collections.abc import Iterator
 from itertools import pairwise
-from math import inf, log
+from math import log
 
-from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledRule, CompiledThreshold, DecayCurve
-from leadscore.scoring.conditions import Exit, Outlook
+import msgspec
+
+from leadscore.model.compiled import EPSILON
+from leadscore.scoring.conditions import Leave, Outlook
+from leadscore.scoring.course import Course
 from leadscore.scoring.crossing import Cause
-from leadscore.scoring.score import day_aged, fit_of
-from leadscore.scoring.state import ThresholdState, Total
+from leadscore.scoring.standing import Standing
 from leadscore.time_units import DAY_MS
 
 FAR_MS = 1 << 53
-"""Later than any instant: everything that fades has faded."""
-FIRST_STRETCH_MS = 4 * DAY_MS
-"""How far is looked first."""
+"""Later than any instant: everything that decays has decayed."""
+FIRST_PIECE_MS = 4 * DAY_MS
+"""The first piece of a stretch without an end."""
 HORIZON_MS = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
+
+
+class _Stretch(msgspec.Struct, frozen=True, gc=False):
+    """The first and the last instant between two flips, and whether the score may end the stay: the hold is over."""
+
+    start_ms: int
+    end_ms: int
+    may_fall: bool
 
 
 def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
@@ -37,251 +85,101 @@ def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
     return None
 
 
-def first_exit(
-    outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int, until_ms: int
-) -> Exit | None:
+def first_leave(outlook: Outlook, standing: Standing, after_ms: int, until_ms: int) -> Leave | None:
     """The first instant in (after_ms, until_ms] at which time alone takes the lead out of the threshold it is in."""
-    level = standing[0].exit - EPSILON
-    for start_ms, end_ms, may_fall in _stretches(outlook, standing, after_ms, until_ms):
+    level = standing.threshold.exit - EPSILON
+    for stretch in _stretches(outlook, standing, after_ms, until_ms):
+        start_ms = stretch.start_ms
         if disqualifying_condition(outlook, start_ms) is not None:
-            return Exit(start_ms, Cause.DISQUALIFIED)
-        if may_fall:
-            below_ms = _first_below(_Course(outlook, start_ms), level, start_ms, end_ms)
+            return Leave(start_ms, Cause.DISQUALIFIED)
+        if stretch.may_fall:
+            below_ms = _first_below(Course(outlook, start_ms), level, start_ms, stretch.end_ms)
             if below_ms is not None:
-                return Exit(below_ms, Cause.TIME)
+                return Leave(below_ms, Cause.TIME)
     return None
 
 
-def _stretches(
-    outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int, until_ms: int
-) -> Iterator[tuple[int, int, bool]]:
-    """First and last instant of each time between two flips of conditions, and whether the score may end the stay."""
-    threshold, at = standing
-    falls_from_ms = max(after_ms + 1, at.entered_ms + threshold.hold_ms) if at.held else after_ms + 1
-    starts = {after_ms + 1, falls_from_ms}
-    starts |= {flip for condition in outlook.model.conditions for flip in outlook.flips(condition.test)}
-    ordered = sorted(start for start in starts if after_ms < start <= until_ms)
-    for start_ms, after_end_ms in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the latest record
-        yield start_ms, after_end_ms - 1, start_ms >= falls_from_ms
-
-
-def next_exit(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> Exit | None:
+def next_leave(outlook: Outlook, standing: Standing, after_ms: int) -> Leave | None:
     """The first instant after ``after_ms`` at which the lead leaves if nothing else happens; ``None``: never."""
-    asked = (standing[1], after_ms)
-    if asked not in outlook.exits:
-        outlook.exits[asked] = first_exit(outlook, standing, after_ms, FAR_MS)
-    return outlook.exits[asked]
+    key = (standing.state, after_ms)
+    if key not in outlook.leaves:
+        outlook.leaves[key] = first_leave(outlook, standing, after_ms, FAR_MS)
+    return outlook.leaves[key]
 
 
-def no_exit_before(outlook: Outlook, standing: tuple[CompiledThreshold, ThresholdState], after_ms: int) -> int | None:
-    """An instant not later than the next exit, and exact if that is within a day; ``None``: never.
+def no_leave_before(outlook: Outlook, standing: Standing, after_ms: int) -> int | None:
+    """An instant not later than the next leave, and exact if that is within a day; ``None``: it never leaves.
 
-    To find it costs a fraction, and most leads have another record before it comes.
+    This costs a fraction of the search, and most leads have another record before the instant comes.
     """
-    if (standing[1], after_ms) in outlook.exits:
-        known = next_exit(outlook, standing, after_ms)
-        return None if known is None else known.at_ms
-    level = standing[0].exit - EPSILON
-    for start_ms, end_ms, may_fall in _stretches(outlook, standing, after_ms, FAR_MS):
+    if (standing.state, after_ms) in outlook.leaves:
+        leave = next_leave(outlook, standing, after_ms)
+        return None if leave is None else leave.at_ms
+    level = standing.threshold.exit - EPSILON
+    for stretch in _stretches(outlook, standing, after_ms, FAR_MS):
+        start_ms = stretch.start_ms
         if disqualifying_condition(outlook, start_ms) is not None:
             return start_ms
-        if may_fall:
-            unsafe_ms = _not_safe_from(_Course(outlook, start_ms), level, start_ms, end_ms)
+        if stretch.may_fall:
+            unsafe_ms = _not_safe_from(Course(outlook, start_ms), level, start_ms, stretch.end_ms)
             if unsafe_ms is not None:
                 return unsafe_ms
     return None
 
 
-class _ByDay:
-    """A rule's points that age in days: gains and penalties of each day, worked out when first asked for."""
-
-    __slots__ = ("_decay", "_gains", "_known", "_penalties", "cap", "only_falls")
-
-    def __init__(self, total: dict[int, int | float], decay: DecayCurve, cap: float) -> None:
-        self.cap = cap
-        self._decay = decay
-        self._gains = {day: points for day, points in total.items() if points > 0}
-        self._penalties = {day: points for day, points in total.items() if points < 0}
-        self._known: dict[tuple[int, int], float] = {}
-        self.only_falls = decay.never_rises and not self._penalties
-
-    def least(self, gains_ms: int, penalties_ms: int) -> float:
-        """A lower bound; the instants say how the interval ends for gains and for penalties."""
-        days = (gains_ms // DAY_MS, penalties_ms // DAY_MS)
-        points = self._known.get(days)
-        if points is None:
-            points = self._known[days] = min(max(self._least(*days), -self.cap), self.cap)
-        return points
-
-    def _least(self, gains_day: int, penalties_day: int) -> float:
-        decay = self._decay
-        if decay.never_rises or gains_day == penalties_day:
-            gains, penalties = gains_day * DAY_MS, penalties_day * DAY_MS
-            return day_aged(self._gains, decay, gains) + day_aged(self._penalties, decay, penalties)
-        first_day, last_day = sorted((gains_day, penalties_day))
-        choose, other = (min, max) if gains_day > penalties_day else (max, min)
-        return sum(
-            points * chosen(_weights(decay, first_day - day, last_day - day))
-            for of_sign, chosen in ((self._gains, choose), (self._penalties, other))
-            for day, points in of_sign.items()
-        )
+def _stretches(outlook: Outlook, standing: Standing, after_ms: int, until_ms: int) -> Iterator[_Stretch]:
+    entry = standing.state
+    falls_from_ms = after_ms + 1
+    if entry.held:
+        falls_from_ms = max(falls_from_ms, entry.entered_ms + standing.threshold.hold_ms)
+    starts = {after_ms + 1, falls_from_ms}
+    starts |= {flip for condition in outlook.model.conditions for flip in outlook.flips(condition.test)}
+    ordered = sorted(start for start in starts if after_ms < start <= until_ms)
+    for start_ms, next_ms in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the latest record
+        yield _Stretch(start_ms, next_ms - 1, start_ms >= falls_from_ms)
 
 
-class _Sum:
-    """Points under one pair of limits; ``values`` are those that fade by half-life, at the lead's latest record."""
-
-    __slots__ = ("capped", "constant", "days", "high", "low", "values")
-
-    def __init__(self, low: float, high: float) -> None:
-        self.low = low
-        self.high = high
-        self.constant = 0.0
-        self.values: dict[float, float] = {}
-        self.capped: list[tuple[float, float, float]] = []
-        self.days: list[_ByDay] = []
-
-    def add(self, rule: CompiledRule, total: Total, age_ms: int) -> None:
-        half_life_ms, cap = rule.decay.half_life_ms, rule.cap
-        if isinstance(total, dict):
-            self.days.append(_ByDay(total, rule.decay, cap))
-        elif half_life_ms is None:
-            self.constant += min(max(total, -cap), cap) if rule.decay.weights is None else 0.0
-        elif abs(total) * _weight(age_ms, half_life_ms) > cap:
-            self.capped.append((total, half_life_ms, cap))
-        else:  # within its cap now, so from now on
-            self.values[half_life_ms] = self.values.get(half_life_ms, 0.0) + total
-
-    def at(self, age_ms: int, at_ms: int) -> float:
-        """Its points at an instant, before its limits; ``age_ms`` is the time since the latest record."""
-        points = self.constant
-        for half_life_ms, value in self.values.items():
-            points += value * 2.0 ** (-age_ms / half_life_ms)
-        for value, half_life_ms, cap in self.capped:
-            points += min(max(value * _weight(age_ms, half_life_ms), -cap), cap)
-        for each in self.days:
-            points += each.least(at_ms, at_ms)
-        return points
-
-    def falling(self, early: tuple[int, int], late: tuple[int, int]) -> float:
-        """A lower bound of how fast it falls between the two (points per ms); below 0 it may rise."""
-        if any(value < 0 for value, _, _ in self.capped):
-            return -inf
-        if early[1] // DAY_MS != late[1] // DAY_MS and not all(each.only_falls for each in self.days):
-            return -inf
-        return sum(
-            value / half_life_ms * _weight((late if value > 0 else early)[0], half_life_ms)
-            for half_life_ms, value in self.values.items()
-        )
-
-    def least(self, gains: tuple[int, int], penalties: tuple[int, int]) -> float:
-        """A lower bound; ``gains`` and ``penalties`` are the (age since the latest record, instant) of each."""
-        points = self.constant
-        for half_life_ms, value in self.values.items():
-            points += value * _weight((gains if value > 0 else penalties)[0], half_life_ms)
-        for value, half_life_ms, cap in self.capped:
-            points += min(max(value * _weight((gains if value > 0 else penalties)[0], half_life_ms), -cap), cap)
-        for each in self.days:
-            points += each.least(gains[1], penalties[1])
-        return points
-
-
-class _Course:
-    """How the score goes on from ``start_ms`` to the next flip of a condition."""
-
-    def __init__(self, outlook: Outlook, start_ms: int) -> None:
-        state, model = outlook.state, outlook.model
-        self._floor, self._ceiling = model.floor, model.ceiling
-        self._latest_ms = state.latest_record_ms
-        self._free = _Sum(-float("inf"), float("inf"))
-        self._groups = [_Sum(group.low, group.high) for group in model.groups]
-        sums = [*self._groups, self._free]
-        for rule_id, total in zip(state.rules, state.totals, strict=True):
-            rule = model.rules.get(rule_id)
-            if rule is not None and total:
-                sums[rule.group].add(rule, total, start_ms - self._latest_ms)
-        for condition in model.conditions:
-            if condition.points and outlook.holds(condition.test, start_ms):
-                sums[condition.group].constant += condition.points
-        sums[NO_GROUP].constant += model.fit_without_values if state.flags is None else fit_of(state, model)
-
-    def only_falls(self, start_ms: int, end_ms: int) -> bool:
-        """Whether the score certainly never rises in [start_ms, end_ms]."""
-        early, late = (start_ms - self._latest_ms, start_ms), (end_ms - self._latest_ms, end_ms)
-        falling = self._free.falling(early, late)
-        for group in self._groups:
-            of_group = group.falling(early, late)
-            if group.least(late, early) >= group.low and group.least(early, late) <= group.high:
-                falling += of_group
-            elif of_group < 0:  # what falls and is clamped still does not rise
-                return False
-        return falling >= 0
-
-    def score(self, at_ms: int) -> float:
-        """The score at an instant."""
-        age_ms = at_ms - self._latest_ms
-        total = self._free.at(age_ms, at_ms)
-        for group in self._groups:
-            points = group.at(age_ms, at_ms)
-            total += group.low if points < group.low else min(points, group.high)
-        return min(max(total, self._floor), self._ceiling)
-
-    def least(self, start_ms: int, end_ms: int) -> float:
-        """A lower bound of the score in [start_ms, end_ms]."""
-        early, late = (start_ms - self._latest_ms, start_ms), (end_ms - self._latest_ms, end_ms)
-        total = 0.0
-        pooled: dict[float, float] = dict(self._free.values)
-        for group in self._groups:
-            least = group.least(late, early)
-            if least < group.low or group.least(early, late) > group.high:
-                total += min(max(least, group.low), group.high)
-                continue
-            for half_life_ms, value in group.values.items():
-                pooled[half_life_ms] = pooled.get(half_life_ms, 0.0) + value
-                least -= value * _weight((late if value > 0 else early)[0], half_life_ms)
-            total += least
-        free = self._free
-        kept, free.values = free.values, pooled
-        total += free.least(late, early)
-        free.values = kept
-        return min(max(total, self._floor), self._ceiling)
-
-
-def _weight(age_ms: int, half_life_ms: float) -> float:
-    return float(2.0 ** (-age_ms / half_life_ms))
-
-
-def _weights(decay: DecayCurve, first_age: int, last_age: int) -> list[float]:
-    """Every weight between two ages in days."""
-    weights = decay.weights or ()
-    return [*weights[max(0, first_age) : max(0, last_age) + 1], *([0.0] if last_age >= len(weights) else [])]
-
-
-def _first_below(course: _Course, level: float, start_ms: int, end_ms: int) -> int | None:
-    """The first instant in [start_ms, end_ms] with a score below the level."""
+def _first_below(course: Course, level: float, start_ms: int, end_ms: int) -> int | None:
+    """The first instant in [start_ms, end_ms] with a score below the level: step 3."""
     if course.score(start_ms) < level:
         return start_ms
     if end_ms >= FAR_MS:
-        return _first_below_ahead(course, level, start_ms)
-    if start_ms == end_ms or course.least(start_ms, end_ms) >= level:
+        return _first_below_in_pieces(course, level, start_ms)
+    if start_ms == end_ms or course.lower_bound(start_ms, end_ms) >= level:
         return None
     if course.only_falls(start_ms, end_ms):
         return _falls_below(course, level, start_ms, end_ms) if course.score(end_ms) < level else None
     middle_ms = _middle(start_ms, end_ms)
-    found_ms = _first_below(course, level, start_ms, middle_ms)
-    return _first_below(course, level, middle_ms + 1, end_ms) if found_ms is None else found_ms
+    below_ms = _first_below(course, level, start_ms, middle_ms)
+    return _first_below(course, level, middle_ms + 1, end_ms) if below_ms is None else below_ms
 
 
-def _not_safe_from(course: _Course, level: float, start_ms: int, end_ms: int) -> int | None:
-    """Not later than the first instant below the level: the start of the first stretch that is not known to stay."""
+def _first_below_in_pieces(course: Course, level: float, start_ms: int) -> int | None:
+    """The first instant from ``start_ms`` on with a score below the level: step 4."""
+    length_ms = FIRST_PIECE_MS
+    last_ms = start_ms + HORIZON_MS
+    while start_ms < last_ms and course.lower_bound(start_ms, FAR_MS) < level:
+        below_ms = _first_below(course, level, start_ms, start_ms + length_ms)
+        if below_ms is not None:
+            return below_ms
+        start_ms, length_ms = start_ms + length_ms, 4 * length_ms
+    return None
+
+
+def _not_safe_from(course: Course, level: float, start_ms: int, end_ms: int) -> int | None:
+    """An instant not later than the first one below, and exact if that is within a day.
+
+    After the day it is the start of the first piece whose lower bound is below the level.
+    """
     stop_ms = min(start_ms + DAY_MS, end_ms)
     below_ms = _first_below(course, level, start_ms, stop_ms)
     if below_ms is not None:
         return below_ms
     length_ms, last_ms = DAY_MS, start_ms + HORIZON_MS
-    while stop_ms < min(end_ms, last_ms) and course.least(stop_ms + 1, end_ms) < level:
+    while stop_ms < min(end_ms, last_ms) and course.lower_bound(stop_ms + 1, end_ms) < level:
         start_ms, length_ms = stop_ms + 1, 2 * length_ms
         stop_ms = min(start_ms + length_ms, end_ms)
-        if course.least(start_ms, stop_ms) < level:
+        if course.lower_bound(start_ms, stop_ms) < level:
             return start_ms
     return None
 
@@ -292,8 +190,8 @@ def _middle(start_ms: int, end_ms: int) -> int:
     return (start_ms + end_ms) // 2 if first_day == last_day else (first_day + last_day + 1) // 2 * DAY_MS - 1
 
 
-def _falls_below(course: _Course, level: float, above_ms: int, below_ms: int) -> int:
-    """The same where the score only falls, from not below the level at ``above_ms`` to below it at ``below_ms``.
+def _falls_below(course: Course, level: float, above_ms: int, below_ms: int) -> int:
+    """The first instant below, of a score that only falls from not below at ``above_ms`` to below at ``below_ms``.
 
     Between the two it is taken for one exponential, which it often is: a few steps, where halving takes thirty. Every
     other step halves, so that steps and plateaus of the score cost no more than that.
@@ -307,22 +205,10 @@ def _falls_below(course: _Course, level: float, above_ms: int, below_ms: int) ->
             guess_ms = above_ms + round((below_ms - above_ms) * share)
             middle_ms = min(max(guess_ms, above_ms + 1), below_ms - 1)
         score = course.score(middle_ms)
-        far_ms = below_ms - above_ms
+        width_ms = below_ms - above_ms
         if score < level:
             below_ms, below = middle_ms, score
         else:
             above_ms, above = middle_ms, score
-        halves = not halves and 2 * (below_ms - above_ms) > far_ms
+        halves = not halves and 2 * (below_ms - above_ms) > width_ms
     return below_ms
-
-
-def _first_below_ahead(course: _Course, level: float, start_ms: int) -> int | None:
-    """The same without an end: longer and longer stretches, until everything left is known to stay above."""
-    length_ms = FIRST_STRETCH_MS
-    last_ms = start_ms + HORIZON_MS
-    while start_ms < last_ms and course.least(start_ms, FAR_MS) < level:
-        found_ms = _first_below(course, level, start_ms, start_ms + length_ms)
-        if found_ms is not None:
-            return found_ms
-        start_ms, length_ms = start_ms + length_ms, 4 * length_ms
-    return None

@@ -1,0 +1,225 @@
+"""How a lead's score goes on while no record comes and no condition changes: exactly, and bounded. Pure.
+
+``score`` says what the score is at an instant; a ``Course`` says it for any later one, and what can be said of all
+instants of an interval without trying each of them:
+
+1. A gain is worth least at the interval's end, a penalty weighs most at its start; every clamp is monotone. So gains
+   taken at the end and penalties at the start give a lower bound, the other way round an upper bound.
+2. Points of one half-life are added up before they are bounded, where no clamp stands between them: else a gain and a
+   penalty that cancel out would look like a fall without end.
+3. Points that age in days change at midnight only, and are worked out once per day.
+
+Kept in step with ``score.score_at``: the same parts, the same clamps in the same order.
+"""
+
+from math import inf
+
+from leadscore.model.compiled import NO_GROUP, CompiledRule, DecayCurve
+from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.score import day_aged, fit_of
+from leadscore.scoring.state import Total
+from leadscore.time_units import DAY_MS
+
+
+class Course:
+    """The score from ``start_ms`` on, an instant not before the lead's latest record, to the next flip of a condition.
+
+    In an interval, ``start_ms`` and ``end_ms`` are its first and last instant.
+    """
+
+    __slots__ = ("_ceiling", "_floor", "_free", "_groups")
+
+    def __init__(self, outlook: Outlook, start_ms: int) -> None:
+        state, model = outlook.state, outlook.model
+        latest_ms = state.latest_record_ms
+        self._floor, self._ceiling = model.floor, model.ceiling
+        self._free = _Sum(latest_ms, -inf, inf)
+        self._groups = [_Sum(latest_ms, group.low, group.high) for group in model.groups]
+        sums = [*self._groups, self._free]
+        for rule_id, total in zip(state.rules, state.totals, strict=True):
+            rule = model.rules.get(rule_id)
+            if rule is not None and total:
+                sums[rule.group].add(rule, total, start_ms)
+        for condition in model.conditions:
+            if condition.points and outlook.holds(condition.test, start_ms):
+                sums[condition.group].constant += condition.points
+        sums[NO_GROUP].constant += model.fit_without_values if state.flags is None else fit_of(state, model)
+
+    def score(self, at_ms: int) -> float:
+        """The score at an instant."""
+        total = self._free.points(at_ms)
+        for group in self._groups:
+            total += group.clamped(group.points(at_ms))
+        return min(max(total, self._floor), self._ceiling)
+
+    def lower_bound(self, start_ms: int, end_ms: int) -> float:
+        """No score in the interval is lower."""
+        total = 0.0
+        pooled: dict[float, float] = dict(self._free.by_half_life)
+        for group in self._groups:
+            rest = group.rest_bound(end_ms, start_ms)
+            lower = rest + group.half_life_bound(group.by_half_life, end_ms, start_ms)
+            if lower < group.low or group.upper_bound(start_ms, end_ms) > group.high:
+                total += group.clamped(lower)
+                continue
+            total += rest
+            for half_life_ms, value in group.by_half_life.items():
+                pooled[half_life_ms] = pooled.get(half_life_ms, 0.0) + value
+        total += self._free.rest_bound(end_ms, start_ms) + self._free.half_life_bound(pooled, end_ms, start_ms)
+        return min(max(total, self._floor), self._ceiling)
+
+    def only_falls(self, start_ms: int, end_ms: int) -> bool:
+        """Whether the score certainly never rises in the interval."""
+        slowest = self._free.slowest_fall(start_ms, end_ms)
+        for group in self._groups:
+            of_group = group.slowest_fall(start_ms, end_ms)
+            if group.lower_bound(start_ms, end_ms) >= group.low and group.upper_bound(start_ms, end_ms) <= group.high:
+                slowest += of_group
+            elif of_group < 0:  # what falls and is clamped still does not rise
+                return False
+        return slowest >= 0
+
+
+class _Sum:
+    """Points under one pair of limits: those of a group, or of all that has no group."""
+
+    __slots__ = ("_capped", "_days", "_latest_ms", "by_half_life", "constant", "high", "low")
+
+    def __init__(self, latest_ms: int, low: float, high: float) -> None:
+        self._latest_ms = latest_ms
+        self.low = low
+        self.high = high
+        self.constant = 0.0
+        self.by_half_life: dict[float, float] = {}
+        """What decays by half-life and is within its rule's ``max``, at the lead's latest record."""
+        self._capped: list[_Capped] = []
+        self._days: list[_ByDay] = []
+
+    def add(self, rule: CompiledRule, total: Total, start_ms: int) -> None:
+        """Add a rule's points; ``start_ms`` is where the course begins."""
+        half_life_ms, cap = rule.decay.half_life_ms, rule.cap
+        if isinstance(total, dict):
+            self._days.append(_ByDay(total, rule.decay, cap))
+        elif half_life_ms is None:
+            self.constant += min(max(total, -cap), cap) if rule.decay.weights is None else 0.0
+        elif abs(total) * _weight(start_ms - self._latest_ms, half_life_ms) > cap:
+            self._capped.append(_Capped(total, half_life_ms, cap))
+        else:  # within its cap now, so from now on
+            self.by_half_life[half_life_ms] = self.by_half_life.get(half_life_ms, 0.0) + total
+
+    def clamped(self, points: float) -> float:
+        """The points within the limits."""
+        return self.low if points < self.low else min(points, self.high)
+
+    def points(self, at_ms: int) -> float:
+        """The points at an instant, before the limits."""
+        age_ms, points = at_ms - self._latest_ms, self.constant
+        for half_life_ms, value in self.by_half_life.items():
+            points += value * 2.0 ** (-age_ms / half_life_ms)
+        for capped in self._capped:
+            points += capped.points(age_ms)
+        for by_day in self._days:
+            points += by_day.bound(at_ms, at_ms)
+        return points
+
+    def lower_bound(self, start_ms: int, end_ms: int) -> float:
+        """A lower bound of the points in the interval, before the limits."""
+        return self._bound(end_ms, start_ms)
+
+    def upper_bound(self, start_ms: int, end_ms: int) -> float:
+        """An upper bound of the points in the interval, before the limits."""
+        return self._bound(start_ms, end_ms)
+
+    def _bound(self, gains_ms: int, penalties_ms: int) -> float:
+        """The points with gains as at one end of the interval and penalties as at the other."""
+        rest = self.rest_bound(gains_ms, penalties_ms)
+        return rest + self.half_life_bound(self.by_half_life, gains_ms, penalties_ms)
+
+    def half_life_bound(self, by_half_life: dict[float, float], gains_ms: int, penalties_ms: int) -> float:
+        """The part of the bound that decays by half-life, of these points."""
+        points = 0.0
+        for half_life_ms, value in by_half_life.items():
+            at_ms = gains_ms if value > 0 else penalties_ms
+            points += value * _weight(at_ms - self._latest_ms, half_life_ms)
+        return points
+
+    def rest_bound(self, gains_ms: int, penalties_ms: int) -> float:
+        """The rest of the bound."""
+        points = self.constant
+        for capped in self._capped:
+            at_ms = gains_ms if capped.value > 0 else penalties_ms
+            points += capped.points(at_ms - self._latest_ms)
+        for by_day in self._days:
+            points += by_day.bound(gains_ms, penalties_ms)
+        return points
+
+    def slowest_fall(self, start_ms: int, end_ms: int) -> float:
+        """A lower bound of how fast the points fall in the interval, per ms; below 0 they may rise."""
+        if any(capped.value < 0 for capped in self._capped):
+            return -inf
+        if start_ms // DAY_MS != end_ms // DAY_MS and not all(by_day.only_falls for by_day in self._days):
+            return -inf
+        speed = 0.0
+        for half_life_ms, value in self.by_half_life.items():
+            at_ms = end_ms if value > 0 else start_ms
+            speed += value / half_life_ms * _weight(at_ms - self._latest_ms, half_life_ms)
+        return speed
+
+
+class _Capped:
+    """Points of a rule that exceed its ``max`` where the course begins; ``value`` is at the lead's latest record."""
+
+    __slots__ = ("cap", "half_life_ms", "value")
+
+    def __init__(self, value: float, half_life_ms: float, cap: float) -> None:
+        self.value = value
+        self.half_life_ms = half_life_ms
+        self.cap = cap
+
+    def points(self, age_ms: int) -> float:
+        return min(max(self.value * _weight(age_ms, self.half_life_ms), -self.cap), self.cap)
+
+
+class _ByDay:
+    """A rule's points that age in days: gains and penalties of each day, worked out when first asked for."""
+
+    __slots__ = ("_bounds", "_cap", "_decay", "_gains", "_penalties", "only_falls")
+
+    def __init__(self, total: dict[int, int | float], decay: DecayCurve, cap: float) -> None:
+        self._cap = cap
+        self._decay = decay
+        self._gains = {day: points for day, points in total.items() if points > 0}
+        self._penalties = {day: points for day, points in total.items() if points < 0}
+        self._bounds: dict[tuple[int, int], float] = {}
+        self.only_falls = decay.never_rises and not self._penalties
+
+    def bound(self, gains_ms: int, penalties_ms: int) -> float:
+        """The points with gains as at one end of an interval and penalties as at the other, within the rule's cap."""
+        days = (gains_ms // DAY_MS, penalties_ms // DAY_MS)
+        points = self._bounds.get(days)
+        if points is None:
+            points = self._bounds[days] = min(max(self._uncapped(*days), -self._cap), self._cap)
+        return points
+
+    def _uncapped(self, gains_day: int, penalties_day: int) -> float:
+        decay = self._decay
+        if decay.never_rises or gains_day == penalties_day:
+            gains, penalties = gains_day * DAY_MS, penalties_day * DAY_MS
+            return day_aged(self._gains, decay, gains) + day_aged(self._penalties, decay, penalties)
+        first_day, last_day = sorted((gains_day, penalties_day))
+        choose, other = (min, max) if gains_day > penalties_day else (max, min)
+        return sum(
+            points * chosen(_weights(decay, first_day - day, last_day - day))
+            for of_sign, chosen in ((self._gains, choose), (self._penalties, other))
+            for day, points in of_sign.items()
+        )
+
+
+def _weight(age_ms: int, half_life_ms: float) -> float:
+    return float(2.0 ** (-age_ms / half_life_ms))
+
+
+def _weights(decay: DecayCurve, first_age: int, last_age: int) -> list[float]:
+    """Every weight between two ages in days."""
+    weights = decay.weights or ()
+    return [*weights[max(0, first_age) : max(0, last_age) + 1], *([0.0] if last_age >= len(weights) else [])]
