@@ -432,6 +432,11 @@ class WorkerProcess:
     def said(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line.get("event") == event]
 
+    def partitions_of(self, event: str) -> set[int]:
+        """The log partitions that lines of the event name as ranges: ``0-2, 5``."""
+        runs = (run.split("-") for line in self.said(event) for run in line["partitions"].split(", "))
+        return {number for run in runs for number in range(int(run[0]), int(run[-1]) + 1)}
+
     def wait_for(self, event: str, timeout_s: float = 30) -> dict[str, Any]:
         """The first log line of that event."""
 

@@ -77,8 +77,23 @@ class Unavailable(LeadscoreError):
         self.detail = detail
 
 
+class StopCause(StrEnum):
+    """Why a partition cannot go on; partitions that stop for the same cause are told of together."""
+
+    STATE_LOST = "state_lost"
+    ANOTHER_LOG = "another_log"
+    AHEAD_OF_LOG = "ahead_of_log"
+    RECORDS_LOST = "records_lost"
+    UNREADABLE = "unreadable"
+    OTHER = "other"
+
+
 class PartitionStopped(LeadscoreError):
-    """A log partition cannot go on without an operator's decision; the message says what to do."""
+    """A partition cannot go on without an operator's decision; the message says what to do."""
+
+    def __init__(self, message: str, cause: StopCause = StopCause.OTHER) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class WorkerStopped(LeadscoreError):

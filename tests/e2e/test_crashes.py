@@ -60,7 +60,7 @@ def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Ite
     worker.expected_to_die = True
 
     def has_begun() -> bool:
-        return bool(worker.said("shard_started")) or worker.process.poll() is not None
+        return bool(worker.said("shards_started")) or worker.process.poll() is not None
 
     def is_dead() -> bool:
         deployment.send_now(islice(waiting, 3))
@@ -82,7 +82,8 @@ def test_a_worker_asked_to_end_commits_what_it_did_and_leaves_the_group(deploy: 
     assert first.said("draining")
     assert first.said("stopped")
     second = deployment.start_worker()
-    wait_until(lambda: len(second.said("shard_started")) == LOG_PARTITIONS, 20, "all partitions")  # less than a session
+    all_of_them = set(range(LOG_PARTITIONS))
+    wait_until(lambda: second.partitions_of("shards_started") == all_of_them, 20, "a start")  # less than a session
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     repeated = [crossing_id for crossing_id, copies in deployment.published().items() if len(copies) > 1]

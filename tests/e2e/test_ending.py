@@ -85,7 +85,7 @@ def test_a_worker_that_was_frozen_for_long_and_rebuilt_its_state_ends_in_time(
     deployment.lose_everything()
     deployment.send_now(events[200:])
     worker.thaw()
-    wait_until(lambda: len(worker.said("state_rebuild")) == LOG_PARTITIONS, 40, "the rebuild")
+    wait_until(lambda: len(worker.partitions_of("state_rebuild")) == LOG_PARTITIONS, 40, "the rebuild")
     before_s = monotonic()
     assert worker.terminate() == 0
     assert monotonic() - before_s < 5 + CLOSING_S + 3

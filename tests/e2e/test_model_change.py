@@ -131,7 +131,7 @@ def change_worker(load: Load, worker: WorkerProcess, deployment: Deployment) -> 
 
 def is_working(worker: WorkerProcess) -> bool:
     worker.check()
-    return bool(worker.said("shard_started"))
+    return bool(worker.said("shards_started"))
 
 
 def versions_in_log(deployment: Deployment) -> dict[int, list[int]]:
@@ -255,4 +255,4 @@ def refused(deployment: Deployment, model_path: Path, *parts: str) -> None:
     last_line = worker.log_path.read_text().splitlines()[-1]
     assert [part for part in parts if part not in last_line] == []
     assert "Traceback" not in worker.tail()
-    assert worker.said("shard_started") == []
+    assert worker.said("shards_started") == []

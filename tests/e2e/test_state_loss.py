@@ -43,8 +43,8 @@ def crossing_counts(deployment: Deployment) -> dict[str, int]:
     return {crossing_id: len(records) for crossing_id, records in deployment.published().items()}
 
 
-def stopped_partitions(worker: WorkerProcess) -> dict[int, str]:
-    return {line["partition"]: line["detail"] for line in worker.said("log_partition_stopped")}
+def stopped_partitions(worker: WorkerProcess) -> set[int]:
+    return worker.partitions_of("log_partitions_stopped")
 
 
 def test_after_the_loss_of_all_state_the_worker_halts_and_says_what_to_do(deploy: Callable[..., Deployment]) -> None:
@@ -62,7 +62,8 @@ def test_after_the_loss_of_all_state_the_worker_halts_and_says_what_to_do(deploy
     wait_until(lambda: matched(deployment), 20, "the events in the log")
     body = wait_until(lambda: why_not_ready(worker), 10, "unreadiness")
 
-    assert all("LEADSCORE_ON_STATE_LOSS=rebuild" in why for why in stopped_partitions(worker).values())
+    stopped = worker.said("log_partitions_stopped")
+    assert all("LEADSCORE_ON_STATE_LOSS=rebuild" in line["detail"] for line in stopped)
     assert "LEADSCORE_ON_STATE_LOSS=rebuild" in json.loads(body)["checks"]["score_running"]["detail"]
     assert worker.get("/livez")[0] == 200
     assert crossing_counts(deployment) == published
@@ -99,7 +100,7 @@ def test_told_to_rebuild_the_worker_does_so_in_the_middle_of_the_load(deploy: Ca
     deployment.lose_everything()
     deployment.wait_until_settled()
     assert_exact(deployment, events)
-    assert {line["partition"] for line in worker.said("state_rebuild")} == set(range(LOG_PARTITIONS))
+    assert worker.partitions_of("state_rebuild") == set(range(LOG_PARTITIONS))
     counts = crossing_counts(deployment)
     assert {crossing_id: counts[crossing_id] for crossing_id in published} == published
 
@@ -164,7 +165,7 @@ def test_the_loss_of_acknowledged_writes_is_repaired_and_nothing_is_published_ag
     published = crossing_counts(deployment)
 
     deployment.lose_writes_since(old)
-    wait_until(lambda: len(worker.said("state_regression")) == LOG_PARTITIONS, 10, "every shard to notice")
+    wait_until(lambda: len(worker.partitions_of("state_regression")) == LOG_PARTITIONS, 10, "every shard to notice")
     deployment.send_now(events[300:])
     deployment.wait_until_settled()
 
@@ -188,7 +189,7 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     os.kill(stopping_redis.pid, signal.SIGSTOP)
     try:
         deployment.send_now(events[200:])
-        wait_until(lambda: len(worker.said("score_paused")) >= 3, 20, "the worker to wait")
+        worker.wait_for("score_paused", 20)
         wait_until(lambda: why_not_ready(worker), 10, "unreadiness")
         assert worker.get("/livez")[0] == 200
     finally:
@@ -254,11 +255,11 @@ def test_a_partition_whose_log_lost_unread_records_stops_and_says_the_numbers(
     low = unread[2].start + 1
     delete_records(deployment, 2, low)
     worker = deployment.start_worker()
-    stopped = worker.wait_for("log_partition_stopped")
+    stopped = worker.wait_for("log_partitions_stopped")
     left = [0, 0, len(unread[2]), 0]
     wait_until(lambda: [len(each) for each in unread_records(deployment).values()] == left, 20, "the other partitions")
 
-    assert stopped["partition"] == 2
+    assert stopped["partitions"] == "2"
     assert f"the log no longer holds 1 records after the last applied {low - 2}" in stopped["detail"]
     assert f"the log holds offsets {low} to {unread[2].stop - 1}, committed is {low - 1}" in stopped["detail"]
     new = [crossing["lead_id"] for crossing in deployment.crossings() if crossing["id"] not in published]

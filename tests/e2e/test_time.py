@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from leadscore.events.event import Event
-from tests.deployment import SOURCES, Deployment, now_ms
+from tests.deployment import LOG_PARTITIONS, SOURCES, Deployment, now_ms
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -31,7 +31,7 @@ def test_a_lead_without_further_events_leaves_within_due_interval_of_the_compute
     deploy: Callable[..., Deployment],
 ) -> None:
     deployment = deploy(MODEL)
-    deployment.start_worker().wait_for("shard_started")
+    deployment.start_worker().wait_for("shards_started")
     leads = [f"L{number}" for number in range(20)]
     deployment.send_now(visit(lead, now_ms() - 200 * index) for index, lead in enumerate(leads))
     enters = wait_for_crossings(deployment, "ENTER", len(leads))
@@ -49,7 +49,7 @@ def test_a_lead_that_was_due_while_the_worker_was_down_leaves_after_the_restart_
 ) -> None:
     deployment = deploy(MODEL)
     first = deployment.start_worker()
-    first.wait_for("shard_started")
+    first.wait_for("shards_started")
     deployment.send_now([visit("L1", now_ms())])
     [enter] = wait_for_crossings(deployment, "ENTER", 1)["L1"]
     deployment.wait_until_done()
@@ -72,7 +72,7 @@ def test_a_lead_that_leaves_while_its_owner_changes_leaves_once(deploy: Callable
         "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500",
     }
     frozen = deployment.start_worker()
-    frozen.wait_for("shard_started")
+    frozen.wait_for("shards_started")
     leads = [f"L{number}" for number in range(20)]
     deployment.send_now(visit(lead, now_ms()) for lead in leads)
     wait_for_crossings(deployment, "ENTER", len(leads))
@@ -81,10 +81,12 @@ def test_a_lead_that_leaves_while_its_owner_changes_leaves_once(deploy: Callable
     other = deployment.start_worker()
     leaves = wait_for_crossings(deployment, "LEAVE", len(leads))
     frozen.thaw()
+
     # The first owner has learnt that it is none, and has come back into the group.
-    wait_until(
-        lambda: len(frozen.said("shard_started")) + len(other.said("shard_started")) > 8, 30, "another rebalance"
-    )
+    def starts() -> int:
+        return sum(line["shards"] for worker in (frozen, other) for line in worker.said("shards_started"))
+
+    wait_until(lambda: starts() > 2 * LOG_PARTITIONS, 30, "another rebalance")
     deployment.wait_until_settled()
     assert [len(records) for records in leaves.values()] == [1] * len(leads)
     assert crossings_by_lead(deployment, "LEAVE") == leaves
@@ -95,7 +97,7 @@ def test_what_arrived_while_the_worker_was_down_comes_before_what_time_alone_doe
 ) -> None:
     deployment = deploy(MODEL)
     first = deployment.start_worker()
-    first.wait_for("shard_started")
+    first.wait_for("shards_started")
     began_ms = now_ms()
     deployment.send_now([visit("L1", began_ms)])
     [enter] = wait_for_crossings(deployment, "ENTER", 1)["L1"]

@@ -27,7 +27,7 @@ SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "
 
 
 def has_every_shard(worker: WorkerProcess) -> bool:
-    return {line["partition"] for line in worker.said("shard_started")} == set(range(LOG_PARTITIONS))
+    return worker.partitions_of("shards_started") == set(range(LOG_PARTITIONS))
 
 
 def test_a_write_that_arrives_after_another_worker_took_over_changes_nothing(
@@ -53,7 +53,7 @@ def test_a_write_that_arrives_after_another_worker_took_over_changes_nothing(
     assert_exact(deployment, events[:300], FEW_RECENT_EVENTS)
 
     zombie.thaw()
-    zombie.wait_for("fence_changed")
+    zombie.wait_for("fences_changed")
     deployment.send_now(events[300:])
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
@@ -88,7 +88,7 @@ def test_what_another_worker_wrote_between_reading_and_writing_is_not_taken_for_
     deployment.send_now(old[1:])
     deployment.wait_until_settled()
     assert_exact(deployment, [*events, *old], FEW_RECENT_EVENTS)
-    assert successor.said("fence_changed")
+    assert successor.said("fences_changed")
 
 
 def test_a_workers_own_write_that_timed_out_and_lands_late_is_not_taken_for_its_next_one(
@@ -112,7 +112,7 @@ def test_a_workers_own_write_that_timed_out_and_lands_late_is_not_taken_for_its_
     way.held[0].set()
     wait_until(lambda: deployment.stored(["lead-0"]) != before, 10, "the late write")
     way.held[1].set()
-    worker.wait_for("fence_changed")
+    worker.wait_for("fences_changed")
     deployment.wait_until_settled()
     deployment.send_now(old[1:])
     deployment.wait_until_settled()

@@ -120,7 +120,7 @@ def recreate_log(deployment: Deployment, tool: Tool) -> None:
 
 
 def stopped_partitions(deployment: Deployment) -> set[int]:
-    return {line["partition"] for line in deployment.workers[-1].said("log_partition_stopped")}
+    return deployment.workers[-1].partitions_of("log_partitions_stopped")
 
 
 # topics
@@ -271,7 +271,7 @@ def test_after_an_accepted_gap_the_shard_goes_on_at_the_oldest_record(working: D
     assert "Nothing was changed" in out
     code, out, _ = tool("log", "accept-gap", "--partition", str(number), "--yes")
     assert (code, out.splitlines()[-1]) == (0, "Done. A worker that owns the partition goes on within half a minute.")
-    wait_until(lambda: number in {line["partition"] for line in worker.said("shard_started")}, 60, "the shard to go on")
+    wait_until(lambda: number in worker.partitions_of("shards_started"), 60, "the shard to go on")
     working.send([Event("email.click", "e6", "L1", now_ms(), {})])
     working.wait_until_done()
     assert json.loads(tool("explain", "L1", "--json")[1])["score"] == pytest.approx(70, abs=0.01)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from leadscore.errors import Unavailable
+from leadscore.errors import ConfigError, Unavailable
 from leadscore.store.shard import DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
 
 DUE_PAGE_LEADS = 1_000
@@ -44,6 +44,8 @@ class FakeStore:
     def __init__(self, journal: list[tuple[str, object]] | None = None) -> None:
         self.journal: list[tuple[str, object]] = [] if journal is None else journal
         self.shards: dict[int, FakeShard] = {}
+        self.eviction_policy = "noeviction"
+        self.evicted_keys = 0
         self._failures: list[_PlannedFailure] = []
 
     def fail_next(self, method: str, kind: str, *, after: bool = False) -> None:
@@ -98,7 +100,9 @@ class FakeStore:
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         with self._noted("check_server", allow_eviction):
-            return ServerFacts("fake", "1.0", masters=1, eviction_policy="noeviction", warnings=())
+            if self.eviction_policy != "noeviction" and not allow_eviction:
+                raise ConfigError(f"redis fake: maxmemory-policy: {self.eviction_policy}: expected noeviction")
+            return ServerFacts("fake", "1.0", 1, self.eviction_policy, warnings=(), evicted_keys=self.evicted_keys)
 
     def close(self) -> None:
         self.journal.append(("store.close", None))

@@ -10,7 +10,7 @@ from leadscore.log.records import Tick
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.pipeline.score.shard import Shard
-from leadscore.pipeline.score.ticking import OwnedShard
+from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from tests.oracle import DAY_MS

@@ -37,6 +37,7 @@ PLAIN_GAUGES = {
     "leadscore_stopped_partitions",
     "leadscore_paused",
     "leadscore_outbox_entries",
+    "leadscore_store_evicted_keys",
     "leadscore_build_info",
     "leadscore_config_info",
     "leadscore_model_info",

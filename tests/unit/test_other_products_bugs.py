@@ -176,21 +176,24 @@ def four_views() -> list[LogRecord]:
 
 
 @pytest.mark.parametrize(
-    ("after", "failures"), [(False, 20), (True, 1)], ids=["not written", "written without an answer"]
+    ("after", "failures", "lines"),
+    [(False, 20, 4), (True, 1, 1)],  # forty minutes of failing: one line, and one more every ten minutes
+    ids=["not written", "written without an answer"],
 )
-def test_a_write_that_fails_again_and_again_is_said_each_time_and_retried(
-    caplog: pytest.LogCaptureFixture, *, after: bool, failures: int
+def test_a_write_that_fails_again_and_again_is_said_once_and_now_and_then_again_and_retried(
+    caplog: pytest.LogCaptureFixture, *, after: bool, failures: int, lines: int
 ) -> None:
     store = FakeStore()
     scoring = Scoring(store, four_views())
     scoring.turn()
     for _ in range(20):
         store.fail_next("write", "timeout", after=after)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO, "leadscore.pipeline.score.announcements"):
         for _ in range(50):
             scoring.turn()
-    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings == ["score_paused"] * failures
+    said = [record for record in caplog.records if record.getMessage() != "shards_started"]
+    assert [record.getMessage() for record in said] == ["score_paused"] * lines + ["score_resumed"]
+    assert said[-1].__dict__["count"] == failures
     assert (scoring.failures("timeout"), scoring.is_paused) == (failures, False)
     assert stored_explanation(store, PAGES, at(0)).score == 40
     assert (scoring.committed_offset(0), len(scoring.crossing_ids)) == (4, 1)
@@ -236,7 +239,7 @@ def test_a_conflict_of_two_writers_is_said_each_time_and_nothing_is_added_twice(
     with caplog.at_level(logging.WARNING):
         for _ in range(9):
             scoring.turn(0.5)  # too short for a look at due leads, which would notice the other fence, too
-    assert [record.getMessage() for record in caplog.records].count("fence_changed") == 3
+    assert [record.getMessage() for record in caplog.records].count("fences_changed") == 3
     assert stored_explanation(store, PAGES, at(0)).score == 40
     assert (scoring.committed_offset(0), len(scoring.crossing_ids)) == (4, 1)
 

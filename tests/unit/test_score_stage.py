@@ -15,9 +15,11 @@ from leadscore.model.matching import Matcher
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.scoring.score import score_at
 from leadscore.scoring.state import decode_state
+from leadscore.store.fence import Fence
+from leadscore.store.fence import encode as encode_fence
 from tests.simulated import event_of
-from tests.unit.fake_store import FakeStore
-from tests.unit.stage_of_score import LOG_TOPIC, StageOfScore
+from tests.unit.fake_store import FakeShard, FakeStore
+from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
 
 DEFINITION = msgspec.convert(
     {
@@ -52,17 +54,128 @@ def stored_score(store: FakeStore, shard: int = 0, lead_id: str = "L1") -> float
     return score_at(decode_state(store.shards[shard].leads[lead_id]), compile_model(DEFINITION), NOON_MS).value
 
 
-def test_a_stopped_shard_says_so_once_and_again_only_after_half_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    scoring = stage_of(FakeStore(), [view(0)], [view(0)])
-    scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 1, (LOG_TOPIC, 1): 1}  # and no fence: all is lost
+def said(caplog: pytest.LogCaptureFixture, *fields: str) -> list[tuple[object, ...]]:
+    """Event and the named fields of each line."""
+    return [(line.getMessage(), *(getattr(line, name, None) for name in fields)) for line in caplog.records]
+
+
+def without_state(shards: int, **settings: str) -> StageOfScore:
+    """A stage on shards of which something was committed, and of which Redis holds nothing."""
+    log: list[list[LogRecord]] = [[view(0)] for _ in range(shards)]
+    scoring = stage_of(FakeStore(), *log, **settings)
+    scoring.consumer.committed_offsets = {(LOG_TOPIC, number): 1 for number in range(shards)}
     scoring.now_s = 1_000_000.0
+    return scoring
+
+
+def test_shards_stopped_for_one_cause_are_one_line_and_again_only_after_ten_minutes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scoring = without_state(3)
     with caplog.at_level(logging.ERROR):
-        for _ in range(58):
+        for _ in range(1_000):
             scoring.turn(0.5)
-        assert [record.getMessage() for record in caplog.records] == ["log_partition_stopped"] * 2
-        for _ in range(4):
+        assert said(caplog, "cause", "partitions", "shards") == [
+            ("log_partitions_stopped", "state_lost", "0-2", 3),
+        ]
+        for _ in range(300):
             scoring.turn(0.5)
-        assert [record.getMessage() for record in caplog.records] == ["log_partition_stopped"] * 4
+        assert said(caplog, "partitions", "since") == [
+            ("log_partitions_stopped", "0-2", None),
+            ("log_partitions_stopped", "0-2", "1970-01-12T13:46:40.500Z"),
+        ]
+
+
+def test_shards_that_stop_for_other_causes_are_lines_of_their_own(caplog: pytest.LogCaptureFixture) -> None:
+    scoring = without_state(3)
+    scoring.consumer.records[LOG_TOPIC, 1] = []  # so that what is committed is beyond its end
+    scoring.store.shards[1] = FakeShard(encode_fence(Fence(LOG_ID, 0, 1, 0, {})))
+    with caplog.at_level(logging.ERROR):
+        scoring.turns(3)
+    assert said(caplog, "cause", "partitions") == [
+        ("log_partitions_stopped", "ahead_of_log", "1"),
+        ("log_partitions_stopped", "state_lost", "0, 2"),
+    ]
+    assert list(scoring.stage.stopped) == [0, 1, 2]
+
+
+def test_one_line_says_that_stopped_shards_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    scoring = without_state(2)
+    scoring.turns(3)
+    scoring.store.shards = {number: FakeShard(encode_fence(Fence(LOG_ID, 0, 1, 0, {}))) for number in range(2)}
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    scoring.turn(31)
+    assert said(caplog, "partitions", "cause") == [
+        ("shards_started", "0-1", None),
+        ("log_partitions_no_longer_stopped", None, "state_lost"),
+    ]
+    assert scoring.stage.stopped == {}
+
+
+@pytest.mark.parametrize("on_state_loss", ["halt", "rebuild"])
+def test_a_lost_state_counts_once_per_shard_whatever_is_done_about_it(on_state_loss: str) -> None:
+    scoring = without_state(3, LEADSCORE_ON_STATE_LOSS=on_state_loss)
+    for _ in range(300):
+        scoring.turn(0.5)
+    assert scoring.metrics.registry.get_sample_value("leadscore_state_losses_total") == 3
+
+
+def test_a_start_of_all_shards_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    log: list[list[LogRecord]] = [[view(0)] for _ in range(5)]
+    scoring = stage_of(FakeStore(), *log)
+    with caplog.at_level(logging.INFO):
+        scoring.turns(3)
+    assert said(caplog, "partitions", "shards", "found") == [("shards_started", "0-4", 5, "empty")]
+
+
+def test_an_idle_worker_is_paused_until_redis_answers_again(caplog: pytest.LogCaptureFixture) -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0)])
+    scoring.turns(3)
+    for _ in range(4):
+        store.fail_next("look_at_due", "connection")
+        store.fail_next("check_server", "connection")
+    with caplog.at_level(logging.INFO):
+        scoring.turn(10)  # looks at due leads
+        assert scoring.is_paused
+        scoring.turn(6)  # too early for the next look, but not to ask whether Redis answers
+        assert scoring.is_paused
+        for _ in range(20):
+            scoring.turn(6)
+    assert not scoring.is_paused
+    assert said(caplog, "cause") == [("score_paused", "redis"), ("score_resumed", "redis")]
+
+
+def test_an_eviction_policy_that_is_switched_pauses_the_stage() -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(number) for number in range(3)], [view(0)])
+    scoring.turns(3)
+    store.eviction_policy = "allkeys-lru"
+    scoring.turn(31)
+    assert scoring.is_paused
+    assert scoring.stage.outage is not None
+    assert "maxmemory-policy: allkeys-lru: expected noeviction" in scoring.stage.outage.detail
+    assert scoring.failures("eviction") == 1
+    store.eviction_policy = "noeviction"
+    scoring.turn(31)
+    assert not scoring.is_paused
+
+
+def test_an_eviction_policy_that_is_allowed_pauses_nothing_but_evicted_keys_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0)], LEADSCORE_ALLOW_EVICTION="true")
+    store.eviction_policy = "allkeys-lru"
+    scoring.turn(31)
+    caplog.set_level(logging.INFO)
+    for evicted_keys in (0, 796, 800, 800):
+        store.evicted_keys = evicted_keys
+        scoring.turn(31)
+    assert not scoring.is_paused
+    assert scoring.metrics.registry.get_sample_value("leadscore_store_evicted_keys") == 800
+    assert said(caplog, "count") == [("redis_evicts_keys", None), ("redis_evicts_no_more", 2)]
 
 
 def test_at_the_end_draining_and_giving_up_the_partitions_share_one_budget() -> None:

@@ -65,6 +65,7 @@ def test_an_error_of_client_or_network_has_its_kind(error: Exception, kind: Fail
 
 def test_every_kind_is_reached() -> None:
     tested = {kind for _, kind in REPLIES} | {FailureKind.TIMEOUT, FailureKind.CONNECTION}
+    tested |= {FailureKind.EVICTION}  # no reply to a command, but what the server says of itself
     assert tested == set(FailureKind)
 
 

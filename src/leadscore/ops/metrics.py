@@ -32,7 +32,7 @@ RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered")
 AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected")
 REBALANCES = ("assigned", "revoked", "lost")
 RECONCILIATIONS = ("current", "behind", "empty", "rebuild", "stopped")
-STORE_CALLS = ("read", "write", "due")
+STORE_CALLS = ("read", "write", "due", "check")
 STORE_ERRORS = (
     "timeout",
     "connection",
@@ -45,6 +45,7 @@ STORE_ERRORS = (
     "noscript",
     "moved",
     "auth",
+    "eviction",
     "other",
 )
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -210,7 +211,13 @@ class StateMetrics:
             "leadscore_store_calls_total", "Calls to Redis, one per round trip.", call=STORE_CALLS
         )
         self.store_errors = declare.counter(
-            "leadscore_store_errors_total", "Calls to Redis that failed.", kind=STORE_ERRORS
+            "leadscore_store_errors_total",
+            "Calls to Redis that failed, and looks that found it may evict keys.",
+            kind=STORE_ERRORS,
+        )
+        self.store_evicted_keys = declare.gauge(
+            "leadscore_store_evicted_keys",
+            "Keys that Redis has evicted since it was started, of all its databases; every worker reports the same.",
         )
         self.reconciliations = declare.counter(
             "leadscore_reconciliations_total",

@@ -13,7 +13,7 @@ from leadscore.errors import Unavailable
 
 
 class FailureKind(StrEnum):
-    """The label of the metric; the set is closed."""
+    """The label of the metric; the set is closed. ``EVICTION``: Redis answers, but may evict keys."""
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
@@ -26,6 +26,7 @@ class FailureKind(StrEnum):
     NOSCRIPT = "noscript"
     MOVED = "moved"
     AUTH = "auth"
+    EVICTION = "eviction"
     OTHER = "other"
 
 

@@ -6,7 +6,7 @@ always has the same bytes, because a write compares bytes.
 
 import msgspec
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, StopCause
 
 FORMAT = 1
 
@@ -44,11 +44,12 @@ def encode(fence: Fence) -> bytes:
 def decode(stored: bytes) -> Fence:
     """The fence behind stored bytes; ``PartitionStopped`` where they are not one of ours or too new."""
     if stored[:1] != _PREFIX:
-        found = stored[:1].hex() or "none"
         raise PartitionStopped(
-            f"the stored fence has format {found}, expected {FORMAT:02x}: run the version that wrote it"
+            f"the stored fence has format {stored[:1].hex() or 'none'}, expected {FORMAT:02x}: run the version that "
+            "wrote it",
+            StopCause.UNREADABLE,
         )
     try:
         return _decoder.decode(memoryview(stored)[1:])
     except msgspec.MsgspecError as error:
-        raise PartitionStopped(f"the stored fence cannot be read: {error}") from error
+        raise PartitionStopped(f"the stored fence cannot be read: {error}", StopCause.UNREADABLE) from error

@@ -203,4 +203,5 @@ def _server_facts(infos: list[dict[str, str]], warnings: list[str]) -> ServerFac
         masters=len(infos),
         eviction_policy=next((policy for policy in policies if policy != "noeviction"), "noeviction"),
         warnings=tuple(warnings),
+        evicted_keys=sum(int(info.get("evicted_keys", 0)) for info in infos),
     )

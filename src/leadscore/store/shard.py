@@ -72,13 +72,17 @@ class LeadPage(msgspec.Struct, frozen=True):
 
 
 class ServerFacts(msgspec.Struct, frozen=True):
-    """What the server says about itself; ``eviction_policy`` is ``None`` where it does not tell."""
+    """What the server says about itself; ``eviction_policy`` is ``None`` where it does not tell.
+
+    ``evicted_keys`` is the number of all masters and databases together, since each was started.
+    """
 
     product: str
     version: str
     masters: int
     eviction_policy: str | None
     warnings: tuple[str, ...]
+    evicted_keys: int = 0
 
 
 class Store(Protocol):

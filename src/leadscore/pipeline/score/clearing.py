@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
-from leadscore.pipeline.score.reconcile import Facts, Start
+from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence
@@ -38,29 +38,28 @@ class Clearing(NamedTuple):
     keeps_erasures: bool
 
 
-def stored_at_start(
-    store: Store, starts: Mapping[int, tuple[Facts, Start]], stored: Mapping[int, StoredShard]
-) -> dict[int, StoredShard]:
-    """What each shard goes on from, after clearing those that begin anew; without those that somebody else took."""
+def stored_at_start(store: Store, starts: Mapping[int, ShardStart]) -> dict[int, StoredShard]:
+    """What each shard goes on from, after clearing those that begin anew; without those another worker took."""
     clearings = {
-        number: Clearing(stored[number], _clearing_fence(facts, start), keeps_erasures=start.offset > 0)
-        for number, (facts, start) in starts.items()
-        if facts.fence is None or facts.fence.is_clearing
+        number: Clearing(begun.stored, _clearing_fence(begun), keeps_erasures=begun.start.offset > 0)
+        for number, begun in starts.items()
+        if begun.facts.fence is None or begun.facts.fence.is_clearing
     }
     cleared = clear(store, clearings) if clearings else set()
-    begins = {number: stored[number] for number in starts if number not in clearings}
+    begins = {number: begun.stored for number, begun in starts.items() if number not in clearings}
     ends = {number: _ended(clearings[number].fence) for number in cleared}
     closing = [
         ShardWrite(shard=number, expected=clearings[number].fence, fence=fence) for number, fence in ends.items()
     ]
     for number in _written(store, closing):
-        erased = stored[number].erased if clearings[number].keeps_erasures else {}
+        erased = starts[number].stored.erased if clearings[number].keeps_erasures else {}
         begins[number] = StoredShard(ends[number], {}, erased)
     return begins
 
 
-def _clearing_fence(facts: Facts, start: Start) -> bytes:
-    fence = facts.fence or Fence(facts.log_topic_id, start.offset - 1, 0, 0, {})
+def _clearing_fence(begun: ShardStart) -> bytes:
+    facts = begun.facts
+    fence = facts.fence or Fence(facts.log_topic_id, begun.start.offset - 1, 0, 0, {})
     return encode_fence(replace(fence, writer=uuid4().hex, is_clearing=True))
 
 
@@ -69,16 +68,16 @@ def _ended(clearing: bytes) -> bytes:
 
 
 def clear(store: Store, shards: Mapping[int, Clearing]) -> set[int]:
-    """Clear the shards; those that were found with a fence of somebody else are not in the answer."""
+    """Clear the shards; those with a fence of another worker are not in the answer."""
     ours = _written(store, [_first_write(number, clearing) for number, clearing in shards.items()])
     for number in list(ours):
         ours -= _without_due(store, number, shards[number].fence)
     place: ScanPlace | None = ScanPlace()
     while ours and place is not None:
         page = store.scan_leads(place)
-        found = {number: lead_ids for number, lead_ids in page.lead_ids.items() if number in ours}
-        writes = [_further(number, shards[number].fence, leads) for number, leads in found.items()]
-        ours -= set(found) - _written(store, writes)
+        leads = {number: lead_ids for number, lead_ids in page.lead_ids.items() if number in ours}
+        writes = [_further(number, shards[number].fence, lead_ids) for number, lead_ids in leads.items()]
+        ours -= set(leads) - _written(store, writes)
         place = page.next_place
     return ours
 

@@ -1,18 +1,16 @@
-"""What the score stage tells operators: metrics once per batch or per crossing, and a line where a shard starts."""
+"""What the score stage counts, once per batch or per crossing."""
 
-import logging
 from collections.abc import Callable, Iterable
 from time import time
 
+from leadscore.errors import StopCause
 from leadscore.log.records import Frame
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.publishing import ErasedLead, Output
-from leadscore.pipeline.score.reconcile import Facts, Found, Start
-from leadscore.pipeline.score.ticking import OwnedShard
+from leadscore.pipeline.score.reconcile import Found, ShardStart
+from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
-
-_log = logging.getLogger(__name__)
 
 
 class ScoreCounts:
@@ -21,21 +19,25 @@ class ScoreCounts:
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
         self._state = metrics.state
+        self._lost: set[int] = set()
         self._last_record = metrics.process.last_record_processed_timestamp.labels("score")
 
-    def started(self, facts: Facts, start: Start) -> None:
+    def started(self, begun: ShardStart) -> None:
         """A shard goes on after reconciling."""
-        state = self._state
-        state.reconciliations.labels(start.found.value).inc()
-        where = {"partition": facts.partition, "offset": start.offset, "committed": facts.committed}
-        if start.found is Found.BEHIND:
-            state.state_regressions.inc()
-            _log.warning("state_regression", extra={**where, "lost_records": start.lost_records})
-        elif start.found is Found.REBUILD:
-            state.state_losses.inc()
-            _log.warning("state_rebuild", extra={**where, "lost_records": start.lost_records})
-        else:
-            _log.info("shard_started", extra={**where, "found": start.found.value})
+        found = begun.start.found
+        self._state.reconciliations.labels(found.value).inc()
+        if found is Found.BEHIND:
+            self._state.state_regressions.inc()
+        elif found is Found.REBUILD and begun.facts.partition not in self._lost:
+            self._state.state_losses.inc()
+        self._lost.discard(begun.facts.partition)
+
+    def stopped(self, number: int, cause: StopCause) -> None:
+        """A shard waits for an operator; it is looked at again and again, and its state is lost once."""
+        self._state.reconciliations.labels("stopped").inc()
+        if cause is StopCause.STATE_LOST and number not in self._lost:
+            self._lost.add(number)
+            self._state.state_losses.inc()
 
     def written(self, owned: OwnedShard, messages: Iterable[LogMessage], outputs: Iterable[Output]) -> None:
         """The messages of a shard are folded and stored."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Message
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.records import LogFormatError, LogRecord, decode
 
 
@@ -25,5 +25,6 @@ def decoded(message: Message) -> LogMessage:
     except LogFormatError as error:
         raise PartitionStopped(
             f"log partition {message.partition()}, offset {offset}: {error}. Nothing is applied until it can be "
-            "read. Run the version that wrote it; nothing but leadscore may write to the log"
+            "read. Run the version that wrote it; nothing but leadscore may write to the log",
+            StopCause.UNREADABLE,
         ) from error

@@ -19,8 +19,9 @@ from enum import StrEnum
 
 import msgspec
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, StopCause
 from leadscore.store.fence import Fence
+from leadscore.store.shard import StoredShard
 
 
 class Found(StrEnum):
@@ -52,6 +53,14 @@ class Start(msgspec.Struct, frozen=True):
     lost_records: int = 0
 
 
+class ShardStart(msgspec.Struct, frozen=True):
+    """A shard that goes on: what was found, where it goes on, and what is stored of it."""
+
+    facts: Facts
+    start: Start
+    stored: StoredShard
+
+
 def decide(facts: Facts, *, rebuild: bool) -> Start:
     """Where the shard goes on; ``PartitionStopped`` where that is an operator's decision."""
     fence, committed = facts.fence, facts.committed or 0
@@ -59,15 +68,21 @@ def decide(facts: Facts, *, rebuild: bool) -> Start:
         return _without_fence(facts, committed, rebuild=rebuild)
     if fence.log_topic_id != facts.log_topic_id:
         raise _stopped(
-            facts, f"the states are of another log (topic id {fence.log_topic_id!r}, now {facts.log_topic_id!r})"
+            facts,
+            StopCause.ANOTHER_LOG,
+            f"the states are of another log (topic id {fence.log_topic_id!r}, now {facts.log_topic_id!r})",
         )
     if fence.offset + 1 > facts.high:
-        raise _stopped(facts, f"the states are ahead of the log: applied up to {fence.offset}")
+        raise _stopped(facts, StopCause.AHEAD_OF_LOG, f"the states are ahead of the log: applied up to {fence.offset}")
     if committed > facts.high:
-        raise _stopped(facts, f"the committed offset {committed} is beyond the end of the log")
+        raise _stopped(facts, StopCause.AHEAD_OF_LOG, f"the committed offset {committed} is beyond the end of the log")
     if fence.offset + 1 < facts.low:
         missing = facts.low - fence.offset - 1
-        raise _stopped(facts, f"the log no longer holds {missing} records after the last applied {fence.offset}")
+        raise _stopped(
+            facts,
+            StopCause.RECORDS_LOST,
+            f"the log no longer holds {missing} records after the last applied {fence.offset}",
+        )
     if fence.is_clearing:
         found = Found.REBUILD if committed > fence.offset + 1 else Found.EMPTY
         return Start(found, fence.offset + 1, committed, max(0, committed - fence.offset - 1))
@@ -80,21 +95,31 @@ def _without_fence(facts: Facts, committed: int, *, rebuild: bool) -> Start:
     if committed == 0 and facts.low == 0:
         return Start(Found.EMPTY, 0, 0)
     if committed > facts.high:
-        raise _stopped(facts, f"Redis holds no state and the committed offset {committed} is beyond the end of the log")
+        raise _stopped(
+            facts,
+            StopCause.STATE_LOST,
+            f"Redis holds no state and the committed offset {committed} is beyond the end of the log",
+        )
     if not rebuild:
         raise PartitionStopped(
             f"log partition {facts.partition}: Redis holds no state of this shard, although the log was applied up to "
             f"offset {committed}: its data is lost, or this is the wrong Redis or prefix. Nothing is published. "
-            "Restore Redis, or set LEADSCORE_ON_STATE_LOSS=rebuild to rebuild the state from the log."
+            "Restore Redis, or set LEADSCORE_ON_STATE_LOSS=rebuild to rebuild the state from the log.",
+            StopCause.STATE_LOST,
         )
     if facts.low > 0:
-        raise _stopped(facts, f"the state is lost and the log no longer holds its first {facts.low} records")
+        raise _stopped(
+            facts,
+            StopCause.STATE_LOST,
+            f"the state is lost and the log no longer holds its first {facts.low} records",
+        )
     return Start(Found.REBUILD, 0, committed, committed)
 
 
-def _stopped(facts: Facts, what: str) -> PartitionStopped:
+def _stopped(facts: Facts, cause: StopCause, what: str) -> PartitionStopped:
     return PartitionStopped(
         f"log partition {facts.partition}: {what}; the log holds offsets {facts.low} to {facts.high - 1}, committed is "
         f"{facts.committed}. Nothing of this partition is applied or published. To accept the gap and go on from the "
-        f"oldest record: leadscore log accept-gap --partition {facts.partition}"
+        f"oldest record: leadscore log accept-gap --partition {facts.partition}",
+        cause,
     )

@@ -10,7 +10,7 @@ from itertools import islice
 
 import msgspec
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.publishing import ErasedLead, Output
@@ -112,7 +112,9 @@ class Shard:
             for lead_id, data in zip(lead_ids, stored, strict=True):
                 self._states[lead_id] = None if data is None else decode_state(data)
         except StateFormatError as error:
-            raise PartitionStopped(f"log partition {self.number}: {error}: run the version that wrote it") from error
+            raise PartitionStopped(
+                f"log partition {self.number}: {error}: run the version that wrote it", StopCause.UNREADABLE
+            ) from error
 
     def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
         """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""

@@ -6,42 +6,18 @@ is looked at once, because the instants stored were computed under the old one.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from leadscore.log.records import Tick, encode
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.store.shard import Store
 
 TICK_LEADS = 500
 LONGEST_INTERVAL_S = 5.0
 _UNKNOWN_OFFSET = -1
-
-
-@dataclass(slots=True)
-class OwnedShard:
-    """A shard this worker owns, and what it is waiting for."""
-
-    shard: Shard
-    publish_from: int
-    """Crossings caused below are published already."""
-    tick_offset: int | None = None
-    """Where the last tick was appended; -1 while Kafka has not said where."""
-    review_cursor: int | None = None
-    """Where looking at every lead in a threshold, because the model changed, goes on."""
-
-    def begin_review_again(self) -> None:
-        """After an outage the place in the store means nothing."""
-        if self.review_cursor is not None:
-            self.review_cursor = 0
-
-    @property
-    def has_tick_under_way(self) -> bool:
-        """Whether a tick was appended and is not applied yet. It may come back before Kafka's answer where it is."""
-        return self.tick_offset is not None and not 0 <= self.tick_offset <= self.shard.offset
 
 
 class Ticker:
@@ -64,8 +40,10 @@ class Ticker:
 
     def is_ready(self, owned: OwnedShard, consumer: Consumer) -> bool:
         """Whether the shard has applied its ticks and everything else in its log."""
-        if owned.has_tick_under_way:
-            return False
+        return not owned.has_tick_under_way and self.has_caught_up(owned, consumer)
+
+    def has_caught_up(self, owned: OwnedShard, consumer: Consumer) -> bool:
+        """Whether the shard has applied everything in its log, as far as the consumer has been told its end."""
         partition = TopicPartition(self._log_topic, owned.shard.number)
         try:
             bounds = consumer.get_watermark_offsets(partition, cached=True)

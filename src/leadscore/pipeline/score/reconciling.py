@@ -1,0 +1,81 @@
+"""Asking Redis and Kafka where shards go on; ``reconcile`` decides, and ``clearing`` empties those that begin anew."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, TopicPartition
+from msgspec.structs import replace
+
+from leadscore.errors import PartitionStopped
+from leadscore.ops.config import Config, OnStateLoss
+from leadscore.ops.metrics import StateMetrics
+from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
+from leadscore.pipeline.score.clearing import stored_at_start
+from leadscore.pipeline.score.reconcile import Facts, ShardStart, decide
+from leadscore.store.fence import decode as decode_fence
+from leadscore.store.shard import Store, StoredShard
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What became of the shards asked for.
+
+    ``starts`` go on, ``stops`` wait for an operator, ``taken`` met the fence of another worker while they were cleared.
+    """
+
+    starts: dict[int, ShardStart]
+    stops: dict[int, PartitionStopped]
+    taken: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What Redis and Kafka say of the shards."""
+
+    topic: str
+    topic_id: str
+    committed: Mapping[Partition, int | None]
+    stored: Mapping[int, StoredShard]
+    bounds: Mapping[Partition, Bounds]
+
+    def facts(self, number: int) -> Facts:
+        """All of it about one shard; ``PartitionStopped`` where its fence cannot be read."""
+        fence, partition = self.stored[number].fence, (self.topic, number)
+        known = None if fence is None else decode_fence(fence)
+        return Facts(number, known, self.committed[partition], *self.bounds[partition], self.topic_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Compares what Redis, the committed offset and the log say of a shard."""
+
+    config: Config
+    store: Store
+    consumer: Consumer
+    log_topic_id: Callable[[], str]
+    log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
+    metrics: StateMetrics
+
+    def reconcile(self, numbers: list[int]) -> Reconciled:
+        """Where each shard goes on. After ``Unavailable`` ask again: a clearing that broke off begins anew."""
+        answers = self._ask(numbers)
+        rebuild = self.config.on_state_loss is OnStateLoss.REBUILD
+        starts: dict[int, ShardStart] = {}
+        stops: dict[int, PartitionStopped] = {}
+        for number in numbers:
+            try:
+                facts = answers.facts(number)
+                starts[number] = ShardStart(facts, decide(facts, rebuild=rebuild), answers.stored[number])
+            except PartitionStopped as stopped:
+                stops[number] = stopped
+        begins = stored_at_start(self.store, starts)
+        goes_on = {number: replace(starts[number], stored=stored) for number, stored in begins.items()}
+        return Reconciled(goes_on, stops, [number for number in starts if number not in begins])
+
+    def _ask(self, numbers: list[int]) -> _Answers:
+        topic = self.config.log_topic
+        committed = committed_offsets(self.consumer, [TopicPartition(topic, number) for number in numbers])
+        topic_id = self.log_topic_id()
+        self.metrics.store_calls.labels("read").inc()
+        stored = self.store.read_shards(numbers)
+        return _Answers(topic, topic_id, committed, stored, self.log_bounds([(topic, number) for number in numbers]))
