@@ -13,7 +13,7 @@ BENCH :=
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons nightly mutants full bench bench-features bench-memory kafka redis wheel-check lock format clean help
+.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-features bench-memory kafka redis wheel-check lock format clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons
 	$(PYTEST)
@@ -43,6 +43,9 @@ mutants: $(VENV)/dev ## plant errors in the fold, one at a time, and show which 
 
 full: $(VENV)/dev ## the tests that take the full size
 	$(PYTEST) -m full $(HOURS)
+
+restarts: $(VENV)/dev ## an idle worker beside two busy processes, restarted fifty times: it reads nothing again
+	$(PYTEST) -m full tests/e2e/test_restarts.py $(HOURS)
 
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
 	$(BENCH_WITH) tests.bench.throughput $(BENCH)

@@ -119,9 +119,22 @@ class FakeConsumer:
         self._at_end.add(partition)
         return [FakeMessage((*partition, place), failure=KafkaError(KafkaError._PARTITION_EOF))]
 
-    def assign(self, _partitions: list[TopicPartition]) -> None: ...
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self._places = {}
+        self.incremental_assign(partitions)
 
-    def incremental_assign(self, _partitions: list[TopicPartition]) -> None: ...
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            assert (partition.topic, partition.partition) not in self._places
+            assert partition.offset >= 0  # a logical offset may win over a later one
+            self._go_to(partition)
+
+    def incremental_unassign(self, partitions: list[TopicPartition]) -> None:
+        for name in _names(partitions):
+            del self._places[name]
+
+    def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        return [TopicPartition(*name, self._places[name]) for name in _names(partitions)]
 
     def pause(self, partitions: list[TopicPartition]) -> None:
         self.paused |= set(_names(partitions))
@@ -130,6 +143,10 @@ class FakeConsumer:
         self.paused -= set(_names(partitions))
 
     def seek(self, to: TopicPartition) -> None:
+        assert (to.topic, to.partition) in self._places
+        self._go_to(to)
+
+    def _go_to(self, to: TopicPartition) -> None:
         partition = (to.topic, to.partition)
         self._places[partition] = max(to.offset, 0)
         self._at_end.discard(partition)

@@ -36,6 +36,7 @@ PLAIN_GAUGES = {
     "leadscore_assigned_partitions",
     "leadscore_stopped_partitions",
     "leadscore_paused",
+    "leadscore_records_in_hand",
     "leadscore_outbox_entries",
     "leadscore_store_evicted_keys",
     "leadscore_build_info",
@@ -95,7 +96,7 @@ def test_the_openmetrics_form_is_given_to_those_who_ask(metrics: Metrics) -> Non
 
 def test_label_values_known_beforehand_start_at_zero(metrics: Metrics) -> None:
     assert samples(metrics, "leadscore_records_processed_total") == {
-        (topic, outcome): 0 for topic in TOPICS for outcome in ("matched", "ignored", "dead_lettered")
+        (topic, outcome): 0 for topic in TOPICS for outcome in ("matched", "ignored", "dead_lettered", "given_up")
     }
     assert samples(metrics, "leadscore_dead_letters_total") == {(reason.value,): 0 for reason in DeadLetterReason}
     assert samples(metrics, "leadscore_rebalances_total") == {

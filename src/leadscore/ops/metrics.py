@@ -28,7 +28,7 @@ STEPS = {
     "match": ("poll", "match", "log", "commit"),
     "score": ("poll", "read", "fold", "write", "publish", "commit"),
 }
-RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered")
+RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered", "given_up")
 AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected")
 REBALANCES = ("assigned", "revoked", "lost")
 RECONCILIATIONS = ("current", "behind", "empty", "rebuild", "stopped")
@@ -147,9 +147,24 @@ class MatchMetrics:
         )
         self.records_processed = declare.counter(
             "leadscore_records_processed_total",
-            "Source records by what became of them; with those in hand they add up to the records consumed.",
+            "Source records by what became of them; with those in hand and those read again they add up to the records "
+            "consumed.",
             topic=topics,
             outcome=RECORD_OUTCOMES,
+        )
+        self.records_in_hand = declare.gauge(
+            "leadscore_records_in_hand", "Source records read and not processed yet.", topic=topics
+        )
+        self.records_reread = declare.counter(
+            "leadscore_records_reread_total",
+            "Source records that Kafka's client delivered although they were read already or lie below the committed "
+            "offset; they are dropped.",
+            topic=topics,
+        )
+        self.partitions_from_beginning = declare.counter(
+            "leadscore_partitions_from_beginning_total",
+            "Source partitions with records that were begun at the oldest one, because the group had no offset.",
+            topic=topics,
         )
         self.dead_letters = declare.counter(
             "leadscore_dead_letters_total",

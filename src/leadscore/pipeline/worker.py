@@ -113,6 +113,6 @@ class Worker:
         for name, stage in self._stages():
             self._parts.gauges[name].tell(len(stage.stopped), is_paused=stage.is_paused)
             # One without partitions, because there are more workers than partitions, is as ready as the others.
-            health.set_check(f"{name}_assigned", stage.subscription.assignments > 0, "partitions assigned")
+            health.set_check(f"{name}_assigned", stage.subscription.is_settled, "partitions assigned")
             reasons = list(stage.stopped.values())
             health.set_check(f"{name}_running", not reasons and not stage.is_paused, reasons[0] if reasons else "")

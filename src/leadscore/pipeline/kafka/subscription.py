@@ -1,19 +1,21 @@
 """A consumer group membership whose callbacks only record, so that one loop changes everything (design 2.7).
 
-Newly assigned partitions start paused; the loop decides where each begins (``start``) or that it does not (it stays
-paused). Before partitions are revoked the owner gets one bounded chance to drain; lost ones are only reported.
+Partitions that the group assigns are not read until the loop says where they begin (``start``). The client gets them
+from Kafka only then, at an offset that is a number: never at a logical one such as the beginning. Such an offset has to
+be asked for, and librdkafka asks again when something else was done to the partition before the answer came
+("outdated offset response"). The second answer comes half a second later and puts the partition there, whatever it was
+told in between: a worker that was sent to its committed offset read everything from the beginning.
+
+Before partitions are revoked the owner gets one bounded chance to drain; lost ones are only reported.
 An exception must never leave a callback of the client: it would swallow records that are already dequeued.
 """
 
-from collections.abc import Callable
-from time import monotonic, sleep
+from collections.abc import Callable, Iterable, Mapping
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from leadscore.errors import Unavailable, WorkerStopped
-from leadscore.pipeline.kafka.clients import Partition
-
-SEEK_TIMEOUT_S = 10.0
+from leadscore.errors import WorkerStopped
+from leadscore.pipeline.kafka.clients import Partition, unavailable
 
 
 class Subscription:
@@ -27,13 +29,14 @@ class Subscription:
         self, consumer: Consumer, topics: list[str], drain: Callable[[list[Partition]], None], *, cooperative: bool
     ) -> None:
         self.consumer = consumer
-        self._assign = consumer.incremental_assign if cooperative else consumer.assign
         self.assigned: set[Partition] = set()
         self.is_settled = False
-        self.assignments = 0
         self.assigned_count = 0
         self.revoked_count = 0
         self.lost_count = 0
+        self._is_cooperative = cooperative
+        self._started: dict[Partition, int] = {}
+        self._paused: set[Partition] = set()
         self._fresh: list[Partition] = []
         self._gone: list[Partition] = []
         self._drain = drain
@@ -59,47 +62,75 @@ class Subscription:
         fresh, self._fresh = self._fresh, []
         return gone, [partition for partition in fresh if partition in self.assigned]
 
-    def start(self, partition: Partition, offset: int) -> None:
-        """Let a paused partition begin at the offset (``OFFSET_BEGINNING`` is one, too)."""
-        deadline_s = monotonic() + SEEK_TIMEOUT_S
-        while True:
-            try:
-                self.consumer.seek(TopicPartition(*partition, offset))
-                break
-            except KafkaException as error:
-                # Just after an assignment the partition is not being fetched yet.
-                if error.args[0].code() != KafkaError._STATE or monotonic() > deadline_s:  # noqa: SLF001
-                    raise Unavailable("kafka", error.args[0].name(), f"seeking {partition} to {offset}") from error
-                sleep(0.01)
-        self.consumer.resume([TopicPartition(*partition)])
+    def start(self, offsets: Mapping[Partition, int]) -> None:
+        """Let partitions begin, each at its offset; one that has begun goes there, one that is paused is resumed.
 
-    def pause(self, partitions: list[Partition]) -> None:
+        ``Unavailable`` if the client refuses it for now; then the partitions are where they were.
+        """
+        ours = {partition: offset for partition, offset in offsets.items() if partition in self.assigned}
+        unmoved = {partition: offset for partition, offset in ours.items() if not self._seek(partition, offset)}
+        try:
+            if unmoved and self._is_cooperative:
+                self._start_some(unmoved)
+            elif unmoved:
+                self._start_beside_the_others(unmoved)
+        except KafkaException as error:
+            raise unavailable(error, f"starting to read {', '.join(map(str, ours))}") from error
+        self._started.update(ours)
+        self.resume(self._paused & ours.keys())
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
         """Deliver nothing of these partitions until they are resumed or started."""
-        self._change_flow(self.consumer.pause, partitions)
+        started = [partition for partition in partitions if partition in self._started]
+        if started:
+            self.consumer.pause(_at(started))
+            self._paused.update(started)
 
-    def resume(self, partitions: list[Partition]) -> None:
+    def resume(self, partitions: Iterable[Partition]) -> None:
         """Deliver paused partitions again from where they are."""
-        self._change_flow(self.consumer.resume, partitions)
+        started = [partition for partition in partitions if partition in self._started]
+        if started:
+            self.consumer.resume(_at(started))
+            self._paused.difference_update(started)
 
     def close(self) -> None:
         """Leave the group."""
         self.consumer.close()
 
-    def _change_flow(self, change: Callable[[list[TopicPartition]], None], partitions: list[Partition]) -> None:
-        still_ours = [TopicPartition(*partition) for partition in partitions if partition in self.assigned]
-        if still_ours:
-            change(still_ours)
+    def _seek(self, partition: Partition, offset: int) -> bool:
+        """Whether a partition goes on at the offset, as one that is being read does."""
+        if partition not in self._started:
+            return False
+        try:
+            self.consumer.seek(TopicPartition(*partition, offset))
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError._STATE:  # noqa: SLF001
+                return False
+            raise unavailable(error, f"seeking {partition} to {offset}") from error
+        return True
+
+    def _start_some(self, offsets: Mapping[Partition, int]) -> None:
+        again = [partition for partition in offsets if partition in self._started]
+        if again:
+            self.consumer.incremental_unassign(_at(again))
+        self.consumer.incremental_assign(_placed(offsets))
+
+    def _start_beside_the_others(self, offsets: Mapping[Partition, int]) -> None:
+        """With an eager assignor the client takes all its partitions at once; the others go on where they are."""
+        others = [partition for partition in self._started if partition not in offsets]
+        for place in self.consumer.position(_at(others)) if others else []:
+            if place.offset >= 0:
+                self._started[place.topic, place.partition] = place.offset
+        self.consumer.assign(_placed({**self._started, **offsets}))
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
-            for partition in partitions:
-                partition.offset = OFFSET_BEGINNING
-            self._assign(partitions)
-            if partitions:
-                consumer.pause(partitions)
+            if self._is_cooperative:
+                consumer.incremental_assign([])
+            else:
+                self._start_beside_the_others({})
             names = _names(partitions)
             self.is_settled = True
-            self.assignments += 1
             self.assigned |= set(names)
             self._fresh += names
             self.assigned_count += bool(names)
@@ -109,10 +140,10 @@ class Subscription:
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
             self._drain(_names(partitions))
-            self._take_away(_names(partitions))
-            self.revoked_count += bool(partitions)
         except BaseException as failure:  # noqa: BLE001  # as above
             self._failure = failure
+        self._take_away(_names(partitions))
+        self.revoked_count += bool(partitions)
 
     def _on_lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._take_away(_names(partitions))
@@ -120,9 +151,26 @@ class Subscription:
 
     def _take_away(self, names: list[Partition]) -> None:
         self.is_settled = False
+        started = [name for name in names if name in self._started]
+        try:
+            # The client would give back all of them by itself, and fail over those that it never got.
+            if self._is_cooperative:
+                self.consumer.incremental_unassign(_at(started))
+        except BaseException as failure:  # noqa: BLE001  # as above
+            self._failure = self._failure or failure
+        for name in started:
+            del self._started[name]
         self.assigned -= set(names)
         self._gone += names
 
 
 def _names(partitions: list[TopicPartition]) -> list[Partition]:
     return [(partition.topic, partition.partition) for partition in partitions]
+
+
+def _at(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(*partition) for partition in partitions]
+
+
+def _placed(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
+    return [TopicPartition(*partition, offset) for partition, offset in offsets.items()]

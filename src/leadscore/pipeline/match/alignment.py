@@ -47,21 +47,22 @@ class Alignment(Generic[Key, Record]):
         for key in keys:
             self._partitions[key] = _Partition()
 
-    def revoke(self, keys: Iterable[Key]) -> None:
-        """Drop these partitions and what is buffered of them."""
-        for key in keys:
-            self._partitions.pop(key, None)
+    def revoke(self, keys: Iterable[Key]) -> int:
+        """Drop these partitions and what is buffered of them; how many records that were."""
+        dropped = [self._partitions.pop(key) for key in keys if key in self._partitions]
+        return sum(len(partition.records) for partition in dropped)
 
-    def add(self, key: Key, timestamp_ms: int, record: Record) -> None:
-        """A record of a partition, in offset order; one of a partition that was taken away is dropped."""
+    def add(self, key: Key, timestamp_ms: int, record: Record) -> bool:
+        """A record of a partition, in offset order; not taken if the partition is not, or no longer, assigned."""
         partition = self._partitions.get(key)
         if partition is None:
-            return
+            return False
         # Timestamps may go back within a partition; its order may not.
         partition.latest_ms = max(partition.latest_ms, timestamp_ms)
         partition.records.append((partition.latest_ms, record))
         partition.at_end = False
         partition.waited_since_ms = None
+        return True
 
     def at_end(self, key: Key) -> None:
         """The partition has nothing more for now."""
@@ -72,6 +73,10 @@ class Alignment(Generic[Key, Record]):
     def buffered(self) -> int:
         """Records that have not been taken."""
         return sum(len(partition.records) for partition in self._partitions.values())
+
+    def buffered_by_partition(self) -> dict[Key, int]:
+        """Of each partition, the records that have not been taken."""
+        return {key: len(partition.records) for key, partition in self._partitions.items()}
 
     def take(self, now_ms: int, most: int) -> list[Record]:
         """Up to about ``most`` records that may go now, merged."""

@@ -15,14 +15,27 @@ from leadscore.pipeline.kafka.clients import Partition
 
 
 class _Lane:
-    """One source partition's part of a batch."""
+    """One source partition's part of a batch: the offsets of its records by what became of them."""
 
     __slots__ = ("dead", "ignored", "index", "matched", "next_offset")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.next_offset = 0
-        self.matched = self.ignored = self.dead = 0
+        self.matched: list[int] = []
+        self.ignored: list[int] = []
+        self.dead: list[int] = []
+
+    @property
+    def records(self) -> int:
+        """How many there are."""
+        return len(self.matched) + len(self.ignored) + len(self.dead)
+
+    def cut(self, first: int) -> None:
+        """Take back the records from this offset on."""
+        self.next_offset = first
+        for offsets in (self.matched, self.ignored, self.dead):
+            offsets[:] = [offset for offset in offsets if offset < first]
 
 
 class Work:
@@ -49,7 +62,11 @@ class Work:
     @property
     def records(self) -> int:
         """How many records were taken."""
-        return sum(lane.matched + lane.ignored + lane.dead for lane in self._lanes.values())
+        return sum(lane.records for lane in self._lanes.values())
+
+    def records_by_partition(self) -> dict[Partition, int]:
+        """How many records of each partition were taken."""
+        return {partition: lane.records for partition, lane in self._lanes.items()}
 
     def take(self, message: Message) -> None:
         """Decode and match one record; ``Unavailable`` leaves everything as it was."""
@@ -62,29 +79,30 @@ class Work:
         except DeadLetter as failure:
             lane = lane or self._new_lane(partition)
             self.dead.append((message, failure))
-            lane.dead += 1
+            lane.dead.append(offset)
         else:
             lane = lane or self._new_lane(partition)
             award = self._award(event, lane.index, offset)
             if award is None:
-                lane.ignored += 1
+                lane.ignored.append(offset)
             else:
                 number = partition_of(event.lead_id, self._partitions)
                 if number not in self.awards:
                     self.awards[number] = []
                 self.awards[number].append(award)
-                lane.matched += 1
+                lane.matched.append(offset)
         lane.next_offset = offset + 1
 
-    def leave_out(self, partition: Partition, first: int) -> bool:
-        """Take back the records of a partition from this offset on; whether there were any left."""
+    def leave_out(self, partition: Partition, first: int) -> int:
+        """Take back the records of a partition from this offset on; how many those were."""
         lane = self._lanes.get(partition)
         if lane is None or lane.next_offset <= first:
-            return False
-        lane.next_offset = first
+            return 0
+        before = lane.records
+        lane.cut(first)
         for number, awards in self.awards.items():
-            self.awards[number] = [each for each in awards if each.source != lane.index or each.offset < first]
-        return True
+            self.awards[number] = [award for award in awards if award.source != lane.index or award.offset < first]
+        return before - lane.records
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """The frames for the log, each with its log partition."""
@@ -97,10 +115,9 @@ class Work:
         """Add the batch to the metrics."""
         match = metrics.match
         for (topic, _), lane in self._lanes.items():
-            match.records_consumed.labels(topic).inc(lane.matched + lane.ignored + lane.dead)
-            match.records_processed.labels(topic, "matched").inc(lane.matched)
-            match.records_processed.labels(topic, "ignored").inc(lane.ignored)
-            match.records_processed.labels(topic, "dead_lettered").inc(lane.dead)
+            match.records_processed.labels(topic, "matched").inc(len(lane.matched))
+            match.records_processed.labels(topic, "ignored").inc(len(lane.ignored))
+            match.records_processed.labels(topic, "dead_lettered").inc(len(lane.dead))
         if self._lanes:
             metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
 

@@ -6,10 +6,11 @@ what it has seen.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
@@ -26,6 +27,7 @@ from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.match.batch import Work
+from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset
 from leadscore.pipeline.match.dead_letters import DeadLetterLimit, DeadLetters
 from leadscore.pipeline.steps import Steps
 
@@ -35,6 +37,7 @@ MOST_BATCHES_IN_FLIGHT = 32
 RETRY_S = 1.0
 UNSETTLED_S = 5.0
 DEAD_LETTERS_WAIT_S = 0.1
+IN_HAND_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,13 @@ class MatchStage:
         self._sources: dict[Partition, Source] = {}
         self._starting: list[Partition] = []
         self._read: dict[Partition, int] = {}
+        self._beginnings: dict[Partition, Beginning] = {}
         self._held: list[Message] = []
         self._work: Work | None = None
         self._settled_at_s = 0.0
         self._is_unsettled = False
         self._retry_at_s = 0.0
+        self._told_in_hand_s = 0.0
         self.stopped: dict[Partition, str] = {}
         topics = list(config.input_topics)
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
@@ -96,6 +101,7 @@ class MatchStage:
         self._log(Deadline(DEAD_LETTERS_WAIT_S))
         self._look_at_unsettled(now_s)
         self._commit(now_s)
+        self._tell_in_hand(now_s)
         return max(len(messages), len(ready))
 
     def reached_ms(self, now_s: float) -> int:
@@ -129,59 +135,79 @@ class MatchStage:
 
     def _follow_assignment(self) -> None:
         gone, fresh = self.subscription.take_changes()
+        for partition in gone:
+            self._give_up_buffered(partition)
+            if self._work is not None:
+                self._count_given_up(partition, self._work.leave_out(partition, 0))
+            self._read.pop(partition, None)
+            self._beginnings.pop(partition, None)
+            self.stopped.pop(partition, None)
+            if partition in self._starting:
+                self._starting.remove(partition)
         if gone:
-            self._alignment.revoke(gone)
-            self._read = {partition: offset for partition, offset in self._read.items() if partition not in gone}
             self._deliveries.drop(gone)
             self.commits.drop(gone)
-            lost = set(gone)
-            self._held = [message for message in self._held if (message.topic(), message.partition()) not in lost]
-            self._starting = [partition for partition in self._starting if partition not in lost]
-            self.stopped = {partition: why for partition, why in self.stopped.items() if partition not in lost}
-            if self._work is not None:
-                for partition in gone:
-                    self._work.leave_out(partition, 0)
         self._starting += fresh
 
+    def _give_up_buffered(self, partition: Partition) -> None:
+        """What is buffered of the partition is not matched: whoever owns it next reads it again."""
+        kept = [message for message in self._held if (message.topic(), message.partition()) != partition]
+        self._count_given_up(partition, self._alignment.revoke([partition]) + len(self._held) - len(kept))
+        self._held = kept
+
+    def _count_given_up(self, partition: Partition, records: int) -> None:
+        self._parts.metrics.match.records_processed.labels(partition[0], "given_up").inc(records)
+
     def _start_partitions(self) -> None:
+        """Find out where each newly assigned partition goes on, and let it."""
         committed = committed_offsets(self._consumer, [TopicPartition(*partition) for partition in self._starting])
         topic_ids = self._parts.topic_ids()
         bounds = self._parts.log_bounds(self._starting)
-        while self._starting:
-            partition = self._starting[0]
+        beginnings: dict[Partition, Beginning] = {}
+        for partition in list(self._starting):
             try:
-                offset = self._first_offset(partition, committed[partition], bounds[partition])
+                beginnings[partition] = beginning(
+                    partition, committed[partition], bounds[partition], self._parts.config.match_group
+                )
             except PartitionStopped as stopped:
+                self._starting.remove(partition)
                 self._stop(partition, str(stopped))
-            else:
-                self._sources[partition] = Source(partition[0], topic_ids[partition[0]], partition[1])
-                self._read.pop(partition, None)
-                self.subscription.start(partition, offset)
-                self._alignment.assign([partition])
-            self._starting.pop(0)
+        self.subscription.start({partition: begin.offset for partition, begin in beginnings.items()})
+        self._alignment.assign(beginnings)
+        for partition, begin in beginnings.items():
+            self._sources[partition] = Source(partition[0], topic_ids[partition[0]], partition[1])
+            self._read[partition] = begin.offset - 1
+        self._starting = []
+        self._beginnings |= beginnings
+        self._tell_without_offset(filled_without_offset(beginnings))
 
-    def _first_offset(self, partition: Partition, committed: int | None, bounds: Bounds) -> int:
-        if committed is None:
-            return int(OFFSET_BEGINNING)
-        low, high = bounds
-        if committed < low or committed > high:
-            raise PartitionStopped(
-                f"{partition[0]}/{partition[1]}: the committed offset {committed} is not in the topic, which holds "
-                f"{low} to {high - 1}: records were deleted before they were read, or the topic was recreated. "
-                f"To go on, set the offset of group {self._parts.config.match_group} for this partition yourself."
+    def _tell_without_offset(self, records: Mapping[Partition, int]) -> None:
+        """These begin at their oldest record: those of a new group, or of one whose offsets were deleted."""
+        for topic, _ in records:
+            self._parts.metrics.match.partitions_from_beginning.labels(topic).inc()
+        if records:
+            _log.info(
+                "reading_from_the_beginning",
+                extra={
+                    "group": self._parts.config.match_group,
+                    "partitions": ", ".join(sorted(f"{topic}/{number}" for topic, number in records)),
+                    "records": sum(records.values()),
+                    "detail": "the group has no committed offset for them: it is new, or its offsets were deleted",
+                },
             )
-        return committed
 
     def _stop(self, partition: Partition, why: str) -> None:
         """Nothing of the partition is matched any more; nor do the others, or the ticks, wait for it."""
         self.stopped[partition] = why
         self.subscription.pause([partition])
-        self._alignment.revoke([partition])
-        self._held = [each for each in self._held if (each.topic(), each.partition()) != partition]
+        self._give_up_buffered(partition)
         _log.error("source_partition_stopped", extra={"topic": partition[0], "partition": partition[1], "detail": why})
 
     def _accept(self, messages: list[Message]) -> None:
         alignment, read = self._alignment, self._read
+        counts: Counter[Partition] = Counter()
+        again: Counter[Partition] = Counter()
+        given_up: Counter[Partition] = Counter()
         key: Partition = ("", -1)
         for message in messages:
             error = message.error()
@@ -190,18 +216,38 @@ class MatchStage:
                 key = (topic or "", -1 if number is None else number)
             if error is None:
                 offset = message.offset() or 0
-                if offset > read.get(key, -1):  # the client has been seen to deliver an offset twice
+                counts[key] += 1
+                if offset <= read.get(key, -1):  # the client has been seen to deliver an offset twice
+                    again[key] += 1
+                elif alignment.add(key, message.timestamp()[1], message):
                     read[key] = offset
-                    alignment.add(key, message.timestamp()[1], message)
+                else:
+                    given_up[key] += 1
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 alignment.at_end(key)
             else:
                 self._client_error(key, error)
+        self._count_read(counts, again, given_up)
+
+    def _count_read(self, counts: Counter[Partition], again: Counter[Partition], given_up: Counter[Partition]) -> None:
+        match = self._parts.metrics.match
+        for (topic, _), number in counts.items():
+            match.records_consumed.labels(topic).inc(number)
+        for (topic, _), number in again.items():
+            match.records_reread.labels(topic).inc(number)
+        for partition, number in given_up.items():
+            self._count_given_up(partition, number)
 
     def _client_error(self, partition: Partition, error: KafkaError) -> None:
         if error.fatal():
             raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
-        if error.code() == KafkaError._AUTO_OFFSET_RESET and partition not in self._starting:  # noqa: SLF001
+        if error.code() != KafkaError._AUTO_OFFSET_RESET or partition in self._starting:  # noqa: SLF001
+            return
+        begin = self._beginnings.get(partition)
+        if begin is not None and not begin.is_committed and self._read[partition] < begin.offset:
+            # Retention was faster than the first read of a partition without a committed offset: ask again.
+            self._starting.append(partition)
+        else:
             self._stop(
                 partition, f"{partition[0]}/{partition[1]}: the next record is gone from the topic: {error.str()}"
             )
@@ -249,7 +295,9 @@ class MatchStage:
         if work is None or not parts.dead_letters.settle(deadline):
             return
         for refusal in parts.dead_letters.take_refused():
-            if work.leave_out(refusal.partition, refusal.offset):  # else it was taken away meanwhile
+            left_out = work.leave_out(refusal.partition, refusal.offset)
+            if left_out:  # else it was taken away meanwhile
+                self._count_given_up(refusal.partition, left_out)
                 self._stop(refusal.partition, refusal.detail)
         self._work = None
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
@@ -282,6 +330,19 @@ class MatchStage:
         self.commits.stage(safe)
         with self._timed("commit"):
             self.commits.flush(self._consumer, now_s)
+
+    def _tell_in_hand(self, now_s: float) -> None:
+        if now_s - self._told_in_hand_s < IN_HAND_EVERY_S:
+            return
+        self._told_in_hand_s = now_s
+        counts: Counter[str] = Counter()
+        for (topic, _), number in self._alignment.buffered_by_partition().items():
+            counts[topic] += number
+        counts.update(message.topic() or "" for message in self._held)
+        for (topic, _), number in (self._work.records_by_partition() if self._work is not None else {}).items():
+            counts[topic] += number
+        for topic in [*self._parts.config.source_topics, self._parts.config.command_topic]:
+            self._parts.metrics.match.records_in_hand.labels(topic).set(counts[topic])
 
     def _timed(self, step: str) -> Timer:
         return self._parts.metrics.process.timed("match", step)

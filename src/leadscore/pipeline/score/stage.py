@@ -334,7 +334,7 @@ class ScoreStage:
         self._republish(owned, stored)
         if shard.model_since_ms:
             owned.review_cursor = 0
-        self.subscription.start((self._parts.config.log_topic, number), start.offset)
+        self.subscription.start({(self._parts.config.log_topic, number): start.offset})
         self._shards.own(number, owned)
         self._counts.started(begun)
 
