@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -131,6 +132,67 @@ def test_a_schema_that_may_not_be_registered_is_the_callers_mistake(
     stub.answers["/subjects/s/versions"] = (status, "{}")
     with pytest.raises(ConfigError, match=f"subject s: the schema is refused: expected .*{expected}"):
         RegistryClient(stub.url).register("s", '"int"')
+
+
+VERSIONS = "/subjects/leadscore.crossings-value/versions"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_who_may_not_register_is_told_what_was_tried_and_what_to_do(stub: RegistryStub, status: int) -> None:
+    stub.answers[VERSIONS] = (status, "{}")
+    with pytest.raises(Unavailable) as caught:
+        RegistryClient(stub.url).schema_id("leadscore.crossings-value", schema_texts()["crossing"], register=True)
+    assert caught.value.kind == "unauthorized"
+    assert f"HTTP status {status} when registering the schema of subject leadscore.crossings-value" in str(caught.value)
+    assert "LEADSCORE_SCHEMA_REGISTRY_REGISTER=false" in str(caught.value)
+
+
+def put_version(stub: RegistryStub, version: int, schema_id: int, schema: str, *, path: str = "") -> None:
+    answer = {"id": schema_id, "version": version, "schema": schema}
+    stub.answers[f"{VERSIONS}/{path or version}"] = (200, json.dumps(answer))
+
+
+def look_up(stub: RegistryStub) -> int:
+    return RegistryClient(stub.url).schema_id("leadscore.crossings-value", schema_texts()["crossing"], register=False)
+
+
+def test_an_id_is_looked_up_without_writing(stub: RegistryStub) -> None:
+    newer = schema_texts()["crossing"].replace('"name": "stale"', '"name": "stale_later"')
+    ours = json.dumps(json.loads(schema_texts()["crossing"]) | {"doc": "registered with another documentation"})
+    put_version(stub, 4, 40, newer, path="latest")  # version 3 was deleted
+    put_version(stub, 2, 20, ours)
+    put_version(stub, 1, 10, schema_texts()["crossing.1"])
+
+    assert look_up(stub) == 20
+    assert [method for method, _, _ in stub.requests] == ["GET", "GET", "GET"]
+
+
+def test_a_schema_that_was_never_registered_is_the_operators_mistake(stub: RegistryStub) -> None:
+    with pytest.raises(ConfigError, match=r"subject leadscore\.crossings-value: no version of it is the schema"):
+        look_up(stub)
+    put_version(stub, 1, 10, "no schema", path="latest")
+    with pytest.raises(ConfigError, match=r"subject leadscore\.crossings-value: no version of it is the schema"):
+        look_up(stub)
+
+
+def test_a_registry_that_does_not_answer_a_look_up_is_an_outage(stub: RegistryStub) -> None:
+    stub.answers[f"{VERSIONS}/latest"] = (500, "")
+    with pytest.raises(Unavailable):
+        look_up(stub)
+
+
+@pytest.mark.parametrize(
+    ("address", "uri"),
+    [
+        ("http://registry:8081", "http://registry:8081/schemas/ids/7"),
+        ("https://user:p%40ss@registry.example/base/", "https://registry.example/base/schemas/ids/7"),
+        ("https://[::1]:8081?token=secret", "https://[::1]:8081/schemas/ids/7"),
+    ],
+)
+def test_the_uri_of_a_schema_is_absolute_and_has_no_secret(address: str, uri: str) -> None:
+    assert RegistryClient(address).schema_uri(7) == uri
+    assert urlsplit(uri).scheme
+    assert urlsplit(uri).netloc
 
 
 def test_an_outage_while_registering_is_an_outage(stub: RegistryStub) -> None:

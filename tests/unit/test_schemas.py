@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,13 @@ from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
 from leadscore.events.local_schemas import schema_texts, single_object_header
 from leadscore.log.records import COMMANDS
+from leadscore.pipeline.score.publishing import (
+    CrossingEncoding,
+    RegisteredSchema,
+    avro_encoding,
+    crossing_output,
+    json_encoding,
+)
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
 
 Json = dict[str, Any]  # what JSON holds
@@ -252,6 +260,27 @@ def test_a_crossing_is_written_as_the_example_says() -> None:
     assert crossing_record(left_by_time) == left
     encoded = encode_single_object("crossing", crossing_record(a_crossing()))
     assert encoded[10:] == binary(schema_of("crossing"), entered)
+
+
+ENCODINGS = [
+    json_encoding(),
+    avro_encoding(None),
+    avro_encoding(RegisteredSchema(7, "https://registry.example/schemas/ids/7")),
+]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_the_uris_of_a_cloudevent_are_absolute(encoding: CrossingEncoding) -> None:
+    """As the validate() of CloudEvents SDKs demands it of ``dataschema``; a scheme says that it is absolute."""
+    headers = dict(crossing_output(a_crossing(), encoding).headers)
+    for name in ("ce_dataschema", "ce_source"):
+        assert re.fullmatch(r"[a-z][a-z0-9+.-]*:[^\s#]+", str(headers[name])), name
+
+
+def test_a_registered_schema_is_named_by_its_id_and_its_uri() -> None:
+    record = crossing_output(a_crossing(), ENCODINGS[-1])
+    assert record.value == encode_confluent(7, "crossing", crossing_record(a_crossing()))
+    assert dict(record.headers)["ce_dataschema"] == "https://registry.example/schemas/ids/7"
 
 
 def test_a_crossing_keeps_every_bit_of_its_points() -> None:

@@ -17,9 +17,9 @@ from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, contract_of_source
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.mapping import load_mappings
-from leadscore.events.registry import RegistryClient
 from leadscore.ops.config import Config, CrossingFormat, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
+from leadscore.pipeline.build import make_registry
 from leadscore.pipeline.kafka.clients import PRODUCER, unavailable
 
 REQUEST_TIMEOUT_S = 30.0
@@ -225,17 +225,17 @@ def _settings(admin: AdminClient, topics: list[ExpectedTopic]) -> Iterator[tuple
 
 
 def _register(config: Config, *, dry_run: bool) -> None:
-    if config.schema_registry_url is None:
+    registry = make_registry(config)
+    if registry is None:
         return
-    user, password = config.schema_registry_user, config.schema_registry_password
-    credentials = (user, password) if user is not None and password is not None else None
-    registry = RegistryClient(config.schema_registry_url, credentials, config.schema_registry_timeout_ms / 1000)
+    register = config.schema_registry_register
     for topic, schema in schema_by_topic(config):
         subject = f"{topic}-value"
         if dry_run:
-            print(f"{subject}: the schema {schema} would be registered")
+            print(f"{subject}: the schema {schema} would be {'registered' if register else 'looked up'}")
         else:
-            print(f"{subject}: the schema {schema} has id {registry.register(subject, schema_texts()[schema])}")
+            schema_id = registry.schema_id(subject, schema_texts()[schema], register=register)
+            print(f"{subject}: the schema {schema} has id {schema_id}")
 
 
 def _count(number: int, noun: str) -> str:

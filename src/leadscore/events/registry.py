@@ -9,10 +9,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 import msgspec
+from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 
 from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason, Unavailable
 
@@ -23,6 +24,7 @@ MAX_UNKNOWN_IDS = 1_000
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 _KINDS = {401: "unauthorized", 403: "unauthorized", 429: "overloaded"}
 _REFUSED_SCHEMA = {409: "one compatible with its earlier versions", 422: "a valid schema"}
+_FORBIDDEN = {401, 403}
 _ANSWER = msgspec.json.Decoder(dict[str, object])
 
 
@@ -60,6 +62,10 @@ class RegistryClient:
             raise _unavailable_by(status)
         return answer
 
+    def schema_id(self, subject: str, schema: str, *, register: bool) -> int:
+        """The id of a schema text under a subject: registered if need be, or only looked up."""
+        return self.register(subject, schema) if register else self.look_up(subject, schema)
+
     def register(self, subject: str, schema: str) -> int:
         """Register a schema text under a subject and return its id; the same text again returns the same id."""
         body = msgspec.json.encode({"schema": schema, "schemaType": "AVRO"})
@@ -67,10 +73,39 @@ class RegistryClient:
         if status in _REFUSED_SCHEMA:
             expected = _REFUSED_SCHEMA[status]
             raise ConfigError(f"schema registry: subject {subject}: the schema is refused: expected {expected}")
-        schema_id = answer.get("id")
-        if status != HTTPStatus.OK or type(schema_id) is not int:
-            raise _unavailable_by(status)
-        return schema_id
+        if status in _FORBIDDEN:
+            raise _unavailable(
+                "unauthorized",
+                f"HTTP status {status} when registering the schema of subject {subject}: expected a user who may write "
+                "there; where others register it, set LEADSCORE_SCHEMA_REGISTRY_REGISTER=false: the id is looked up",
+            )
+        return _id_in(status, answer)
+
+    def look_up(self, subject: str, schema: str) -> int:
+        """The id of the newest version of a subject that says the same as the schema text. Only reads.
+
+        Documentation and defaults may differ, as in an Avro fingerprint. ``ConfigError`` if there is no such version.
+        """
+        expected = _canonical(schema)
+        version: object = "latest"
+        while version:
+            status, answer = self._call("GET", f"subjects/{quote(subject, safe='')}/versions/{version}")
+            if not _is_confirmed_unknown(status, answer):
+                schema_id = _id_in(status, answer)
+                if _canonical(str(answer.get("schema"))) == expected:
+                    return schema_id
+                version = answer.get("version")
+            version = version - 1 if type(version) is int else 0
+        raise ConfigError(
+            f"schema registry: subject {subject}: no version of it is the schema that is written here: register that "
+            "first, or set LEADSCORE_SCHEMA_REGISTRY_REGISTER=true"
+        )
+
+    def schema_uri(self, schema_id: int) -> str:
+        """Where anybody can read the schema: an absolute URI, without user, password and query."""
+        parts = urlsplit(self._url)
+        host = parts.netloc.rpartition("@")[2]
+        return parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/schemas/ids/{schema_id}", query="").geturl()
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, object]]:
         """Ask once: status, and the object in the answer (empty if it is none); ``Unavailable`` without an answer."""
@@ -122,6 +157,21 @@ def _object_in(body: bytes) -> dict[str, object]:
         return _ANSWER.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
+
+
+def _id_in(status: int, answer: dict[str, object]) -> int:
+    schema_id = answer.get("id")
+    if status != HTTPStatus.OK or type(schema_id) is not int:
+        raise _unavailable_by(status)
+    return schema_id
+
+
+def _canonical(schema: str) -> str | None:
+    """What of a schema text decides about the bytes; ``None`` where it is no Avro schema."""
+    try:
+        return to_parsing_canonical_form(msgspec.json.decode(schema))
+    except (msgspec.MsgspecError, SchemaParseException, TypeError, ValueError, KeyError):
+        return None
 
 
 def _is_confirmed_unknown(status: int, answer: dict[str, object]) -> bool:

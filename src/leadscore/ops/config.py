@@ -114,6 +114,9 @@ class Config:
     schema_registry_url: str | None = _optional(url("http", "https"), "Address of the schema registry.")
     schema_registry_user: str | None = _optional(text(), "User at the schema registry.")
     schema_registry_password: str | None = _optional(text(), "Password at the schema registry.", secret=True)
+    schema_registry_register: bool = _setting(
+        switch(), "true", "Register the schemas of what is written; false: others do, and their ids are looked up."
+    )
     schema_registry_timeout_ms: int = _setting(
         duration_ms("100ms", "1m"), "5s", "Longest wait for an answer of the schema registry."
     )

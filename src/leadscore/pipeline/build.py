@@ -39,7 +39,7 @@ from leadscore.pipeline.kafka.refused_properties import refused_properties
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
-from leadscore.pipeline.score.publishing import CrossingEncoding, avro_encoding, json_encoding
+from leadscore.pipeline.score.publishing import CrossingEncoding, RegisteredSchema, avro_encoding, json_encoding
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
@@ -200,7 +200,7 @@ class WorkerBuilder:
         return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits), commits)
 
     def _crossing_encoding(self) -> CrossingEncoding:
-        """Avro under the registry's id where there is a registry; registering a schema it has changes nothing."""
+        """Avro under the registry's id where there is a registry; registering a schema again changes nothing."""
         config = self._config
         if config.crossing_format is CrossingFormat.JSON:
             return json_encoding()
@@ -209,7 +209,9 @@ class WorkerBuilder:
             return avro_encoding(None)
         subject = f"{config.crossing_topic}-value"
         schema = schema_texts()["crossing"]
-        return avro_encoding(self._patience.until_answered(lambda: registry.register(subject, schema)))
+        register = config.schema_registry_register
+        schema_id = self._patience.until_answered(lambda: registry.schema_id(subject, schema, register=register))
+        return avro_encoding(RegisteredSchema(schema_id, registry.schema_uri(schema_id)))
 
     # --- what both have ---
 

@@ -38,18 +38,25 @@ class CrossingEncoding(NamedTuple):
     schema: str
 
 
-def avro_encoding(schema_id: int | None) -> CrossingEncoding:
-    """Avro: Confluent framing under the id, or single-object encoding without a registry."""
-    if schema_id is None:
+class RegisteredSchema(NamedTuple):
+    """The crossing's schema in a registry: its id, and the URI of it."""
+
+    schema_id: int
+    uri: str
+
+
+def avro_encoding(registered: RegisteredSchema | None) -> CrossingEncoding:
+    """Avro: Confluent framing where the schema is in a registry, single-object encoding elsewhere."""
+    if registered is None:
         return CrossingEncoding(
             lambda crossing: encode_single_object("crossing", crossing_record(crossing)),
             "application/avro",
             "urn:leadscore:schema:crossing:v1",
         )
     return CrossingEncoding(
-        lambda crossing: encode_confluent(schema_id, "crossing", crossing_record(crossing)),
+        lambda crossing: encode_confluent(registered.schema_id, "crossing", crossing_record(crossing)),
         "application/avro",
-        f"/schemas/ids/{schema_id}",
+        registered.uri,
     )
 
 
