@@ -304,7 +304,7 @@ class Deployment:
         """Everything stored of this deployment; to be taken while nothing is under way."""
         with self._redis() as client:
             keys = sorted(client.keys(f"{{{self.prefix}:*"))
-            # The worker empties an outbox whenever it likes, and an empty key is none.
+            # The worker empties an outbox at any time, and Redis deletes an empty key.
             dumps = {key: (max(client.pttl(key), 0), client.dump(key)) for key in keys}
             return {key: dump for key, dump in dumps.items() if dump[1] is not None}
 
@@ -365,7 +365,7 @@ class Deployment:
         self._rewind(f"{self.name}-match", [*SOURCES, "commands"])
 
     def read_log_again(self) -> None:
-        """The same for the score stage: as if nothing had ever been published."""
+        """Let the score stage begin at the first log record again, as if nothing had ever been published."""
         self._rewind(f"{self.name}-score", ["log"])
 
     def _rewind(self, group: str, words: list[str]) -> None:
@@ -391,11 +391,11 @@ class Deployment:
         store = RedisStore([self.redis.url], self.prefix, LOG_PARTITIONS)
         until_ms = now_ms()
 
-        def nobody_is_due() -> bool:
+        def no_lead_is_due() -> bool:
             looks = store.look_at_due(list(range(LOG_PARTITIONS)), until_ms, 1)
             return not any(look.lead_ids for look in looks.values())
 
-        wait_until(nobody_is_due, timeout_s, "all leads that are due to have left")
+        wait_until(no_lead_is_due, timeout_s, "all leads that are due to have left")
         store.close()
         self.wait_until_done(timeout_s)
 
@@ -459,7 +459,7 @@ class WorkerProcess:
             connection.close()
 
     def check(self) -> None:
-        """Fail loudly if it ended although nobody asked it to."""
+        """Fail if it ended without being asked to."""
         if not self.expected_to_die and self.process.poll() not in (None, 0):
             raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.tail()}")
 

@@ -163,7 +163,7 @@ def _with_some(
 
 
 def _in_known_groups(parts: Plain, groups: Plain) -> Plain:
-    """The same parts; what names a group that the model lacks has none."""
+    """The parts, without the names of groups that the model lacks."""
     return {
         name: {key: value for key, value in part.items() if key != "group" or value in groups}
         for name, part in parts.items()
@@ -281,7 +281,7 @@ def _in_time(events: list[Plain]) -> list[Entry]:
 
 
 def in_order_of_arrival(entries: list[Entry]) -> list[Entry]:
-    """The same entries in the same order, with log times that never go back."""
+    """The entries in their order, with log times that never go back."""
     latest_ms = 0
     arrived = []
     for entry in entries:

@@ -264,7 +264,7 @@ def _start_kafka_container() -> KafkaServer:
 
 
 def redis_kinds() -> list[RedisKind]:
-    """Every kind of Redis this machine can start, the first one first; empty if there is none."""
+    """Every kind of Redis this machine can start, the first one first; empty if there is no Redis."""
     if os.environ.get(REDIS_VARIABLE):
         return [RedisKind.GIVEN]
     if docker_answers():

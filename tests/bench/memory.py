@@ -1,8 +1,8 @@
 """``make bench-memory``: what a lead with ten events costs in Redis, and an event where there are many leads.
 
 Ten times, every lead has an event, in another order each time, through the worker's own ``Shard`` and ``RedisStore``,
-without Kafka. For the ratios the same with few leads: the same sizes of states and batches, but all leads are in the
-worker's memory, where of a million four fifths are read from Redis. Fewer leads than ``BATCH_EVENTS`` would be written
+without Kafka. For the ratios it is measured with few leads too: with the same sizes of states and batches, but with all
+leads in the worker's memory, where of a million four fifths are read from Redis. Fewer leads than ``BATCH_EVENTS`` would be written
 less than once per event, so their figures are not comparable.
 """
 
@@ -45,7 +45,7 @@ TIMEOUT_S = 10.0
 
 
 class Cost(NamedTuple):
-    """CPU per event (us), and bytes of Redis memory per lead, of which state and key are so much."""
+    """CPU per event (us), and bytes of Redis memory per lead, and the parts of it that are state and key."""
 
     leads: int
     python_us: float

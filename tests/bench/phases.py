@@ -52,7 +52,7 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """So many records took so long. ``thread_s`` is CPU of the loop, ``process_s`` of Kafka's threads as well."""
+    """Records and the time they took. ``thread_s`` is CPU of the loop, ``process_s`` of Kafka's threads as well."""
 
     records: int
     wall_s: float

@@ -1,6 +1,6 @@
 """``make bench``: events per second and CPU per event of each stage and of the whole worker, on real Kafka and Redis.
 
-In the same run, one process at a time: a loop that only consumes and decodes with bare fastavro, the same with our
+In the same run, one process at a time: a loop that only consumes and decodes with bare fastavro, such a loop with our
 decoder, the match stage into the log, the score stage on that log, and both stages in one process. With
 ``--wide-leads`` the score stage once more, where every event is of another lead. The topics are filled beforehand.
 """
@@ -283,8 +283,8 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--leads", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3, help="each figure is the median of so many")
-    parser.add_argument("--wide-leads", type=int, default=0, help="also: every event of another one of so many leads")
+    parser.add_argument("--rounds", type=int, default=3, help="each figure is the median of this many rounds")
+    parser.add_argument("--wide-leads", type=int, default=0, help="also: this many leads, every event of another one")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--profile", metavar="FOLDER", help="cProfile of each phase; the figures are then worth nothing"

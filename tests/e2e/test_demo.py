@@ -1,4 +1,4 @@
-"""The demo, as somebody runs it who has just cloned the repository: no servers, its output, its end."""
+"""The demo as in a fresh clone of the repository: without servers, its output, its end."""
 
 import contextlib
 import json
@@ -72,7 +72,7 @@ def wait_for_words(stream: int, words: bytes) -> bytes:
 
 
 def read_to_end(stream: int) -> bytes:
-    """What is still to come; reading a terminal that nobody writes to any more is an error on Linux."""
+    """What is still to come; reading a terminal without a writer is an error on Linux."""
     parts = []
     with contextlib.suppress(OSError):
         while more := os.read(stream, 65_536):

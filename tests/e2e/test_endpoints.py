@@ -75,7 +75,7 @@ def test_a_worker_that_gets_no_source_partition_is_ready_to_take_over(deploy: Ca
 
 
 def send_everything(deployment: Deployment) -> None:
-    """Twenty leads that enter by two visits each, three of which come twice; clicks; what nobody asked for; garbage."""
+    """Twenty leads that enter by two visits each (three come twice); clicks; events that match no rule; garbage."""
     now = now_ms()
     visits = [
         Event("website.page_view", f"v{number}", f"L{number % 20}", now - number, {"path": "/pricing"})

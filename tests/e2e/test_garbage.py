@@ -1,4 +1,4 @@
-"""Records that can never be decoded: each is one dead letter, untouched and with its position, and holds nobody up."""
+"""Records that can never be decoded: each is one dead letter, untouched, with its position, and delays no other."""
 
 import json
 from collections.abc import Callable

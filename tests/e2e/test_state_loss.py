@@ -263,7 +263,7 @@ def test_a_partition_whose_log_lost_unread_records_stops_and_says_the_numbers(
     assert f"the log no longer holds 1 records after the last applied {low - 2}" in stopped["detail"]
     assert f"the log holds offsets {low} to {unread[2].stop - 1}, committed is {low - 1}" in stopped["detail"]
     new = [crossing["lead_id"] for crossing in deployment.crossings() if crossing["id"] not in published]
-    # Which of the others has somebody crossing depends on the order in which the events came.
+    # In which of the others a lead crosses depends on the order in which the events came.
     assert set() < {partition_of(lead_id, LOG_PARTITIONS) for lead_id in new} <= {0, 1, 3}
     assert why_not_ready(worker)
     assert worker.terminate() == 0

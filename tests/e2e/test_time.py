@@ -82,7 +82,7 @@ def test_a_lead_that_leaves_while_its_owner_changes_leaves_once(deploy: Callable
     leaves = wait_for_crossings(deployment, "LEAVE", len(leads))
     frozen.thaw()
 
-    # The first owner has learnt that it is none, and has come back into the group.
+    # The first owner has learnt that it lost its partitions, and has come back into the group.
     def starts() -> int:
         return sum(line["shards"] for worker in (frozen, other) for line in worker.said("shards_started"))
 
@@ -141,7 +141,7 @@ Crossing = dict[str, Any]
 
 
 def wait_for_crossings(deployment: Deployment, direction: str, leads: int) -> dict[str, list[Crossing]]:
-    """The crossings of that direction by lead, as soon as so many leads have one."""
+    """The crossings of that direction by lead, as soon as the expected number of leads have one."""
     wait_until(lambda: len(crossings_by_lead(deployment, direction)) >= leads, 30, f"{leads} leads with {direction}")
     return crossings_by_lead(deployment, direction)
 

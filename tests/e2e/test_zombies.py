@@ -1,4 +1,4 @@
-"""A worker that was away for so long that another took over, and then goes on as if nothing had happened."""
+"""A worker that was away until another took over, and then goes on as if nothing had happened."""
 
 from collections.abc import Callable
 

@@ -156,7 +156,7 @@ def test_a_write_that_timed_out_but_happened_happens_once(
     own_client.config_resetstat()
     with sent_without_waiting(own_server, "DEBUG", "SLEEP", 0.7):
         assert kind_of_failure(lambda: own_store.write([everything(0, b"f1", b"f2")])) == "timeout"
-        wait_until(lambda: calls_of(own_client, "evalsha"), message="the write that nobody waits for")
+        wait_until(lambda: calls_of(own_client, "evalsha"), message="the write that is not waited for")
     applied = whole_shard(own_store, 0)
     assert applied[0].fence == b"f2"
     assert own_store.write([everything(0, b"f1", b"f2")]) == {0: b"f2"}

@@ -87,7 +87,7 @@ def problems_of(text: str) -> list[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of the ``ModelError``; none if the text is right."""
+    """The lines of the ``ModelError``; empty if the text is right."""
     try:
         parse_model(text, "model.yaml")
     except ModelError as error:

@@ -53,7 +53,7 @@ def without_fence() -> FakeStore:
     shard.fence = None
     shard.leads["stranger"] = shard.leads["L1"]
     shard.due |= {"stranger": 5, "due without a state": 6}
-    shard.erased[b"hash of somebody"] = b"\x92\x01\x02"
+    shard.erased[b"hash of an erased lead"] = b"\x92\x01\x02"
     shard.outbox[STRANGE_OFFSET] = b"crossings of another fold"
     return store
 
@@ -136,7 +136,7 @@ def test_erasures_are_kept_where_the_log_may_not_hold_them_any_more(without_fenc
     shard.fence = encode_fence(accepted)
     scoring_on(without_fence, committed=20).turns(1)
     assert (shard.leads, shard.due, shard.outbox) == ({}, {}, {})
-    assert list(shard.erased) == [b"hash of somebody"]
+    assert list(shard.erased) == [b"hash of an erased lead"]
     assert not decode_fence(shard.fence).is_clearing
 
 

@@ -1,4 +1,4 @@
-"""What an event must say about itself: who, when, what, and the arguments of commands. The same in every format."""
+"""What an event must say about itself: who, when, what, and the arguments of commands, in every format."""
 
 import json
 from typing import Any

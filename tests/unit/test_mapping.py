@@ -308,8 +308,8 @@ def test_traits_of_other_calls_are_no_attributes() -> None:
 
 
 def test_without_a_user_the_anonymous_id_is_the_lead() -> None:
-    for nobody in (None, ""):
-        assert by_segment({**TRACK, "userId": nobody}).lead_id == "a-1"
+    for absent in (None, ""):
+        assert by_segment({**TRACK, "userId": absent}).lead_id == "a-1"
 
 
 def test_without_a_timestamp_the_original_one_counts() -> None:

@@ -342,13 +342,13 @@ PENALTY_FADES_FIRST = model_of(
 )
 
 
-def test_time_alone_promotes_nobody() -> None:
+def test_time_alone_promotes_no_lead() -> None:
     events = event("e1", 0, "webinar.attended"), event("e2", 12, "email.open")
     assert score_at(PENALTY_FADES_FIRST, 12, *events).score == pytest.approx(57.5, abs=0.1)
     assert read_at(PENALTY_FADES_FIRST, 12, *events).crossings == []
 
 
-def test_a_tick_promotes_nobody() -> None:
+def test_a_tick_promotes_no_lead() -> None:
     log: list[LogRecord] = [
         frame(PENALTY_FADES_FIRST, 0, event("e1", 0, "webinar.attended")),
         Tick(at(12), ["L1"]),

@@ -96,7 +96,7 @@ DAYS_THAT_SHOW_EVERYTHING = (2, 7, 8, 14, 63, LAST_DAY)
 
 
 def midnight_ms(day: int) -> int:
-    """The midnight after so many days of the scenario."""
+    """The midnight after the given number of days of the scenario."""
     return START_MS + day * oracle.DAY_MS
 
 
@@ -107,7 +107,7 @@ def definition() -> ModelDefinition:
 
 @cache
 def up_to(day: int) -> Simulation:
-    """What has happened, and every lead's score, at the midnight after so many days."""
+    """What has happened, and every lead's score, at the midnight after the given number of days."""
     until_ms = midnight_ms(day)
     with SCENARIO.open("rb") as lines:
         log = [(line.event, line.received_at_ms or line.event.occurred_at_ms) for line in read_lines(lines, "scenario")]
@@ -199,7 +199,7 @@ def test_a_job_seeker_is_disqualified_for_a_day() -> None:
     assert lead_at(8, "lead-job-seeker-1").disqualified is None
 
 
-def test_who_complains_is_disqualified_until_somebody_lifts_it() -> None:
+def test_a_lead_that_complains_is_disqualified_until_a_requalify_command() -> None:
     reasons = [lead_at(day, "lead-complainer-1").disqualified for day in (10, 11, 20, 21)]
     assert reasons == [None, "complained about spam", "complained about spam", None]
 
