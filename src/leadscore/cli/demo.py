@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 from leadscore.cli.options import number_up_to
-from leadscore.demo.run import MOST_LEADS, DemoPlan, run_demo
+from leadscore.demo.embedded import MOST_LEADS, require_packages
 
 DEFAULT_DURATION_S = 25
 DEFAULT_LEADS = 300
@@ -46,6 +46,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo; 0 when its numbers add up, or when it was interrupted."""
+    require_packages()
+    from leadscore.demo.run import DemoPlan, run_demo  # they need a package that the other commands do not
+
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
     return run_demo(DemoPlan(args.duration, args.leads, seed, args.model), as_json=args.json)
 

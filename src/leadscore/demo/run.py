@@ -22,10 +22,10 @@ from leadscore.demo.reading import Counts, CrossingReader, counts, hottest, is_a
 from leadscore.demo.sender import Sender
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate
 from leadscore.demo.view import (
+    ASCII,
     DemoSnapshot,
     DemoSummary,
     LiveView,
-    Style,
     View,
     choose_view,
     hottest_lines,
@@ -50,7 +50,6 @@ from leadscore.starter_files import starter_model
 from leadscore.store.redis_store import RedisStore
 from leadscore.time_units import DAY_MS
 
-MOST_LEADS = 3_000  # what the embedded broker can keep; a test holds the two together
 DAYS = 30
 DUPLICATES = 0.01
 GARBAGE = 0.003
@@ -108,7 +107,7 @@ class Demo:
         self._worker = build_worker(config, self._metrics, Health((), PATIENCE_S), NoSteps(), has_topic_ids=False)
         self._store: RedisStore = make_store(config)
         self._reader = CrossingReader(config)
-        self._view: View = choose_view(sys.stdout, os.environ, shutil.get_terminal_size)
+        self._view: View = choose_view(sys.stdout, os.environ)
         self._crossings: list[Crossing] = []
         self._replay: Replay | None = None
         self._rate = Rate()
@@ -210,8 +209,8 @@ class Demo:
         """A terminal keeps its last panel; elsewhere the hottest leads come here."""
         if isinstance(self._view, LiveView):
             return [""]
-        plain = Style(colour=False, unicode=False)
-        lines = [line for line in hottest_lines(self._snapshot(counts(self._metrics)), plain) if line]
+        drawn = hottest_lines(self._snapshot(counts(self._metrics)), ASCII)
+        lines = [line.plain for line in drawn if line]
         return ["", "The hottest leads:", *lines] if lines else []
 
     def _summary(self) -> DemoSummary:

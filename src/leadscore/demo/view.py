@@ -1,15 +1,17 @@
 """What the demo shows: live throughput, the hottest leads, each crossing with its reasons, and a summary that adds up.
 
-Values in, lines out; it knows no broker and no store. ``LiveView`` prints crossings like any program and redraws a
-small panel below them; ``PlainView`` prints lines only, for logs and pipes.
+Values in, lines out; it knows no broker and no store. rich draws: ``LiveView`` prints crossings like any program and
+keeps a small panel below them up to date; ``PlainView`` prints lines only, for logs and pipes.
 """
 
-import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 import msgspec
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 from leadscore.scoring.crossing import Cause, Crossing, Direction
 
@@ -18,11 +20,8 @@ HOTTEST_SHOWN = 8
 REASONS_SHOWN = 4
 PLAIN_STATUS_INTERVAL_S = 2.0
 
-_RESET = "\x1b[0m"
-_STYLES = {"bold": "\x1b[1m", "dim": "\x1b[2m", "cold": "\x1b[36m", "warm": "\x1b[33m", "hot": "\x1b[31m"}
-_STYLES |= {"enter": "\x1b[32m", "leave": "\x1b[35m"}
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_HIDE_CURSOR, _SHOW_CURSOR, _CLEAR_BELOW = "\x1b[?25l", "\x1b[?25h", "\x1b[J"
+_STYLES = {"cold": "cyan", "warm": "yellow", "hot": "red", Direction.ENTER: "green", Direction.LEAVE: "magenta"}
+"""How bands and directions are coloured."""
 
 
 class HotLead(msgspec.Struct, frozen=True):
@@ -86,94 +85,93 @@ class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.unaccounted == 0 and self.crossings == self.entered + self.left
 
 
-class Style:
-    """How text is drawn on one stream: with colours or without, with block characters or plain ASCII."""
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The characters that a stream can show: what bars are made of, and what stands before a crossing."""
 
-    def __init__(self, *, colour: bool, unicode: bool) -> None:
-        self._colour = colour
-        self.full_cell, self.empty_cell = ("█", "░") if unicode else ("#", ".")
-        self.enter_mark, self.leave_mark = ("▲", "▼") if unicode else ("+", "-")
+    full_cell: str
+    empty_cell: str
+    enter: str
+    leave: str
 
-    def paint(self, text: str, style: str) -> str:
-        """The text in that style, or as it is where there are no colours or no such style."""
-        start = _STYLES.get(style)
-        return f"{start}{text}{_RESET}" if self._colour and start else text
+
+BLOCKS = Marks("█", "░", "▲", "▼")
+ASCII = Marks("#", ".", "+", "-")
 
 
 class PlainView:
     """Lines for a log or a pipe: each crossing once, and the throughput every two seconds."""
 
-    def __init__(self, stream: TextIO, style: Style) -> None:
-        self._stream = stream
-        self._style = style
+    def __init__(self, console: Console, marks: Marks) -> None:
+        self._console = console
+        self._marks = marks
         self._seen: set[str] = set()
         self._next_status_s = 0.0
 
     def update(self, snapshot: DemoSnapshot) -> None:
         """Print what is new."""
-        lines = _new_crossing_lines(snapshot, self._seen, self._style)
+        _print(self._console, _new_crossings(snapshot, self._seen, self._marks))
         if snapshot.elapsed_s >= self._next_status_s:
             self._next_status_s = snapshot.elapsed_s + PLAIN_STATUS_INTERVAL_S
-            lines.append(status_line(snapshot))
-        self._print(lines)
+            _print(self._console, [Text(status_line(snapshot))])
 
     def close(self, lines: Iterable[str] = ()) -> None:
         """Print the last lines."""
-        self._print(lines)
-
-    def _print(self, lines: Iterable[str]) -> None:
-        self._stream.writelines(f"{line}\n" for line in lines)
-        self._stream.flush()
+        _print(self._console, map(Text, lines))
 
 
 class LiveView:
-    """A terminal: crossings scroll by, and below them a panel with throughput and the hottest leads is redrawn.
+    """A terminal: crossings scroll by, and below them is a panel with the throughput and the hottest leads.
 
     Only the panel's own lines are ever overwritten, so what the terminal held before stays. ``close`` must be called
-    at the end, also after an interrupt: it gives the cursor back. ``size`` tells the terminal's size now.
+    at the end, also after an interrupt: it gives the cursor back.
     """
 
-    def __init__(self, stream: TextIO, style: Style, size: Callable[[], os.terminal_size]) -> None:
-        self._stream = stream
-        self._style = style
-        self._size = size
+    def __init__(self, console: Console, marks: Marks) -> None:
+        self._console = console
+        self._marks = marks
         self._seen: set[str] = set()
-        self._panel_rows = 0
+        self._live = Live(
+            console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop"
+        )
 
     def update(self, snapshot: DemoSnapshot) -> None:
         """Print the new crossings and draw the panel again."""
-        crossings = _new_crossing_lines(snapshot, self._seen, self._style)
-        columns, rows = self._size()
-        panel = ["", self._style.paint(status_line(snapshot), "bold"), *hottest_lines(snapshot, self._style)]
-        # The cursor's own row comes below. What is higher than the terminal scrolls away, where nothing can be redrawn.
-        panel = panel if rows > len(panel) else panel[1:rows]
-        # A line as wide as the terminal wraps on some terminals; the panel's rows must be countable.
-        panel = [cut(line, columns - 1) for line in panel]
-        self._draw([*crossings, *panel], panel_rows=len(panel))
+        self._live.start()
+        _print(self._console, _new_crossings(snapshot, self._seen, self._marks))
+        lines = [Text(status_line(snapshot), "bold"), *hottest_lines(snapshot, self._marks)]
+        for line in lines:
+            line.no_wrap, line.overflow = True, "crop"
+        room = self._console.height - len(lines)
+        self._live.update(Group(*([Text()] if room > 0 else []), *lines), refresh=True)
 
     def close(self, lines: Iterable[str] = ()) -> None:
         """Leave the panel as it is, show the cursor and print the last lines."""
-        self._panel_rows = 0
-        self._stream.write(_SHOW_CURSOR)
-        self._stream.writelines(f"{line}\n" for line in lines)
-        self._stream.flush()
-
-    def _draw(self, lines: Sequence[str], *, panel_rows: int) -> None:
-        up = f"\x1b[{self._panel_rows}A" if self._panel_rows else ""
-        self._stream.write(f"{_HIDE_CURSOR}{up}\r{_CLEAR_BELOW}" + "".join(f"{line}\n" for line in lines))
-        self._stream.flush()
-        self._panel_rows = panel_rows
+        self._live.stop()
+        _print(self._console, map(Text, lines))
 
 
 View = PlainView | LiveView
 
 
-def choose_view(stream: TextIO, environ: Mapping[str, str], size: Callable[[], os.terminal_size]) -> View:
-    """Live on a terminal, plain elsewhere and where ``TERM`` is ``dumb``; no colours where ``NO_COLOR`` is set."""
-    live = stream.isatty() and environ.get("TERM") != "dumb"
+def choose_view(stream: TextIO, environ: Mapping[str, str], size: tuple[int, int] | None = None) -> View:
+    """Live on a terminal, plain elsewhere and where ``TERM`` is ``dumb``; no colours where ``NO_COLOR`` is set.
+
+    ``size`` is columns and rows; without it the terminal is asked, each time something is drawn.
+    """
+    live = stream.isatty() and environ.get("TERM") not in {"dumb", "unknown"}
     unicode = (stream.encoding or "").lower().replace("-", "").startswith("utf")
-    style = Style(colour=live and not environ.get("NO_COLOR"), unicode=unicode)
-    return LiveView(stream, style, size) if live else PlainView(stream, style)
+    columns, rows = size or (None, None)
+    console = Console(
+        file=stream,
+        force_terminal=live,
+        color_system="standard" if live and not environ.get("NO_COLOR") else None,
+        width=columns,
+        height=rows,
+        highlight=False,
+    )
+    marks = BLOCKS if unicode else ASCII
+    return LiveView(console, marks) if live else PlainView(console, marks)
 
 
 def status_line(snapshot: DemoSnapshot) -> str:
@@ -184,24 +182,20 @@ def status_line(snapshot: DemoSnapshot) -> str:
     )
 
 
-def hottest_lines(snapshot: DemoSnapshot, style: Style) -> list[str]:
+def hottest_lines(snapshot: DemoSnapshot, marks: Marks) -> list[Text]:
     """The hottest leads, a bar each; always as many lines, so that a panel keeps its height."""
-    lines = [_lead_line(lead, snapshot.score_ceiling, style) for lead in snapshot.hottest[:HOTTEST_SHOWN]]
-    return lines + [""] * (HOTTEST_SHOWN - len(lines))
+    lines = [_lead_line(lead, snapshot.score_ceiling, marks) for lead in snapshot.hottest[:HOTTEST_SHOWN]]
+    return lines + [Text() for _ in range(HOTTEST_SHOWN - len(lines))]
 
 
-def crossing_lines(crossing: Crossing, style: Style) -> list[str]:
+def crossing_lines(crossing: Crossing, marks: Marks) -> list[Text]:
     """A crossing in two lines: what happened, and the points that explain it."""
-    enters = crossing.direction is Direction.ENTER
-    mark = style.enter_mark if enters else style.leave_mark
-    verb = "entered" if enters else "left"
-    head = style.paint(
-        f"{mark} {short_id(crossing.lead_id)} {verb} {crossing.threshold}", "enter" if enters else "leave"
-    )
+    mark, verb = (marks.enter, "entered") if crossing.direction is Direction.ENTER else (marks.leave, "left")
+    head = Text(f"{mark} {short_id(crossing.lead_id)} {verb} {crossing.threshold}", _STYLES[crossing.direction])
     before = "" if crossing.previous_score == crossing.score else f" (was {crossing.previous_score:.1f})"
+    what = Text.assemble(head, f"  score {crossing.score:.1f}{before}  {_cause_words(crossing)}")
     reasons = ", ".join(f"{reason.name} {reason.points:+.1f}" for reason in crossing.reasons[:REASONS_SHOWN])
-    lines = [f"{head}  score {crossing.score:.1f}{before}  {_cause_words(crossing)}"]
-    return [*lines, "    " + style.paint(f"because {reasons}", "dim")] if reasons else lines
+    return [what, Text.assemble("    ", (f"because {reasons}", "dim"))] if reasons else [what]
 
 
 def next_commands(program: str = "leadscore") -> list[tuple[str, str]]:
@@ -246,33 +240,29 @@ def short_id(lead_id: str) -> str:
     return lead_id[:8]
 
 
-def cut(line: str, width: int) -> str:
-    """The line's first ``width`` visible characters; escape sequences take no room and are kept."""
-    kept, room = [], max(width, 0)
-    for part in re.split(f"({_ESCAPES.pattern})", line):
-        if _ESCAPES.fullmatch(part):
-            kept.append(part)
-        else:
-            kept.append(part[:room])
-            room -= len(kept[-1])
-    return "".join(kept)
+def _print(console: Console, lines: Iterable[Text]) -> None:
+    """Line by line, and what is too long is the terminal's to wrap."""
+    for line in lines:
+        console.print(line, soft_wrap=True)
 
 
-def _new_crossing_lines(snapshot: DemoSnapshot, seen: set[str], style: Style) -> list[str]:
+def _new_crossings(snapshot: DemoSnapshot, seen: set[str], marks: Marks) -> list[Text]:
     """The lines of the crossings not seen before, oldest first; they are seen now."""
-    lines: list[str] = []
+    lines: list[Text] = []
     for crossing in reversed(snapshot.crossings):
         if crossing.id not in seen:
             seen.add(crossing.id)
-            lines += crossing_lines(crossing, style)
+            lines += crossing_lines(crossing, marks)
     return lines
 
 
-def _lead_line(lead: HotLead, ceiling: float, style: Style) -> str:
+def _lead_line(lead: HotLead, ceiling: float, marks: Marks) -> Text:
     share = min(1.0, max(0.0, lead.score / ceiling)) if ceiling > 0 else 0.0
     full = round(share * BAR_CELLS)
-    bar = style.paint(style.full_cell * full, lead.band) + style.empty_cell * (BAR_CELLS - full)
-    return f"  {short_id(lead.lead_id)}  {bar} {lead.score:5.1f}  {lead.band:<4}  {' '.join(lead.thresholds)}".rstrip()
+    bar = Text.assemble((marks.full_cell * full, _STYLES.get(lead.band, "")), marks.empty_cell * (BAR_CELLS - full))
+    line = Text.assemble(f"  {short_id(lead.lead_id)}  ", bar, f" {lead.score:5.1f}  {lead.band:<4}  ")
+    line.append(" ".join(lead.thresholds)).rstrip()
+    return line
 
 
 def _cause_words(crossing: Crossing) -> str:
