@@ -2,8 +2,8 @@
 
 Ten times, every lead has an event, in another order each time, through the worker's own ``Shard`` and ``RedisStore``,
 without Kafka. For the ratios it is measured with few leads too: with the same sizes of states and batches, but with all
-leads in the worker's memory, where of a million four fifths are read from Redis. Fewer leads than ``BATCH_EVENTS`` would be written
-less than once per event, so their figures are not comparable.
+leads in the worker's memory, where of a million four fifths are read from Redis. Fewer leads than ``BATCH_EVENTS``
+would be written less than once per event, so their figures are not comparable.
 """
 
 import argparse
