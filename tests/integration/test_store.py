@@ -221,7 +221,9 @@ def test_too_few_replicas_change_nothing(own_store: RedisStore, own_client: redi
     assert own_store.read_shards([0])[0].fence == b"f1"
 
 
-def test_a_lost_connection_is_told_once_and_then_opened_again(own_store: RedisStore, own_client: redis.Redis) -> None:
+def test_a_lost_connection_is_reported_once_and_then_opened_again(
+    own_store: RedisStore, own_client: redis.Redis
+) -> None:
     own_client.client_kill_filter(_type="normal", skipme=True)
     assert kind_of_failure(lambda: own_store.read_shards([0])) == "connection"
     assert own_store.read_shards([0])[0].fence == b"f1"
@@ -237,7 +239,7 @@ def test_a_killed_redis_is_a_lost_connection(kind: RedisKind) -> None:
 
 
 @pytest.mark.parametrize("kind", list(redis_binaries()))
-def test_a_wrong_password_is_told_as_such(kind: RedisKind) -> None:
+def test_a_wrong_password_is_reported_as_such(kind: RedisKind) -> None:
     with start_redis(kind) as server, closing(redis.Redis.from_url(server.url)) as client:
         client.config_set("requirepass", "right")
         for url in (server.url, server.url.replace("redis://", "redis://:wrong@")):

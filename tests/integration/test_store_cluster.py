@@ -174,7 +174,7 @@ def test_only_the_node_that_lost_the_script_gets_it_again(store: RedisStore, clu
     assert [calls_of(client, "eval") > 0 for client in cluster.clients] == [False, True, False]
 
 
-def test_a_moved_slot_is_told_once_and_then_found(store: RedisStore, cluster: Cluster, prefix: str) -> None:
+def test_a_moved_slot_is_reported_once_and_then_found(store: RedisStore, cluster: Cluster, prefix: str) -> None:
     store.write([everything(shard, None, b"f1") for shard in range(SHARDS)])
     before = whole_shard(store, 0)
     keys = ShardKeys(prefix, 0, SHARDS)

@@ -41,5 +41,5 @@ def test_columns_that_a_narrow_terminal_has_no_room_for_go_in_their_order() -> N
         (10**9, "11 d"),
     ],
 )
-def test_a_length_of_time_is_told_in_the_largest_unit_of_which_there_are_two(length_ms: int, words: str) -> None:
+def test_a_length_of_time_is_written_in_the_largest_unit_of_which_there_are_two(length_ms: int, words: str) -> None:
     assert length_of_time(length_ms) == words

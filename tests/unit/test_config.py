@@ -145,7 +145,7 @@ def test_an_unknown_variable_is_refused_with_the_nearest_known_one(variable: str
     assert CANARY not in message
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     message = refused(
         {
             "LEADSCORE_NOSUCH": "1",

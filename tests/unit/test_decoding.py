@@ -198,7 +198,7 @@ def test_nested_attributes_become_dotted_names() -> None:
 
 
 @pytest.mark.parametrize("none", [None, {}])
-def test_no_attributes_are_none(none: object) -> None:
+def test_no_attributes_are_no_change(none: object) -> None:
     assert decode_json({**ENVELOPE, "attributes": none}).attributes is None
 
 

@@ -134,7 +134,7 @@ def test_an_integer_campaign_becomes_text() -> None:
     assert fields_of(campaign=7) == {"campaign": "7"}
 
 
-def test_an_empty_campaign_is_none() -> None:
+def test_an_empty_campaign_is_absent() -> None:
     assert fields_of(campaign="") == {}
 
 

@@ -53,7 +53,7 @@ def test_a_problem_names_file_line_field_value_and_what_was_expected(line: str, 
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "7", VISIT + "\ufeff", VISIT + VISIT, "not JSON"])
-def test_a_line_that_is_no_object_is_said_to_be_none(line: str) -> None:
+def test_a_line_that_is_no_object_is_refused(line: str) -> None:
     problem = problem_of(line)
     assert problem.startswith("events.jsonl:1: ")
     assert problem.endswith(": expected one JSON object a line")

@@ -138,7 +138,7 @@ VERSIONS = "/subjects/leadscore.crossings-value/versions"
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_who_may_not_register_is_told_what_was_tried_and_what_to_do(stub: RegistryStub, status: int) -> None:
+def test_a_refused_registration_is_reported_with_what_was_tried_and_what_to_do(stub: RegistryStub, status: int) -> None:
     stub.answers[VERSIONS] = (status, "{}")
     with pytest.raises(Unavailable) as caught:
         RegistryClient(stub.url).schema_id("leadscore.crossings-value", schema_texts()["crossing"], register=True)

@@ -162,7 +162,7 @@ def test_a_leave_by_time_names_no_trigger_and_no_earlier_score() -> None:
         (Cause.COMMAND, "by website.page_view"),
     ],
 )
-def test_every_cause_is_said_in_words(cause: Cause, words: str) -> None:
+def test_every_cause_is_described_in_words(cause: Cause, words: str) -> None:
     assert words in plain(crossing_lines(msgspec.structs.replace(ENTER, cause=cause), BLOCKS))[0]
 
 

@@ -23,7 +23,7 @@ EXIT_MS = at(10) + round(log2((70 / 2 ** (1 / 3) + 70) / 50) * 30 * DAY_MS)
 """After views on days 0 and 10."""
 
 
-def test_a_lead_whose_threshold_is_no_more_is_not_due_for_ever() -> None:
+def test_a_lead_whose_threshold_is_gone_is_not_due_for_ever() -> None:
     lead = ShardOfOne(WITH, WITHOUT)
     lead.apply(1, visit("e1", 0))
     shard = lead._shard

@@ -135,7 +135,7 @@ def test_points_that_age_in_days_are_gone_at_a_midnight(explained: Explain, caps
     assert (part["half_gone_at"], part["gone_at"]) == ("2026-01-13T00:00:00.000Z", "2026-01-20T00:00:00.000Z")
 
 
-def test_points_that_never_fade_have_no_such_time(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:
+def test_points_that_never_decay_have_no_such_time(explained: Explain, capsys: pytest.CaptureFixture[str]) -> None:
     assert explained([page("l1", "L1", NOON_MS, "app.login")], "L1", "--json", *at(400)) == 0
     [part] = object_of(capsys)["parts"]
     assert (part["points"], part["half_gone_at"], part["gone_at"]) == (10.0, None, None)

@@ -205,7 +205,7 @@ def test_a_port_that_is_taken_is_a_configuration_error(server: HealthServer, hea
         serve("127.0.0.1", server.port, Metrics("1.2.3", ()), health)
 
 
-def test_a_host_that_is_none_is_a_configuration_error(health: Health) -> None:
+def test_a_host_that_is_no_host_is_a_configuration_error(health: Health) -> None:
     with pytest.raises(ConfigError, match="cannot listen on no host:0"):
         serve("no host", 0, Metrics("1.2.3", ()), health)
 

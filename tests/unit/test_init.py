@@ -97,7 +97,7 @@ def test_it_overwrites_nothing_and_then_writes_nothing(
     assert f"DIR: {tmp_path}: {name}: already there" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     assert main(["init", str(tmp_path / "file" / "below")]) == 2
     assert "expected a folder that can be written" in capsys.readouterr().err

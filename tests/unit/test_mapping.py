@@ -224,7 +224,7 @@ def test_a_wrong_file_is_an_error_with_line_path_value_and_what_was_expected(
     assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(f"mappings.yaml:{message}")
 
 
-def test_all_problems_of_all_topics_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_all_topics_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, "shop:\n  lead: x\n  types: {a: 7}\ntracker:\n  preset: rudder\n")
     lines = [line.partition(":")[2] for line in str(caught.value).split("\n")]

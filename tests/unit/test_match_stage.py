@@ -217,7 +217,7 @@ def test_a_partition_given_back_after_it_stopped_is_tried_again() -> None:
     assert matching.consumer.committed_offsets == {WEBSITE: 3}
 
 
-def test_dead_letters_that_stay_without_an_answer_are_an_outage_that_is_said_once(
+def test_dead_letters_that_stay_without_an_answer_are_an_outage_that_is_reported_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     matching = StageOfMatch({WEBSITE: [page_view("w0"), GARBAGE]})

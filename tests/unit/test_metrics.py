@@ -142,7 +142,7 @@ def test_the_lag_of_a_partition_that_was_given_up_is_gone(metrics: Metrics) -> N
     assert samples(metrics, "leadscore_consumer_lag_records") == {("leadscore.log", "4"): 0}
 
 
-def test_only_the_newest_model_and_configuration_are_said_to_be_in_use(metrics: Metrics) -> None:
+def test_only_the_newest_model_and_configuration_are_reported_to_be_in_use(metrics: Metrics) -> None:
     metrics.process.set_model("b2b", 3)
     metrics.process.set_model("b2b", 4)
     metrics.process.set_config("ab")
@@ -217,7 +217,7 @@ def test_the_document_lists_the_values_of_every_label(label: str, values: Sequen
     assert re.findall(r"[a-z_]+", re.sub(r"\([^)]*\)|of (match|score):", "", row)) == [*values]
 
 
-def test_kinds_of_store_errors_are_those_that_the_store_tells_apart() -> None:
+def test_kinds_of_store_errors_are_those_that_the_store_distinguishes() -> None:
     assert tuple(kind.value for kind in FailureKind) == STORE_ERRORS
 
 

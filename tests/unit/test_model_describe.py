@@ -57,7 +57,7 @@ def words_of(text: str) -> str:
         "A lead that a rule let in at once, with too low a score, may stay for 14 days.",
     ],
 )
-def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
+def test_every_part_of_the_model_is_described_in_words(sentence: str) -> None:
     assert sentence in words_of(EVERYTHING)
 
 
@@ -109,7 +109,7 @@ def test_every_part_of_the_model_is_said_in_words(sentence: str) -> None:
         ),
     ],
 )
-def test_the_unusual_is_said_too(fragment: str, sentence: str) -> None:
+def test_the_unusual_is_described_too(fragment: str, sentence: str) -> None:
     assert sentence in words_of(minimal_with(fragment))
 
 
@@ -133,11 +133,11 @@ def test_the_unusual_is_said_too(fragment: str, sentence: str) -> None:
         ("", "fits the pattern "),
     ],
 )
-def test_the_usual_patterns_are_said_without_signs(pattern: str, words: str) -> None:
+def test_the_usual_patterns_are_described_without_signs(pattern: str, words: str) -> None:
     assert pattern_in_words(pattern) == words
 
 
-def test_a_model_of_nothing_says_so() -> None:
+def test_an_empty_model_is_described_as_such() -> None:
     words = words_of("model: m\nversion: 1")
 
     assert "No points for who the lead is." in words

@@ -58,7 +58,7 @@ def test_a_key_given_twice_is_refused_with_both_lines() -> None:
     ]
 
 
-def test_shape_and_text_problems_are_told_together() -> None:
+def test_shape_and_text_problems_are_reported_together() -> None:
     assert lines_of("model: a\nversion: one\nrulez: {}\ngroups:") == [
         'model.yaml:2: version: "one": expected a whole number of at least 1 and of at most 2147483647',
         "model.yaml:3: rulez: unknown key (did you mean rules?)",
@@ -124,7 +124,7 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
         ("fit: {grades: {a: 1}}", 'fit.grades.a: "a": expected A or B or C or D or E or F'),
     ],
 )
-def test_a_wrong_key_or_value_is_told_with_its_path_the_value_and_what_was_expected(
+def test_a_wrong_key_or_value_is_reported_with_its_path_the_value_and_what_was_expected(
     fragment: str, problem: str
 ) -> None:
     text = fragment if fragment.startswith("version") else f"version: 1\n{fragment}"
@@ -295,7 +295,7 @@ def test_what_is_unusual_but_makes_sense_is_accepted(fragment: str) -> None:
     assert problems_of(minimal_with(fragment)) == []
 
 
-def test_a_name_that_does_not_exist_is_told_where_there_is_none_to_choose_from() -> None:
+def test_a_name_that_does_not_exist_is_reported_where_there_is_no_name_to_choose_from() -> None:
     assert lines_of("model: m\nversion: 1\nrules: {r: {event: e, points: 1, group: web}}") == [
         "model.yaml:3: rules.r.group: web: no such group, the model has no groups"
     ]

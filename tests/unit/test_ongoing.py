@@ -46,7 +46,9 @@ def test_a_reminder_says_how_often_and_since_when(outages: OngoingLog, caplog: p
     assert said(caplog, "count", "since") == [("paused", None, None), ("paused", 3, "1970-01-12T13:46:40.000Z")]
 
 
-def test_a_change_of_the_extent_is_told_but_not_at_once(outages: OngoingLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_change_of_the_extent_is_reported_but_not_at_once(
+    outages: OngoingLog, caplog: pytest.LogCaptureFixture
+) -> None:
     for number in range(8):
         outages.note(NOW_S + 0.1 * number, "state_lost", WARNING, extent=number, partitions=f"0-{number}")
     outages.note(NOW_S + CHANGE_AFTER_S, "state_lost", WARNING, extent=8, partitions="0-8")
@@ -54,7 +56,7 @@ def test_a_change_of_the_extent_is_told_but_not_at_once(outages: OngoingLog, cap
     assert said(caplog, "partitions", "count") == [("paused", "0-0", None), ("paused", "0-8", 9)]
 
 
-def test_causes_are_told_apart(outages: OngoingLog, caplog: pytest.LogCaptureFixture) -> None:
+def test_causes_are_distinguished(outages: OngoingLog, caplog: pytest.LogCaptureFixture) -> None:
     outages.note(NOW_S, "redis", WARNING)
     outages.note(NOW_S, "kafka", WARNING)
     outages.end_others(NOW_S + 2, {"kafka"})

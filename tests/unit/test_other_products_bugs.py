@@ -180,7 +180,7 @@ def four_views() -> list[LogRecord]:
     [(False, 20, 4), (True, 1, 1)],  # forty minutes of failing: one line, and one more every ten minutes
     ids=["not written", "written without an answer"],
 )
-def test_a_write_that_fails_again_and_again_is_said_once_and_now_and_then_again_and_retried(
+def test_a_write_that_fails_again_and_again_is_reported_once_and_now_and_then_again_and_retried(
     caplog: pytest.LogCaptureFixture, *, after: bool, failures: int, lines: int
 ) -> None:
     store = FakeStore()
@@ -229,7 +229,7 @@ class ContestedStore(FakeStore):
         return super().write(writes)
 
 
-def test_a_conflict_of_two_writers_is_said_each_time_and_nothing_is_added_twice(
+def test_a_conflict_of_two_writers_is_reported_each_time_and_nothing_is_added_twice(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log = four_views()
@@ -542,7 +542,7 @@ def test_an_outcome_that_the_model_does_not_know_leaves_no_trace_and_freezes_not
 # --- a lead of which nothing is known ------------------------------------------------------------------------------
 
 
-def test_a_lead_that_was_never_scored_reads_as_0_and_says_so(
+def test_a_lead_that_was_never_scored_reads_as_0_with_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "model.yaml"

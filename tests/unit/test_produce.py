@@ -124,7 +124,7 @@ def test_what_no_schema_can_hold_unchanged_is_not_squeezed_into_avro(sent: Event
     assert avro_bytes(sent) is None
 
 
-def test_all_made_up_traffic_is_decoded_as_it_was_made() -> None:
+def test_all_invented_traffic_is_decoded_as_it_was_made() -> None:
     decoder = Decoder()
     end_ms = 1_767_607_200_000
     plan = TrafficPlan(start_ms=end_ms - 30 * DAY_MS, end_ms=end_ms, leads=100)
@@ -176,7 +176,7 @@ def test_the_same_seed_and_end_print_the_same_traffic(capsys: pytest.CaptureFixt
     assert first.err == ""
 
 
-def test_a_drawn_seed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_drawn_seed_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     produce.run(arguments("--events", "5", "--print"))
     assert capsys.readouterr().err.startswith("seed ")
 
@@ -259,7 +259,7 @@ def test_a_record_that_cannot_be_delivered_makes_the_command_fail() -> None:
     assert errors.getvalue().startswith("1 records not delivered: leadscore.email: ")
 
 
-def test_a_broker_that_does_not_answer_makes_the_command_fail_and_is_said_once(
+def test_a_broker_that_does_not_answer_makes_the_command_fail_and_is_reported_once(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(BROKER, NOWHERE[BROKER])

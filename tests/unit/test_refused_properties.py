@@ -28,7 +28,7 @@ def test_a_secret_is_not_shown() -> None:
     assert line.startswith("LEADSCORE_KAFKA__NO_SUCH_PASSWORD: '***': ")
 
 
-def test_properties_that_only_contradict_each_other_are_told_in_librdkafkas_words() -> None:
+def test_properties_that_only_contradict_each_other_are_reported_in_librdkafkas_words() -> None:
     (line,) = refusal_of({"max.in.flight": 20})
     assert line.startswith("LEADSCORE_KAFKA__...: librdkafka refuses the properties together: ")
     assert "`max.in.flight` must be set <= 5" in line

@@ -26,7 +26,7 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
-def test_a_missing_model_is_told_with_the_other_problems(
+def test_a_missing_model_is_reported_with_the_other_problems(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("MODEL", "KAFKA__BOOTSTRAP_SERVERS"):
@@ -61,7 +61,7 @@ def test_a_mapping_of_a_topic_that_is_not_read_is_refused(
     )
 
 
-def test_a_mappings_file_that_is_no_yaml_is_told_in_one_line(
+def test_a_mappings_file_that_is_no_yaml_is_reported_in_one_line(
     environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mappings = tmp_path / "mappings.yaml"
@@ -70,7 +70,7 @@ def test_a_mappings_file_that_is_no_yaml_is_told_in_one_line(
     assert complaint(capsys).count("\n") == 1
 
 
-def test_a_model_file_that_is_wrong_is_told_with_file_and_line(
+def test_a_model_file_that_is_wrong_is_reported_with_file_and_line(
     environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "model.yaml"

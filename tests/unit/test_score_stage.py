@@ -162,7 +162,7 @@ def test_an_eviction_policy_that_is_switched_pauses_the_stage() -> None:
     assert not scoring.is_paused
 
 
-def test_an_eviction_policy_that_is_allowed_pauses_nothing_but_evicted_keys_are_told(
+def test_an_eviction_policy_that_is_allowed_pauses_nothing_but_evicted_keys_are_reported(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     store = FakeStore()

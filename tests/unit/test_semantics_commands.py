@@ -30,7 +30,7 @@ MQL = {"mql": {"enter": 50, "exit": 30}}
 TEN: Plain = model_of({"visit": rule(10)})
 
 
-def test_an_adjustment_fades_by_the_models_default_as_its_own_rule() -> None:
+def test_an_adjustment_decays_by_the_models_default_as_its_own_rule() -> None:
     model = TEN | {"decay": {"half_life": "1d"}}
     told = line(model, 2, command("adjust", "c1", 0, points=16, reason="met at the fair"))
     assert told.score == 4

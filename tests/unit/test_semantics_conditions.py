@@ -33,7 +33,7 @@ def test_a_count_sees_events_from_after_the_windows_start_up_to_now() -> None:
     assert score(model, 10, visit("e1", 3)) == 0
 
 
-def test_a_count_needs_at_least_so_many_events() -> None:
+def test_a_count_needs_enough_events() -> None:
     model = model_with(count(3, "7d"))
     assert score(model, 3, visit("e1", 1), visit("e2", 2)) == 0
     assert score(model, 3, visit("e1", 1), visit("e2", 2), visit("e3", 3)) == 40

@@ -80,7 +80,7 @@ def test_the_id_of_an_enter_by_a_command_is_that_of_the_command() -> None:
     assert enter.trigger == Trigger(None, "c1", "command.adjust", None)
 
 
-def test_the_previous_score_has_faded_to_the_instant_of_the_record() -> None:
+def test_the_previous_score_has_decayed_to_the_instant_of_the_record() -> None:
     model = mql({"visit": rule(40, decay={"half_life": "1d"}), "form": rule(45, "form")})
     (enter,) = run(model, 1, visit("e1", 0), act("form", "e2", 1)).crossings
     assert (enter.previous_score, enter.score) == (20, 65)
@@ -172,7 +172,7 @@ def test_a_reason_of_the_least_size_may_miss_it_by_rounding() -> None:
     assert [reason.name for reason in enter.reasons] == ["visit", "tiny"]
 
 
-def test_only_the_top_reasons_are_told() -> None:
+def test_only_the_top_reasons_are_reported() -> None:
     (enter,) = run(mql({f"r{points}": rule(points) for points in range(10, 20)}), 1, visit("e1", 0)).crossings
     assert [reason.name for reason in enter.reasons] == ["r19", "r18", "r17", "r16", "r15"]
 

@@ -83,7 +83,7 @@ def test_a_grade_and_a_band_begin_where_the_points_add_up_to_them() -> None:
     assert {line(model, 1, *order).band for order in permutations(events)} == {"warm"}
 
 
-def test_fit_does_not_fade() -> None:
+def test_fit_does_not_decay() -> None:
     model = fit_model() | {"decay": {"half_life": "1d"}}
     assert score(model, 300, profile("e1", 0, role="ceo")) == 15
 
@@ -131,12 +131,12 @@ def test_nothing_is_lost_by_being_clamped() -> None:
     assert score(model, 1, act("stop", "e4"), visit("e1")) == 10
 
 
-def test_old_penalties_fade_by_themselves() -> None:
+def test_old_penalties_decay_by_themselves() -> None:
     model = model_of({"visit": rule(60), "stop": rule(-40, "stop", decay={"half_life": "1d"})})
     assert [score(model, day, visit("e1"), act("stop", "e2")) for day in (0, 1, 2)] == [20, 40, 50]
 
 
-def test_an_explanation_lists_points_now_points_granted_count_and_latest_event() -> None:
+def test_an_explanation_lists_points_now_points_awarded_count_and_latest_event() -> None:
     model = model_of({"visit": rule(16, decay={"half_life": "1d"}), "click": rule(5, "click")})
     told = line(model, 2, visit("e1", 0), visit("e2", 1), act("click", "e3", 0)).explanation
     found = {part.name: (part.points, part.granted, part.count, part.latest_event_ms) for part in told.parts}

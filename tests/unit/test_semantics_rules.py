@@ -51,7 +51,7 @@ def test_all_tests_of_where_must_pass() -> None:
     ({"matches": "pri"}, ["/pricing"], ["/blog", 7]),
     ({"exists": True}, ["", 0, False], []),
 ])  # fmt: skip
-def test_a_field_passes_its_test_and_a_missing_or_null_field_passes_none(
+def test_a_field_passes_its_test_and_a_missing_or_null_field_passes_no_test(
     test: object, passing: list[object], failing: list[object]
 ) -> None:
     model = one_rule(where={"field": test})
@@ -254,7 +254,7 @@ def test_an_event_is_excluded_if_some_interval_around_it_is_a_burst() -> None:
     assert score(model, 1, *clicks, visit("e4", 0, 5_001)) == 10
 
 
-def test_points_already_granted_are_taken_back_when_the_burst_becomes_visible() -> None:
+def test_points_already_awarded_are_taken_back_when_the_burst_becomes_visible() -> None:
     model = model_of({"visit": rule(30, exclude_burst={"at_least": 3, "within": "2s"})}, thresholds=MQL)
     events = visit("e1"), visit("e2", 0, 1_000), visit("e3", 0, 2_000)
     assert [direction for direction, *_ in crossings(model, 0, *events[:2])] == ["ENTER"]

@@ -83,7 +83,7 @@ def test_events_that_fell_out_keep_their_points() -> None:
     assert engagement(TEN, 99, *(visit(f"e{day}", day) for day in range(80))) == 800
 
 
-def test_points_of_events_that_fell_out_go_on_fading() -> None:
+def test_points_of_events_that_fell_out_go_on_decaying() -> None:
     model = TEN | {"rules": {"visit": rule(64, decay={"half_life": "1d"}), "click": rule(0, "click")}}
     assert engagement(model, 6, visit("e1", 0), *clicks(RECENT, 5)) == pytest.approx(1, abs=1e-9)
 
@@ -182,7 +182,7 @@ def test_quiet_remembers_what_it_saw_beyond_the_recent_events_counted_or_not(par
     assert after - before == 3
 
 
-def test_a_disqualifying_burst_disqualifies_nobody_beyond_the_recent_events() -> None:
+def test_a_disqualifying_burst_disqualifies_no_lead_beyond_the_recent_events() -> None:
     model = with_rule(disqualifies="complained", exclude_burst={"at_least": 2, "within": "2s"})
     assert line(model, 9, visit("e1", 0), visit("e2", 0, 1_000), *clicks(RECENT, 1)).disqualified is None
 
@@ -274,7 +274,7 @@ def test_a_lead_is_remembered_while_it_is_worth_a_hundredth_of_a_point(points: f
     assert [is_forgotten(model, day, visit("e1", 0)) for day in (99.6, 99.7)] == [False, True]
 
 
-def test_points_that_do_not_fade_are_never_forgotten() -> None:
+def test_points_that_do_not_decay_are_never_forgotten() -> None:
     assert not is_forgotten(fading_model({"visit": rule(10, decay="none")}), 5_000, visit("e1", 0))
 
 
@@ -284,7 +284,7 @@ def test_a_lead_with_points_for_who_it_is_is_never_forgotten() -> None:
     assert is_forgotten(model, 5_000, profile("e1", 0, role="boss"))
 
 
-def test_points_for_an_attribute_that_the_model_has_no_more_keep_nobody() -> None:
+def test_points_for_an_attribute_that_the_model_no_longer_has_keep_no_lead() -> None:
     old = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
     shard = ShardOfOne(old, fading_model() | {"version": 2})
     shard.apply(1, profile("e1", 0, role="ceo"))

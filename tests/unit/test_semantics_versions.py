@@ -106,7 +106,7 @@ def with_rule(**parts: Any) -> Plain:
     return TEN | {"rules": {"visit": rule(10, **parts), "click": rule(0, "click")}}
 
 
-def test_what_fell_out_ages_in_days_from_the_version_that_says_so() -> None:
+def test_what_fell_out_ages_in_days_from_the_version_that_counts_it_so() -> None:
     limit = {"times": 2, "per": "forever"}
     shard = ShardOfOne(with_rule(limit=limit), with_rule(limit=limit, decay={"expire": "9d"}) | {"version": 2})
     shard.apply(1, visit("e1", 0), visit("e2", 0), *clicks(RECENT, 1))
@@ -135,7 +135,7 @@ def test_points_of_what_fell_out_stay_when_a_version_limits_the_rule() -> None:
 # --- thresholds -----------------------------------------------------------------------------------------------------
 
 
-def test_a_threshold_that_a_version_has_no_more_is_left_without_a_crossing() -> None:
+def test_a_threshold_that_a_version_no_longer_has_is_left_without_a_crossing() -> None:
     rules = {"visit": rule(60)}
     with_it, without = model_of(rules, thresholds=MQL), model_of(rules, version=2)
     shard = ShardOfOne(with_it, without, with_it | {"version": 3})
@@ -145,7 +145,7 @@ def test_a_threshold_that_a_version_has_no_more_is_left_without_a_crossing() -> 
     assert [one.direction.value for one in shard.apply(3, visit("e3", 2))] == ["ENTER"]
 
 
-def test_a_version_takes_nobody_out_before_it_came_in_force() -> None:
+def test_a_version_takes_no_lead_out_before_it_came_in_force() -> None:
     rules, levels = {"visit": rule(60)}, {"mql": {"enter": 80, "exit": 70}}
     old, new = model_of(rules, thresholds=MQL), model_of(rules, thresholds=levels, version=2)
 

@@ -213,7 +213,7 @@ def test_a_student_who_reads_the_blog_is_not_disqualified() -> None:
     assert lead_at(63, "lead-student-2").disqualified is None
 
 
-def test_a_competitor_enters_once_it_turns_out_to_be_none() -> None:
+def test_a_competitor_enters_once_it_turns_out_not_to_be_one() -> None:
     assert lead_at(30, "lead-competitor-1").disqualified == "competitor"
     assert lead_at(31, "lead-competitor-1").disqualified is None
 
@@ -236,7 +236,7 @@ def test_fit_never_gives_more_than_its_max() -> None:
     assert (lead_at(LAST_DAY, "lead-buyer-1").fit, adjustments(LAST_DAY, "lead-buyer-1")["fit", "fit"]) == (40, -1)
 
 
-def test_a_quiet_buyer_fades_and_comes_back() -> None:
+def test_the_score_of_a_quiet_buyer_decays_and_comes_back() -> None:
     scores = [lead_at(day, "lead-buyer-1").score for day in (30, 45, 60, 63)]
     assert scores[0] > scores[1] > scores[2] < scores[3]
 

@@ -85,7 +85,7 @@ def test_the_outbox_keeps_crossings_and_erasures_in_the_order_decided() -> None:
     assert [type(output) for output in outputs] == [Crossing, ErasedLead]
 
 
-def test_an_outbox_whose_entries_are_all_published_says_so_until_they_are_dropped() -> None:
+def test_an_outbox_whose_entries_are_all_published_is_reported_until_they_are_dropped() -> None:
     shard = fresh_shard()
     shard.fold(frame(asked("e1", 1_000)), 7, 5_000)
     shard.written(shard.pending(0))

@@ -60,7 +60,7 @@ def test_from_three_replicas_on_two_must_have_a_record(replication: int, in_sync
     assert {topic.settings.get("min.insync.replicas") for topic in topics} == {in_sync}
 
 
-def test_our_own_topics_have_contracts_and_foreign_ones_have_none(tmp_path: Path) -> None:
+def test_our_own_topics_have_contracts_and_foreign_ones_do_not(tmp_path: Path) -> None:
     mappings = tmp_path / "mappings.yaml"
     mappings.write_text("shop.website: {preset: segment}\n")
     chosen = config(
