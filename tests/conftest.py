@@ -1,5 +1,6 @@
 """What tests of every kind share: the real servers, fresh names on them, hypothesis profiles, and what ran on what."""
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -98,6 +99,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             tests = "1 test needs" if len(unmet) == 1 else f"{len(unmet)} tests need"
             line = f"NOT RUN: {tests} {need.removeprefix('needs ')}: {unmet[0].partition(need + ': ')[2]}"
             terminalreporter.write_line(line, red=True, bold=True)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What a test makes of the root logger, by running a command in this process, ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 # Servers
