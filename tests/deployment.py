@@ -347,9 +347,9 @@ class Deployment:
                 topic = self.topic(word)
                 numbers = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
                 committed = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=10)
-                for each in committed:
-                    _, high = consumer.get_watermark_offsets(each, timeout=10)
-                    total += high - max(each.offset, 0)
+                for partition in committed:
+                    _, high = consumer.get_watermark_offsets(partition, timeout=10)
+                    total += high - max(partition.offset, 0)
             return total
         finally:
             consumer.close()
@@ -371,8 +371,8 @@ class Deployment:
     def _rewind(self, group: str, words: list[str]) -> None:
         consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": group})
         topics = [self.topic(word) for word in words]
-        known = {topic: list(consumer.list_topics(topic, timeout=10).topics[topic].partitions) for topic in topics}
-        offsets = [TopicPartition(topic, number, 0) for topic, numbers in known.items() for number in numbers]
+        partitions = {topic: list(consumer.list_topics(topic, timeout=10).topics[topic].partitions) for topic in topics}
+        offsets = [TopicPartition(topic, number, 0) for topic, numbers in partitions.items() for number in numbers]
         consumer.commit(offsets=offsets, asynchronous=False)
         consumer.close()
 
@@ -523,7 +523,7 @@ def assert_as_folded(
     assert {lead_id: encode_state(state) for lead_id, state in stored.items() if state is not None} == {
         lead_id: encode_state(state) for lead_id, state in folded.items()
     }
-    published = {crossing_id: set(map(_comparable, each)) for crossing_id, each in deployment.published().items()}
+    published = {crossing_id: set(map(_comparable, copies)) for crossing_id, copies in deployment.published().items()}
     records = [output_record(output, avro_encoding(None)) for output in outputs]
     assert published == {str(dict(record.headers)["ce_id"]): {_comparable(record)} for record in records}
 
@@ -536,7 +536,7 @@ def _points_of(deployment: Deployment, states: Mapping[str, LeadState], at_ms: i
 def _points_from(deployment: Deployment, events: list[Event], at_ms: int) -> dict[str, float]:
     without_thresholds = msgspec.structs.replace(deployment.definition, thresholds={})  # much faster, same scores
     scores = simulate(without_thresholds, ((event, event.occurred_at_ms) for event in events), at_ms).scores
-    return {each.lead_id: each.engagement + each.fit for each in scores}
+    return {score.lead_id: score.engagement + score.fit for score in scores}
 
 
 def _comparable(record: OutputRecord) -> tuple[bytes | None, bytes | None, tuple[tuple[str, bytes | None], ...]]:

@@ -216,10 +216,10 @@ def assert_a_replay_gives_the_same(deployment: Deployment, leads: set[str]) -> N
     deployment.start_worker()
     deployment.wait_until_settled()
     again = deployment.published()
-    assert {crossing_id: set(map(str, each)) for crossing_id, each in again.items()} == {
-        crossing_id: set(map(str, each)) for crossing_id, each in published.items()
+    assert {crossing_id: set(map(str, copies)) for crossing_id, copies in again.items()} == {
+        crossing_id: set(map(str, copies)) for crossing_id, copies in published.items()
     }
-    assert all(len(again[crossing_id]) > len(each) for crossing_id, each in published.items())
+    assert all(len(again[crossing_id]) > len(copies) for crossing_id, copies in published.items())
     assert encoded_states(deployment, leads) == states
     assert_as_folded(deployment, leads)
 

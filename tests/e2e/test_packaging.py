@@ -97,7 +97,9 @@ sys.exit(leadscore.cli.main.main(["--version"]))
 
 
 @pytest.mark.parametrize(
-    "arguments", [["demo", "--duration", "1", "--leads", "20", "--json"], ["init", "scoring"]], ids=lambda each: each[0]
+    "arguments",
+    [["demo", "--duration", "1", "--leads", "20", "--json"], ["init", "scoring"]],
+    ids=lambda arguments: arguments[0],
 )
 def test_what_was_installed_from_a_wheel_needs_nothing_of_the_repository(
     installed: Path, tmp_path: Path, arguments: list[str]

@@ -84,6 +84,8 @@ def _committed(deployment: Deployment) -> dict[tuple[str, int], int]:
             for topic in map(deployment.topic, INPUTS)
             for number in topics[topic].partitions
         ]
-        return {(each.topic, each.partition): each.offset for each in consumer.committed(partitions, timeout=10)}
+        return {
+            (answer.topic, answer.partition): answer.offset for answer in consumer.committed(partitions, timeout=10)
+        }
     finally:
         consumer.close()

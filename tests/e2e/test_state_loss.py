@@ -257,7 +257,9 @@ def test_a_partition_whose_log_lost_unread_records_stops_and_says_the_numbers(
     worker = deployment.start_worker()
     stopped = worker.wait_for("log_partitions_stopped")
     left = [0, 0, len(unread[2]), 0]
-    wait_until(lambda: [len(each) for each in unread_records(deployment).values()] == left, 20, "the other partitions")
+    wait_until(
+        lambda: [len(unread) for unread in unread_records(deployment).values()] == left, 20, "the other partitions"
+    )
 
     assert stopped["partitions"] == "2"
     assert f"the log no longer holds 1 records after the last applied {low - 2}" in stopped["detail"]
@@ -274,8 +276,10 @@ def unread_records(deployment: Deployment) -> dict[int, range]:
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": f"{deployment.name}-score"})
     partitions = [TopicPartition(deployment.topic("log"), number) for number in range(LOG_PARTITIONS)]
     try:
-        committed = {each.partition: each.offset for each in consumer.committed(partitions, timeout=10)}
-        ends = {each.partition: consumer.get_watermark_offsets(each, timeout=10)[1] for each in partitions}
+        committed = {answer.partition: answer.offset for answer in consumer.committed(partitions, timeout=10)}
+        ends = {
+            partition.partition: consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions
+        }
     finally:
         consumer.close()
     return {number: range(committed[number], ends[number]) for number in committed}

@@ -118,7 +118,7 @@ def publish_in_every_way(deployment: Deployment) -> dict[str, str]:
     produce_again(deployment, [message for message in published if message.key() in (b"leaver", b"in-json", b"old")])
     produce_by_hand(deployment, "older", single_object_header("crossing.1"), "crossing.1")
     produce_by_hand(deployment, "framed", b"\x00\x00\x00\x00\x07", "crossing")
-    return {each["ce_subject"]: each["ce_id"] for each in headers if each["ce_type"] == "leadscore.crossing.enter"}
+    return {row["ce_subject"]: row["ce_id"] for row in headers if row["ce_type"] == "leadscore.crossing.enter"}
 
 
 def text_headers(message: Message) -> dict[str, str]:
@@ -183,6 +183,9 @@ def unread(deployment: Deployment) -> int:
             TopicPartition(topic, number) for number in consumer.list_topics(topic, 10).topics[topic].partitions
         ]
         committed = consumer.committed(partitions, timeout=10)
-        return sum(consumer.get_watermark_offsets(each, timeout=10)[1] - max(each.offset, 0) for each in committed)
+        return sum(
+            consumer.get_watermark_offsets(partition, timeout=10)[1] - max(partition.offset, 0)
+            for partition in committed
+        )
     finally:
         consumer.close()

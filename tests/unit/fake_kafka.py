@@ -101,21 +101,21 @@ class FakeConsumer:
         self.give(*self.records)
 
     def consume(self, most: int, _timeout_s: float) -> list[Message]:
-        found: list[FakeMessage] = []
-        for partition in [each for each in self._assigned if each in self._places and each not in self.paused]:
-            found += self._read(partition, most)
+        messages: list[FakeMessage] = []
+        for partition in [owned for owned in self._assigned if owned in self._places and owned not in self.paused]:
+            messages += self._read(partition, most)
         changes, self._changes = self._changes, []
         for change in changes:
             change()
-        return cast("list[Message]", found)
+        return cast("list[Message]", messages)
 
     def _read(self, partition: Partition, most: int) -> list[FakeMessage]:
         place = self._places[partition]
-        found = list(self.records[partition][place : place + most])
-        self._places[partition] = place + len(found)
-        if found or partition in self._at_end:
+        messages = list(self.records[partition][place : place + most])
+        self._places[partition] = place + len(messages)
+        if messages or partition in self._at_end:
             self._at_end.discard(partition)
-            return found
+            return messages
         self._at_end.add(partition)
         return [FakeMessage((*partition, place), failure=KafkaError(KafkaError._PARTITION_EOF))]
 
@@ -157,12 +157,12 @@ class FakeConsumer:
             raise AssertionError
         if self.commit_failure is not None:
             raise KafkaException(self.commit_failure)
-        self.committed_offsets |= {(each.topic, each.partition): each.offset for each in offsets}
+        self.committed_offsets |= {(partition.topic, partition.partition): partition.offset for partition in offsets}
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout >= 0
-        known = self.committed_offsets
-        return [TopicPartition(*name, known.get(name, OFFSET_INVALID)) for name in _names(partitions)]
+        stored = self.committed_offsets
+        return [TopicPartition(*name, stored.get(name, OFFSET_INVALID)) for name in _names(partitions)]
 
     def get_watermark_offsets(self, partition: TopicPartition, **_: object) -> Bounds:
         return 0, len(self.records[partition.topic, partition.partition])
@@ -225,7 +225,7 @@ class FakeProducer:
 
 
 def _names(partitions: Iterable[TopicPartition]) -> list[Partition]:
-    return [(each.topic, each.partition) for each in partitions]
+    return [(partition.topic, partition.partition) for partition in partitions]
 
 
 def _topic_partitions(partitions: Iterable[Partition]) -> list[TopicPartition]:

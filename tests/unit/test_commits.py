@@ -39,7 +39,9 @@ class FakeConsumer:
         if self.silence is not None:
             sleep(timeout)
             raise KafkaException(self.silence)
-        return [TopicPartition(*each, self.stored.get(each, OFFSET_INVALID)) for each in named(partitions)]
+        return [
+            TopicPartition(*partition, self.stored.get(partition, OFFSET_INVALID)) for partition in named(partitions)
+        ]
 
     @property
     def as_consumer(self) -> Consumer:
@@ -47,7 +49,7 @@ class FakeConsumer:
 
 
 def named(partitions: list[TopicPartition]) -> Offsets:
-    return {(each.topic, each.partition): each.offset for each in partitions}
+    return {(partition.topic, partition.partition): partition.offset for partition in partitions}
 
 
 def answered(offsets: Offsets) -> list[TopicPartition]:

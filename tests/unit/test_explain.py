@@ -87,9 +87,9 @@ def test_parts_and_adjustments_add_up_to_the_score(
 ) -> None:
     assert explained(everything(), "L1", "--json", *at(days)) == 0
     lead = object_of(capsys)
-    points = [part["points"] for part in lead["parts"]] + [each["points"] for each in lead["adjustments"]]
+    points = [part["points"] for part in lead["parts"]] + [clamp["points"] for clamp in lead["adjustments"]]
     assert sum(points) == pytest.approx(lead["score"], abs=1e-9)
-    assert {each["clamp"] for each in lead["adjustments"]} >= {"rule", "fit"}
+    assert {clamp["clamp"] for clamp in lead["adjustments"]} >= {"rule", "fit"}
 
 
 def test_the_numbers_of_the_table_add_up_to_its_last_line(
@@ -162,7 +162,7 @@ def test_a_lead_that_time_has_taken_out_is_out_although_no_tick_has_come(
     lead = object_of(capsys)
     assert lead["thresholds"] == {"mql": "out", "hot": "out"}
     assert lead["next_change"] is None
-    [mql] = [each for each in lead["standings"] if each["threshold"] == "mql"]
+    [mql] = [standing for standing in lead["standings"] if standing["threshold"] == "mql"]
     assert mql["sequence"] == 2  # it has entered and left
     assert (mql["entered_at"], mql["cooldown_until"]) == ("2026-01-05T12:00:00.000Z", "2026-04-05T12:00:00.000Z")
 

@@ -68,7 +68,7 @@ def store(model: Path) -> FakeStore:
     return stored(model, [*events, page("f1", "faded", NOON_MS, "fair.visited")])
 
 
-def found(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def printed_rows(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -76,7 +76,7 @@ def test_the_leads_in_any_threshold_come_best_first(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(store, "--json") == 0
-    rows = found(capsys)
+    rows = printed_rows(capsys)
     assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [
         ("five", 100.0, ["mql", "hot"]),
         ("four", 80.0, ["mql", "hot"]),
@@ -102,7 +102,7 @@ def test_one_threshold_has_its_own_leads_and_times(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(store, "--threshold", "mql", "--json", "--limit", "2") == 0
-    assert [(row["lead_id"], row["entered_at"]) for row in found(capsys)] == [
+    assert [(row["lead_id"], row["entered_at"]) for row in printed_rows(capsys)] == [
         ("five", "2026-01-05T12:00:00.001Z"),
         ("four", "2026-01-05T12:00:00.001Z"),
     ]
@@ -112,7 +112,7 @@ def test_a_band_has_leads_that_are_in_no_threshold(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(store, "--band", "cold", "--json") == 0
-    rows = found(capsys)
+    rows = printed_rows(capsys)
     assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [
         ("one", 20.0, []),
         ("faded", 15.0, []),
@@ -133,7 +133,7 @@ def test_leads_whose_scores_differ_only_by_rounding_come_by_their_ids(
         ]
     ]
     assert listed(stored(model, events), "--band", "cold", "--json") == 0
-    first, second = found(capsys)
+    first, second = printed_rows(capsys)
     assert (first["lead_id"], second["lead_id"]) == ("ann", "zoe")
     assert 0 < second["score"] - first["score"] < 1e-9
 
@@ -143,13 +143,13 @@ def test_a_lead_that_time_has_taken_out_is_not_listed(
 ) -> None:
     assert any("faded" in shard.due for shard in store.shards.values())
     assert listed(store, "--json") == 0
-    assert "faded" not in [row["lead_id"] for row in found(capsys)]
+    assert "faded" not in [row["lead_id"] for row in printed_rows(capsys)]
 
 
 def test_equal_scores_come_by_lead_id(listed: List, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     events = [event for lead_id in ("c", "a", "b") for event in visits(lead_id, 3)]
     assert listed(stored(model, events), "--json") == 0
-    assert [row["lead_id"] for row in found(capsys)] == ["a", "b", "c"]
+    assert [row["lead_id"] for row in printed_rows(capsys)] == ["a", "b", "c"]
 
 
 def test_a_lead_that_the_index_gives_twice_is_listed_once(
@@ -158,7 +158,7 @@ def test_a_lead_that_the_index_gives_twice_is_listed_once(
     once, next_cursors = store.due_all, {0: 1, 1: 2, 2: None}
     monkeypatch.setattr(store, "due_all", lambda shard, cursor: DuePage(once(shard).lead_ids * 2, next_cursors[cursor]))
     assert listed(store, "--json") == 0
-    assert [row["lead_id"] for row in found(capsys)] == ["five", "four", "three", "two"]
+    assert [row["lead_id"] for row in printed_rows(capsys)] == ["five", "four", "three", "two"]
 
 
 def test_disqualified_and_suspended_leads_say_so(listed: List, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_of_those_at_the_ceiling_the_one_with_more_points_comes_first(
 ) -> None:
     store = stored(model, [*visits("a", 6), *visits("b", 8), *visits("c", 7)])
     assert listed(store, "--json") == 0
-    assert [lead["lead_id"] for lead in found(capsys)] == ["b", "c", "a"]
+    assert [lead["lead_id"] for lead in printed_rows(capsys)] == ["b", "c", "a"]
 
 
 def test_a_narrow_terminal_gets_fewer_columns(

@@ -122,10 +122,10 @@ def test_any_order_and_each_event_twice_give_the_same_scores(
     model: Plain, log: list[Entry], data: st.DataObject
 ) -> None:
     shuffled = histories.in_order_of_arrival(data.draw(st.permutations(log + log)))
-    for expected, found in zip(scores_of(model, log), scores_of(model, shuffled), strict=True):
-        assert found["score"] == pytest.approx(expected["score"], abs=1e-9)
-        assert found["disqualified"] == expected["disqualified"]
-        assert found["recent_events"] == expected["recent_events"]
+    for expected, shuffled_line in zip(scores_of(model, log), scores_of(model, shuffled), strict=True):
+        assert shuffled_line["score"] == pytest.approx(expected["score"], abs=1e-9)
+        assert shuffled_line["disqualified"] == expected["disqualified"]
+        assert shuffled_line["recent_events"] == expected["recent_events"]
 
 
 def scores_of(model: Plain, log: list[Entry]) -> list[Plain]:
@@ -292,29 +292,29 @@ def test_fit_is_the_first_band_of_the_latest_value() -> None:
     latest = view("e2", 2, attributes={"size": 1000, "role": "ceo"})
     earlier = view("e1", 1, attributes={"size": 250})
     assert line(fit_model(), 3, earlier)["fit"] == 5
-    found = line(fit_model(), 3, latest, earlier)
-    assert (found["fit"], found["grade"]) == (25, "A")
+    lead = line(fit_model(), 3, latest, earlier)
+    assert (lead["fit"], lead["grade"]) == (25, "A")
     removed = line(fit_model(), 3, latest, earlier, view("e3", 2.5, attributes={"size": None}))
     assert (removed["fit"], removed["grade"]) == (15, "B")
     assert line(fit_model(), 3, view("e4", 0))["grade"] == "F"
 
 
 def test_an_event_that_matches_nothing_leaves_no_trace() -> None:
-    found = line(fit_model(), 3, view("e1", 0, attributes={"shoes": 42}) | {"type": "other"})
-    assert found["recent_events"] == []
+    lead = line(fit_model(), 3, view("e1", 0, attributes={"shoes": 42}) | {"type": "other"})
+    assert lead["recent_events"] == []
 
 
 def test_points_and_clamps_add_up_to_the_score() -> None:
     model = fit_model(score={"ceiling": 30}, groups={"g": {"max": 12}})
     model["rules"] = {"r": rule(10, group="g", max=15, decay="none")}
-    found = line(model, 0, view("e1", 0), view("e2", 0, attributes={"size": 1000, "role": "ceo"}))
-    assert found["explanation"] == {
+    lead = line(model, 0, view("e1", 0), view("e2", 0, attributes={"size": 1000, "role": "ceo"}))
+    assert lead["explanation"] == {
         "rules": {"r": 20, "command.adjust": 0},
         "conditions": {},
         "attributes": {"size": 20, "role": 15},
         "clamps": {"rule r": -5, "rule command.adjust": 0, "group g": -3, "fit": -10, "score": -7},
     }
-    assert found["score"] == 30
+    assert lead["score"] == 30
 
 
 # --- thresholds (1.7) -----------------------------------------------------------------------------------------------
@@ -522,8 +522,8 @@ def test_an_award_keeps_its_points_and_the_rest_follows_the_version_in_force() -
     early, late, next_one = view("e1", 0, attributes={"role": "ceo"}), view("e2", 0), view("e3", 1)
     steps = [(old, early), (new, next_one), (old, late)]
     entries = [(model, Entry(event, at(1))) for model, event in steps]
-    (found,) = run_versions(entries, old, at(5)).scores
-    assert (found["engagement"], found["fit"]) == (5 + 5 + 50 * 0.6, 9 + 2)
+    (lead,) = run_versions(entries, old, at(5)).scores
+    assert (lead["engagement"], lead["fit"]) == (5 + 5 + 50 * 0.6, 9 + 2)
     (before,) = run_versions(entries[:1], old, at(5)).scores
     assert (before["engagement"], before["fit"]) == (10 + 3 * 2 ** (-5 / 30), 9)
 
@@ -540,8 +540,8 @@ def test_of_a_value_only_the_tests_of_the_version_that_saw_it_are_known() -> Non
 def test_a_count_sees_the_recent_events_only() -> None:
     model = condition_model({"count": {"rules": ["seen"], "at_least": 2, "within": "7d"}})
     log = in_time(view("e1", 0), view("e2", 1), view("e3", 2) | {"type": CLICK})
-    found = [run(model, log, at(3), Limits(recent_events=recent)).scores[0]["score"] for recent in (3, 2)]
-    assert found == [7, 0]
+    scores = [run(model, log, at(3), Limits(recent_events=recent)).scores[0]["score"] for recent in (3, 2)]
+    assert scores == [7, 0]
 
 
 # --- the search for the first instant below a level -----------------------------------------------------------------
@@ -553,11 +553,11 @@ def test_no_earlier_instant_takes_the_lead_out(model: Plain, log: list[Entry]) -
     history = History(model, tuple(record_of(model, entry.event) for entry in log if entry.event["lead_id"] == "L1"))
     after_ms = max((record.at_ms for record in history.records), default=at(0))
     threshold = next(iter(model["thresholds"].values()))
-    found = first_departure(history, threshold, Standing(is_in=True), after_ms)
-    end_ms = found.at_ms if found else after_ms + 400 * DAY_MS
+    departure = first_departure(history, threshold, Standing(is_in=True), after_ms)
+    end_ms = departure.at_ms if departure else after_ms + 400 * DAY_MS
     steps_ms = sorted({after_ms + 1, end_ms - 1, *range(after_ms + 1, end_ms, (end_ms - after_ms) // 200 + 1)})
     assert not any(is_out(history, threshold, at_ms) for at_ms in steps_ms if after_ms < at_ms < end_ms)
-    assert found is None or is_out(history, threshold, found.at_ms)
+    assert departure is None or is_out(history, threshold, departure.at_ms)
 
 
 def is_out(history: History, threshold: Plain, at_ms: int) -> bool:
@@ -570,7 +570,7 @@ def test_a_short_dip_is_found() -> None:
     rules |= {"fading": rule(40, decay={"half_life": "5h"})}
     model = model_of(rules, thresholds={"t": {"enter": 60, "exit": 58.5}})
     history = History(model, (record_of(model, view("e1", 0)),))
-    found = first_departure(history, model["thresholds"]["t"], Standing(is_in=True), at(0))
-    assert found is not None
-    assert history.reading(found.at_ms - 1).score >= 58.5 - 1e-9 > history.reading(found.at_ms).score
-    assert found.at_ms < at(0) + 12 * HOUR_MS
+    departure = first_departure(history, model["thresholds"]["t"], Standing(is_in=True), at(0))
+    assert departure is not None
+    assert history.reading(departure.at_ms - 1).score >= 58.5 - 1e-9 > history.reading(departure.at_ms).score
+    assert departure.at_ms < at(0) + 12 * HOUR_MS
