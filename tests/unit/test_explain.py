@@ -281,3 +281,34 @@ def test_without_a_model_file_kafka_must_be_configured(
     monkeypatch.delenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", raising=False)
     assert main(["explain", "L1"]) == 2
     assert "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS: not set" in capsys.readouterr().err
+
+
+INSTANT = MODEL.replace("points: 36}", "points: 36, qualifies: mql}").replace(
+    "cooldown: 90d}", "cooldown: 90d, hold: 7d}"
+)
+
+
+def test_it_says_what_holds_a_lead_in_that_a_rule_let_in_at_once_and_until_when(
+    explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.write_text(INSTANT)
+    called = [page("c1", "L1", NOON_MS, "call.booked")]
+    assert explained(called, "L1", *at(1)) == 0
+    assert (
+        "mql: in since 2026-01-05 12:00 (24 h), let in at once by call and held whatever its score until "
+        "2026-01-12 12:00, then leaves below 50" in " ".join(capsys.readouterr().out.split())
+    )
+    assert explained(called, "L1", "--json", *at(1)) == 0
+    standing = object_of(capsys)["standings"][0]
+    assert (standing["threshold"], standing["standing"], standing["held_by"]) == ("mql", "in", ["call"])
+    assert standing["held_until"] == standing["projected_exit_at"] == "2026-01-12T12:00:00.000Z"
+
+
+def test_a_lead_that_has_risen_above_the_exit_level_is_held_by_nothing(
+    explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.write_text(INSTANT)
+    risen = [page("c1", "L1", NOON_MS, "call.booked"), page("v1", "L1", NOON_MS + 1)]
+    assert explained(risen, "L1", "--json", *at(0.5)) == 0
+    standing = object_of(capsys)["standings"][0]
+    assert (standing["standing"], standing["held_until"], standing["held_by"]) == ("in", None, [])

@@ -112,6 +112,8 @@ def _standing_object(standing: ThresholdView) -> dict[str, object]:
         "entered_at": _iso(standing.entered_ms),
         "sequence": standing.sequence,
         "projected_exit_at": _iso(projected.at_ms if projected is not None else None),
+        "held_until": _iso(standing.hold.until_ms if standing.hold is not None else None),
+        "held_by": standing.hold.rules if standing.hold is not None else [],
         "gates": [{"what": gate.what, "current": gate.current, "expected": gate.expected} for gate in standing.gates],
         "cooldown_until": _iso(standing.cooldown_until_ms),
     }

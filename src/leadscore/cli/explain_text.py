@@ -3,7 +3,7 @@
 from textwrap import wrap
 
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
-from leadscore.cli.lead_view import Disqualifier, Fading, LeadView, ThresholdView
+from leadscore.cli.lead_view import Disqualifier, Fading, Hold, LeadView, ThresholdView
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.ranking import ranked
@@ -83,13 +83,22 @@ def _standing(known: ThresholdView, view: LeadView) -> str:
     at_ms, score = view.explanation.at_ms, view.line.score
     if known.is_in:
         since = "" if known.entered_ms is None else f" since {minute(known.entered_ms)}"
-        return f"in{since} ({length_of_time(at_ms - (known.entered_ms or at_ms))}), leaves below {known.exit_level:g}"
+        age = length_of_time(at_ms - (known.entered_ms or at_ms))
+        return f"in{since} ({age}), {_held(known.hold)}leaves below {known.exit_level:g}"
     missing = known.enter_level - min(score, view.line.engagement + view.line.fit)
     wants = [f"enters at {known.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
     wants += [f"needs {gate.what} {gate.expected}, has {gate.current}" for gate in known.gates]
     if known.cooldown_until_ms is not None:
         wants.append(f"not before {minute(known.cooldown_until_ms)} (cooldown)")
     return "out, " + "; ".join(wants)
+
+
+def _held(hold: Hold | None) -> str:
+    """What keeps a lead in that is at or below the exit level, up to "leaves below"."""
+    if hold is None:
+        return ""
+    by = f" by {' or '.join(hold.rules)}" if hold.rules else ""
+    return f"let in at once{by} and held whatever its score until {minute(hold.until_ms)}, then "
 
 
 class _Table:

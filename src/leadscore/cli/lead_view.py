@@ -25,6 +25,17 @@ class Fading(msgspec.Struct, frozen=True):
     gone_ms: int | None
 
 
+class Hold(msgspec.Struct, frozen=True):
+    """Why a lead at or below the exit level is still in: an event of one of the rules let it in at once.
+
+    Which of them is not stored. Until then no score takes it out; a record that finds it above the exit level ends the
+    hold earlier.
+    """
+
+    rules: list[str]
+    until_ms: int
+
+
 class Gate(msgspec.Struct, frozen=True):
     """Something besides the score that keeps the lead out of a threshold now: ``current`` is not ``expected``."""
 
@@ -44,6 +55,7 @@ class ThresholdView(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int | None
     """The number of the lead's latest crossing of the threshold."""
     projected_exit: Leave | None
+    hold: Hold | None
     gates: list[Gate]
     cooldown_until_ms: int | None
 
@@ -163,6 +175,7 @@ def _standing(
         entered_ms=None if entry is None else entry.entered_ms,
         sequence=None if entry is None else entry.latest_sequence,
         projected_exit=None if entry is None else _projected(state, model, Standing(threshold, entry), at_ms),
+        hold=None if state is None or entry is None else _hold(state, model, Standing(threshold, entry), at_ms),
         gates=[] if is_in else _closed_gates(threshold, line),
         cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,
     )
@@ -172,6 +185,14 @@ def _projected(state: LeadState | None, model: CompiledModel, standing: Standing
     if state is None or not standing.state.is_in:
         return None
     return next_leave(Outlook(state, model), standing, at_ms)
+
+
+def _hold(state: LeadState, model: CompiledModel, standing: Standing, at_ms: int) -> Hold | None:
+    until_ms = standing.state.entered_ms + standing.threshold.hold_ms
+    if not standing.state.is_in or not standing.state.held or at_ms >= until_ms:
+        return None
+    qualifying = [rule for rule in model.rules.values() if rule.qualifies == standing.threshold.threshold_id]
+    return Hold(sorted(rule.name for rule in qualifying if rule.rule_id in state.rules), until_ms)
 
 
 def _closed_gates(threshold: CompiledThreshold, line: LeadScore) -> list[Gate]:
