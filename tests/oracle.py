@@ -420,7 +420,7 @@ def decay_of(model: Plain, rule_name: str) -> Plain | str:
 
 
 def points_of(rule_name: str, record: Record) -> float:
-    """What the rule granted for the record: the points of the version that matched it."""
+    """What the rule awarded for the record: the points of the version that matched it."""
     return float(record.fields["points"] if rule_name == ADJUST else rules_of(record.matched_by)[rule_name]["points"])
 
 

@@ -11,7 +11,7 @@ from leadscore.model.matching import Matcher
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import remembered
 from leadscore.scoring.leads import Erasure, apply_award
-from leadscore.scoring.recent import each
+from leadscore.scoring.recent import every_row
 from leadscore.scoring.simulation import LeadScore, Simulation, _Run, score_line, simulate
 from leadscore.scoring.state import LeadState, decode_state, encode_state
 from tests.oracle import ENVELOPE, Entry, Plain, instant_ms
@@ -63,7 +63,7 @@ def simulated_from_bytes(
 
 def recent_hashes(state: LeadState) -> list[bytes]:
     """Of the ids of the recent events, earliest first."""
-    return list(dict.fromkeys(row[6:14] for row in each(state.rows)))
+    return list(dict.fromkeys(row[6:14] for row in every_row(state.rows)))
 
 
 def scores_over_versions(steps: Iterable[tuple[Plain, Entry]], first: Plain, scores_at_ms: int) -> list[LeadScore]:

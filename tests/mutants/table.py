@@ -45,7 +45,7 @@ MUTANTS = (
         "    for index, total in enumerate(state.totals):\n"
         "        rule = model.rules.get(state.rules[index])\n"
         "        if rule is not None and not isinstance(total, dict):\n"
-        "            state.totals[index] = max(-rule.cap, min(rule.cap, total))\n",
+        "            state.totals[index] = max(-rule.maximum, min(rule.maximum, total))\n",
     ),
     Mutant(
         "limit by arrival",
@@ -129,7 +129,7 @@ MUTANTS = (
         "return total * 2.0 ** (age_ms / rule.decay.half_life_ms)",
     ),
     Mutant(
-        "late event's points not faded",
+        "a late event's points have not decayed",
         TOTALS,
         "totals[index] += points * 2.0 ** ((time_ms - latest_ms) / decay.half_life_ms)",
         "totals[index] += points",
@@ -163,14 +163,14 @@ MUTANTS = (
     Mutant(
         "requalify lifts what has its own time",
         DISQUALIFICATION,
-        "requalified_ms > time_of(latest[0])",
-        "requalified_ms >= time_of(latest[0])",
+        "requalified_ms > time_of(latest_at)",
+        "requalified_ms >= time_of(latest_at)",
     ),
     Mutant(
         "reason by order of arrival",
         DISQUALIFICATION,
-        "(found, latest[1].name) > (latest[0], rule.name)",
-        "found > latest[0]",
+        "(at, latest.name) > (latest_at, rule.name)",
+        "at > latest_at",
     ),
     Mutant(
         "1.0 another value than 1",
@@ -205,7 +205,7 @@ MUTANTS = (
         "return Leave(start_ms, Cause.TIME)",
     ),
     # --- fit
-    Mutant("attribute's first value wins", STATE, "known.at < value.at", "known.at > value.at"),
+    Mutant("attribute's first value wins", STATE, "present.at < value.at", "present.at > value.at"),
     Mutant("a grade asks for the last bit", COMPILED, "if fit >= smallest - EPSILON:", "if fit >= smallest:"),
     # --- thresholds
     Mutant(
@@ -290,7 +290,7 @@ MUTANTS = (
     Mutant(
         "suspension by arrival",
         FOLD,
-        "if flags.suspension is None or flags.suspension[0] < at:",
+        "if flags.suspension is None or flags.suspension.at < at:",
         "if True:",
     ),
     Mutant(
@@ -320,8 +320,8 @@ MUTANTS = (
     Mutant(
         "erased lead comes back by what has the erase's time",
         LEADS,
-        "award.occurred_at_ms <= known.erased_ms",
-        "award.occurred_at_ms < known.erased_ms",
+        "award.occurred_at_ms <= erasure.erased_ms",
+        "award.occurred_at_ms < erasure.erased_ms",
     ),
     # --- state
     Mutant(
@@ -339,7 +339,7 @@ MUTANTS = (
     Mutant(
         "forgotten while in a threshold",
         FOLD,
-        "if any(known.is_in for known in state.thresholds) or is_suspended(state):\n        return False",
+        "if any(entry.is_in for entry in state.thresholds) or is_suspended(state):\n        return False",
         "if is_suspended(state):\n        return False",
     ),
     Mutant(
@@ -364,8 +364,8 @@ MUTANTS = (
     Mutant(
         "what a lead can reach is bounded without its conditions",
         SCORE,
-        "sums, rules = list(model.most_of_conditions), model.rules",
-        "sums, rules = [0.0] * len(model.most_of_conditions), model.rules",
+        "sums, rules = list(model.condition_upper_bounds), model.rules",
+        "sums, rules = [0.0] * len(model.condition_upper_bounds), model.rules",
     ),
     Mutant(
         "counts are kept over an event of their rules",

@@ -123,7 +123,7 @@ def test_a_half_life_says_when_half_is_gone_and_when_all_but_nothing(
     assert explained([page("c1", "L1", NOON_MS, "call.booked")], "L1", "--json", *at(30)) == 0
     [part] = object_of(capsys)["parts"]
     assert part["points"] == pytest.approx(18)
-    assert (part["granted"], part["count"], part["latest_event_at"]) == (36.0, 1, "2026-01-05T12:00:00.000Z")
+    assert (part["awarded"], part["count"], part["latest_event_at"]) == (36.0, 1, "2026-01-05T12:00:00.000Z")
     assert part["half_gone_at"] == "2026-03-06T12:00:00.000Z"
     assert part["gone_at"].startswith("2026-12-25T")  # 18 points halve 10.8 times until 0.01 is left: 324.4 days
 
@@ -175,7 +175,7 @@ def test_the_explanation_fits_the_terminal(
     assert explained(everything(), "L1", *at(3)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= columns
-    assert ("granted" in " ".join(lines)) is (columns >= 100)
+    assert ("awarded" in " ".join(lines)) is (columns >= 100)
     assert any("gone" in line.split() for line in lines)
 
 

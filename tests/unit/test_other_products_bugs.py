@@ -396,8 +396,8 @@ def test_a_lead_at_a_deep_negative_can_still_qualify(penalty: Plain, group: Plai
     )
     fallen = [event(f"b{number}", 0, "email.bounce") for number in range(10)]
     assert score_at(model, 0, *fallen).score == 0
-    granted = [part.granted for part in score_at(model, 0, *fallen).explanation.parts]
-    assert granted == [-300]
+    awarded = [part.awarded for part in score_at(model, 0, *fallen).explanation.parts]
+    assert awarded == [-300]
     back = event("g1", back_on_day, "meeting.booked")
     assert [crossing.direction for crossing in read_at(model, back_on_day, *fallen, back).crossings] == [
         Direction.ENTER
@@ -439,7 +439,7 @@ def test_records_worth_50_and_100_become_one_of_150_in_any_order_and_however_oft
     for log in ([*both, *moved], [*moved, *both], [*both, *moved, *moved, *both], [*moved, *both, *moved]):
         assert scores_of(30, *log) == pytest.approx({"B": 125})
     together = score_at(PERSON, 30, *(line for line in [*both, *moved] if line["lead_id"] == "B"))
-    assert sum(part.granted for part in together.explanation.parts) == 150
+    assert sum(part.awarded for part in together.explanation.parts) == 150
 
 
 def test_an_event_that_both_records_have_counts_once_when_they_become_one() -> None:

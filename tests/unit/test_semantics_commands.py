@@ -34,7 +34,7 @@ def test_an_adjustment_decays_by_the_models_default_as_its_own_rule() -> None:
     model = TEN | {"decay": {"half_life": "1d"}}
     told = line(model, 2, command("adjust", "c1", 0, points=16, reason="met at the fair"))
     assert told.score == 4
-    assert [(part.name, part.points, part.granted) for part in told.explanation.parts] == [("command.adjust", 4, 16)]
+    assert [(part.name, part.points, part.awarded) for part in told.explanation.parts] == [("command.adjust", 4, 16)]
 
 
 def test_an_adjustment_may_take_points() -> None:

@@ -12,7 +12,7 @@ def with_role(version: int, points: float, **thresholds: Plain) -> Plain:
 
 
 def test_hundreds_of_different_adjusts_keep_their_points() -> None:
-    """Each is a grant of its own: more than a row can point to, but never more than there are recent events."""
+    """Each awards points of its own: more than a row can point to, but never more than there are recent events."""
     adjusts = [command("adjust", f"c{number}", 0, number, points=number / 100) for number in range(RECENT_ADJUSTS)]
     model = model_of({"visit": rule(10)}, score={"ceiling": 100_000})
     expected = sum(range(RECENT_ADJUSTS)) / 100

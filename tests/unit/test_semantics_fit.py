@@ -139,7 +139,7 @@ def test_old_penalties_decay_by_themselves() -> None:
 def test_an_explanation_lists_points_now_points_awarded_count_and_latest_event() -> None:
     model = model_of({"visit": rule(16, decay={"half_life": "1d"}), "click": rule(5, "click")})
     told = line(model, 2, visit("e1", 0), visit("e2", 1), act("click", "e3", 0)).explanation
-    found = {part.name: (part.points, part.granted, part.count, part.latest_event_ms) for part in told.parts}
+    found = {part.name: (part.points, part.awarded, part.count, part.latest_event_ms) for part in told.parts}
     expected = {"visit": (12, 32, 2, visit("e2", 1)["occurred_at"]), "click": (5, 5, 1, visit("e3")["occurred_at"])}
     assert found == expected
 
@@ -157,7 +157,7 @@ def test_an_explanation_lists_every_adjustment_a_clamp_made_and_adds_up() -> Non
 def test_an_explanation_says_when_an_attribute_was_set() -> None:
     told = line(fit_model(), 9, profile("e1", 0, role="cto"), profile("e2", 3, role="ceo")).explanation
     (role,) = told.parts
-    assert (role.points, role.granted, role.count) == (15, 15, 1)
+    assert (role.points, role.awarded, role.count) == (15, 15, 1)
     assert role.latest_event_ms == profile("e2", 3)["occurred_at"]
 
 
@@ -172,7 +172,7 @@ def test_an_explanation_counts_what_fell_out_of_the_recent_events() -> None:
     model = model_of({"visit": rule(2), "form": rule(3, "form", limit={"times": 2, "per": "forever"})})
     forms, visits = [act("form", f"f{n}", 0, n) for n in range(3)], [visit(f"e{n}", 1, n) for n in range(70)]
     told = line(model, 2, *forms, *visits).explanation
-    parts = {part.name: (part.points, part.granted, part.count) for part in told.parts}
+    parts = {part.name: (part.points, part.awarded, part.count) for part in told.parts}
     assert parts == {"visit": (140, 140, 70), "form": (6, 6, 2)}
     latest = {part.name: part.latest_event_ms for part in told.parts}
     assert latest["visit"] == visits[-1]["occurred_at"]

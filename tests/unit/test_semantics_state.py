@@ -8,7 +8,7 @@ import pytest
 from leadscore.model.definition import ModelDefinition
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import remembered
-from leadscore.scoring.recent import ROW, each, time_of
+from leadscore.scoring.recent import ROW, every_row, time_of
 from leadscore.scoring.simulation import simulate
 from leadscore.scoring.state import FORMAT, StateFormatError, decode_state, encode_state
 from tests.oracle import DAY_MS, Plain
@@ -76,7 +76,7 @@ def test_the_recent_events_are_the_last_64_by_time_not_by_arrival() -> None:
     events = [visit(f"e{day}", day) for day in range(RECENT + 2)]
     shard.apply(1, *events[2:], events[1], events[0])
     state = shard.state()
-    assert [time_of(row) for row in each(state.rows)] == [at(day) for day in range(2, RECENT + 2)]
+    assert [time_of(row) for row in every_row(state.rows)] == [at(day) for day in range(2, RECENT + 2)]
 
 
 def test_events_that_fell_out_keep_their_points() -> None:

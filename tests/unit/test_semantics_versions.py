@@ -206,7 +206,7 @@ def after_the_sequel(new: Plain) -> tuple[ShardOfOne, LeadScore]:
 
 def parts_of(told: LeadScore) -> dict[str, tuple[float, float, int, int | None]]:
     parts = told.explanation.parts
-    return {part.name: (round(part.points, 9), part.granted, part.count, part.latest_event_ms) for part in parts}
+    return {part.name: (round(part.points, 9), part.awarded, part.count, part.latest_event_ms) for part in parts}
 
 
 def test_reordering_the_model_file_changes_nothing() -> None:

@@ -94,7 +94,7 @@ def _part_object(part: Part, view: LeadView) -> dict[str, object]:
         "name": part.name,
         "group": part.group,
         "points": part.points,
-        "granted": part.granted,
+        "awarded": part.awarded,
         "count": part.count,
         "latest_event_at": _iso(part.latest_event_ms),
         "half_gone_at": _iso(fading.half_gone_ms if fading is not None else None),

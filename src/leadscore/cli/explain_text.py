@@ -11,15 +11,15 @@ from leadscore.scoring.ranking import ranked
 LEAST_BAR_CELLS = 8
 MOST_BAR_CELLS = 24
 
-_HEADER = ("", "now", "", "granted", "events", "latest", "half gone", "gone")
+_HEADER = ("", "now", "", "awarded", "events", "latest", "half gone", "gone")
 _MEANINGS = {
     "now": "points at this instant",
-    "granted": "when they were given",
+    "awarded": "points when they were awarded",
     "gone": "less than 0.01 is left",
 }
 _NUMBERS = (1, 3, 4)
 _EXPENDABLE = (3, 4, 6, 5, 7, 2)
-"""What a narrow terminal does without: first what was granted, the name and the points of now never."""
+"""What a narrow terminal does without: first what was awarded, the name and the points of now never."""
 
 
 def explain_lines(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
@@ -144,7 +144,7 @@ class _Table:
             f"  {part.name}",
             f"{part.points:.2f}",
             bar(share, self._cells, unicode=self._unicode),
-            f"{part.granted:.2f}",
+            f"{part.awarded:.2f}",
             str(part.count) if part.part == "rule" else "",
             latest if part.part == "rule" else {"condition": "while it is true"}.get(part.part, ""),
             *self._fading(fading),

@@ -66,7 +66,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
     rules = _rules(definition, conditions)
     attributes = _attributes(definition)
     thresholds = _thresholds(definition)
-    fit_low, fit_high = _low(definition.fit.min), _high(definition.fit.max)
+    fit_minimum, fit_maximum = _minimum(definition.fit.min), _maximum(definition.fit.max)
     curves = {rule_id: rule.decay for rule_id, rule in rules.items()}
     return CompiledModel(
         name=definition.model,
@@ -77,12 +77,12 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         forget_after_ms=milliseconds(definition.forget_after),
         rules=rules,
         groups=tuple(
-            CompiledGroup(name, _low(group.min), _high(group.max)) for name, group in definition.groups.items()
+            CompiledGroup(name, _minimum(group.min), _maximum(group.max)) for name, group in definition.groups.items()
         ),
         conditions=conditions,
         attributes=attributes,
-        fit_low=fit_low,
-        fit_high=fit_high,
+        fit_minimum=fit_minimum,
+        fit_maximum=fit_maximum,
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
         thresholds=thresholds,
         with_bursts=frozenset(
@@ -90,9 +90,10 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         ),
         disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
-        fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_low), fit_high) + 0.0,
-        most_besides_rules=_most_besides_rules(definition),
-        most_of_conditions=_most_of_conditions(conditions, len(definition.groups)),
+        fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_minimum), fit_maximum)
+        + 0.0,
+        upper_bound_besides_rules=_upper_bound_besides_rules(definition),
+        condition_upper_bounds=_condition_upper_bounds(conditions, len(definition.groups)),
         out_of_reach=min((threshold.out_of_reach for threshold in thresholds), default=inf),
         half_lives_ms={
             rule_id: decay.half_life_ms for rule_id, decay in curves.items() if decay.half_life_ms is not None
@@ -159,7 +160,7 @@ def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozense
         rule_id=stable_id(name),
         group=group,
         decay=decay_curve(rule.decay or group_decay or definition.decay),
-        cap=inf if rule.max is None else float(rule.max),
+        maximum=inf if rule.max is None else float(rule.max),
         selection=selection,
         qualifies=stable_id(rule.qualifies) if rule.qualifies else None,
         disqualifies=rule.disqualifies,
@@ -235,19 +236,19 @@ def _threshold(name: str, threshold: Threshold, floor: float) -> CompiledThresho
         cooldown_ms=milliseconds(threshold.cooldown),
         hold_ms=milliseconds(threshold.hold),
         require_grade=gates.grade if gates else None,
-        require_engagement=_low(gates.engagement if gates else None),
-        require_fit=_low(gates.fit if gates else None),
+        require_engagement=_minimum(gates.engagement if gates else None),
+        require_fit=_minimum(gates.fit if gates else None),
     )
 
 
-def _most_besides_rules(definition: ModelDefinition) -> float:
+def _upper_bound_besides_rules(definition: ModelDefinition) -> float:
     conditions = sum(max(0.0, float(condition.points or 0)) for condition in definition.conditions.values())
     groups = sum(max(0.0, float(group.min or 0)) for group in definition.groups.values())
     fit = sum(max(0.0, *(float(band.points) for band in bands)) for bands in definition.fit.attributes.values())
-    return conditions + groups + max(float(definition.fit.min or 0), min(fit, _high(definition.fit.max)))
+    return conditions + groups + max(float(definition.fit.min or 0), min(fit, _maximum(definition.fit.max)))
 
 
-def _most_of_conditions(conditions: tuple[CompiledCondition, ...], groups: int) -> tuple[float, ...]:
+def _condition_upper_bounds(conditions: tuple[CompiledCondition, ...], groups: int) -> tuple[float, ...]:
     most = [0.0] * (groups + 1)  # NO_GROUP is -1
     for condition in conditions:
         most[condition.group] += max(0.0, condition.points)
@@ -264,9 +265,9 @@ def _ids(names: list[str]) -> frozenset[int]:
     return frozenset(stable_id(name) for name in names)
 
 
-def _low(value: float | None) -> float:
+def _minimum(value: float | None) -> float:
     return -inf if value is None else float(value)
 
 
-def _high(value: float | None) -> float:
+def _maximum(value: float | None) -> float:
     return inf if value is None else float(value)

@@ -50,7 +50,7 @@ class CompiledRule:
     rule_id: int
     group: int
     decay: DecayCurve
-    cap: float
+    maximum: float
     selection: Selection | None
     qualifies: int | None
     disqualifies: str | None
@@ -63,8 +63,8 @@ class CompiledGroup:
     """A sum with limits."""
 
     name: str
-    low: float
-    high: float
+    minimum: float
+    maximum: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +132,7 @@ class CompiledThreshold:
     enter: float
     exit: float
     out_of_reach: float
-    """Scores below cannot enter; ``-inf`` where the model's floor lifts everybody over it."""
+    """Scores below cannot enter; ``-inf`` where the model's floor lifts every lead over it."""
     cooldown_ms: int
     hold_ms: int
     require_grade: str | None
@@ -154,8 +154,8 @@ class CompiledModel:
     groups: tuple[CompiledGroup, ...]
     conditions: tuple[CompiledCondition, ...]
     attributes: dict[int, CompiledAttribute]
-    fit_low: float
-    fit_high: float
+    fit_minimum: float
+    fit_maximum: float
     grades: tuple[tuple[float, str], ...]
     thresholds: tuple[CompiledThreshold, ...]
     with_bursts: frozenset[int]
@@ -165,10 +165,10 @@ class CompiledModel:
     has_disqualifying_conditions: bool
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""
-    most_besides_rules: float
-    """An upper bound of what conditions and fit can add to a score."""
-    most_of_conditions: tuple[float, ...]
-    """The same of the conditions alone, by group; the last is of those without one."""
+    upper_bound_besides_rules: float
+    """What conditions and fit together can add to a score is not more."""
+    condition_upper_bounds: tuple[float, ...]
+    """What the conditions of each group can add is not more; the last is of those without a group."""
     out_of_reach: float
     """Scores below cannot enter any threshold."""
     half_lives_ms: dict[int, float]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
 from leadscore.scoring.crossing import Cause
-from leadscore.scoring.recent import AT, ROW, at_of, each, time_of
+from leadscore.scoring.recent import AT, ROW, at_of, every_row, time_of
 from leadscore.scoring.selection import is_adjust, live_rows, without_bursts
 from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState, keep_later
 
@@ -29,20 +29,20 @@ class Leave(NamedTuple):
 class Outlook:
     """What is ahead of one lead from its latest record on, if nothing else happens: above all, what conditions say.
 
-    It remembers what it found: make a new one when the lead's events or attributes have changed.
+    It keeps what it has worked out: make a new one when the lead's events or attributes have changed.
     """
 
-    __slots__ = ("_attributes", "_grants", "_in_bursts", "_since_ms", "_turns", "leaves", "model", "state")
+    __slots__ = ("_attributes", "_in_bursts", "_matched", "_since_ms", "_turns", "leaves", "model", "state")
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
         self.state = state
         self.model = model
         self.leaves: dict[tuple[ThresholdState, int], Leave | None] = {}
-        """What ``timeline.next_leave`` found, by where the lead stands and after when."""
+        """What ``timeline.next_leave`` answered, by where the lead stands and after when."""
         self._turns: dict[CountTest | QuietTest, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None
-        self._grants: list[frozenset[int]] | None = None
+        self._matched: list[frozenset[int]] | None = None
         self._in_bursts: dict[int, set[bytes]] = {}
 
     def after_rules(self, rule_ids: frozenset[int]) -> "Outlook":
@@ -91,17 +91,17 @@ class Outlook:
 
     def _long_enough_ms(self, test: QuietTest) -> int:
         if self._since_ms is None:
-            self._since_ms = _known_since_ms(self.state)
+            self._since_ms = _silence_from_ms(self.state)
         if self._since_ms == NEVER:
             return NEVER
         since = [self._since_ms, *(time_of(at) for at in self._latest_seen(test.rule_ids, 1))]
         flags = self.state.flags
         if flags is not None and flags.settled:
             settled = (flags.settled.get(rule_id) for rule_id in test.rule_ids)
-            since += [known.latest_ms for known in settled if known is not None and known.latest_ms is not None]
+            since += [entry.latest_ms for entry in settled if entry is not None and entry.latest_ms is not None]
         return max(since) + test.within_ms + 1
 
-    def _latest_seen(self, rule_ids: frozenset[int], most: int) -> list[bytes]:
+    def _latest_seen(self, rule_ids: frozenset[int], at_most: int) -> list[bytes]:
         """The latest events of the rules that conditions see, latest first: after the reset, in no burst.
 
         An event of two of the rules is one.
@@ -109,26 +109,26 @@ class Outlook:
         state = self.state
         if rule_ids.isdisjoint(state.rules):
             return []
-        if self._grants is None:
+        if self._matched is None:
             rules = state.rules
-            self._grants = [frozenset(rules[int(index)] for index in grant[::2]) for grant in state.grants]
-        matched = [not given.isdisjoint(rule_ids) for given in self._grants]
+            self._matched = [frozenset(rules[int(index)] for index in grant[::2]) for grant in state.awarded]
+        matched = [not matched_rules.isdisjoint(rule_ids) for matched_rules in self._matched]
         reset_ms = state.flags.reset_ms if state.flags is not None else None
         first_live = b"" if reset_ms is None else at_of(reset_ms + 1, b"")
         bursts = {rule_id: self._in_burst(rule_id) for rule_id in rule_ids & self.model.with_bursts}
         rows = state.rows
-        found: list[bytes] = []
+        seen: list[bytes] = []
         for end in range(len(rows) - 1, -1, -ROW):
             if not matched[rows[end]]:
                 continue
             at = rows[end - AT : end]
             if at < first_live:
                 break
-            if not bursts or any(at not in bursts.get(rule, ()) for rule in self._grants[rows[end]] & rule_ids):
-                found.append(at)
-                if len(found) == most:
+            if not bursts or any(at not in bursts.get(rule, ()) for rule in self._matched[rows[end]] & rule_ids):
+                seen.append(at)
+                if len(seen) == at_most:
                     break
-        return found
+        return seen
 
     def _in_burst(self, rule_id: int) -> set[bytes]:
         """The rule's events that a burst hides."""
@@ -151,7 +151,7 @@ class Outlook:
         return flag.test_id in value.passed
 
 
-def _known_since_ms(state: LeadState) -> int:
+def _silence_from_ms(state: LeadState) -> int:
     """The later of the lead's first event and its latest reset; ``NEVER`` where there is neither."""
     flags = state.flags
     guards = (first_event_ms(state), flags.reset_ms if flags is not None else None)
@@ -172,7 +172,6 @@ def first_event_ms(state: LeadState) -> int | None:
     settled_ms = state.flags.settled_first_ms if state.flags is not None else None
     rows = state.rows
     if ADJUST_RULE_ID in state.rules:
-        rows = next((row for row in each(rows) if not is_adjust(state, row)), b"")
+        rows = next((row for row in every_row(rows) if not is_adjust(state, row)), b"")
     recent_ms = time_of(rows) if rows else None
-    known = [time_ms for time_ms in (settled_ms, recent_ms) if time_ms is not None]
-    return min(known, default=None)
+    return min((time_ms for time_ms in (settled_ms, recent_ms) if time_ms is not None), default=None)

@@ -34,7 +34,7 @@ class Course:
         latest_ms = state.latest_record_ms
         self._floor, self._ceiling = model.floor, model.ceiling
         self._free = _Sum(latest_ms, -inf, inf)
-        self._groups = [_Sum(latest_ms, group.low, group.high) for group in model.groups]
+        self._groups = [_Sum(latest_ms, group.minimum, group.maximum) for group in model.groups]
         sums = [*self._groups, self._free]
         for rule_id, total in zip(state.rules, state.totals, strict=True):
             rule = model.rules.get(rule_id)
@@ -59,7 +59,7 @@ class Course:
         for group in self._groups:
             rest = group.rest_bound(end_ms, start_ms)
             lower = rest + group.half_life_bound(group.by_half_life, end_ms, start_ms)
-            if lower < group.low or group.upper_bound(start_ms, end_ms) > group.high:
+            if lower < group.minimum or group.upper_bound(start_ms, end_ms) > group.maximum:
                 total += group.clamped(lower)
                 continue
             total += rest
@@ -73,7 +73,7 @@ class Course:
         slowest = self._free.slowest_fall(start_ms, end_ms)
         for group in self._groups:
             of_group = group.slowest_fall(start_ms, end_ms)
-            if group.lower_bound(start_ms, end_ms) >= group.low and group.upper_bound(start_ms, end_ms) <= group.high:
+            if group.is_unclamped(start_ms, end_ms):
                 slowest += of_group
             elif of_group < 0:  # what falls and is clamped still does not rise
                 return False
@@ -81,54 +81,60 @@ class Course:
 
 
 class _Sum:
-    """Points under one pair of limits: those of a group, or of all that has no group."""
+    """The points of a group, or of all that has no group, and the clamp on them."""
 
-    __slots__ = ("_capped", "_days", "_latest_ms", "by_half_life", "constant", "high", "low")
+    __slots__ = ("_days", "_latest_ms", "_over_maximum", "by_half_life", "constant", "maximum", "minimum")
 
-    def __init__(self, latest_ms: int, low: float, high: float) -> None:
+    def __init__(self, latest_ms: int, minimum: float, maximum: float) -> None:
         self._latest_ms = latest_ms
-        self.low = low
-        self.high = high
+        self.minimum = minimum
+        self.maximum = maximum
         self.constant = 0.0
         self.by_half_life: dict[float, float] = {}
         """What decays by half-life and is within its rule's ``max``, at the lead's latest record."""
-        self._capped: list[_Capped] = []
+        self._over_maximum: list[_OverMaximum] = []
         self._days: list[_ByDay] = []
 
     def add(self, rule: CompiledRule, total: Total, start_ms: int) -> None:
         """Add a rule's points; ``start_ms`` is where the course begins."""
-        half_life_ms, cap = rule.decay.half_life_ms, rule.cap
+        half_life_ms, maximum = rule.decay.half_life_ms, rule.maximum
         if isinstance(total, dict):
-            self._days.append(_ByDay(total, rule.decay, cap))
+            self._days.append(_ByDay(total, rule.decay, maximum))
         elif half_life_ms is None:
-            self.constant += min(max(total, -cap), cap) if rule.decay.weights is None else 0.0
-        elif abs(total) * _weight(start_ms - self._latest_ms, half_life_ms) > cap:
-            self._capped.append(_Capped(total, half_life_ms, cap))
-        else:  # within its cap now, so from now on
+            self.constant += min(max(total, -maximum), maximum) if rule.decay.weights is None else 0.0
+        elif abs(total) * _weight(start_ms - self._latest_ms, half_life_ms) > maximum:
+            self._over_maximum.append(_OverMaximum(total, half_life_ms, maximum))
+        else:  # within its ``max`` now, so from now on
             self.by_half_life[half_life_ms] = self.by_half_life.get(half_life_ms, 0.0) + total
 
     def clamped(self, points: float) -> float:
-        """The points within the limits."""
-        return self.low if points < self.low else min(points, self.high)
+        """The points within minimum and maximum."""
+        return self.minimum if points < self.minimum else min(points, self.maximum)
 
     def points(self, at_ms: int) -> float:
-        """The points at an instant, before the limits."""
+        """The points at an instant, before the clamp."""
         age_ms, points = at_ms - self._latest_ms, self.constant
         for half_life_ms, value in self.by_half_life.items():
             points += value * 2.0 ** (-age_ms / half_life_ms)
-        for capped in self._capped:
-            points += capped.points(age_ms)
+        for over in self._over_maximum:
+            points += over.points(age_ms)
         for by_day in self._days:
             points += by_day.bound(at_ms, at_ms)
         return points
 
     def lower_bound(self, start_ms: int, end_ms: int) -> float:
-        """A lower bound of the points in the interval, before the limits."""
+        """A lower bound of the points in the interval, before the clamp."""
         return self._bound(end_ms, start_ms)
 
     def upper_bound(self, start_ms: int, end_ms: int) -> float:
-        """An upper bound of the points in the interval, before the limits."""
+        """An upper bound of the points in the interval, before the clamp."""
         return self._bound(start_ms, end_ms)
+
+    def is_unclamped(self, start_ms: int, end_ms: int) -> bool:
+        """Whether the clamp certainly changes nothing in the interval."""
+        if self.lower_bound(start_ms, end_ms) < self.minimum:
+            return False
+        return self.upper_bound(start_ms, end_ms) <= self.maximum
 
     def _bound(self, gains_ms: int, penalties_ms: int) -> float:
         """The points with gains as at one end of the interval and penalties as at the other."""
@@ -144,18 +150,18 @@ class _Sum:
         return points
 
     def rest_bound(self, gains_ms: int, penalties_ms: int) -> float:
-        """The rest of the bound."""
+        """The part of the bound that does not decay by half-life, or is over its rule's ``max``."""
         points = self.constant
-        for capped in self._capped:
-            at_ms = gains_ms if capped.value > 0 else penalties_ms
-            points += capped.points(at_ms - self._latest_ms)
+        for over in self._over_maximum:
+            at_ms = gains_ms if over.value > 0 else penalties_ms
+            points += over.points(at_ms - self._latest_ms)
         for by_day in self._days:
             points += by_day.bound(gains_ms, penalties_ms)
         return points
 
     def slowest_fall(self, start_ms: int, end_ms: int) -> float:
         """A lower bound of how fast the points fall in the interval, per ms; below 0 they may rise."""
-        if any(capped.value < 0 for capped in self._capped):
+        if any(over.value < 0 for over in self._over_maximum):
             return -inf
         if start_ms // DAY_MS != end_ms // DAY_MS and not all(by_day.only_falls for by_day in self._days):
             return -inf
@@ -166,27 +172,27 @@ class _Sum:
         return speed
 
 
-class _Capped:
+class _OverMaximum:
     """Points of a rule that exceed its ``max`` where the course begins; ``value`` is at the lead's latest record."""
 
-    __slots__ = ("cap", "half_life_ms", "value")
+    __slots__ = ("half_life_ms", "maximum", "value")
 
-    def __init__(self, value: float, half_life_ms: float, cap: float) -> None:
+    def __init__(self, value: float, half_life_ms: float, maximum: float) -> None:
         self.value = value
         self.half_life_ms = half_life_ms
-        self.cap = cap
+        self.maximum = maximum
 
     def points(self, age_ms: int) -> float:
-        return min(max(self.value * _weight(age_ms, self.half_life_ms), -self.cap), self.cap)
+        return min(max(self.value * _weight(age_ms, self.half_life_ms), -self.maximum), self.maximum)
 
 
 class _ByDay:
     """A rule's points that age in days: gains and penalties of each day, worked out when first asked for."""
 
-    __slots__ = ("_bounds", "_cap", "_decay", "_gains", "_penalties", "only_falls")
+    __slots__ = ("_bounds", "_decay", "_gains", "_maximum", "_penalties", "only_falls")
 
-    def __init__(self, total: dict[int, int | float], decay: DecayCurve, cap: float) -> None:
-        self._cap = cap
+    def __init__(self, total: dict[int, int | float], decay: DecayCurve, maximum: float) -> None:
+        self._maximum = maximum
         self._decay = decay
         self._gains = {day: points for day, points in total.items() if points > 0}
         self._penalties = {day: points for day, points in total.items() if points < 0}
@@ -194,14 +200,14 @@ class _ByDay:
         self.only_falls = decay.never_rises and not self._penalties
 
     def bound(self, gains_ms: int, penalties_ms: int) -> float:
-        """The points with gains as at one end of an interval and penalties as at the other, within the rule's cap."""
+        """The points within the ``max``, with gains as at one end of an interval and penalties as at the other."""
         days = (gains_ms // DAY_MS, penalties_ms // DAY_MS)
         points = self._bounds.get(days)
         if points is None:
-            points = self._bounds[days] = min(max(self._uncapped(*days), -self._cap), self._cap)
+            points = self._bounds[days] = min(max(self._unclamped(*days), -self._maximum), self._maximum)
         return points
 
-    def _uncapped(self, gains_day: int, penalties_day: int) -> float:
+    def _unclamped(self, gains_day: int, penalties_day: int) -> float:
         decay = self._decay
         if decay.never_rises or gains_day == penalties_day:
             gains, penalties = gains_day * DAY_MS, penalties_day * DAY_MS

@@ -10,7 +10,8 @@ from leadscore.scoring.timeline import disqualifying_condition
 
 def is_suspended(state: LeadState) -> bool:
     """Whether the latest of ``suspend`` and ``resume`` suspends."""
-    return state.flags is not None and state.flags.suspension is not None and state.flags.suspension[1]
+    suspension = state.flags.suspension if state.flags is not None else None
+    return suspension is not None and suspension.suspends
 
 
 def disqualified(outlook: Outlook, at_ms: int) -> str | None:
@@ -29,7 +30,8 @@ def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:
     A reset does not lift it.
     """
     flags = state.flags
-    latest: tuple[bytes, CompiledRule] | None = None
+    latest: CompiledRule | None = None
+    latest_at = b""
     for index, rule_id in enumerate(state.rules):
         rule = model.rules.get(rule_id)
         if rule is None or rule.disqualifies is None:
@@ -38,10 +40,10 @@ def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:
         said = [row[:AT] for row in counted_rows(state, rule, rule_rows(state, index))[-1:]]
         if settled is not None and settled.disqualified_ms is not None:
             said.append(at_of(settled.disqualified_ms, b""))
-        found = max(said, default=b"")
-        if found and (latest is None or (found, latest[1].name) > (latest[0], rule.name)):
-            latest = (found, rule)
+        at = max(said, default=b"")
+        if at and (latest is None or (at, latest.name) > (latest_at, rule.name)):
+            latest, latest_at = rule, at
     requalified_ms = flags.requalified_ms if flags is not None else None
-    if latest is None or (requalified_ms is not None and requalified_ms > time_of(latest[0])):
+    if latest is None or (requalified_ms is not None and requalified_ms > time_of(latest_at)):
         return None
-    return latest[1].disqualifies
+    return latest.disqualifies

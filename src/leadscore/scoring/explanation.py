@@ -9,7 +9,7 @@ from leadscore.scoring.crossing import Reason
 from leadscore.scoring.ranking import ranked
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
-from leadscore.scoring.selection import counted_rows, live_rows, points_given
+from leadscore.scoring.selection import counted_rows, live_rows, points_awarded
 from leadscore.scoring.state import LeadState
 
 MOST_REASONS = 5
@@ -25,7 +25,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     group: str | None
     points: float
-    granted: float
+    awarded: float
     count: int
     latest_event_ms: int | None
 
@@ -62,7 +62,7 @@ def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
     state, model = outlook.state, outlook.model
     age_ms = at_ms - state.latest_record_ms
     reasons = [
-        Reason(rule.name, min(max(rule_points(rule, total, age_ms, at_ms), -rule.cap), rule.cap))
+        Reason(rule.name, min(max(rule_points(rule, total, age_ms, at_ms), -rule.maximum), rule.maximum))
         for rule_id, total in zip(state.rules, state.totals, strict=True)
         if (rule := model.rules.get(rule_id)) is not None
     ]
@@ -73,27 +73,27 @@ def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
 
 
 def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
-    found = []
+    parts = []
     for index, rule_id in enumerate(state.rules):
         rule = model.rules.get(rule_id)
         if rule is None:
             continue
         settled = state.flags.settled.get(rule_id) if state.flags is not None else None
-        rows, given = counted_rows(state, rule, live_rows(state, index)), points_given(state, index)
+        rows, points = counted_rows(state, rule, live_rows(state, index)), points_awarded(state, index)
         times = [time_of(row) for row in rows[-1:]]
         times += [settled.latest_ms] if settled is not None and settled.latest_ms is not None else []
-        found.append(
+        parts.append(
             Part(
                 part="rule",
                 name=rule.name,
                 group=_group_name(rule.group, model),
                 points=rule_points(rule, state.totals[index], at_ms - state.latest_record_ms, at_ms),
-                granted=sum(given[row[-1]] for row in rows) + (settled.points if settled else 0.0),
+                awarded=sum(points[row[-1]] for row in rows) + (settled.points if settled else 0.0),
                 count=len(rows) + (settled.count if settled else 0),
                 latest_event_ms=max(times, default=None),
             )
         )
-    return found
+    return parts
 
 
 def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
@@ -104,7 +104,7 @@ def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
             name=condition.name,
             group=_group_name(condition.group, model),
             points=condition.points,
-            granted=condition.points,
+            awarded=condition.points,
             count=1,
             latest_event_ms=None,
         )
@@ -121,7 +121,7 @@ def _attribute_parts(state: LeadState, model: CompiledModel) -> list[Part]:
             name=model.attributes[attribute_id].name,
             group=None,
             points=points,
-            granted=points,
+            awarded=points,
             count=1,
             latest_event_ms=time_of(current[attribute_id].at) if attribute_id in current else None,
         )
@@ -138,23 +138,23 @@ def _rule_of(part: Part, model: CompiledModel) -> CompiledRule | None:
     return model.rules.get(stable_id(part.name)) if part.part == "rule" else None
 
 
-def _capped(part: Part, model: CompiledModel) -> float:
+def _clamped(part: Part, model: CompiledModel) -> float:
     rule = _rule_of(part, model)
-    return part.points if rule is None else min(max(part.points, -rule.cap), rule.cap)
+    return part.points if rule is None else min(max(part.points, -rule.maximum), rule.maximum)
 
 
 def _adjustments(parts: list[Part], model: CompiledModel) -> list[Adjustment]:
     """The clamps that change something, in the order in which they apply: rules, groups, fit, score."""
-    found = [Adjustment("rule", part.name, _capped(part, model) - part.points) for part in parts]
-    engagement = sum(_capped(part, model) for part in parts if part.part != "attribute" and part.group is None)
+    adjustments = [Adjustment("rule", part.name, _clamped(part, model) - part.points) for part in parts]
+    engagement = sum(_clamped(part, model) for part in parts if part.part != "attribute" and part.group is None)
     for group in model.groups:
-        points = sum(_capped(part, model) for part in parts if part.group == group.name)
-        clamped = min(max(points, group.low), group.high)
-        found.append(Adjustment("group", group.name, clamped - points))
+        points = sum(_clamped(part, model) for part in parts if part.group == group.name)
+        clamped = min(max(points, group.minimum), group.maximum)
+        adjustments.append(Adjustment("group", group.name, clamped - points))
         engagement += clamped
     fit = sum(part.points for part in parts if part.part == "attribute")
-    clamped_fit = min(max(fit, model.fit_low), model.fit_high)
-    found.append(Adjustment("fit", "fit", clamped_fit - fit))
+    clamped_fit = min(max(fit, model.fit_minimum), model.fit_maximum)
+    adjustments.append(Adjustment("fit", "fit", clamped_fit - fit))
     total = engagement + clamped_fit
-    found.append(Adjustment("score", "score", min(max(total, model.floor), model.ceiling) - total))
-    return [adjustment for adjustment in found if adjustment.points]
+    adjustments.append(Adjustment("score", "score", min(max(total, model.floor), model.ceiling) - total))
+    return [adjustment for adjustment in adjustments if adjustment.points]

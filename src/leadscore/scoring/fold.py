@@ -14,8 +14,8 @@ Theory of operation, per lead and record, at tau = max(lead's latest time, occur
 
 *Free* is neither disqualified nor suspended. *Held* is a lead that entered at once with a score of ``exit`` or less,
 until a record finds it above ``exit`` or ``hold`` is over. Leaves come highest threshold first, enters lowest first;
-leaves by time in the order of their instants. Time alone never enters. A tick is steps 1 and nothing else, up to and
-including its time.
+leaves by time in the order of their instants. Time alone never enters. A tick is step 1 and nothing else, up to and
+including its time. Most records change no more than the score: ``_may_cross`` says which are spared steps 1, 3 and 4.
 
 Nothing here reads a clock, an environment or a random number: a replay of the log gives the same states and crossings.
 """
@@ -30,9 +30,9 @@ from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.recent import ROW, at_of, find
-from leadscore.scoring.score import all_gains, known_attribute_points, most_at, rule_points, score_at
-from leadscore.scoring.selection import points_given
-from leadscore.scoring.state import AttributeState, LeadState, flags_of, latest_ms, new_state
+from leadscore.scoring.score import all_gains, points_of_values, rule_points, score_at, upper_bound_at
+from leadscore.scoring.selection import points_awarded
+from leadscore.scoring.state import AttributeState, LeadState, Suspension, flags_of, latest_ms, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
@@ -65,17 +65,20 @@ def fold_award(
         return state, NO_CROSSINGS
     crossings: list[Crossing] = []
     only_raises = _only_raises(state, award, tau_ms, context)
+    # step 1
     if state.due_ms is not None and state.due_ms < tau_ms:
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
     outlook = Outlook(state, model)
     before = score_at(state, model, tau_ms, outlook)
+    # step 2
     outlook = _applied(state, award, at, outlook, context)
     after = score_at(state, model, tau_ms, outlook)
+    # steps 3 and 4
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
     decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, after, outlook)
     crossed = cross(state, award, before, decision, context)
     crossings += crossed
-    if only_raises:  # the instant known is early enough; only what was entered just now may be left before it
+    if only_raises:  # the instant of before is early enough; only what was entered just now may be left before it
         exits_ms = [crossing.projected_exit_at_ms for crossing in crossed] + [state.due_ms]
         state.due_ms = min((at_ms for at_ms in exits_ms if at_ms is not None), default=None)
     else:
@@ -84,12 +87,12 @@ def fold_award(
 
 
 def _applied(state: LeadState, award: Award, at: bytes, before: Outlook, context: FoldContext) -> Outlook:
-    """Step 2, and the outlook after it; what an event that is the latest did not touch need not be found out again."""
+    """Step 2, and the outlook after it: of the outlook before, what a new latest event does not touch is kept."""
     recent, has_begun = len(state.rows), first_event_ms(state) is not None  # silences begin with the first event
     _apply(state, award, at, context)
     is_one_more = state.rows[-ROW:-1] == at and len(state.rows) > recent and has_begun
     if is_one_more and not award.attributes and award.type not in COMMANDS:
-        return before.after_rules(frozenset(given.rule_id for given in award.rules))
+        return before.after_rules(frozenset(rule_award.rule_id for rule_award in award.rules))
     return Outlook(state, context.model)
 
 
@@ -98,46 +101,82 @@ def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldConte
     model = context.model
     if award.occurred_at_ms <= state.latest_record_ms or award.attributes or award.target is not None:
         return False
-    if (state.due_ms is not None and state.due_ms <= tau_ms) or any(known.held for known in state.thresholds):
+    if (state.due_ms is not None and state.due_ms <= tau_ms) or any(entry.held for entry in state.thresholds):
         return False
     if model.conditions and (len(state.rows) >= ROW * context.settings.recent_events or first_event_ms(state) is None):
         return False  # it pushes out an event that a ``count`` sees, or it starts the time of ``quiet``
-    rules = [(model.rules.get(given.rule_id), given.points) for given in award.rules]
-    return bool(rules) and all(rule is None or (rule.only_raises and points >= 0) for rule, points in rules)
+    for rule_award in award.rules:
+        rule = model.rules.get(rule_award.rule_id)
+        if rule is not None and (not rule.only_raises or rule_award.points < 0):
+            return False
+    return bool(award.rules)
 
 
 def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
-    """Whether the record could take the lead across a threshold, or move the instant at which time will.
+    """Whether the record could take the lead across a threshold, or bring forward the instant at which time will.
 
-    Cheap, and never wrong when it says no.
+    Most records cannot, and need no more than step 2. This may say yes in vain; it must never say no in vain.
 
-    Most records cannot: all gains of their lead together, unfaded, would not reach the lowest threshold that it is out
-    of; and where it is in one, they only raise the score.
+    Terms
+
+    *Upper bound*: a number that engagement + fit do not exceed from the record on. Gains as if none had decayed, no
+    penalties, every condition that gives points as if it held, the best that the fit can be.
+    *Out of reach*: what a threshold is with an upper bound less than ``enter`` - 1e-6. Never, where the floor of the
+    model is at ``enter`` already.
+    *Only raises* (``_only_raises``): the record is the lead's latest and gives points, takes none, and hides no other
+    event; no attribute, no command, no hold, nothing due up to tau.
+    *May free* (``_may_free``): the record may raise the score by more than its points, by keeping another event from
+    counting.
+
+    Rules, the first that applies
+
+    1. The record awards nothing (a command but ``adjust``): yes. It changes what counts, or who may enter.
+    2. It matches a rule with ``qualifies``: yes. The score does not matter then.
+    3. It may free points: yes. Its own points say nothing then.
+    4. The lead is in a threshold and the record does more than only raise: yes. It may end the stay, now or earlier.
+    5. Else it can do nothing but enter: yes, unless all thresholds that the lead is out of are out of reach. First by
+       the quick upper bound, one sum; then by the exact one, with every rule's ``max`` and every group's clamp.
+
+    Example: ``mql`` with enter 65; conditions and fit add 20 at most; a group with max 40. The lead is out, with 30
+    points in that group and a penalty of -12.
+
+        3 points in the group     30 + 3 + 20 = 53: out of reach, no
+        40 points in the group    30 + 40 + 20 = 90 by the quick bound; by the exact one 40 + 20 = 60: no
+        40 points elsewhere       90 by either: yes; the penalty is in neither
+        -5 points                 50: no. Were the lead in ``mql``: yes, by rule 4
+
+    Kept in step
+
+    - ``score.upper_bound_at``, ``score.all_gains`` and ``CompiledModel.upper_bound_besides_rules`` with ``score_at``:
+      whatever can add points must be in the bounds.
+    - Rules 1 to 4 with steps 3 and 4: what can enter without points, or leave, must be named here.
+    - ``due_ms`` of a lead that is spared: it may stay, for a record that only raises moves the leave back at most.
+    - ``test_spared_work`` folds random histories with and without this, and expects the same crossings.
     """
     model = context.model
     if award.target is not None or not (award.rules or award.attributes):
         return True
-    rules, points = model.rules, model.most_besides_rules
-    for given in award.rules:
-        rule = rules.get(given.rule_id)
+    rules, points = model.rules, model.upper_bound_besides_rules
+    for rule_award in award.rules:
+        rule = rules.get(rule_award.rule_id)
         if rule is None:
             continue
         if rule.qualifies is not None or (rule.selection is not None and _may_free(rule, state, award)):
             return True
-        if given.points > 0:
-            points += given.points
+        if rule_award.points > 0:
+            points += rule_award.points
     out_of_reach = model.out_of_reach
     if state.thresholds:
-        entered = {known.threshold_id for known in state.thresholds if known.is_in}
+        entered = {entry.threshold_id for entry in state.thresholds if entry.is_in}
         if entered and not _only_raises(state, award, tau_ms, context):
             return True
-        left = (each.out_of_reach for each in model.thresholds if each.threshold_id not in entered)
-        out_of_reach = min(left, default=inf)
+        outside = [threshold for threshold in model.thresholds if threshold.threshold_id not in entered]
+        out_of_reach = min([threshold.out_of_reach for threshold in outside], default=inf)
     if state.flags is None and not award.attributes:  # attributes may have earned more under an older version
         points += all_gains(state.totals)
         if points < out_of_reach:
             return False
-    return most_at(state, model, award) >= out_of_reach
+    return upper_bound_at(state, model, award) >= out_of_reach
 
 
 def _may_free(rule: CompiledRule, state: LeadState, award: Award) -> bool:
@@ -150,7 +189,7 @@ def _may_free(rule: CompiledRule, state: LeadState, award: Award) -> bool:
     has_bursts = rule.selection is not None and rule.selection.burst_at_least > 0
     if not has_bursts or rule.rule_id not in state.rules:
         return False
-    return any(points < 0 for points in points_given(state, state.rules.index(rule.rule_id)).values())
+    return any(points < 0 for points in points_awarded(state, state.rules.index(rule.rule_id)).values())
 
 
 def fold_tick(
@@ -170,10 +209,10 @@ def under_model_in_force(state: LeadState, context: FoldContext) -> LeadState:
     model = context.model
     if state.model_version != model.version:
         migrate(state, context.model_of_version(state.model_version), model)
-        if state.thresholds:  # nobody is in a threshold that is no more
+        if state.thresholds:  # no lead is in a threshold that the model no longer has
             names = {threshold.threshold_id for threshold in model.thresholds}
-            state.thresholds = [known for known in state.thresholds if known.threshold_id in names]
-        if any(known.is_in for known in state.thresholds):
+            state.thresholds = [entry for entry in state.thresholds if entry.threshold_id in names]
+        if any(entry.is_in for entry in state.thresholds):
             flags_of(state).under_model_since_ms = context.model_since_ms
             state.due_ms = latest_ms(state)
     return state
@@ -196,12 +235,12 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
     Points of conditions, and of attributes without a value, are no part of it: they would keep every lead for ever.
     """
     model, at_ms = context.model, context.log_time_ms
-    if any(known.is_in for known in state.thresholds) or is_suspended(state):
+    if any(entry.is_in for entry in state.thresholds) or is_suspended(state):
         return False
     rules = ((model.rules.get(rule_id), total) for rule_id, total in zip(state.rules, state.totals, strict=True))
     age_ms = at_ms - state.latest_record_ms
     points = [rule_points(rule, total, age_ms, at_ms) for rule, total in rules if rule is not None]
-    points += known_attribute_points(state, model).values()
+    points += points_of_values(state, model).values()
     is_worthless = all(abs(worth) < FORGOTTEN_BELOW_POINTS for worth in points)
     return is_worthless and disqualified(Outlook(state, model), at_ms) is None
 
@@ -228,7 +267,7 @@ def _apply(state: LeadState, award: Award, at: bytes, context: FoldContext) -> N
     add_event(state, model, at, award.rules)
     if award.attributes:
         flags_of(state).recent_attributes[at[6:]] = {
-            given.attribute_id: AttributeState(at, given.points, given.passed) for given in award.attributes
+            value.attribute_id: AttributeState(at, value.points, value.passed) for value in award.attributes
         }
     while len(state.rows) > ROW * context.settings.recent_events:
         settle_oldest(state, model)
@@ -241,16 +280,16 @@ def _apply_command(state: LeadState, award: Award, at: bytes, context: FoldConte
     elif award.type == REQUALIFY:
         flags.requalified_ms = max(occurred_ms, flags.requalified_ms or occurred_ms)
     elif award.type in (SUSPEND, RESUME):
-        if flags.suspension is None or flags.suspension[0] < at:
-            flags.suspension = (at, award.type == SUSPEND)
+        if flags.suspension is None or flags.suspension.at < at:
+            flags.suspension = Suspension(at, award.type == SUSPEND)
     elif award.type == RETRACT and award.target is not None:
         target = event_hash(award.target)
         retract(state, context.model, target)
         _remember_retraction(flags.retracted, target, occurred_ms, context.settings.recent_events)
 
 
-def _remember_retraction(retracted: dict[bytes, int], target: bytes, occurred_ms: int, most: int) -> None:
-    """The last ones only, as many as recent events: the state of a lead is bounded."""
+def _remember_retraction(retracted: dict[bytes, int], target: bytes, occurred_ms: int, at_most: int) -> None:
+    """Remember the last retractions only, as many as recent events: the state of a lead is bounded."""
     retracted[target] = max(occurred_ms, retracted.get(target, occurred_ms))
-    if len(retracted) > most:
+    if len(retracted) > at_most:
         del retracted[min(retracted, key=lambda hashed: (retracted[hashed], hashed))]

@@ -13,7 +13,7 @@ from leadscore.scoring.fold import NO_CROSSINGS, fold_award
 from leadscore.scoring.state import LeadState
 
 States = MutableMapping[str, LeadState | None]
-"""Leads by id; ``None`` is a lead of which nothing is known."""
+"""Leads by id; ``None`` is a lead without any record."""
 
 
 class Erasure(msgspec.Struct, array_like=True, frozen=True):
@@ -54,17 +54,17 @@ def apply_award(
 
 def _erase(states: States, erasures: Erasures, award: Award, context: FoldContext) -> None:
     hashed, expires_ms = lead_hash(award.lead_id), context.log_time_ms + context.settings.erasure_memory_ms
-    known = erasures.get(hashed, Erasure(award.occurred_at_ms, expires_ms))
-    commands = (*known.commands, event_hash(award.event_id))[-MOST_ERASE_COMMANDS:]
-    erasures[hashed] = Erasure(max(known.erased_ms, award.occurred_at_ms), expires_ms, commands)
+    erasure = erasures.get(hashed, Erasure(award.occurred_at_ms, expires_ms))
+    commands = (*erasure.commands, event_hash(award.event_id))[-MOST_ERASE_COMMANDS:]
+    erasures[hashed] = Erasure(max(erasure.erased_ms, award.occurred_at_ms), expires_ms, commands)
     states[award.lead_id] = None
 
 
 def _is_erased(erasures: Erasures, award: Award, log_time_ms: int) -> bool:
     """Whether an erasure keeps the record out; of erase commands, only the same once more: what came since is new."""
-    known = erasures.get(lead_hash(award.lead_id))
-    if known is None or log_time_ms > known.expires_ms:
+    erasure = erasures.get(lead_hash(award.lead_id))
+    if erasure is None or log_time_ms > erasure.expires_ms:
         return False
     if award.type == ERASE:
-        return event_hash(award.event_id) in known.commands
-    return award.occurred_at_ms <= known.erased_ms
+        return event_hash(award.event_id) in erasure.commands
+    return award.occurred_at_ms <= erasure.erased_ms

@@ -41,7 +41,7 @@ def _runs(sizes: Sequence[float]) -> list[list[int]]:
 
 
 def whole_steps(points: float) -> int:
-    """The points in whole steps of 1e-9: a key for what is ranked while it is read, when runs are not yet known.
+    """The points in whole steps of 1e-9: a key for what is ranked while it is read, before its runs can be seen.
 
     Two sizes that an edge between steps happens to separate differ, however close they are.
     """

@@ -1,8 +1,8 @@
 """The recent events of a lead: rows in one ``bytes``, kept in order (design 1.9). Pure.
 
-A row is 15 bytes, one per event: time (6, big-endian), hash of the event id (8), index into the lead's grants (1). The
-first 14 bytes are the event's ``at``: comparing them as bytes compares (time, hash), so the rows are sorted, equal
-times are decided by the hash, and looking an event up is one search in C. Nothing is unpacked on the hot path.
+A row is 15 bytes, one per event: time (6, big-endian), hash of the event id (8), index into the lead's ``awarded``
+(1). The first 14 bytes are the event's ``at``: comparing them as bytes compares (time, hash), so the rows are sorted,
+equal times are decided by the hash, and looking an event up is one search in C. Nothing is unpacked on the hot path.
 
 Rows are stored without the leading bytes of the time that all of them share: two within 49 days, which is usual.
 """
@@ -13,11 +13,11 @@ from collections.abc import Container, Iterator
 ROW = 15
 AT = 14
 HASH = slice(6, 14)
-MAX_GRANTS = 256
+MAX_AWARDED = 256
 _EPOCH = 1 << 46
 """Added to times, so that those before 1970 sort too; six bytes reach some 2,000 years either way."""
 
-_BYTE = [bytes((number,)) for number in range(MAX_GRANTS)]
+_BYTE = [bytes((number,)) for number in range(MAX_AWARDED)]
 
 
 def at_of(time_ms: int, event_hash: bytes) -> bytes:
@@ -32,17 +32,17 @@ def time_of(at: bytes) -> int:
 
 def find(rows: bytes, event_hash: bytes) -> int:
     """Where the event's row starts; -1 if it is not there."""
-    found = rows.find(event_hash, 6)
-    while found >= 0:
-        if found % ROW == 6:
-            return found - 6
-        found = rows.find(event_hash, found + 1)
+    start = rows.find(event_hash, 6)
+    while start >= 0:
+        if start % ROW == 6:
+            return start - 6
+        start = rows.find(event_hash, start + 1)
     return -1
 
 
-def inserted(rows: bytes, at: bytes, grant: int) -> bytes:
-    """The rows with one event more."""
-    new = at + _BYTE[grant]
+def inserted(rows: bytes, at: bytes, number: int) -> bytes:
+    """The rows with one event more; ``number`` is its index into the lead's ``awarded``."""
+    new = at + _BYTE[number]
     if rows[-ROW:-1] < at:
         return rows + new
     place = bisect_left(range(len(rows) // ROW), at, key=lambda i: rows[i * ROW : i * ROW + AT]) * ROW
@@ -54,12 +54,12 @@ def removed(rows: bytes, start: int) -> bytes:
     return rows[:start] + rows[start + ROW :]
 
 
-def rows_of(rows: bytes, grants: Container[int]) -> list[bytes]:
-    """The rows that point to one of the grants, in order."""
-    return [rows[i - AT : i + 1] for i in range(AT, len(rows), ROW) if rows[i] in grants]
+def rows_of(rows: bytes, numbers: Container[int]) -> list[bytes]:
+    """The rows that point to one of these numbers of ``awarded``, in order."""
+    return [rows[i - AT : i + 1] for i in range(AT, len(rows), ROW) if rows[i] in numbers]
 
 
-def each(rows: bytes) -> Iterator[bytes]:
+def every_row(rows: bytes) -> Iterator[bytes]:
     """All rows, in order."""
     return (rows[i : i + ROW] for i in range(0, len(rows), ROW))
 

@@ -35,8 +35,8 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
             points = total
         else:
             points = rule_points(rule, total, age_ms, at_ms)
-        cap = rule.cap
-        sums[rule.group] += -cap if points < -cap else cap if points > cap else points  # type: ignore[operator]
+        maximum = rule.maximum
+        sums[rule.group] += -maximum if points < -maximum else maximum if points > maximum else points  # type: ignore[operator]
     if model.conditions:
         outlook = outlook or Outlook(state, model)
         for condition in model.conditions:
@@ -44,7 +44,7 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
                 sums[condition.group] += condition.points
     engagement = sums[-1]
     for group, points in zip(groups, sums, strict=False):
-        engagement += group.low if points < group.low else group.high if points > group.high else points
+        engagement += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
     fit = model.fit_without_values if state.flags is None else fit_of(state, model)
     total = engagement + fit
     return Score(
@@ -52,37 +52,37 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
     )
 
 
-def most_at(state: LeadState, model: CompiledModel, more: Award) -> float:
-    """What engagement and fit together do not exceed from the lead's latest record on, with this award added.
+def upper_bound_at(state: LeadState, model: CompiledModel, more: Award) -> float:
+    """An upper bound of engagement and fit together from the lead's latest record on, with this award added.
 
-    Gains as if nothing had faded, no penalties, every condition that gives points; clamped like the score.
+    Gains as if none had decayed, no penalties, every condition that gives points; clamped like the score.
     """
-    sums, rules = list(model.most_of_conditions), model.rules
+    sums, rules = list(model.condition_upper_bounds), model.rules
     for rule_id, total in zip(state.rules, state.totals, strict=True):
         gains = total if type(total) is float else gains_of(total)
         if gains > 0 and (rule := rules.get(rule_id)) is not None:
-            sums[rule.group] += gains if gains < rule.cap else rule.cap
+            sums[rule.group] += gains if gains < rule.maximum else rule.maximum
     for award in more.rules:
         if award.points > 0 and (rule := rules.get(award.rule_id)) is not None:
             sums[rule.group] += award.points
     if more.attributes:
-        fit = _most_fit(state, model, more.attributes)
+        fit = _fit_upper_bound(state, model, more.attributes)
     else:
         fit = model.fit_without_values if state.flags is None else fit_of(state, model)
     groups = zip(model.groups, sums, strict=False)
-    return fit + sums[-1] + sum(min(max(points, group.low), group.high) for group, points in groups)
+    return fit + sums[-1] + sum(min(max(points, group.minimum), group.maximum) for group, points in groups)
 
 
-def _most_fit(state: LeadState, model: CompiledModel, more: list[AttributeAward]) -> float:
-    """What the fit does not exceed, whichever of the values that the lead has and gets is the latest."""
-    gains = sum(max(0.0, points) for points in known_attribute_points(state, model).values())
-    gains += sum(max(0.0, given.points or 0.0) for given in more)
+def _fit_upper_bound(state: LeadState, model: CompiledModel, more: list[AttributeAward]) -> float:
+    """An upper bound of the fit, whichever of the values that the lead has and gets is the latest."""
+    gains = sum(max(0.0, points) for points in points_of_values(state, model).values())
+    gains += sum(max(0.0, value.points or 0.0) for value in more)
     gains += sum(max(0.0, attribute.when_missing) for attribute in model.attributes.values())
-    return min(max(gains, model.fit_low), model.fit_high)
+    return min(max(gains, model.fit_minimum), model.fit_maximum)
 
 
 def all_gains(totals: list[Total]) -> float:
-    """What of all totals together is positive, as if nothing of it had faded and no group or rule had limits."""
+    """What of all totals together is positive, as if none of it had decayed and no group or rule were clamped."""
     gains = 0.0
     for total in totals:
         if type(total) is float:
@@ -94,7 +94,7 @@ def all_gains(totals: list[Total]) -> float:
 
 
 def gains_of(total: Total) -> float:
-    """What of a rule's total is positive, as if nothing of it had faded."""
+    """What of a rule's total is positive, as if none of it had decayed."""
     return sum(part for part in (total.values() if isinstance(total, dict) else (total,)) if part > 0)
 
 
@@ -116,21 +116,21 @@ def day_aged(total: Total, decay: DecayCurve, at_ms: int) -> float:
 
 
 def fit_of(state: LeadState, model: CompiledModel) -> float:
-    """Points for who the lead is, within the fit's limits."""
+    """Points for who the lead is, within the fit's minimum and maximum."""
     total = sum((points for _, points in attribute_points(state, model)), 0.0)
-    return model.fit_low if total < model.fit_low else model.fit_high if total > model.fit_high else total
+    return model.fit_minimum if total < model.fit_minimum else model.fit_maximum if total > model.fit_maximum else total
 
 
 def attribute_points(state: LeadState, model: CompiledModel) -> list[tuple[int, float]]:
     """Points per attribute of the model, by attribute id."""
-    known = known_attribute_points(state, model)
+    points = points_of_values(state, model)
     return [
-        (attribute_id, known.get(attribute_id, attribute.when_missing))
+        (attribute_id, points.get(attribute_id, attribute.when_missing))
         for attribute_id, attribute in model.attributes.items()
     ]
 
 
-def known_attribute_points(state: LeadState, model: CompiledModel) -> dict[int, float]:
+def points_of_values(state: LeadState, model: CompiledModel) -> dict[int, float]:
     """Points of the model's attributes that have a value."""
     current = current_attributes(state.flags) if state.flags is not None else {}
     return {

@@ -7,30 +7,30 @@ from leadscore.scoring.state import LeadState, Settled
 from leadscore.time_units import DAY_MS
 
 
-def points_given(state: LeadState, index: int) -> dict[int, int | float]:
-    """What the rule gave, by the number of each grant that it is part of."""
+def points_awarded(state: LeadState, index: int) -> dict[int, int | float]:
+    """What the rule awarded, by the number of each entry of ``state.awarded`` that it is part of."""
     return {
-        number: grant[place + 1]
-        for number, grant in enumerate(state.grants)
-        for place in range(0, len(grant), 2)
-        if grant[place] == index
+        number: awarded[place + 1]
+        for number, awarded in enumerate(state.awarded)
+        for place in range(0, len(awarded), 2)
+        if awarded[place] == index
     }
 
 
 def rules_of(state: LeadState, row: bytes) -> list[int]:
     """The rules that the event matched: indexes into the lead's ``rules``."""
-    return [int(index) for index in state.grants[row[-1]][::2]]
+    return [int(index) for index in state.awarded[row[-1]][::2]]
 
 
 def is_adjust(state: LeadState, row: bytes) -> bool:
     """Whether the recent event is a command: ``adjust`` is one that has a rule of its own."""
-    grant = state.grants[row[-1]]
-    return bool(grant) and state.rules[int(grant[0])] == ADJUST_RULE_ID
+    awarded = state.awarded[row[-1]]
+    return bool(awarded) and state.rules[int(awarded[0])] == ADJUST_RULE_ID
 
 
 def rule_rows(state: LeadState, index: int) -> list[bytes]:
     """The rule's recent events, in order."""
-    return rows_of(state.rows, points_given(state, index))
+    return rows_of(state.rows, points_awarded(state, index))
 
 
 def live_rows(state: LeadState, index: int) -> list[bytes]:
@@ -132,6 +132,6 @@ def bucket_of(selection: Selection, time_ms: int) -> int:
 
 
 def settled_of(state: LeadState, rule_id: int) -> Settled:
-    """What is still known of the rule's events that are no longer among the recent ones."""
-    known = state.flags.settled.get(rule_id) if state.flags is not None else None
-    return Settled() if known is None else known
+    """What is remembered of the rule's events that are no longer among the recent ones."""
+    settled = state.flags.settled.get(rule_id) if state.flags is not None else None
+    return Settled() if settled is None else settled

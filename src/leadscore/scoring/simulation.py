@@ -38,7 +38,7 @@ class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """Crossings in the order decided; scores by lead id, if an instant was given."""
+    """Crossings in the order decided; scores by lead id, if there is an instant to score at."""
 
     crossings: list[Crossing]
     scores: list[LeadScore]
@@ -50,7 +50,7 @@ def simulate(
     scores_at_ms: int | None,
     settings: FoldSettings = FoldSettings(),  # noqa: B008  # a frozen value
 ) -> Simulation:
-    """Fold the entries, events with log times (ms), in the order given; time goes on before each and at the end."""
+    """Fold the entries, events with log times (ms), in their order; time goes on before each and at the end."""
     run = _Run(definition, settings)
     for event, log_time_ms in entries:
         run.go_on_to(log_time_ms)
@@ -114,7 +114,7 @@ class _Run:
 
 
 def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_ms: int) -> LeadScore:
-    """The lead as of ``at_ms``; a lead of which nothing is known has the score of a newcomer."""
+    """The lead as of ``at_ms``; a lead without any record has the score of a newcomer."""
     model: CompiledModel = context.model
     state = remembered(state, context) or new_state(model.version, at_ms)
     explanation = explain(state, model, max(at_ms, latest_ms(state)))

@@ -13,8 +13,8 @@ FORMAT = 2
 
 Total = float | dict[int, int | float]
 """What a rule's events add up to: a value at ``latest_record_ms``, or, where points age in days, points per UTC day."""
-Grant = tuple[int | float, ...]
-"""What one event was given: index into the lead's ``rules``, points, and so on for each rule it matched."""
+AwardedPoints = tuple[int | float, ...]
+"""What one event was awarded: index into the lead's ``rules``, points, and so on for each rule it matched."""
 
 
 class ThresholdState(msgspec.Struct, array_like=True, frozen=True):
@@ -48,7 +48,7 @@ class AttributeState(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Settled(msgspec.Struct, array_like=True, gc=False):
-    """What is still known of a rule's events that are no longer among the recent ones.
+    """What is remembered of a rule's events that are no longer among the recent ones.
 
     ``total`` is used by rules with a selection only: elsewhere the running total holds them already.
     """
@@ -66,6 +66,13 @@ class Settled(msgspec.Struct, array_like=True, gc=False):
     """Times of the last events, for bursts that go on among the recent ones."""
 
 
+class Suspension(msgspec.Struct, array_like=True, frozen=True):
+    """A ``suspend`` or a ``resume``: its time and hash, and whether it suspends."""
+
+    at: bytes
+    suspends: bool
+
+
 class Flags(msgspec.Struct, array_like=True, gc=False):
     """What commands said, and what is rare; absent for most leads."""
 
@@ -73,8 +80,8 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     """When the lead last left a threshold by time."""
     reset_ms: int | None = None
     requalified_ms: int | None = None
-    suspension: tuple[bytes, bool] | None = None
-    """Time and hash of the latest ``suspend`` or ``resume``, and whether it suspends."""
+    suspension: Suspension | None = None
+    """The latest ``suspend`` or ``resume``."""
     retracted: dict[bytes, int] = {}
     """Hashes of retracted event ids, with the time of the command."""
     settled_first_ms: int | None = None
@@ -86,7 +93,7 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     once_values: dict[bytes, bytes] = {}
     """By event and rule, see ``once_key``: the hash of the rule's ``once_per`` value."""
     under_model_since_ms: int | None = None
-    """When a new model version began to hold for a lead that was in a threshold: it takes nobody out before."""
+    """When a new model version began to hold for a lead that was in a threshold: it takes no lead out before."""
 
 
 class LeadState(msgspec.Struct, array_like=True, gc=False):
@@ -102,8 +109,8 @@ class LeadState(msgspec.Struct, array_like=True, gc=False):
     rules: list[int] = []
     totals: list[Total] = []
     """Per rule of ``rules``."""
-    grants: list[Grant] = []
-    """What the recent events were given; they point here, so that equal grants are stored once per lead."""
+    awarded: list[AwardedPoints] = []
+    """What the recent events were awarded; they point here, so that equal awards are stored once per lead."""
     thresholds: list[ThresholdState] = []
     flags: Flags | None = None
 
@@ -118,7 +125,7 @@ _PREFIX = bytes([FORMAT])
 
 
 def new_state(model_version: int, latest_record_ms: int) -> LeadState:
-    """A lead of which nothing is known."""
+    """A lead without any record."""
     return LeadState(model_version=model_version, latest_record_ms=latest_record_ms)
 
 
@@ -131,8 +138,8 @@ def flags_of(state: LeadState) -> Flags:
 
 def keep_later(attributes: dict[int, AttributeState], attribute_id: int, value: AttributeState) -> None:
     """Keep the later of the value there and this one."""
-    known = attributes.get(attribute_id)
-    if known is None or known.at < value.at:
+    present = attributes.get(attribute_id)
+    if present is None or present.at < value.at:
         attributes[attribute_id] = value
 
 

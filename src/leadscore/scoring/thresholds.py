@@ -71,7 +71,7 @@ def _due_leaves(state: LeadState, outlook: Outlook, until_ms: int) -> list[_DueL
     """The leaves by time up to ``until_ms``, by their instants; at one instant, highest threshold first."""
     after_ms = latest_ms(state)
     since_ms = state.flags.under_model_since_ms if state.flags is not None else None
-    if since_ms is not None:  # the model in force takes nobody out before it came in force
+    if since_ms is not None:  # the model in force takes no lead out before it came in force
         if since_ms > until_ms:
             return []
         after_ms = max(after_ms, since_ms - 1)

@@ -16,9 +16,9 @@ from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve, Se
 from leadscore.scoring.recent import (
     AT,
     HASH,
-    MAX_GRANTS,
+    MAX_AWARDED,
     ROW,
-    each,
+    every_row,
     find,
     inserted,
     removed,
@@ -32,12 +32,12 @@ from leadscore.scoring.selection import (
     live_rows,
     once_key,
     once_value,
-    points_given,
+    points_awarded,
     rule_rows,
     rules_of,
     without_bursts,
 )
-from leadscore.scoring.state import Grant, LeadState, Settled, Total, flags_of, keep_later
+from leadscore.scoring.state import AwardedPoints, LeadState, Settled, Total, flags_of, keep_later
 from leadscore.time_units import DAY_MS
 
 MAX_ONCE_VALUES = 256
@@ -51,22 +51,22 @@ def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
         return
     state.latest_record_ms = to_ms
     half_life_of, totals = model.half_lives_ms.get, state.totals
-    weight = known_ms = 0.0
+    weight = weighed_ms = 0.0
     for index, rule_id in enumerate(state.rules):
         half_life_ms = half_life_of(rule_id)
         if half_life_ms is not None:
-            if half_life_ms != known_ms:
-                weight, known_ms = 2.0 ** (-age_ms / half_life_ms), half_life_ms
+            if half_life_ms != weighed_ms:
+                weight, weighed_ms = 2.0 ** (-age_ms / half_life_ms), half_life_ms
             totals[index] *= weight  # type: ignore[operator]  # a float, by its rule
     if state.flags is not None and state.flags.settled:
         _advance_settled(state.flags.settled, model, age_ms)
 
 
 def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: int) -> None:
-    for rule_id, known in settled.items():
+    for rule_id, entry in settled.items():
         rule = model.rules.get(rule_id)
-        if rule is not None and rule.decay.half_life_ms is not None and isinstance(known.total, float):
-            known.total *= 2.0 ** (-age_ms / rule.decay.half_life_ms)
+        if rule is not None and rule.decay.half_life_ms is not None and isinstance(entry.total, float):
+            entry.total *= 2.0 ** (-age_ms / rule.decay.half_life_ms)
 
 
 def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
@@ -75,7 +75,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
     latest_ms, flags, rules, totals = state.latest_record_ms, state.flags, state.rules, state.totals
     is_live = flags is None or flags.reset_ms is None or time_ms > flags.reset_ms
     rule_of = model.rules.get
-    given: list[int | float] = []
+    awarded: list[int | float] = []
     selective: list[int] = []
     for award in awards:
         rule_id, points = award.rule_id, award.points
@@ -85,7 +85,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
             index = len(rules)
             rules.append(rule_id)
             totals.append(0.0)
-        given += (index, points)
+        awarded += (index, points)
         rule = rule_of(rule_id)
         if rule is None:
             continue
@@ -101,7 +101,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
                 totals[index] += points * 2.0 ** ((time_ms - latest_ms) / decay.half_life_ms)
             else:
                 totals[index] += points  # type: ignore[operator]  # a float, by its rule
-    number = _number_of(state, tuple(given))  # first, for it may number the rows anew
+    number = _number_of(state, tuple(awarded))  # first, for it may number the rows anew
     state.rows = inserted(state.rows, at, number)
     for index in selective:
         _count_selected(state, model, index, at)
@@ -115,27 +115,27 @@ def _count_selected(state: LeadState, model: CompiledModel, index: int, at: byte
     if counts is None:
         recount(state, model, index, _settled_total(state, index))
     elif counts:
-        points = points_given(state, index)[state.rows[-1]]
+        points = points_awarded(state, index)[state.rows[-1]]
         state.totals[index] = _added(state.totals[index], rule.decay, state.latest_record_ms, time_of(at), points)
 
 
-def _number_of(state: LeadState, grant: Grant) -> int:
-    """The grant's index in the lead's table, made if it is new."""
-    grants = state.grants
-    if grant in grants:
-        return grants.index(grant)
-    if len(grants) == MAX_GRANTS:
-        _drop_unused_grants(state)
-    state.grants.append(grant)
-    return len(state.grants) - 1
+def _number_of(state: LeadState, points: AwardedPoints) -> int:
+    """The index of what an event was awarded in the lead's table, added if it is new."""
+    awarded = state.awarded
+    if points in awarded:
+        return awarded.index(points)
+    if len(awarded) == MAX_AWARDED:
+        _drop_unused(state)
+    state.awarded.append(points)
+    return len(state.awarded) - 1
 
 
-def _drop_unused_grants(state: LeadState) -> None:
-    """Number the grants anew without those that no recent event uses; many different ``adjust`` may fill the table."""
-    used = sorted({row[-1] for row in each(state.rows)})
+def _drop_unused(state: LeadState) -> None:
+    """Number ``awarded`` anew without what no recent event points to; many different ``adjust`` may fill the table."""
+    used = sorted({row[-1] for row in every_row(state.rows)})
     number = {old: new for new, old in enumerate(used)}
-    state.rows = b"".join(row[:-1] + bytes((number[row[-1]],)) for row in each(state.rows))
-    state.grants = [state.grants[old] for old in used]
+    state.rows = b"".join(row[:-1] + bytes((number[row[-1]],)) for row in every_row(state.rows))
+    state.awarded = [state.awarded[old] for old in used]
 
 
 def _added(total: Total, decay: DecayCurve, now_ms: int, time_ms: int, points: float) -> Total:
@@ -163,9 +163,9 @@ def recount(state: LeadState, model: CompiledModel, index: int, residue: Total) 
     total: Total = residue
     if rule.decay.weights is not None and not isinstance(residue, dict):
         total = {state.latest_record_ms // DAY_MS: residue} if residue else {}
-    given = points_given(state, index)
+    points = points_awarded(state, index)
     for row in counted_rows(state, rule, live_rows(state, index)):
-        total = _added(total, rule.decay, state.latest_record_ms, time_of(row), given[row[-1]])
+        total = _added(total, rule.decay, state.latest_record_ms, time_of(row), points[row[-1]])
     state.totals[index] = total
 
 
@@ -177,9 +177,9 @@ def residue_of(state: LeadState, model: CompiledModel, index: int) -> Total:
         return 0.0
     if rule.selection is not None:
         return settled.total
-    total, given = state.totals[index], points_given(state, index)
+    total, points = state.totals[index], points_awarded(state, index)
     for row in live_rows(state, index):
-        total = _added(total, rule.decay, state.latest_record_ms, time_of(row), -given[row[-1]])
+        total = _added(total, rule.decay, state.latest_record_ms, time_of(row), -points[row[-1]])
     return total
 
 
@@ -221,7 +221,7 @@ def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes)
     counts = row in counted_rows(state, rule, live)
     if row in without_bursts(state, rule, live):
         settled.latest_ms = max(time_ms, settled.latest_ms or time_ms)
-    points = points_given(state, index)[row[-1]]
+    points = points_awarded(state, index)[row[-1]]
     if counts:
         settled.points += points
         settled.count += 1
@@ -272,7 +272,7 @@ def reset(state: LeadState, model: CompiledModel, reset_ms: int) -> None:
     flags.reset_ms = reset_ms
     if flags.settled_last_ms is None or flags.settled_last_ms <= reset_ms:
         flags.settled = {
-            rule_id: Settled(disqualified_ms=known.disqualified_ms) for rule_id, known in flags.settled.items()
+            rule_id: Settled(disqualified_ms=entry.disqualified_ms) for rule_id, entry in flags.settled.items()
         }
         residues = [0.0] * len(residues)
     for index, residue in enumerate(residues):
