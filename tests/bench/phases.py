@@ -151,7 +151,7 @@ def run_worker(config: Config) -> Outcome:
     """The real worker, until everything that was there at the start is worked and committed."""
     stopwatch = Stopwatch(config)
     metrics = Metrics(__version__, config.input_topics)
-    stopwatch.worker = worker = build_worker(config, metrics, Health([], 60), stopwatch)
+    stopwatch.worker = worker = build_worker(config, metrics, Health({}, 60), stopwatch)
     outcomes: list[Outcome] = []
 
     def until() -> bool:

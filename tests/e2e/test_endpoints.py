@@ -9,6 +9,7 @@ import pytest
 from leadscore.events.event import Event
 from tests.deployment import LOG_PARTITIONS, SOURCES, Deployment, now_ms
 from tests.servers import wait_until
+from tests.slow_way import WRITE, SlowWay
 
 MODEL = {
     "model": "endpoints",
@@ -72,6 +73,42 @@ def test_a_worker_that_gets_no_source_partition_is_ready_to_take_over(deploy: Ca
 
     wait_until(lambda: owned() == [0, len(SOURCES) + COMMAND_PARTITIONS], 30, "one worker to have all of the sources")
     assert [worker.get("/readyz")[0] for worker in workers] == [200, 200]
+
+
+def test_a_worker_that_waits_for_redis_says_for_which_and_since_when(deploy: Callable[..., Deployment]) -> None:
+    worker = deploy(MODEL, 1).start_worker(LEADSCORE_REDIS_URL="redis://user:s3cret@127.0.0.1:9/0")
+    worker.wait_for("waiting_to_start")
+    status, body = worker.get("/readyz")
+    checks = json.loads(body)["checks"]
+    assert status == 503
+    assert [name for name, check in checks.items() if not check["ok"]] == [*checks]
+    assert checks["start"]["detail"].startswith("waiting: redis at 127.0.0.1:9/0 is unavailable (connection): ")
+    assert checks["start"]["since_s"] >= 0
+    group = f"{worker.said('starting')[0]['config']['group']}-score"
+    assert checks["score_running"]["detail"] == f"the score stage begins once group {group} has given it partitions"
+    assert "s3cret" not in body + worker.tail()
+    assert [worker.get(path)[0] for path in ("/startupz", "/livez")] == [503, 200]
+
+
+def test_a_loop_that_hangs_is_not_alive_and_the_log_says_where(
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
+) -> None:
+    deployment, way = deploy(MODEL, 1), new_slow_way()
+    short = {"LEADSCORE_LIVENESS_TIMEOUT": "10s", "LEADSCORE_DRAIN_TIMEOUT": "4s"}
+    worker = deployment.start_worker(LEADSCORE_REDIS_URL=way.url, LEADSCORE_REDIS_TIMEOUT="1m", **short)
+    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    assert [worker.get(path)[0] for path in ("/startupz", "/livez")] == [200, 200]
+    way.command = WRITE
+    deployment.send_now([Event("website.page_view", "v1", "L1", now_ms(), {"path": "/pricing"})])
+    wait_until(lambda: worker.get("/livez")[0] == 503, 30, "the loop to hang")
+    hangs = worker.wait_for("loop_hangs")
+    assert "in _write" in hangs["stack"]
+    assert "read_response" in hangs["stack"]
+    assert worker.get("/startupz")[0] == 200
+    way.command = b""
+    way.let_go.set()
+    wait_until(lambda: worker.get("/livez")[0] == 200, 30, "the loop to turn again")
+    assert len(worker.said("loop_hangs")) == len(worker.said("loop_turns_again")) == 1
 
 
 def send_everything(deployment: Deployment) -> None:

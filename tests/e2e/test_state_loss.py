@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -189,8 +190,14 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     os.kill(stopping_redis.pid, signal.SIGSTOP)
     try:
         deployment.send_now(events[200:])
-        worker.wait_for("score_paused", 20)
-        wait_until(lambda: why_not_ready(worker), 10, "unreadiness")
+        paused = worker.wait_for("score_paused", 20)
+        body = json.loads(wait_until(lambda: why_not_ready(worker), 10, "unreadiness"))
+        address = urlsplit(stopping_redis.url).netloc
+        assert (paused["service"], paused["address"]) == ("redis", f"{address}/0")
+        running = body["checks"]["score_running"]
+        assert running["detail"].startswith(f"redis at {address}/0 is unavailable (timeout)")
+        assert running["since"] <= datetime.now(UTC).isoformat()
+        assert 0 <= running["age_s"] <= running["since_s"]
         assert worker.get("/livez")[0] == 200
     finally:
         os.kill(stopping_redis.pid, signal.SIGCONT)
@@ -198,6 +205,8 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     assert_exact(deployment, events)
     assert len(deployment.read("dead-letters")) == 0
     wait_until(lambda: not why_not_ready(worker), 10, "readiness")
+    assert [line["cause"] for line in worker.said("score_resumed")] == ["redis"]
+    assert len(worker.said("score_paused")) == 1
 
 
 def test_a_redis_that_is_killed_and_comes_back_with_its_file_costs_nothing(

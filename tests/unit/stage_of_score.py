@@ -38,6 +38,7 @@ class StageOfScore:
         )
         self.producer, self.metrics, self.model = FakeProducer(), Metrics("1.0", []), model
         self.store = store
+        self.beats = 0
         environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
         config = load_config(environ)
         self.budget = DrainBudget(config.drain_timeout_ms / 1000)
@@ -52,6 +53,7 @@ class StageOfScore:
             metrics=self.metrics,
             budget=self.budget,
             steps=NoSteps(),
+            beat=self._count_beat,
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0
@@ -60,6 +62,9 @@ class StageOfScore:
         """One turn of the loop, that much later."""
         self.now_s += passes_s
         self.stage.step(self.now_s, 0.0, None)
+
+    def _count_beat(self) -> None:
+        self.beats += 1
 
     def turns(self, number: int) -> None:
         """So many turns."""

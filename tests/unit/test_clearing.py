@@ -9,6 +9,7 @@ from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadPage, ScanPlace
+from tests.unit import fake_store
 from tests.unit.fake_store import FakeShard, FakeStore
 from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
 from tests.unit.test_score_stage import stage_of, view
@@ -143,3 +144,10 @@ def test_erasures_are_kept_where_the_log_may_not_hold_them_any_more(without_fenc
 def test_a_fence_of_before_has_nothing_to_clear() -> None:
     old = b"\x01\x96\xa3log\x07\x01\x00\x80\xa1w"  # as it was written before there was clearing
     assert decode_fence(old) == Fence("log", 7, 1, 0, {}, "w", is_clearing=False)
+
+
+def test_a_long_clearing_beats_with_every_page(monkeypatch: pytest.MonkeyPatch, without_fence: FakeStore) -> None:
+    monkeypatch.setattr(fake_store, "SCAN_PAGE_LEADS", 1)
+    scoring = scoring_on(without_fence, committed=60)
+    scoring.turn()
+    assert scoring.beats > 1

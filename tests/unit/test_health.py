@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,10 +11,12 @@ from threading import Barrier, Event
 import pytest
 
 from leadscore.errors import ConfigError
-from leadscore.ops.health import MAX_REQUESTS_AT_ONCE, Health, HealthServer, serve
+from leadscore.ops.health import MAX_REQUESTS_AT_ONCE, START, Health, HealthServer, serve
 from leadscore.ops.metrics import Metrics
+from tests.servers import wait_until
 
-CHECKS = ("assignment", "redis")
+CHECKS = {"assignment": "waiting for partitions", "redis": "waiting for an answer"}
+NOON_S = 1_767_268_800.0
 
 
 class Clock:
@@ -32,8 +35,11 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def health(clock: Clock) -> Health:
-    return Health(CHECKS, max_beat_age_s=30, clock=clock)
+def health(clock: Clock) -> Iterator[Health]:
+    health = Health(CHECKS, max_beat_age_s=30, clock=clock, unix_time=lambda: NOON_S + clock() - 100)
+    yield health
+    if health._telling is not None:  # its line belongs to this test
+        health._telling.join(10)
 
 
 @pytest.fixture
@@ -82,8 +88,14 @@ def test_nothing_is_ready_before_every_check_was_made(health: Health) -> None:
         "ready": False,
         "live": True,
         "checks": {
-            "assignment": {"ok": False, "detail": "not checked yet", "age_s": 0},
-            "redis": {"ok": True, "detail": "7.2", "age_s": 0},
+            "assignment": {
+                "ok": False,
+                "detail": "waiting for partitions",
+                "since": "2026-01-01T12:00:00.000Z",
+                "since_s": 0,
+                "age_s": 0,
+            },
+            "redis": {"ok": True, "detail": "7.2", "since": "2026-01-01T12:00:00.000Z", "since_s": 0, "age_s": 0},
         },
     }
     health.set_check("assignment", ok=True, detail="6 partitions")
@@ -96,7 +108,87 @@ def test_readiness_ends_with_a_failed_check_and_names_it(health: Health, clock: 
     clock.now_s += 2
     verdict = health.readiness()
     assert not verdict.ok
-    assert json.loads(json.dumps(verdict.body))["checks"]["redis"] == {"ok": False, "detail": "timeout", "age_s": 2}
+    assert json.loads(json.dumps(verdict.body))["checks"]["redis"] == {
+        "ok": False,
+        "detail": "timeout",
+        "since": "2026-01-01T12:00:00.000Z",
+        "since_s": 2,
+        "age_s": 2,
+    }
+
+
+def test_a_check_says_since_when_it_is_not_in_order_however_often_it_is_looked_at(health: Health, clock: Clock) -> None:
+    all_in_order(health)
+    for detail in ("timeout", "refused", "refused"):
+        clock.now_s += 10
+        health.set_check("redis", ok=False, detail=detail)
+    clock.now_s += 1
+    checks = json.loads(json.dumps(health.readiness().body))["checks"]
+    assert checks["redis"] == {
+        "ok": False,
+        "detail": "refused",
+        "since": "2026-01-01T12:00:10.000Z",
+        "since_s": 21,
+        "age_s": 1,
+    }
+
+
+def test_the_worker_has_started_once_that_check_is_in_order(clock: Clock) -> None:
+    health = Health({START: "waiting for redis at r:6379"}, 30, clock)
+    verdict = health.start()
+    assert (verdict.ok, verdict.body["started"], verdict.body["detail"]) == (
+        False,
+        False,
+        "waiting for redis at r:6379",
+    )
+    health.set_check(START, ok=True, detail="started")
+    assert health.start().ok
+    clock.now_s += 31  # a loop that hangs has started all the same
+    assert health.start().ok
+    health.fail("a frame was lost")
+    assert not health.start().ok
+
+
+def wait_for_lines(caplog: pytest.LogCaptureFixture, number: int) -> list[logging.LogRecord]:
+    wait_until(lambda: len(caplog.records) >= number, 10, f"{number} lines")
+    return list(caplog.records)
+
+
+def test_where_the_loop_hangs_is_logged_once_and_that_it_turns_again(
+    health: Health, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock.now_s += 31
+    for _ in range(3):
+        health.liveness()
+        health.readiness()
+    health.beat()
+    hangs, turns_again = wait_for_lines(caplog, 2)
+    if hangs.getMessage() != "loop_hangs":  # it is written by a thread of its own
+        hangs, turns_again = turns_again, hangs
+    assert (hangs.getMessage(), turns_again.getMessage()) == ("loop_hangs", "loop_turns_again")
+    assert "test_where_the_loop_hangs_is_logged_once_and_that_it_turns_again" in vars(hangs)["stack"]
+    assert vars(turns_again)["hung_s"] == 31
+    clock.now_s += 31
+    health.liveness()
+    assert wait_for_lines(caplog, 3)[-1].getMessage() == "loop_hangs"  # another one
+
+
+def test_the_stack_is_that_of_the_loop_whoever_asks(server: HealthServer, clock: Clock) -> None:
+    lines: list[logging.LogRecord] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record)
+
+    handler = Kept()
+    logging.getLogger("leadscore.ops.health").addHandler(handler)
+    try:
+        clock.now_s += 31
+        assert ask(server, "/livez")[0] == 503
+        wait_until(lambda: bool(lines), 10, "the line")
+    finally:
+        logging.getLogger("leadscore.ops.health").removeHandler(handler)
+    assert "test_the_stack_is_that_of_the_loop_whoever_asks" in vars(lines[0])["stack"]
 
 
 def test_a_loop_that_hangs_is_not_ready(health: Health, clock: Clock) -> None:
@@ -127,7 +219,14 @@ def test_metrics_are_on_the_same_port(server: HealthServer) -> None:
     assert b'leadscore_build_info{version="1.2.3"} 1.0\n' in body
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/nowhere"])
+def test_startupz_answers_by_status_and_body(server: HealthServer, health: Health) -> None:
+    assert ask(server, "/startupz")[0] == 200  # nothing to wait for
+    health.set_check(START, ok=False, detail="waiting for kafka at k:9092")
+    status, _, body = ask(server, "/startupz")
+    assert (status, json.loads(body)["detail"]) == (503, "waiting for kafka at k:9092")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz", "/startupz", "/nowhere"])
 def test_head_gives_the_head_of_the_same_answer(server: HealthServer, path: str) -> None:
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as client:
         client.sendall(f"HEAD {path} HTTP/1.0\r\n\r\n".encode())
@@ -167,7 +266,7 @@ class Broken(Health):
 
 
 def test_a_bug_in_an_answer_is_logged_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), Broken((), 1))) as server:
+    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), Broken({}, 1))) as server:
         with pytest.raises(http.client.RemoteDisconnected):
             ask(server, "/livez")
         assert ask(server, "/metrics")[0] == 200
@@ -185,7 +284,7 @@ def test_more_requests_than_allowed_at_once_are_turned_away_and_then_answered_ag
             go_on.wait(10)
             raise ConnectionError
 
-    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), Waiting((), 1e9))) as server:
+    with closing(serve("127.0.0.1", 0, Metrics("1.2.3", ()), Waiting({}, 1e9))) as server:
         waiting = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(MAX_REQUESTS_AT_ONCE)]
         for client in waiting:
             client.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")

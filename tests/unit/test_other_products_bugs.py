@@ -188,7 +188,7 @@ def test_a_write_that_fails_again_and_again_is_reported_once_and_now_and_then_ag
     scoring.turn()
     for _ in range(20):
         store.fail_next("write", "timeout", after=after)
-    with caplog.at_level(logging.INFO, "leadscore.pipeline.score.announcements"):
+    with caplog.at_level(logging.INFO):
         for _ in range(50):
             scoring.turn()
     said = [record for record in caplog.records if record.getMessage() != "shards_started"]

@@ -136,6 +136,7 @@ def test_an_idle_worker_is_paused_until_redis_answers_again(caplog: pytest.LogCa
     for _ in range(4):
         store.fail_next("look_at_due", "connection")
         store.fail_next("check_server", "connection")
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         scoring.turn(10)  # looks at due leads
         assert scoring.is_paused
@@ -169,6 +170,7 @@ def test_an_eviction_policy_that_is_allowed_pauses_nothing_but_evicted_keys_are_
     scoring = stage_of(store, [view(0)], LEADSCORE_ALLOW_EVICTION="true")
     store.eviction_policy = "allkeys-lru"
     scoring.turn(31)
+    caplog.clear()
     caplog.set_level(logging.INFO)
     for evicted_keys in (0, 796, 800, 800):
         store.evicted_keys = evicted_keys

@@ -5,6 +5,7 @@ from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError
 from leadscore.ops.config import load_config
+from leadscore.ops.health import Health
 from leadscore.pipeline import starting
 from leadscore.pipeline.starting import Patience, check_topics
 from leadscore.pipeline.stopping import Stopping
@@ -21,7 +22,7 @@ def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **e
 
     monkeypatch.setattr(starting, "partition_count", partition_count)
     try:
-        check_topics(NO_SERVER, load_config(environ), Patience(Stopping()))
+        check_topics(NO_SERVER, load_config(environ), Patience(Stopping(), Health({}, 60), {}))
     except ConfigError as error:
         return str(error).splitlines()
     return []

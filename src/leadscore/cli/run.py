@@ -10,19 +10,18 @@ from threading import Thread, Timer
 
 from leadscore import __version__
 from leadscore.errors import LeadscoreError, StoppedEarly
-from leadscore.ops.config import Config, Role, config_sha256, describe_config, load_config
-from leadscore.ops.health import Health, serve
+from leadscore.ops.config import config_sha256, describe_config, load_config
+from leadscore.ops.health import START, Health, serve
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.ops.logs import configure_logging
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.build import build_worker, look_for_garbage_seldom
+from leadscore.pipeline.checks import checks_of
 from leadscore.pipeline.steps import NoSteps, Steps
 from leadscore.pipeline.stopping import Stopping
 
 _log = logging.getLogger(__name__)
 
-MAX_BEAT_AGE_S = 330.0
-"""More than librdkafka's max.poll.interval.ms: a poll may be away that long."""
 CLOSING_S = 5.0
 """Beyond the budget of the drain, to leave the groups. Closing a Kafka client has no timeout of its own."""
 CRASH_VARIABLE = "LEADSCORE_TEST_CRASH_AFTER"
@@ -49,12 +48,13 @@ def run(_args: argparse.Namespace) -> int:
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
     metrics.process.set_config(config_sha256(config))
     _log.info("starting", extra={"version": __version__, "config": describe_config(config)})
-    health = Health(_checks(config), MAX_BEAT_AGE_S)
+    health = Health(checks_of(config), config.liveness_timeout_ms / 1000)
     server = serve(config.http_host, config.http_port, metrics, health)
     _log.info("listening", extra={"port": server.port})
     try:
         worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=stopping)
         look_for_garbage_seldom()
+        health.set_check(START, ok=True, detail="started")
         worker.run()
     except StoppedEarly:
         _log.info("stopped")
@@ -86,11 +86,6 @@ class _CrashAfter:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _checks(config: Config) -> list[str]:
-    stages = {Role.ALL: ("match", "score"), Role.MATCH: ("match",), Role.SCORE: ("score",)}[config.role]
-    return [f"{stage}_{what}" for stage in stages for what in ("assigned", "running")]
 
 
 def _stopper(stopping: Stopping, budget_s: float) -> "signal._HANDLER":

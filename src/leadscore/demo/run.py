@@ -104,7 +104,7 @@ class Demo:
         self._started_s = time.monotonic()
         self._until_s = self._started_s + duration_s - ENDING_S
         self._metrics = Metrics(__version__, config.input_topics)
-        self._worker = build_worker(config, self._metrics, Health((), PATIENCE_S), NoSteps(), has_topic_ids=False)
+        self._worker = build_worker(config, self._metrics, Health({}, PATIENCE_S), NoSteps(), has_topic_ids=False)
         self._store: RedisStore = make_store(config)
         self._reader = CrossingReader(config)
         self._view: View = choose_view(sys.stdout, os.environ)

@@ -177,12 +177,15 @@ class Config:
     drain_timeout_ms: int = _setting(
         duration_ms("1s", "1h"), "20s", "Longest time to finish the work in hand when stopping or giving up partitions."
     )
+    liveness_timeout_ms: int = _setting(
+        duration_ms("10s", "1h"), "2m", "How long one turn of the loop may take before /livez says that it hangs."
+    )
 
     crossing_format: CrossingFormat = _setting(choice(CrossingFormat), "avro", "Encoding of published crossings.")
     http_host: str = _setting(
         pattern(r"[A-Za-z0-9.:_-]{1,253}", "a host name or an address"),
         "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
-        "Address that /metrics, /livez and /readyz listen on; 127.0.0.1 keeps them to this machine.",
+        "Address that /metrics, /livez, /readyz and /startupz listen on; 127.0.0.1 keeps them to this machine.",
     )
     http_port: int = _setting(whole_number(0, 65_535), "9464", "Port of these; 0: any free one.")
     log_level: LogLevel = _setting(choice(LogLevel), "info", "Least level that is logged.")
@@ -306,6 +309,11 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: expected a topic of its own for each use"
     if config.redis_password is not None and urlsplit(config.redis_url).password is not None:
         yield "LEADSCORE_REDIS_PASSWORD: the URL has a password too: expected it in one of the two places"
+    if config.liveness_timeout_ms <= 2 * config.drain_timeout_ms:
+        yield (
+            f"LEADSCORE_LIVENESS_TIMEOUT: {config.liveness_timeout_ms} ms: expected more than twice "
+            f"LEADSCORE_DRAIN_TIMEOUT, {config.drain_timeout_ms} ms: each stage may drain within one turn of the loop"
+        )
     if (config.schema_registry_user is None) != (config.schema_registry_password is None):
         yield "LEADSCORE_SCHEMA_REGISTRY_USER: expected together with LEADSCORE_SCHEMA_REGISTRY_PASSWORD, or neither"
 

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics over HTTP, on one port, from a thread of its own.
+"""Liveness, readiness, the start and metrics over HTTP, on one port, from a thread of its own.
 
 It answers while the loop is blocked, and from remembered facts alone: a request never reaches Redis or Kafka. Liveness
 does not depend on other services, or an outage of Redis would restart every worker.
@@ -10,14 +10,16 @@ import socket
 import socketserver
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import BoundedSemaphore, Lock, Thread
+from threading import BoundedSemaphore, Lock, Thread, get_ident
 
 from leadscore.errors import ConfigError
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.ongoing import instant
 
 MAX_REQUESTS_AT_ONCE = 16
 REQUEST_TIMEOUT_S = 5.0
@@ -27,13 +29,19 @@ _log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
 
 
+START = "start"
+"""The check that is in order once the worker has begun."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was last found out about one thing that readiness needs."""
+    """What was last found out about one thing that readiness needs, and since when it is in order, or is not."""
 
     ok: bool
     detail: str
     at_s: float
+    since_s: float
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +55,38 @@ class Verdict:
 class Health:
     """What the loop tells about itself; safe to ask from any thread.
 
-    ``checks`` name what must have been found in order before the worker is ready. The loop is alive while its last
-    beat is at most ``max_beat_age_s`` old; that must be more than the longest time a poll may be away.
+    ``checks`` are what must have been found in order before the worker is ready, each with what it waits for at first.
+    The loop is alive while its last beat is at most ``max_beat_age_s`` old; the thread that makes a ``Health`` is the
+    one of the loop. ``clock`` is for ages, ``unix_time`` for instants.
     """
 
     def __init__(
-        self, checks: Iterable[str], max_beat_age_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        checks: Mapping[str, str],
+        max_beat_age_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        unix_time: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
+        self._unix_time = unix_time
         self._max_beat_age_s = max_beat_age_s
         self._lock = Lock()
-        self._beat_at_s = clock()
+        self._loop_thread = get_ident()
+        self._beat_at_s = now_s = clock()
+        self._told_hang = False
+        self._telling: Thread | None = None
         self._fatal: str | None = None
-        self._checks = {name: Check(ok=False, detail="not checked yet", at_s=clock()) for name in checks}
+        self._checks = {
+            name: Check(ok=False, detail=waits_for, at_s=now_s, since_s=now_s, since=unix_time())
+            for name, waits_for in checks.items()
+        }
 
     def beat(self) -> None:
         """The loop has turned."""
-        self._beat_at_s = self._clock()
+        before_s, self._beat_at_s = self._beat_at_s, self._clock()
+        if self._told_hang:
+            self._told_hang = False
+            _log.warning("loop_turns_again", extra={"hung_s": round(self._beat_at_s - before_s, 3)})
 
     def fail(self, reason: str) -> None:
         """The worker cannot go on; it is not alive from now on."""
@@ -71,15 +94,26 @@ class Health:
             self._fatal = reason
 
     def set_check(self, name: str, ok: bool, detail: str) -> None:
-        """What was found out just now; ``detail`` is for operators and holds nothing personal or secret."""
+        """What was found out just now; ``detail`` is for operators and holds nothing personal or secret.
+
+        A check that is not in order says what is wrong: the service and its address, where it is one.
+        """
         with self._lock:
-            self._checks[name] = Check(ok, detail, self._clock())
+            now_s, before = self._clock(), self._checks.get(name)
+            if before is not None and before.ok == ok:
+                self._checks[name] = replace(before, detail=detail, at_s=now_s)
+            else:
+                self._checks[name] = Check(ok, detail, now_s, now_s, self._unix_time())
 
     def liveness(self) -> Verdict:
         """Whether the loop turns."""
         with self._lock:
             age_s, fatal = self._clock() - self._beat_at_s, self._fatal
-        alive = fatal is None and age_s <= self._max_beat_age_s
+            hangs = age_s > self._max_beat_age_s
+            tell, self._told_hang = hangs and not self._told_hang, hangs or self._told_hang
+        if tell:
+            self._tell_hang(age_s)
+        alive = fatal is None and not hangs
         return Verdict(alive, {"live": alive, "last_beat_age_s": round(age_s, 3), "fatal": fatal})
 
     def readiness(self) -> Verdict:
@@ -88,11 +122,33 @@ class Health:
         with self._lock:
             now_s, checks = self._clock(), dict(self._checks)
         ready = alive and all(check.ok for check in checks.values())
-        shown = {
-            name: {"ok": check.ok, "detail": check.detail, "age_s": round(now_s - check.at_s, 3)}
-            for name, check in checks.items()
-        }
+        shown = {name: _shown(check, now_s) for name, check in checks.items()}
         return Verdict(ready, {"ready": ready, "live": alive, "checks": shown})
+
+    def start(self) -> Verdict:
+        """Whether the worker has begun: until then it may wait for services, and is not to be judged."""
+        with self._lock:
+            now_s, check, fatal = self._clock(), self._checks.get(START), self._fatal
+        started = fatal is None and (check is None or check.ok)
+        return Verdict(started, {"started": started, "fatal": fatal, **(_shown(check, now_s) if check else {})})
+
+    def _tell_hang(self, age_s: float) -> None:
+        """Where the loop hangs, once per hang. By a thread of its own: perhaps it is the log that cannot be written."""
+        frame = sys._current_frames().get(self._loop_thread)  # noqa: SLF001  # the only way to another thread's stack
+        stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+        fields = {"last_beat_age_s": round(age_s, 3), "allowed_s": self._max_beat_age_s, "stack": stack}
+        self._telling = Thread(target=_log.error, args=("loop_hangs",), kwargs={"extra": fields}, daemon=True)
+        self._telling.start()
+
+
+def _shown(check: Check, now_s: float) -> dict[str, object]:
+    return {
+        "ok": check.ok,
+        "detail": check.detail,
+        "since": instant(check.since),
+        "since_s": round(now_s - check.since_s, 3),
+        "age_s": round(now_s - check.at_s, 3),
+    }
 
 
 class HealthServer:
@@ -112,7 +168,10 @@ class HealthServer:
 
 
 def serve(host: str, port: int, metrics: Metrics, health: Health) -> HealthServer:
-    """Answer /metrics, /livez and /readyz. Port 0 takes a free one. ``ConfigError`` where the address cannot be had."""
+    """Answer /metrics, /livez, /readyz and /startupz. Port 0 takes a free one.
+
+    ``ConfigError`` where the address cannot be had.
+    """
     try:
         return HealthServer(_Server(host, port, metrics, health))
     except OSError as error:
@@ -153,7 +212,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         del request, client_address
-        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away is none of our business
+        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away does not matter
             _log.exception("http_request_failed")
 
 
@@ -204,7 +263,9 @@ class _Handler(BaseHTTPRequestHandler):
             return _as_json(self.server.health.liveness())
         if path == "/readyz":
             return _as_json(self.server.health.readiness())
-        return HTTPStatus.NOT_FOUND, _TEXT, b"only /metrics, /livez and /readyz are here\n"
+        if path == "/startupz":
+            return _as_json(self.server.health.start())
+        return HTTPStatus.NOT_FOUND, _TEXT, b"only /metrics, /livez, /readyz and /startupz are here\n"
 
 
 def _as_json(verdict: Verdict) -> tuple[HTTPStatus, str, bytes]:

@@ -21,6 +21,8 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.services import addresses_of
+from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
     PRODUCER,
@@ -44,7 +46,7 @@ from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.stopping import Stopping
-from leadscore.pipeline.worker import MATCH, SCORE, Worker, WorkerParts
+from leadscore.pipeline.worker import Worker, WorkerParts
 from leadscore.store.redis_store import RedisStore
 from leadscore.store.shard import Store
 
@@ -65,9 +67,9 @@ def build_worker(  # what a process is made of
     _check_mappings(config)
     model = _model(config) if config.role is not Role.SCORE else None
     store = make_store(config) if config.role is not Role.MATCH else None
-    plan = BuildPlan(config, metrics, steps, stopping or Stopping(), has_topic_ids=has_topic_ids)
+    plan = BuildPlan(config, metrics, health, steps, stopping or Stopping(), has_topic_ids=has_topic_ids)
     with refused_properties(config.kafka):
-        return WorkerBuilder(plan, model).build(store, health)
+        return WorkerBuilder(plan, model).build(store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class BuildPlan:
 
     config: Config
     metrics: Metrics
+    health: Health
     steps: Steps
     stopping: Stopping
     has_topic_ids: bool
@@ -90,14 +93,15 @@ class WorkerBuilder:
         self._config = config
         self._model = model
         self._logger: logging.Logger = kafka_client_logger(RepeatLimit(10.0))
-        self._patience = Patience(plan.stopping)
+        self._addresses = addresses_of(config)
+        self._patience = Patience(plan.stopping, plan.health, self._addresses)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._producer = make_producer(config.kafka, f"{config.group}-producer", self._logger)
         self._admin = make_admin(config.kafka, self._logger)
         name = model.definition.model if model is not None else None
         self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
 
-    def build(self, store: Store | None, health: Health) -> Worker:
+    def build(self, store: Store | None) -> Worker:
         """Wait for the services, check what they hold, and join the groups."""
         if store is not None:
             check_store(store, self._config, self._patience)
@@ -112,13 +116,14 @@ class WorkerBuilder:
                 score=score,
                 batch_size=self._config.batch_size,
                 budget=self._budget,
-                health=health,
+                health=self._plan.health,
                 stopping=self._plan.stopping,
                 gauges={
                     name: StageGauges(name, self._plan.metrics.kafka, stage.subscription, stage.commits)
                     for name, stage in ((MATCH, match), (SCORE, score))
                     if stage is not None
                 },
+                checks={name: self._checks(name) for name in (MATCH, SCORE)},
             )
         )
 
@@ -195,6 +200,7 @@ class WorkerBuilder:
             metrics=self._plan.metrics,
             budget=self._budget,
             steps=self._plan.steps,
+            beat=self._plan.health.beat,
         )
         commits = self._commits()
         return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits), commits)
@@ -214,6 +220,10 @@ class WorkerBuilder:
         return avro_encoding(RegisteredSchema(schema_id, registry.schema_uri(schema_id)))
 
     # --- what both have ---
+
+    def _checks(self, name: str) -> StageChecks:
+        group = self._config.match_group if name == MATCH else self._config.score_group
+        return StageChecks(name, group, self._addresses, self._plan.health)
 
     def _commits(self) -> Commits:
         return Commits(CommitPolicy(self._config.commit_interval_ms / 1000))

@@ -5,15 +5,17 @@ to end is followed between any two questions.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError, StoppedEarly, Unavailable
 from leadscore.ops.config import Config
+from leadscore.ops.health import START, Health
+from leadscore.ops.services import OutageLog, outage_words
 from leadscore.pipeline.kafka.clients import partition_count
 from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
@@ -29,8 +31,11 @@ START_RETRY_S = 1.0
 class Patience:
     """Asks services that may not be there yet."""
 
-    def __init__(self, stopping: Stopping) -> None:
+    def __init__(self, stopping: Stopping, health: Health, addresses: Mapping[str, str]) -> None:
         self._stopping = stopping
+        self._health = health
+        self._addresses = addresses
+        self._waiting = OutageLog("waiting_to_start", "service_answers", addresses)
 
     def until_answered(self, ask: Callable[[], Answer]) -> Answer:
         """The answer. ``Unavailable`` if there is none for too long, ``StoppedEarly`` if told to end meanwhile."""
@@ -38,13 +43,21 @@ class Patience:
         while True:
             if self._stopping.is_asked_for:
                 raise StoppedEarly("told to end while starting")
+            self._health.beat()
             try:
-                return ask()
+                answer = ask()
             except Unavailable as outage:
                 if monotonic() > deadline_s:
                     raise
-                _log.warning("waiting_to_start", extra={"service": outage.service, "detail": outage.detail})
+                self._tell(outage)
                 sleep(START_RETRY_S)
+            else:
+                self._waiting.end(time())
+                return answer
+
+    def _tell(self, outage: Unavailable) -> None:
+        self._waiting.note(time(), outage)
+        self._health.set_check(START, ok=False, detail=f"waiting: {outage_words(outage, self._addresses)}")
 
 
 def check_store(store: Store, config: Config, patience: Patience) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import time
 
 from leadscore.ops.health import Health
+from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.match.stage import MatchStage
@@ -25,12 +26,10 @@ SCORE_WAITS_S = 0.1
 """While there is more to match, scoring waits this long, so that a batch is worth its round trips to Redis."""
 GAUGES_EVERY_S = 2.0
 
-MATCH, SCORE = "match", "score"
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """What a worker runs. A process of one role has one stage; ``gauges`` are by the stage's name."""
+    """What a worker runs. A process of one role has one stage; ``gauges`` and ``checks`` are by the stage's name."""
 
     match: MatchStage | None
     score: ScoreStage | None
@@ -39,6 +38,7 @@ class WorkerParts:
     health: Health
     stopping: Stopping
     gauges: Mapping[str, StageGauges]
+    checks: Mapping[str, StageChecks]
 
 
 class Worker:
@@ -109,10 +109,6 @@ class Worker:
     # --- what operators see ---
 
     def _tell_gauges(self) -> None:
-        health = self._parts.health
         for name, stage in self._stages():
             self._parts.gauges[name].tell(len(stage.stopped), is_paused=stage.is_paused)
-            # One without partitions, because there are more workers than partitions, is as ready as the others.
-            health.set_check(f"{name}_assigned", stage.subscription.is_settled, "partitions assigned")
-            reasons = list(stage.stopped.values())
-            health.set_check(f"{name}_running", not reasons and not stage.is_paused, reasons[0] if reasons else "")
+            self._parts.checks[name].tell(stage)

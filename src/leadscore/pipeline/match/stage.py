@@ -19,6 +19,7 @@ from leadscore.log.records import Source
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.services import OutageLog, addresses_of
 from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget, flush
@@ -78,6 +79,8 @@ class MatchStage:
         self._retry_at_s = 0.0
         self._told_in_hand_s = 0.0
         self.stopped: dict[Partition, str] = {}
+        self.outage: Unavailable | None = None
+        self._outages = OutageLog("match_paused", "match_resumed", addresses_of(config))
         topics = list(config.input_topics)
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
@@ -100,6 +103,7 @@ class MatchStage:
                 self._match(ready, now_s)
         self._log(Deadline(DEAD_LETTERS_WAIT_S))
         self._look_at_unsettled(now_s)
+        self._look_whether_outage_is_over(now_s)
         self._commit(now_s)
         self._tell_in_hand(now_s)
         return max(len(messages), len(ready))
@@ -122,6 +126,15 @@ class MatchStage:
     def is_paused(self) -> bool:
         """Whether the schema registry or Kafka does not answer at present."""
         return bool(self._held or self._starting or self._is_unsettled)
+
+    @property
+    def stopped_words(self) -> str:
+        """Why some partitions wait for an operator; empty if none does."""
+        if not self.stopped:
+            return ""
+        partition, why = min(self.stopped.items())
+        topic, number = partition
+        return why if len(self.stopped) == 1 else f"{len(self.stopped)} partitions are stopped; {topic}/{number}: {why}"
 
     def drain(self) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
@@ -285,7 +298,16 @@ class MatchStage:
 
     def _pause(self, now_s: float, outage: Unavailable) -> None:
         self._retry_at_s = now_s + RETRY_S
-        _log.warning("match_paused", extra={"service": outage.service, "kind": outage.kind, "detail": outage.detail})
+        self._tell_outage(now_s, outage)
+
+    def _tell_outage(self, now_s: float, outage: Unavailable) -> None:
+        self.outage = outage
+        self._outages.note(now_s, outage)
+
+    def _look_whether_outage_is_over(self, now_s: float) -> None:
+        if self.outage is not None and not self.is_paused:
+            self.outage = None
+            self._outages.end(now_s)
 
     # --- log ---
 
@@ -318,7 +340,7 @@ class MatchStage:
             detail = (
                 f"dead letters for topic {topic} are not acknowledged; nothing behind them is matched until they are"
             )
-            _log.warning("match_paused", extra={"service": "kafka", "kind": "dead_letters", "detail": detail})
+            self._tell_outage(now_s, Unavailable("kafka", "dead_letters", detail))
 
     # --- commit ---
 

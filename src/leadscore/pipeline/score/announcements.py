@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.ops.config import Config
 from leadscore.ops.ongoing import OngoingLog, ranges
-from leadscore.ops.services import addresses_of
+from leadscore.ops.services import OutageLog, addresses_of
 from leadscore.pipeline.score.reconcile import Found, ShardStart
 
 _log = logging.getLogger(__name__)
@@ -16,18 +16,16 @@ class Announcements:
     """The lines of one score stage."""
 
     def __init__(self, config: Config) -> None:
-        self._addresses = addresses_of(config)
-        self._outages = OngoingLog(_log, "score_paused", "score_resumed")
+        self._outages = OutageLog("score_paused", "score_resumed", addresses_of(config))
         self._stops = OngoingLog(_log, "log_partitions_stopped", "log_partitions_no_longer_stopped")
 
     def paused(self, now_s: float, outage: Unavailable) -> None:
         """A service does not do what is asked of it; nothing is applied meanwhile."""
-        fields = {"service": outage.service, "address": self._addresses.get(outage.service), "detail": outage.detail}
-        self._outages.note(now_s, outage.service, logging.WARNING, outage.kind, kind=outage.kind, **fields)
+        self._outages.note(now_s, outage)
 
     def resumed(self, now_s: float) -> None:
         """All of them do again."""
-        self._outages.end_others(now_s, ())
+        self._outages.end(now_s)
 
     def started(self, starts: Collection[ShardStart]) -> None:
         """These shards go on."""

@@ -15,7 +15,7 @@ The leads of a shard are found by a walk over all keys of the database: seldom, 
 memory of erasures is kept where the replay does not begin at the log's beginning: the erasures may be gone from it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -38,14 +38,17 @@ class Clearing(NamedTuple):
     keeps_erasures: bool
 
 
-def stored_at_start(store: Store, starts: Mapping[int, ShardStart]) -> dict[int, StoredShard]:
-    """What each shard goes on from, after clearing those that begin anew; without those another worker took."""
+def stored_at_start(store: Store, starts: Mapping[int, ShardStart], beat: Callable[[], None]) -> dict[int, StoredShard]:
+    """What each shard goes on from, after clearing those that begin anew; without those another worker took.
+
+    A walk over many keys takes its time: ``beat`` is called with every page.
+    """
     clearings = {
         number: Clearing(begun.stored, _clearing_fence(begun), keeps_erasures=begun.start.offset > 0)
         for number, begun in starts.items()
         if begun.facts.fence is None or begun.facts.fence.is_clearing
     }
-    cleared = clear(store, clearings) if clearings else set()
+    cleared = clear(store, clearings, beat) if clearings else set()
     begins = {number: begun.stored for number, begun in starts.items() if number not in clearings}
     ends = {number: _ended(clearings[number].fence) for number in cleared}
     closing = [
@@ -67,13 +70,14 @@ def _ended(clearing: bytes) -> bytes:
     return encode_fence(replace(decode_fence(clearing), writer=uuid4().hex, is_clearing=False))
 
 
-def clear(store: Store, shards: Mapping[int, Clearing]) -> set[int]:
+def clear(store: Store, shards: Mapping[int, Clearing], beat: Callable[[], None]) -> set[int]:
     """Clear the shards; those with a fence of another worker are not in the answer."""
     ours = _written(store, [_first_write(number, clearing) for number, clearing in shards.items()])
     for number in list(ours):
         ours -= _without_due(store, number, shards[number].fence)
     place: ScanPlace | None = ScanPlace()
     while ours and place is not None:
+        beat()
         page = store.scan_leads(place)
         leads = {number: lead_ids for number, lead_ids in page.lead_ids.items() if number in ours}
         writes = [_further(number, shards[number].fence, lead_ids) for number, lead_ids in leads.items()]

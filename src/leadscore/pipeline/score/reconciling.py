@@ -55,6 +55,7 @@ class Reconciler:
     log_topic_id: Callable[[], str]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: StateMetrics
+    beat: Callable[[], None]
 
     def reconcile(self, numbers: list[int]) -> Reconciled:
         """Where each shard goes on. After ``Unavailable`` ask again: a clearing that broke off begins anew."""
@@ -68,7 +69,7 @@ class Reconciler:
                 starts[number] = ShardStart(facts, decide(facts, rebuild=rebuild), answers.stored[number])
             except PartitionStopped as stopped:
                 stops[number] = stopped
-        begins = stored_at_start(self.store, starts)
+        begins = stored_at_start(self.store, starts, self.beat)
         goes_on = {number: replace(starts[number], stored=stored) for number, stored in begins.items()}
         return Reconciled(goes_on, stops, [number for number in starts if number not in begins])
 

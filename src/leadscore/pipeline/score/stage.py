@@ -25,7 +25,7 @@ from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget, flush
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.subscription import Subscription
-from leadscore.pipeline.score.announcements import Announcements
+from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.backoff import Backoff
 from leadscore.pipeline.score.counts import ScoreCounts
 from leadscore.pipeline.score.crossing_producer import CrossingProducer
@@ -58,6 +58,8 @@ class ScoreParts:
     metrics: Metrics
     budget: DrainBudget
     steps: Steps
+    beat: Callable[[], None]
+    """To be called within work that may take longer than a turn of the loop should."""
 
 
 class ScoreStage:
@@ -77,7 +79,7 @@ class ScoreStage:
         self._says = Announcements(config)
         self._shards = Shards()
         self._reconciler = Reconciler(
-            config, parts.store, consumer, parts.log_topic_id, parts.log_bounds, parts.metrics.state
+            config, parts.store, consumer, parts.log_topic_id, parts.log_bounds, parts.metrics.state, parts.beat
         )
         self._watch = StoreWatch(parts.store, parts.metrics.state, allow_eviction=config.allow_eviction)
         self._backoff = Backoff()
@@ -127,6 +129,11 @@ class ScoreStage:
     def outage(self) -> Unavailable | None:
         """The service that does not do what is asked of it, and how."""
         return self._backoff.outage
+
+    @property
+    def stopped_words(self) -> str:
+        """Why some shards wait for an operator; empty if none does."""
+        return stopped_words(self._shards.stopped)
 
     @property
     def stopped(self) -> dict[int, str]:
@@ -320,23 +327,24 @@ class ScoreStage:
             for number, why in reconciled.stops.items():
                 self._stop(number, why)
             self._lose_fences(reconciled.taken)
-            for begun in reconciled.starts.values():
-                self._begin(begun)
-            self._says.started(reconciled.starts.values())
+            self._begin(list(reconciled.starts.values()))
         self._says.stopped(now_s, self._shards.stopped)
 
-    def _begin(self, begun: ShardStart) -> None:
-        number, stored, start = begun.facts.partition, begun.stored, begun.start
+    def _begin(self, starts: list[ShardStart]) -> None:
+        self.subscription.start(self._offsets({begun.facts.partition: begun.start.offset for begun in starts}))
+        for begun in starts:
+            owned = self._owned_from(begun)
+            self._republish(owned, begun.stored)
+            self._shards.own(begun.facts.partition, owned)
+            self._counts.started(begun)
+        self._says.started(starts)
+
+    def _owned_from(self, begun: ShardStart) -> OwnedShard:
+        number, stored = begun.facts.partition, begun.stored
         fence = replace(decode_fence(stored.fence or b""), writer=uuid4().hex)
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
         shard.remember(stored.erased, stored.outbox)
-        owned = OwnedShard(shard, start.publish_from)
-        self._republish(owned, stored)
-        if shard.model_since_ms:
-            owned.review_cursor = 0
-        self.subscription.start({(self._parts.config.log_topic, number): start.offset})
-        self._shards.own(number, owned)
-        self._counts.started(begun)
+        return OwnedShard(shard, begun.start.publish_from, review_cursor=0 if shard.model_since_ms else None)
 
     def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
         """What was written but perhaps never published."""
