@@ -1,6 +1,6 @@
 """Words for the tests of design section 1: what lead L1 does on which day, read through the product's public functions.
 
-Points do not fade unless a test says so, so that numbers can be computed in the head. Day 0 is a Thursday, at midnight.
+Points do not decay unless a test says so, so that numbers can be computed by hand. Day 0 is a Thursday, at midnight.
 """
 
 from typing import Any

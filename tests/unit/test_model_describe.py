@@ -44,8 +44,8 @@ def words_of(text: str) -> str:
         "Its points count by age: 100 % up to 7 days, 75 % up to 14 days, 50 % up to 30 days, then nothing.",
         "It lets the lead into mql at once, whatever the score.",
         "Machine clicks are left out: of 5 or more within 2 seconds none counts. All of them together give at most 15",
-        "- unsubscribed: -25 points for each email.unsubscribe. Its points do not fade.",
-        '- asked_to_stop: no points for each email.complaint. It disqualifies the lead ("complained") until somebody',
+        "- unsubscribed: -25 points for each email.unsubscribe. Its points do not decay.",
+        '- asked_to_stop: no points for each email.complaint. It disqualifies the lead ("complained") until a',
         "- went_quiet: -10 points while for more than 30 days no event of mail_click came (and the lead is known",
         "- researching: +10 points while 3 or more events of pricing_page came within the last 7 days.",
         "while the lead's role is student or unemployed and no event of mail_click came within the last 60 days.",
@@ -64,10 +64,10 @@ def test_every_part_of_the_model_is_described_in_words(sentence: str) -> None:
 @pytest.mark.parametrize(
     ("fragment", "sentence"),
     [
-        ("decay: {linear: 60d}", "Points fade evenly to nothing over 60 days, unless"),
+        ("decay: {linear: 60d}", "Points decay evenly to nothing over 60 days, unless"),
         ("decay: {expire: 1d}", "Points count in full for 1 day, then not at all, unless"),
-        ("decay: none", "Points do not fade, unless"),
-        ("groups: {website: {min: -5, decay: none}}", "Points do not fade, unless a rule says otherwise."),
+        ("decay: none", "Points do not decay, unless"),
+        ("groups: {website: {min: -5, decay: none}}", "Points do not decay, unless a rule says otherwise."),
         ("rules: {mail_click: {limit: {times: 3, per: forever}}}", "Only the earliest 3 ever count."),
         (
             "rules: {mail_click: {points: -1.5, max: 4}}",

@@ -100,7 +100,7 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
         (RULE % "decay: never", 'rules.r.decay: "never": expected a mapping with keys out of half_life'),
         (
             RULE % "decay: ",
-            "rules.r.decay: empty: give a value, or leave the key out; points that do not fade: the word none",
+            "rules.r.decay: empty: give a value, or leave the key out; for points that do not decay: the word none",
         ),
         (RULE % "where: {p: [a]}", 'rules.r.where.p: ["a"]: expected text or a number or true or false or a mapping'),
         (RULE % "where: {p: {is: a}}", "rules.r.where.p.is: unknown key"),

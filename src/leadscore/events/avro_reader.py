@@ -18,7 +18,7 @@ from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
 from leadscore.events.validation import Record
 
 RecordReader = Callable[[bytes, int], Record]
-"""The record in ``value`` from ``start`` to its very end; ``DeadLetter`` where there is none."""
+"""The record in ``value`` from ``start`` to its very end; ``DeadLetter`` where the bytes are no such record."""
 
 DROPPED = ()
 """Stands for an array or bytes: no rule can test them."""

@@ -26,7 +26,7 @@ from leadscore.events.validation import Record, event_of
 Headers = list[tuple[str, bytes | None]]
 
 SchemaLookup = Callable[[int], dict[str, object]]
-"""The registry's answer for a schema id (``schema``, ``schemaType``); ``DeadLetter`` if it confirms that there is none,
+"""The registry's answer for a schema id (``schema``, ``schemaType``); ``DeadLetter`` if it has no such schema,
 ``Unavailable`` if it does not answer."""
 
 MAX_VALUE_BYTES = 1024 * 1024

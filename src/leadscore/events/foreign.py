@@ -17,7 +17,7 @@ _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def finder(path: FieldPath) -> Callable[[Record], object]:
-    """The function that finds the value of a path in a record; ``None`` where there is none or an empty text."""
+    """The function that finds the value of a path in a record; ``None`` where it is missing or an empty text."""
     alternatives = [single.split(".") for single in paths_of(path)]
 
     def find(record: Record) -> object:

@@ -11,7 +11,7 @@ from leadscore.events.validation import FieldProblem, event_of, instant_ms
 
 MAX_SHOWN = 80
 BYTE_ORDER_MARK = "\ufeff"
-"""What some editors put at the beginning of a file of UTF-8 text; it is none of the text."""
+"""What some editors put at the beginning of a file of UTF-8 text; it is not part of the text."""
 
 
 class Line(NamedTuple):
@@ -31,7 +31,7 @@ def read_line(text: str | bytes) -> tuple[Event, int | None]:
 
 
 def read_lines(lines: Iterable[str | bytes], file_name: str) -> Iterator[Line]:
-    """The events of a file's lines, empty ones left out; ``EventsFileError`` at the first line that is none."""
+    """The events of a file's lines, empty ones left out; ``EventsFileError`` at the first line that is no event."""
     for number, line in enumerate(lines, start=1):
         text = _without_byte_order_mark(line) if number == 1 else line
         if text.strip():

@@ -102,13 +102,13 @@ class RegistryClient:
         )
 
     def schema_uri(self, schema_id: int) -> str:
-        """Where anybody can read the schema: an absolute URI, without user, password and query."""
+        """Where anyone can read the schema: an absolute URI, without user, password and query."""
         parts = urlsplit(self._url)
         host = parts.netloc.rpartition("@")[2]
         return parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/schemas/ids/{schema_id}", query="").geturl()
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, object]]:
-        """Ask once: status, and the object in the answer (empty if it is none); ``Unavailable`` without an answer."""
+        """Ask once: status and answer (empty if it is not an object); ``Unavailable`` without an answer."""
         request = Request(f"{self._url}/{path}", body, self._headers, method=method)  # noqa: S310 - see __init__
         try:
             return self._exchange(request)

@@ -47,17 +47,17 @@ def test_id(test: Test, name: str) -> int:
 
 def attribute_tests(definition: ModelDefinition) -> list[AttributeTest]:
     """Every attribute test of the conditions, in the order of the file."""
-    found: list[AttributeTest] = []
+    tests: list[AttributeTest] = []
 
     def walk(when: When) -> None:
         for part in [*(when.all or []), *(when.any or []), *([when.not_] if when.not_ else [])]:
             walk(part)
         if when.attribute is not None:
-            found.append(when.attribute)
+            tests.append(when.attribute)
 
     for condition in definition.conditions.values():
         walk(condition.when)
-    return found
+    return tests
 
 
 def compile_model(definition: ModelDefinition) -> CompiledModel:
@@ -90,7 +90,9 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         ),
         disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
-        fit_without_values=min(max(sum(each.when_missing for each in attributes.values()), fit_minimum), fit_maximum)
+        fit_without_values=min(
+            max(sum(attribute.when_missing for attribute in attributes.values()), fit_minimum), fit_maximum
+        )
         + 0.0,
         upper_bound_besides_rules=_upper_bound_besides_rules(definition),
         condition_upper_bounds=_condition_upper_bounds(conditions, len(definition.groups)),

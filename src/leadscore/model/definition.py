@@ -23,7 +23,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Decay(_Part, frozen=True):
-    """How points fade with age: exactly one of the four, or the word `none` in its place."""
+    """How points decay with age: exactly one of the four, or the word `none` in its place."""
 
     half_life: Annotated[
         Duration | None, Meta(description="Points lose half their worth in every such time, continuously.")
@@ -35,9 +35,11 @@ class Decay(_Part, frozen=True):
             " the last. `0d` is the event's own day."
         ),
     ] = None
-    linear: Annotated[Days | None, Meta(description="Points fade evenly to nothing over so many UTC days.")] = None
+    linear: Annotated[Days | None, Meta(description="Points decay evenly to nothing over this number of UTC days.")] = (
+        None
+    )
     expire: Annotated[
-        Days | None, Meta(description="Points count in full up to an age of so many UTC days, then not at all.")
+        Days | None, Meta(description="Points count in full up to this age in UTC days, then not at all.")
     ] = None
 
 
@@ -65,21 +67,21 @@ class Group(_Part, frozen=True):
     min: Annotated[Number | None, Meta(description="The group's sum counts as no less than this.")] = None
     max: Annotated[Number | None, Meta(description="The group's sum counts as no more than this.")] = None
     decay: Annotated[
-        DecayChoice | None, Meta(description="How points fade in rules of the group that do not say so themselves.")
+        DecayChoice | None, Meta(description="How points decay in rules of the group that have no decay of their own.")
     ] = None
 
 
 class Limit(_Part, frozen=True):
     """How many events of the rule count, the earliest first."""
 
-    times: Annotated[int, Meta(ge=1, description="So many events count.")]
+    times: Annotated[int, Meta(ge=1, description="At most this many events count.")]
     per: Annotated[Literal["day", "week", "forever"], Meta(description="In each UTC day, in each ISO week, or in all.")]
 
 
 class ExcludeBurst(_Part, frozen=True):
-    """Machine clicks: so many events of the rule within so short a time all count zero."""
+    """Machine clicks: this many events of the rule within a short time all count zero."""
 
-    at_least: Annotated[int, Meta(ge=2, le=64, description="So many events or more are a burst.")]
+    at_least: Annotated[int, Meta(ge=2, le=64, description="This many events or more are a burst.")]
     within: Annotated[Duration, Meta(description="The length of the span of time they lie in.")]
 
 
@@ -94,7 +96,7 @@ class Rule(_Part, frozen=True):
     ] = {}
     group: Annotated[Name | None, Meta(description="The group the rule belongs to.")] = None
     decay: Annotated[
-        DecayChoice | None, Meta(description="How the points fade; else as the group says, else as the model says.")
+        DecayChoice | None, Meta(description="How the points decay; else as the group says, else as the model says.")
     ] = None
     limit: Annotated[Limit | None, Meta(description="How many events count per day, per week, or ever.")] = None
     once_per: Annotated[
@@ -115,10 +117,10 @@ class Rule(_Part, frozen=True):
 
 
 class Count(_Part, frozen=True):
-    """True while at least so many events of the rules lie within the last so long."""
+    """True while at least this many events of the rules lie within the time up to now."""
 
     rules: Annotated[list[Name], Meta(min_length=1, description="The rules whose events are counted.")]
-    at_least: Annotated[int, Meta(ge=1, le=64, description="So many events or more.")]
+    at_least: Annotated[int, Meta(ge=1, le=64, description="This many events or more.")]
     within: Annotated[Duration, Meta(description="How far back events are counted.")]
 
 
@@ -154,7 +156,7 @@ class Condition(_Part, frozen=True):
     """Points or disqualification while something is true."""
 
     when: Annotated[When, Meta(description="What must be true.")]
-    points: Annotated[Number | None, Meta(description="Points as long as it is true; they do not fade.")] = None
+    points: Annotated[Number | None, Meta(description="Points as long as it is true; they do not decay.")] = None
     group: Annotated[Name | None, Meta(description="The group the points belong to.")] = None
     disqualifies: Annotated[
         Text | None, Meta(description="The lead is disqualified, for this reason, as long as it is true.")
@@ -186,8 +188,8 @@ class Require(_Part, frozen=True):
     """Gates of a threshold, besides the score."""
 
     grade: Annotated[Grade | None, Meta(description="This grade or a better one.")] = None
-    engagement: Annotated[Number | None, Meta(description="So many points of engagement or more.")] = None
-    fit: Annotated[Number | None, Meta(description="So many points of fit or more.")] = None
+    engagement: Annotated[Number | None, Meta(description="This many points of engagement or more.")] = None
+    fit: Annotated[Number | None, Meta(description="This many points of fit or more.")] = None
 
 
 class Threshold(_Part, frozen=True):
@@ -196,10 +198,10 @@ class Threshold(_Part, frozen=True):
     enter: Annotated[Number, Meta(description="A record that raises the score to this or more lets the lead in.")]
     exit: Annotated[Number, Meta(description="Below this score the lead leaves; smaller than `enter`.")]
     require: Annotated[Require | None, Meta(description="What else must be so for a lead to enter.")] = None
-    cooldown: Annotated[Duration, Meta(description="No new enter for so long after the last one.")] = "0s"
+    cooldown: Annotated[Duration, Meta(description="No new enter for this time after the last one.")] = "0s"
     hold: Annotated[
         Duration,
-        Meta(description="A lead that a rule let in at once, with too low a score, may stay for so long."),
+        Meta(description="For this time, a lead that a rule let in at once is not taken out by a low score."),
     ] = "14d"
 
 
@@ -217,12 +219,12 @@ class ModelDefinition(_Part, frozen=True):
     ] = {}
     score: Annotated[ScoreRange, Meta(description="The limits of the score.")] = ScoreRange()
     bands: Annotated[Bands, Meta(description="Where cold, warm and hot begin.")] = Bands()
-    decay: Annotated[DecayChoice, Meta(description="How points fade where neither rule nor group says.")] = Decay(
-        half_life="30d"
+    decay: Annotated[DecayChoice, Meta(description="How points decay, unless the rule or its group has a decay.")] = (
+        Decay(half_life="30d")
     )
     forget_after: Annotated[
         Duration,
-        Meta(description="A lead without records for so long, and worth nothing, is new again."),
+        Meta(description="A lead without records for this time, and worth nothing, is new again."),
     ] = "365d"
     groups: Annotated[dict[Name, Group], Meta(description="Sums of rules and conditions with limits.")] = {}
     conditions: Annotated[dict[Name, Condition], Meta(description="Points while something is true.")] = {}

@@ -116,7 +116,7 @@ def _rule_details(rule: Rule) -> Iterator[str]:
     if rule.qualifies is not None:
         yield f"It lets the lead into {rule.qualifies} at once, whatever the score."
     if rule.disqualifies is not None:
-        yield f'It disqualifies the lead ("{rule.disqualifies}") until somebody sends a requalify command.'
+        yield f'It disqualifies the lead ("{rule.disqualifies}") until a requalify command comes.'
 
 
 def _condition(condition: Condition) -> str:
@@ -220,11 +220,11 @@ def _threshold(threshold: Threshold, floor: float, *, at_once: bool) -> Iterator
 
 def _decay(decay: DecayChoice) -> str:
     if not isinstance(decay, Decay):
-        return "do not fade"
+        return "do not decay"
     if decay.half_life is not None:
         return f"lose half their worth every {in_words(decay.half_life)}"
     if decay.linear is not None:
-        return f"fade evenly to nothing over {in_words(decay.linear)}"
+        return f"decay evenly to nothing over {in_words(decay.linear)}"
     if decay.expire is not None:
         return f"count in full for {in_words(decay.expire)}, then not at all"
     steps = [f"{weight * 100:.4g} % up to {in_words(age)}" for age, weight in (decay.steps or {}).items()]

@@ -58,31 +58,31 @@ class Matcher:
         """What the attributes the event sets earn; those the model does not know are left out."""
         if not event.attributes:
             return NO_ATTRIBUTES
-        known = self._attributes
-        return [known[name].award(value) for name, value in event.attributes.items() if name in known]
+        compiled = self._attributes
+        return [compiled[name].award(value) for name, value in event.attributes.items() if name in compiled]
 
 
 class _CompiledMatch(NamedTuple):
     """A rule as the loop in ``_matching`` reads it."""
 
     tests: list[tuple[str, Predicate]]
-    given: RuleAward
+    award: RuleAward
     once_per: str | None
 
 
 def _matching(candidates: list[_CompiledMatch], fields: Mapping[str, FieldValue]) -> list[RuleAward]:
     """The awards of the rules whose tests the fields pass, in the order of the file."""
-    found = []
+    awards = []
     get = fields.get
-    for tests, given, once_per in candidates:
+    for tests, award, once_per in candidates:
         for field, test in tests:
             if not test(get(field)):
                 break
         else:
             if once_per is not None:
-                given = RuleAward(given.rule_id, given.points, value_hash(get(once_per)))  # noqa: PLW2901
-            found.append(given)
-    return found
+                award = RuleAward(award.rule_id, award.points, value_hash(get(once_per)))  # noqa: PLW2901
+            awards.append(award)
+    return awards
 
 
 def _compiled(name: str, rule: Rule) -> _CompiledMatch:

@@ -84,8 +84,8 @@ def _levels(model: ModelDefinition) -> Iterator[Finding]:
     if score.floor >= score.ceiling:
         yield ("score",), f"floor {score.floor} and ceiling {score.ceiling}: expected floor below ceiling"
     if not bands.cold <= bands.warm <= bands.hot:
-        given = f"cold {bands.cold}, warm {bands.warm}, hot {bands.hot}"
-        yield ("bands",), f"{given}: expected cold <= warm <= hot"
+        levels = f"cold {bands.cold}, warm {bands.warm}, hot {bands.hot}"
+        yield ("bands",), f"{levels}: expected cold <= warm <= hot"
     yield from _ordered(("fit",), ("min", fit.min), ("max", fit.max))
     for (better, smallest), (worse, smaller) in pairwise(sorted(fit.grades.items())):
         if smallest <= smaller:
@@ -101,9 +101,9 @@ def _decay(decay: DecayChoice | None, path: Path) -> Iterator[Finding]:
     if not isinstance(decay, Decay):
         return
     choices = {"half_life": decay.half_life, "steps": decay.steps, "linear": decay.linear, "expire": decay.expire}
-    given = [name for name, value in choices.items() if value is not None]
-    if len(given) != 1:
-        yield path, f"{_list(given)}: expected exactly one of {_list(choices)}, or the word none"
+    chosen = [name for name, value in choices.items() if value is not None]
+    if len(chosen) != 1:
+        yield path, f"{_list(chosen)}: expected exactly one of {_list(choices)}, or the word none"
     yield from _duration(decay.half_life, (*path, "half_life"), longer_than_0=True)
     yield from _duration(decay.linear, (*path, "linear"), longer_than_0=True)
     yield from _duration(decay.expire, (*path, "expire"))
@@ -184,9 +184,9 @@ def _part(when: When, model: ModelDefinition, path: Path) -> Iterator[Finding]:
         "quiet": when.quiet,
         "attribute": when.attribute,
     }
-    given = [name for name, value in choices.items() if value is not None]
-    if len(given) != 1:
-        yield path, f"{_list(given)}: expected exactly one of {_list(choices)}"
+    chosen = [name for name, value in choices.items() if value is not None]
+    if len(chosen) != 1:
+        yield path, f"{_list(chosen)}: expected exactly one of {_list(choices)}"
     for kind, test in (("count", when.count), ("quiet", when.quiet)):
         if test is not None:
             yield from _duration(test.within, (*path, kind, "within"), longer_than_0=True)
@@ -225,8 +225,8 @@ def _reachable(grade: str, fit: Fit, path: Path) -> Iterator[Finding]:
         yield path, f"{grade}: never reached, it needs a fit of {min(good_enough)}: {expected}"
 
 
-def _known(name: str | None, kind: str, known: Iterable[str], path: Path) -> Iterator[Finding]:
-    names = list(known)
+def _known(name: str | None, kind: str, all_names: Iterable[str], path: Path) -> Iterator[Finding]:
+    names = list(all_names)
     if name is not None and name not in names:
         expected = f", expected one of {_list(names)}" if names else f", the model has no {kind}s"
         yield path, f"{name}: no such {kind}{nearest(name, names) or expected}"

@@ -76,14 +76,14 @@ def shard_tags(prefix: str, shards: int) -> tuple[str, ...]:
         raise ConfigError(f"redis key prefix: {prefix!r}: expected 1 to 32 of A-Z a-z 0-9 _ . -")
     if not 1 <= shards <= MAX_SHARDS:
         raise ConfigError(f"number of shards: {shards}: expected 1 to {MAX_SHARDS}")
-    found: dict[int, str] = {}
+    tags: dict[int, str] = {}
     for number in count():
         tag = f"{prefix}:{_base36(number)}"
         shard = _shard_around(slot_of(tag), shards)
         if shard is not None:
-            found.setdefault(shard, tag)
-        if len(found) == shards:
-            return tuple(found[each] for each in range(shards))
+            tags.setdefault(shard, tag)
+        if len(tags) == shards:
+            return tuple(tags[index] for index in range(shards))
     raise AssertionError("the search above is endless")
 
 

@@ -68,7 +68,10 @@ class RedisStore:
         arguments = [_script_arguments(self._keys[write.shard], write) for write in writes]
         slots = [self._keys[write.shard].slot for write in writes]
         replies = self._router.call(
-            [Call(slot, ["EVALSHA", self._script_sha, *each]) for slot, each in zip(slots, arguments, strict=True)]
+            [
+                Call(slot, ["EVALSHA", self._script_sha, *of_shard])
+                for slot, of_shard in zip(slots, arguments, strict=True)
+            ]
         )
         without_script = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         again = self._router.call(
@@ -171,8 +174,8 @@ def _script_arguments(keys: ShardKeys, write: ShardWrite) -> list[Argument]:
             arguments += (lead.ttl_ms, lead.state)
         else:
             raise ValueError(f"time to live of lead {lead_id!r}: {lead.ttl_ms} ms: expected 1 or more")
-    for each in lists:
-        arguments += each
+    for values in lists:
+        arguments += values
     return arguments
 
 

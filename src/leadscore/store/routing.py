@@ -55,7 +55,7 @@ class _Connection(Protocol):
 
 
 class _Endpoint(NamedTuple):
-    """An address somebody configured, and how to connect to it and its like."""
+    """A configured address, and how to connect to it and to the other nodes."""
 
     address: Address
     connection_class: type[redis.Connection]
@@ -63,7 +63,7 @@ class _Endpoint(NamedTuple):
 
 
 class _Topology(NamedTuple):
-    """Who owns which slot; ``None`` where nobody does."""
+    """Who owns which slot; ``None`` where no master does."""
 
     masters: tuple[Address, ...]
     owner_by_slot: list[Address | None]

@@ -18,7 +18,7 @@
 --        then six lists: outbox offset, crossings, ...; outbox offsets to drop; due instant, lead id, ...;
 --        lead ids no longer due; erased lead, what is remembered, ...; erased leads to forget
 -- Reply
---   the fence stored after the call; nil where there is none
+--   the fence stored after the call; nil where no fence is stored
 --
 -- Numbers come as whole numbers in text and go on as they came: Lua never computes with them.
 

@@ -172,7 +172,7 @@ class _Builder:
         if kind in ("int", "float"):
             return self._number(node, path)
         if kind == "null":
-            advice = "; points that do not fade: the word none" if path[-1:] == ("decay",) else ""
+            advice = "; for points that do not decay: the word none" if path[-1:] == ("decay",) else ""
             self._add(node, path, f"empty: give a value, or leave the key out{advice}")
         elif kind != "str":
             self._refuse_tag(node, "str", path)
