@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Iterable
 from math import inf
 
 import msgspec
@@ -90,10 +91,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         ),
         disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
-        fit_without_values=min(
-            max(sum(attribute.when_missing for attribute in attributes.values()), fit_minimum), fit_maximum
-        )
-        + 0.0,
+        fit_without_values=min(max(_fit_when_missing(attributes.values()), fit_minimum), fit_maximum) + 0.0,
         upper_bound_besides_rules=_upper_bound_besides_rules(definition),
         condition_upper_bounds=_condition_upper_bounds(conditions, len(definition.groups)),
         out_of_reach=min((threshold.out_of_reach for threshold in thresholds), default=inf),
@@ -103,6 +101,10 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         lasting=frozenset(rule_id for rule_id, decay in curves.items() if decay == DecayCurve()),
         decays_within_ms=max(_decays_within_ms(decay) for decay in curves.values()),
     )
+
+
+def _fit_when_missing(attributes: Iterable[CompiledAttribute]) -> float:
+    return sum(attribute.when_missing for attribute in attributes)
 
 
 def _rules(definition: ModelDefinition, conditions: tuple[CompiledCondition, ...]) -> dict[int, CompiledRule]:
