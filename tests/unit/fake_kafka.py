@@ -182,9 +182,9 @@ class Sent:
 
 
 class FakeProducer:
-    """Everything is acknowledged at the next poll or flush, but for what ``refusal`` has an error for.
+    """Everything is acknowledged at the next poll, but for what ``refusal`` has an error for.
 
-    ``is_silent``: nothing is, and a flush takes all the time it has. ``too_large``: values that are not even taken.
+    ``is_silent``: nothing is, and a poll takes all the time it has. ``too_large``: values that are not even taken.
     """
 
     def __init__(self, refusal: Callable[[Sent], KafkaError | None] = lambda _: None) -> None:
@@ -192,7 +192,7 @@ class FakeProducer:
         self.is_silent = False
         self.too_large_bytes = 1 << 30
         self._refusal = refusal
-        self.flush_timeouts_s: list[float] = []
+        self.poll_timeouts_s: list[float] = []
         self._waiting: list[Sent] = []
 
     @property
@@ -206,19 +206,17 @@ class FakeProducer:
         self.sent.append(sent)
         self._waiting.append(sent)
 
-    def poll(self, _timeout_s: float) -> None:
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def poll(self, timeout_s: float) -> None:
+        self.poll_timeouts_s.append(timeout_s)
         if self.is_silent:
+            sleep(timeout_s)
             return
         waiting, self._waiting = self._waiting, []
         for sent in waiting:
             sent.options["on_delivery"](self._refusal(sent), FakeMessage((sent.topic, 0, 0), sent.value))
-
-    def flush(self, timeout_s: float) -> int:
-        self.flush_timeouts_s.append(timeout_s)
-        self.poll(timeout_s)
-        if self._waiting:
-            sleep(timeout_s)
-        return len(self._waiting)
 
     def values(self, topic: str) -> list[bytes]:
         return [sent.value or b"" for sent in self.sent if sent.topic == topic]

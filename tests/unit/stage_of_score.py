@@ -9,6 +9,7 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.score.publishing import json_encoding
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
@@ -45,7 +46,7 @@ class StageOfScore:
         parts = ScoreParts(
             config=config,
             store=store,
-            producer=self.producer.as_producer,
+            outbound=Outbound(self.producer.as_producer),
             encoding=json_encoding(),
             model_of_version=lambda _: self.model,
             log_topic_id=lambda: LOG_ID,

@@ -20,6 +20,7 @@ from leadscore.pipeline.kafka.clients import Partition
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.steps import NoSteps
@@ -66,9 +67,9 @@ class StageOfMatch:
             config=config,
             matcher=Matcher(DEFINITION),
             decoder=Decoder(None, None, config.max_record_bytes),
-            producer=self.producer.as_producer,
+            outbound=Outbound(self.producer.as_producer),
             dead_letters=DeadLetters(
-                self.dead_letters.as_producer, DEAD, config.match_group, metrics.match, lambda: self.limit_bytes
+                Outbound(self.dead_letters.as_producer), DEAD, config.match_group, metrics, lambda: self.limit_bytes
             ),
             metrics=metrics,
             budget=self.budget,
@@ -193,7 +194,9 @@ def test_a_batch_that_was_not_handed_over_whole_is_never_committed() -> None:
     matching.producer.too_large_bytes = 10  # not even the first frame is taken
     with pytest.raises(WorkerStopped):
         matching.turn(5)
-    matching.stage.subscription.close()  # what the worker does on its way out: it drains and commits
+    with pytest.raises(WorkerStopped):
+        matching.stage.drain()  # however it is asked to: it commits nothing
+    matching.stage.subscription.close()
     assert matching.consumer.committed_offsets == {}
 
 

@@ -28,6 +28,7 @@ STEPS = {
     "match": ("poll", "match", "log", "commit"),
     "score": ("poll", "read", "fold", "write", "publish", "commit"),
 }
+PUBLISHED_KINDS = ("frame", "tick", "crossing", "erasure", "dead_letter")
 RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered", "given_up")
 AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected")
 REBALANCES = ("assigned", "revoked", "lost")
@@ -168,7 +169,7 @@ class MatchMetrics:
         )
         self.dead_letters = declare.counter(
             "leadscore_dead_letters_total",
-            "Records published to the dead-letter topic.",
+            "Dead letters that the dead-letter topic acknowledged.",
             reason=[reason.value for reason in DeadLetterReason],
         )
         self.frames_published = declare.counter(
@@ -179,6 +180,20 @@ class MatchMetrics:
         )
         self.schema_registry_errors = declare.counter(
             "leadscore_schema_registry_errors_total", "Requests to the schema registry that got no usable answer."
+        )
+
+
+class PublishMetrics:
+    """Records on their way to Kafka. ``kind`` is what they are."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self.attempts = declare.counter(
+            "leadscore_publish_attempts_total", "Records handed to the Kafka client.", kind=PUBLISHED_KINDS
+        )
+        self.failures = declare.counter(
+            "leadscore_publish_failures_total",
+            "Records that the Kafka client or Kafka refused, and that were not stored.",
+            kind=PUBLISHED_KINDS,
         )
 
 
@@ -207,7 +222,7 @@ class ScoreMetrics:
             "Time from the log's time at which a crossing was decided until the crossing was acknowledged.",
             LATENCY_BUCKETS_S,
         )
-        self.ticks = declare.counter("leadscore_ticks_total", "Ticks appended to the award log.")
+        self.ticks = declare.counter("leadscore_ticks_total", "Ticks that the award log acknowledged.")
         self.leads_left_by_time = declare.counter(
             "leadscore_leads_left_by_time_total", "Thresholds that leads left by time alone."
         )
@@ -349,6 +364,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would nearly double the series
         declare = Catalogue()
         self.match = MatchMetrics(declare, topics)
+        self.publish = PublishMetrics(declare)
         self.score = ScoreMetrics(declare)
         self.state = StateMetrics(declare)
         self.kafka = KafkaMetrics(declare)

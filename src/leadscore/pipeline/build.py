@@ -37,6 +37,7 @@ from leadscore.pipeline.kafka.clients import (
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refused_properties import refused_properties
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
@@ -96,7 +97,7 @@ class WorkerBuilder:
         self._addresses = addresses_of(config)
         self._patience = Patience(plan.stopping, plan.health, self._addresses)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
-        self._producer = make_producer(config.kafka, f"{config.group}-producer", self._logger)
+        self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = make_admin(config.kafka, self._logger)
         name = model.definition.model if model is not None else None
         self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
@@ -131,14 +132,14 @@ class WorkerBuilder:
 
     def _match_stage(self, model: LoadedModel) -> MatchStage:
         config, metrics, definition = self._config, self._plan.metrics, model.definition
-        self._patience.until_answered(lambda: self._models.offer(definition, model.text, self._producer))
+        self._patience.until_answered(lambda: self._models.publish(definition, model.text, self._outbound))
         metrics.process.set_model(definition.model, definition.version)
         metrics.score.expect_thresholds(definition.thresholds)
         parts = MatchParts(
             config=config,
             matcher=Matcher(definition),
             decoder=self._decoder(),
-            producer=self._producer,
+            outbound=self._outbound,
             dead_letters=self._dead_letters(),
             metrics=metrics,
             budget=self._budget,
@@ -172,7 +173,7 @@ class WorkerBuilder:
 
     def _dead_letters(self) -> DeadLetters:
         config = self._config
-        producer = make_dead_letter_producer(config.kafka, f"{config.group}-dead-letters", self._logger)
+        client = make_dead_letter_producer(config.kafka, f"{config.group}-dead-letters", self._logger)
         own_limit = int(config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"]))
 
         def limit_bytes() -> int | None:
@@ -180,7 +181,7 @@ class WorkerBuilder:
             return None if limit is None else min(limit, own_limit)
 
         return DeadLetters(
-            producer, config.dead_letter_topic, config.match_group, self._plan.metrics.match, limit_bytes
+            Outbound(client), config.dead_letter_topic, config.match_group, self._plan.metrics, limit_bytes
         )
 
     # --- the score stage ---
@@ -192,7 +193,7 @@ class WorkerBuilder:
         parts = ScoreParts(
             config=config,
             store=store,
-            producer=self._producer,
+            outbound=self._outbound,
             encoding=encoding,
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],

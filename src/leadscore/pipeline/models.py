@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from time import monotonic
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from leadscore.errors import ConfigError, ModelError, Unavailable
 from leadscore.model.compile import compile_model
@@ -16,6 +16,8 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
 from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_consumer, partition_count
+from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord
 
 READ_TIMEOUT_S = 30.0
 
@@ -51,7 +53,7 @@ class ModelsTopic:
         """The versions read so far, oldest first."""
         return sorted(self._texts)
 
-    def offer(self, definition: ModelDefinition, text: str, producer: Producer) -> None:
+    def publish(self, definition: ModelDefinition, text: str, outbound: Outbound) -> None:
         """Publish a version unless it is there.
 
         ``ModelError`` where the same version has other content there, or a newer one is there.
@@ -71,7 +73,7 @@ class ModelsTopic:
                     f"never changes; give the changed model version {newest + 1}"
                 )
             return
-        self._publish(definition, text, producer)
+        self._produce(definition, text, outbound)
 
     def read(self) -> None:
         """Read every version the topic holds now. ``Unavailable`` if that takes too long."""
@@ -112,19 +114,15 @@ class ModelsTopic:
             )
         self._texts[int(version)] = value.decode()
 
-    def _publish(self, definition: ModelDefinition, text: str, producer: Producer) -> None:
+    def _produce(self, definition: ModelDefinition, text: str, outbound: Outbound) -> None:
         failures: list[str] = []
         key = f"{definition.model}:{definition.version}"
-        producer.produce(
+        outbound.produce(
             self._topic,
-            key=key.encode(),
-            value=text.encode(),
-            on_delivery=lambda error, _: failures.append(error.str()) if error is not None else None,
+            OutputRecord(key.encode(), text.encode()),
+            lambda error, _: failures.append(error.str()) if error is not None else None,
         )
-        try:
-            left = producer.flush(REQUEST_TIMEOUT_S)
-        except KafkaException as error:
-            raise Unavailable("kafka", "publish", f"model {key}: {error}") from error
-        if failures or left:
+        is_answered = outbound.flush(Deadline(REQUEST_TIMEOUT_S))
+        if failures or not is_answered:
             raise Unavailable("kafka", "publish", f"model {key}: {failures[0] if failures else 'no answer in time'}")
         self._texts[definition.version] = text

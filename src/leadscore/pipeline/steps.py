@@ -4,14 +4,14 @@ from typing import Protocol
 
 
 class Steps(Protocol):
-    """Somebody who wants to know how far the loop is."""
+    """Is told how far the loop is."""
 
     def passed(self, step: str) -> None:
         """The step is done; the next has not begun."""
 
 
 class NoSteps:
-    """Nobody does."""
+    """Is told nothing that matters."""
 
     def passed(self, step: str) -> None:
         """Go on."""

@@ -90,14 +90,18 @@ class Worker:
 
     def _drain(self) -> None:
         self._parts.budget.begin_end()
+        self._parts.stopping.begin_end()
         _log.info("draining", extra={"budget_s": self._parts.budget.budget_s})
         for _, stage in self._stages():
             stage.drain()
 
     def _close(self) -> None:
+        """Leave the groups; what is not committed by now is done again by the next owner."""
         self._parts.budget.begin_end()
-        for _, stage in self._stages():
-            stage.subscription.close()
+        self._parts.stopping.begin_end()
+        with ExitStack() as closing:
+            for _, stage in self._stages():
+                closing.callback(stage.subscription.close)
         _log.info("stopped")
 
     def _stages(self) -> Iterator[tuple[str, MatchStage | ScoreStage]]:

@@ -2,14 +2,9 @@
 
 from time import monotonic
 
-from confluent_kafka import Producer
-
-FLUSH_SLICE_S = 0.5
-"""Python hears signals only between two calls of the client."""
-
 
 class Deadline:
-    """An instant, so many seconds from now."""
+    """An instant, some seconds from now."""
 
     def __init__(self, budget_s: float) -> None:
         self._at_s = monotonic() + budget_s
@@ -23,7 +18,7 @@ class Deadline:
 class DrainBudget:
     """``LEADSCORE_DRAIN_TIMEOUT``: anew each time partitions are given up, but once for everything at the end.
 
-    At the end both stages drain, and then give up their partitions, each of which would have the whole of it.
+    At the end both stages drain and then give up their partitions; each of these steps would else have all of it.
     """
 
     def __init__(self, budget_s: float) -> None:
@@ -37,9 +32,3 @@ class DrainBudget:
     def begin_end(self) -> None:
         """From now on there is one deadline for everything."""
         self._end = self._end or Deadline(self.budget_s)
-
-
-def flush(producer: Producer, deadline: Deadline) -> None:
-    """Wait until everything the producer was given is answered, or the deadline comes."""
-    while producer.flush(min(FLUSH_SLICE_S, deadline.left_s)) and deadline.left_s:
-        pass

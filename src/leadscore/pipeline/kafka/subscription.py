@@ -40,6 +40,7 @@ class Subscription:
         self._fresh: list[Partition] = []
         self._gone: list[Partition] = []
         self._drain = drain
+        self._is_closing = False
         self._failure: BaseException | None = None
         consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
@@ -94,7 +95,11 @@ class Subscription:
             self._paused.difference_update(started)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group; what was to be drained is drained before.
+
+        While a consumer closes, its questions get no answer: a drain in there would wait for all of its budget.
+        """
+        self._is_closing = True
         self.consumer.close()
 
     def _seek(self, partition: Partition, offset: int) -> bool:
@@ -139,7 +144,8 @@ class Subscription:
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
-            self._drain(_names(partitions))
+            if not self._is_closing:
+                self._drain(_names(partitions))
         except BaseException as failure:  # noqa: BLE001  # as above
             self._failure = failure
         self._take_away(_names(partitions))

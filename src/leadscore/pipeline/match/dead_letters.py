@@ -9,28 +9,17 @@ of the partition in the log already, and the refused one then fixed by a new map
 event for one it has seen: lost without a trace.
 """
 
-import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message
 
-from leadscore.errors import DeadLetter, WorkerStopped
-from leadscore.ops.metrics import MatchMetrics
+from leadscore.errors import DeadLetter, DeadLetterReason, WorkerStopped
+from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import Partition
-from leadscore.pipeline.kafka.deadline import Deadline, flush
-from leadscore.pipeline.kafka.outbound import Headers, OutputRecord, offer
-
-_log = logging.getLogger(__name__)
-
-
-class Origin(NamedTuple):
-    """Where a dead letter came from."""
-
-    topic: str
-    partition: int
-    offset: int
-    group: str
+from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.outbound import Headers, Outbound, OutputRecord, is_fatal
+from leadscore.pipeline.match.dead_letter_log import DeadLetterLog, Origin
 
 
 def dead_letter_headers(
@@ -73,6 +62,12 @@ class DeadLetterLimit:
             self._dead //= 2
 
 
+class _Refused(NamedTuple):
+    origin: Origin
+    size_bytes: int
+    error: KafkaError
+
+
 class Refusal(NamedTuple):
     """A dead letter that could not be published, and what an operator should know about it."""
 
@@ -85,18 +80,22 @@ class DeadLetters:
     """Publishes dead letters; ``limit_bytes`` asks how large a record the topic takes, ``None`` if it does not say."""
 
     def __init__(
-        self, producer: Producer, topic: str, group: str, metrics: MatchMetrics, limit_bytes: Callable[[], int | None]
+        self, outbound: Outbound, topic: str, group: str, metrics: Metrics, limit_bytes: Callable[[], int | None]
     ) -> None:
-        self._producer = producer
+        self._outbound = outbound
         self._topic = topic
         self._group = group
-        self._metrics = metrics
+        self._published = metrics.match.dead_letters
+        self._attempts = metrics.publish.attempts.labels("dead_letter")
+        self._failures = metrics.publish.failures.labels("dead_letter")
+        self._log = DeadLetterLog()
         self._limit_bytes = limit_bytes
         self._unanswered = 0
-        self._refused: list[tuple[Origin, int, KafkaError]] = []
+        self._acknowledged: list[DeadLetterReason] = []
+        self._refused: list[_Refused] = []
 
-    def publish(self, message: Message, failure: DeadLetter) -> None:
-        """Hand over one dead letter."""
+    def publish(self, message: Message, failure: DeadLetter, now_s: float) -> None:
+        """Publish one dead letter."""
         origin = Origin(message.topic() or "", message.partition() or 0, message.offset() or 0, self._group)
         headers = dead_letter_headers(origin, failure, message.headers())
         record = OutputRecord(message.key(), message.value(), headers, timestamp_ms=max(0, message.timestamp()[1]))
@@ -104,30 +103,38 @@ class DeadLetters:
 
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             self._unanswered -= 1
-            if error is not None:
-                self._refused.append((origin, size_bytes, error))
+            if error is None:
+                self._acknowledged.append(failure.reason)
+            else:
+                self._refused.append(_Refused(origin, size_bytes, error))
 
         self._unanswered += 1
-        refusal = offer(self._producer, self._topic, record, on_delivery)
+        self._attempts.inc()
+        refusal = self._outbound.try_to_produce(self._topic, record, on_delivery)
         if refusal is not None:
             on_delivery(refusal, message)
-        self._metrics.dead_letters.labels(failure.reason.value).inc()
-        where = {"topic": origin.topic, "partition": origin.partition, "offset": origin.offset}
-        _log.warning("dead_letter", extra={**where, "reason": failure.reason.value, "detail": failure.detail})
+        self._log.note(now_s, origin, failure)
 
-    def settle(self, deadline: Deadline) -> bool:
+    def settle(self, deadline: Deadline, now_s: float) -> bool:
         """Wait for the answers; whether all are there."""
         if self._unanswered:
-            flush(self._producer, deadline)
+            self._outbound.flush(deadline)
+        acknowledged, self._acknowledged = self._acknowledged, []
+        for reason in acknowledged:
+            self._published.labels(reason.value).inc()
+        self._log.look(now_s)
         return self._unanswered == 0
 
     def take_refused(self) -> list[Refusal]:
         """What was refused since the last call; ``WorkerStopped``, again and again, if the producer cannot go on."""
-        for _, _, error in self._refused:
-            if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001
-                raise WorkerStopped(f"a dead letter could not be published: {error.str()}")
-        refused, self._refused = self._refused, []
-        return [self._explained(*each) for each in refused]
+        for refused in self._refused:
+            if is_fatal(refused.error):
+                raise WorkerStopped(
+                    f"a dead letter could not be published to topic {self._topic}: {refused.error.str()}"
+                )
+        refusals, self._refused = self._refused, []
+        self._failures.inc(len(refusals))
+        return [self._explained(*refused) for refused in refusals]
 
     def _explained(self, origin: Origin, size_bytes: int, error: KafkaError) -> Refusal:
         remedy = f"Fix topic {self._topic}"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
@@ -22,14 +22,15 @@ from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
 from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
 from leadscore.pipeline.kafka.commits import Commits
-from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget, flush
+from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
+from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.match.batch import Work
 from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset
 from leadscore.pipeline.match.dead_letters import DeadLetterLimit, DeadLetters
+from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.steps import Steps
 
 _log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class MatchParts:
     config: Config
     matcher: Matcher
     decoder: Decoder
-    producer: Producer
+    outbound: Outbound
     dead_letters: DeadLetters
     metrics: Metrics
     budget: DrainBudget
@@ -61,11 +62,12 @@ class MatchStage:
     """One member of the match group. ``step`` is one turn of the loop; nothing else changes anything."""
 
     def __init__(self, parts: MatchParts, consumer: Consumer, commits: Commits) -> None:
-        config = parts.config
+        config, metrics = parts.config, parts.metrics
+        frame_counts = PublishCounts(metrics.publish, "frame", metrics.match.frames_published)
         self._parts = parts
         self._consumer = consumer
         self.commits = commits
-        self._deliveries = Deliveries()
+        self._deliveries = Deliveries(parts.outbound, config.log_topic, frame_counts)
         self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_buffer)
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
         self._sources: dict[Partition, Source] = {}
@@ -78,6 +80,7 @@ class MatchStage:
         self._is_unsettled = False
         self._retry_at_s = 0.0
         self._told_in_hand_s = 0.0
+        self._now_s = 0.0
         self.stopped: dict[Partition, str] = {}
         self.outage: Unavailable | None = None
         self._outages = OutageLog("match_paused", "match_resumed", addresses_of(config))
@@ -86,6 +89,7 @@ class MatchStage:
 
     def step(self, now_s: float, timeout_s: float) -> int:
         """One turn: poll, decode, match, log, commit. How many records were read or matched."""
+        self._now_s = now_s
         waits = now_s < self._retry_at_s
         with self._timed("poll"):
             messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
@@ -140,7 +144,7 @@ class MatchStage:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
         deadline = self._parts.budget.deadline()
         self._log(deadline)
-        flush(self._parts.producer, deadline)
+        self._deliveries.flush(deadline)
         self.commits.stage(self._deliveries.complete())
         self.commits.commit_now(self._consumer, deadline)
 
@@ -287,7 +291,7 @@ class MatchStage:
                     break
         self._limit.count(work.records, len(work.dead))
         for message, failure in work.dead:
-            parts.dead_letters.publish(message, failure)
+            parts.dead_letters.publish(message, failure, now_s)
         self._work = work
 
     def _retry(self, now_s: float, attempt: Callable[[], None]) -> None:
@@ -314,7 +318,7 @@ class MatchStage:
     def _log(self, deadline: Deadline) -> None:
         """Log what the batch earned, if its dead letters are settled by then."""
         work, parts = self._work, self._parts
-        if work is None or not parts.dead_letters.settle(deadline):
+        if work is None or not parts.dead_letters.settle(deadline, self._now_s):
             return
         for refusal in parts.dead_letters.take_refused():
             left_out = work.leave_out(refusal.partition, refusal.offset)
@@ -324,9 +328,7 @@ class MatchStage:
         self._work = None
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
             for number, value in work.frames():
-                record = OutputRecord(None, value, partition=number)
-                hand_over(parts.producer, parts.config.log_topic, record, self._deliveries.expect(batch))
-                parts.metrics.match.frames_published.inc()
+                self._deliveries.produce(batch, OutputRecord(None, value, partition=number), number)
         parts.steps.passed("matched")
         work.count(parts.metrics)
 
@@ -345,7 +347,6 @@ class MatchStage:
     # --- commit ---
 
     def _commit(self, now_s: float) -> None:
-        self._parts.producer.poll(0)
         safe = self._deliveries.complete()
         if safe:
             self._parts.steps.passed("logged")

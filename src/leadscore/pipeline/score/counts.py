@@ -1,6 +1,6 @@
 """What the score stage counts, once per batch or per crossing."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from time import time
 
 from leadscore.errors import StopCause
@@ -59,15 +59,30 @@ class ScoreCounts:
         )
         self._last_record.set_to_current_time()
 
-    def when_published(self, output: Output) -> Callable[[], None] | None:
-        """What to count when Kafka has stored the output's record."""
+
+class CrossingCounts:
+    """Crossings and erasures on their way to the crossing topic."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._score = metrics.score
+        self._publish = metrics.publish
+
+    def produced(self, output: Output) -> None:
+        """It was handed to the client."""
+        self._publish.attempts.labels(_kind(output)).inc()
+
+    def acknowledged(self, output: Output) -> None:
+        """The crossing topic has it."""
         if isinstance(output, ErasedLead):
-            return None
+            return
         score = self._score
-        published = score.crossings_published.labels(output.threshold, output.direction.value, output.cause.value)
+        score.crossings_published.labels(output.threshold, output.direction.value, output.cause.value).inc()
+        score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
 
-        def count() -> None:
-            published.inc()
-            score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
+    def failed(self, output: Output) -> None:
+        """The crossing topic will never have it."""
+        self._publish.failures.labels(_kind(output)).inc()
 
-        return count
+
+def _kind(output: Output) -> str:
+    return "erasure" if isinstance(output, ErasedLead) else "crossing"

@@ -1,14 +1,10 @@
-"""Hands crossings and erasures to the producer; the log offsets that caused them are safe once all are acknowledged."""
+"""Produces crossings and erasures; the log offsets that caused them are safe once all are acknowledged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from confluent_kafka import Producer
-
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.kafka.outbound import hand_over
-from leadscore.pipeline.score.counts import ScoreCounts
 from leadscore.pipeline.score.publishing import CrossingEncoding, Output, output_record
 
 
@@ -16,16 +12,11 @@ from leadscore.pipeline.score.publishing import CrossingEncoding, Output, output
 class CrossingProducer:
     """Produces to the topic of crossings."""
 
-    producer: Producer
-    topic: str
     encoding: CrossingEncoding
-    deliveries: Deliveries
-    counts: ScoreCounts
+    deliveries: Deliveries[Output]
 
     def produce(self, outputs: Iterable[Output], offsets: Offsets) -> None:
-        """Hand over what was decided, in that order; ``offsets`` become safe with the last acknowledgement."""
+        """Produce what was decided, in that order; ``offsets`` become safe with the last acknowledgement."""
         with self.deliveries.batch(offsets) as batch:
             for output in outputs:
-                record = output_record(output, self.encoding)
-                on_delivery = self.deliveries.expect(batch, self.counts.when_published(output))
-                hand_over(self.producer, self.topic, record, on_delivery)
+                self.deliveries.produce(batch, output_record(output, self.encoding), output)

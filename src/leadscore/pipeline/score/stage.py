@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer
+from confluent_kafka import Consumer, KafkaError, Message
 from msgspec.structs import replace
 from prometheus_client.context_managers import Timer
 
@@ -22,12 +22,14 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import Bounds, Partition
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
-from leadscore.pipeline.kafka.deadline import DrainBudget, flush
+from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
+from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.backoff import Backoff
-from leadscore.pipeline.score.counts import ScoreCounts
+from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
 from leadscore.pipeline.score.crossing_producer import CrossingProducer
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
@@ -50,7 +52,7 @@ class ScoreParts:
 
     config: Config
     store: Store
-    producer: Producer
+    outbound: Outbound
     encoding: CrossingEncoding
     model_of_version: ModelOfVersion
     log_topic_id: Callable[[], str]
@@ -67,14 +69,13 @@ class ScoreStage:
 
     def __init__(self, parts: ScoreParts, consumer: Consumer, commits: Commits) -> None:
         config = parts.config
+        tick_counts = PublishCounts(parts.metrics.publish, "tick", parts.metrics.score.ticks)
         self._parts = parts
         self._consumer = consumer
         self.commits = commits
-        self._deliveries = Deliveries()
+        self._deliveries = Deliveries(parts.outbound, config.crossing_topic, CrossingCounts(parts.metrics))
         self._counts = ScoreCounts(parts.metrics)
-        self._crossings = CrossingProducer(
-            parts.producer, config.crossing_topic, parts.encoding, self._deliveries, self._counts
-        )
+        self._crossings = CrossingProducer(parts.encoding, self._deliveries)
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._says = Announcements(config)
         self._shards = Shards()
@@ -83,7 +84,7 @@ class ScoreStage:
         )
         self._watch = StoreWatch(parts.store, parts.metrics.state, allow_eviction=config.allow_eviction)
         self._backoff = Backoff()
-        self._ticker = Ticker(config, parts.store, parts.producer, parts.metrics.score.ticks.inc)
+        self._ticker = Ticker(config, parts.store, parts.outbound, tick_counts)
         self.subscription = Subscription(consumer, [config.log_topic], lambda _: self.drain(), cooperative=True)
 
     def step(self, now_s: float, timeout_s: float, reached_ms: int | None) -> bool:
@@ -116,7 +117,7 @@ class ScoreStage:
     def drain(self) -> None:
         """Wait for the crossings under way, then commit."""
         deadline = self._parts.budget.deadline()
-        flush(self._parts.producer, deadline)
+        self._deliveries.flush(deadline)
         self.commits.stage(self._deliveries.complete())
         self.commits.commit_now(self._consumer, deadline)
 
@@ -281,7 +282,6 @@ class ScoreStage:
     # --- commit ---
 
     def _commit(self, now_s: float) -> None:
-        self._parts.producer.poll(0)
         safe = self._deliveries.complete()
         if safe:
             self._parts.steps.passed("acknowledged")

@@ -5,13 +5,14 @@ it. The fold of the tick decides; producing one twice is harmless. After a chang
 is looked at once, because the instants stored were computed under the old one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.log.records import Tick, encode
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.outbound import OutputRecord, hand_over
+from leadscore.pipeline.kafka.deliveries import OutputCounts
+from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.store.shard import Store
 
@@ -23,16 +24,19 @@ _UNKNOWN_OFFSET = -1
 class Ticker:
     """Appends the ticks of the shards one worker owns."""
 
-    def __init__(self, config: Config, store: Store, producer: Producer, count: Callable[[], None]) -> None:
+    def __init__(self, config: Config, store: Store, outbound: Outbound, counts: OutputCounts[int]) -> None:
         self._log_topic = config.log_topic
         self._interval_s = min(LONGEST_INTERVAL_S, config.due_interval_ms / 4000)
         self._store = store
-        self._producer = producer
-        self._count = count
+        self._outbound = outbound
+        self._counts = counts
+        self._acknowledged: list[int] = []
+        self._failed: list[int] = []
         self._looked_at_s = 0.0
 
     def is_time(self, now_s: float) -> bool:
         """Whether to look again; if so, this was the look."""
+        self._count()
         if now_s - self._looked_at_s < self._interval_s:
             return False
         self._looked_at_s = now_s
@@ -75,9 +79,23 @@ class Ticker:
     def _append(self, owned: OwnedShard, tick: Tick) -> None:
         owned.tick_offset = _UNKNOWN_OFFSET
 
-        def on_delivery(error: KafkaError | None, message: Message) -> None:
-            owned.tick_offset = message.offset() if error is None else None
+        number = owned.shard.number
 
-        record = OutputRecord(None, encode(tick), partition=owned.shard.number)
-        hand_over(self._producer, self._log_topic, record, on_delivery)
-        self._count()
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                owned.tick_offset = message.offset()
+                self._acknowledged.append(number)
+            else:
+                owned.tick_offset = None
+                self._failed.append(number)
+
+        self._counts.produced(number)
+        self._outbound.produce(self._log_topic, OutputRecord(None, encode(tick), partition=number), on_delivery)
+
+    def _count(self) -> None:
+        acknowledged, self._acknowledged = self._acknowledged, []
+        failed, self._failed = self._failed, []
+        for number in acknowledged:
+            self._counts.acknowledged(number)
+        for number in failed:
+            self._counts.failed(number)
