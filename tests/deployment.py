@@ -18,7 +18,13 @@ import pytest
 import redis
 import yaml
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from leadscore.demo.traffic import GeneratedEvent, topic_role_of
@@ -167,6 +173,14 @@ class Deployment:
         except KafkaException:
             return False
         return True
+
+    def take_records_up_to(self, word: str, size_bytes: int) -> None:
+        """Let a topic refuse records that are larger."""
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, self.topic(word), incremental_configs=[entry])
+        for changed in admin.incremental_alter_configs([resource]).values():
+            changed.result(timeout=30)
 
     # --- what goes in ---
 

@@ -8,10 +8,11 @@
     ├── DeadLetter            dead letter: this record can never be decoded
     ├── Unavailable           pause, back off, reconcile: a service does not answer now
     ├── PartitionStopped      stop this partition and say why, go on with the others
-    ├── WorkerStopped         stop the worker with the message, without a commit
+    ├── WorkerStopped         stop the worker with the message, without a further commit
     └── StoppedEarly          exit 0: told to end before the work began
 
-Anything else is a bug: the worker ends with a traceback and without a commit.
+What Kafka, Redis or a registry answers becomes one of these, a permission that is withdrawn as well. Anything else is a
+bug: the worker ends without a further commit, and says it in one line of the log, with the stack.
 """
 
 from enum import StrEnum
@@ -97,8 +98,8 @@ class PartitionStopped(LeadscoreError):
 
 
 class WorkerStopped(LeadscoreError):
-    """The worker cannot go on; the process ends without committing."""
+    """The worker cannot go on; the process ends without committing further."""
 
 
 class StoppedEarly(LeadscoreError):
-    """Somebody asked for the end while the worker was still starting: there is nothing to finish."""
+    """The worker was told to end while it was still starting: there is nothing to finish."""

@@ -1,11 +1,14 @@
 """Workers asked to end at bad moments: they do, in time, and take nothing with them."""
 
+import signal
 from collections.abc import Callable
+from pathlib import Path
+from socket import create_server
 from time import monotonic
 
 import pytest
 
-from leadscore.cli.run import CLOSING_S
+from leadscore.cli.ending import CLOSING_S, Exit
 from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
@@ -50,6 +53,30 @@ def test_a_worker_asked_to_end_while_it_starts_commits_nothing(deploy: Callable[
     assert deployment.lag() == before
 
 
+def test_a_worker_asked_to_end_before_it_is_imported_ends_in_order(deploy: Callable[..., Deployment]) -> None:
+    worker = deploy(WANDERING_MODEL).start_worker()
+    process = Path(f"/proc/{worker.process.pid}")
+    wait_until(lambda: catches_sigterm(process), 20, "the worker to notice signals")
+    assert "librdkafka" not in (process / "maps").read_text()
+    assert worker.terminate() == Exit.DONE
+
+
+def catches_sigterm(process: Path) -> bool:
+    [caught] = [line.split()[1] for line in (process / "status").read_text().splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught, 16) & 1 << (signal.SIGTERM - 1))
+
+
+def test_a_worker_asked_to_end_while_kafka_is_silent_does_not_wait_for_an_answer(
+    deploy: Callable[..., Deployment],
+) -> None:
+    with create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        worker = deploy(WANDERING_MODEL).start_worker(LEADSCORE_KAFKA__BOOTSTRAP_SERVERS=address)
+        assert worker.wait_for("redis")  # next it asks Kafka, which takes 10 s without an answer
+        assert worker.terminate(8) == Exit.DONE
+    assert worker.said("stopped")
+
+
 def test_a_worker_whose_last_call_is_never_answered_ends_in_time_and_its_work_is_done_again(
     deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay]
 ) -> None:
@@ -63,7 +90,8 @@ def test_a_worker_whose_last_call_is_never_answered_ends_in_time_and_its_work_is
     deployment.send_now(events[100:])
     assert way.is_holding.wait(20)
     before_s = monotonic()
-    assert worker.terminate() == 0
+    worker.expected_to_die = True
+    assert worker.terminate() == Exit.DRAIN_GIVEN_UP
     assert monotonic() - before_s < 1 + CLOSING_S + 3
     assert worker.said("drain_given_up")
     deployment.start_worker()

@@ -1,5 +1,6 @@
 """``leadscore run`` before it touches a server."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,18 @@ def test_a_model_that_looks_at_more_events_than_are_kept_is_refused(
     assert complaint(capsys) == (
         f"LEADSCORE_RECENT_EVENTS: 8: expected at least 9, the number of events that {where} of {model} looks at\n"
     )
+
+
+def test_a_bug_is_one_line_of_the_log_and_no_traceback_beside_it(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    environment.setattr("leadscore.cli.run.build_worker", broken)
+    assert main(["run"]) == 1
+    streams = capsys.readouterr()
+    assert "Traceback" not in streams.err
+    *_, crashed = map(json.loads, streams.out.splitlines())
+    assert (crashed["event"], crashed["level"], crashed["error"]) == ("worker_crashed", "critical", "ZeroDivisionError")
+    assert "in broken" in crashed["stack"]

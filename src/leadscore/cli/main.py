@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from leadscore import __version__
+from leadscore.cli.ending import Ending
 from leadscore.errors import InputError, LeadscoreError, Unavailable
 from leadscore.ops.redaction import redact_url
 
@@ -34,10 +35,20 @@ _ADDRESSES = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command: 0 done, 1 failed, 2 the input was wrong."""
+def program() -> None:
+    """The ``leadscore`` program: a process that runs one command and ends."""
+    arguments = sys.argv[1:]
+    ending: Ending | None = None
+    if arguments[:1] == ["run"]:
+        ending = Ending()
+        ending.listen()  # before the imports of a command, which take their time
+    sys.exit(main(arguments, ending))
+
+
+def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -> int:
+    """Run a command: 0 done, 1 failed, 2 the input was wrong; ``run`` has more. ``ending`` is for ``run``."""
     try:
-        args = _parser().parse_args(arguments)
+        args = _parser().parse_args(arguments, argparse.Namespace(**({} if ending is None else {"ending": ending})))
         return int(args.run(args))
     except InputError as error:
         print(error, file=sys.stderr)
@@ -69,4 +80,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

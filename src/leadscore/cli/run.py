@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from threading import Thread, Timer
+from functools import partial
 
 from leadscore import __version__
+from leadscore.cli.ending import CLOSING_S, Ending, Exit
 from leadscore.errors import LeadscoreError, StoppedEarly
-from leadscore.ops.config import config_sha256, describe_config, load_config
+from leadscore.ops.config import Config, config_sha256, describe_config, load_config
 from leadscore.ops.health import START, Health, serve
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.ops.logs import configure_logging
@@ -18,12 +19,10 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.build import build_worker, look_for_garbage_seldom
 from leadscore.pipeline.checks import checks_of
 from leadscore.pipeline.steps import NoSteps, Steps
-from leadscore.pipeline.stopping import Stopping
+from leadscore.pipeline.worker import tell_failure
 
 _log = logging.getLogger(__name__)
 
-CLOSING_S = 5.0
-"""Beyond the budget of the drain, to leave the groups. Closing a Kafka client has no timeout of its own."""
 CRASH_VARIABLE = "LEADSCORE_TEST_CRASH_AFTER"
 
 
@@ -38,33 +37,47 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=run)
 
 
-def run(_args: argparse.Namespace) -> int:
-    """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on."""
+def run(args: argparse.Namespace) -> int:
+    """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on, 4 if its work was not finished."""
+    ending: Ending = args.ending if "ending" in args else Ending()
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS], for_worker=True)
-    stopping = Stopping()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stopper(stopping, config.drain_timeout_ms / 1000))
     metrics = Metrics(__version__, config.input_topics)
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
+    ending.started_logging(partial(_log.info, "stopped"), partial(_say_given_up, config.drain_timeout_ms / 1000))
     metrics.process.set_config(config_sha256(config))
     _log.info("starting", extra={"version": __version__, "config": describe_config(config)})
     health = Health(checks_of(config), config.liveness_timeout_ms / 1000)
     server = serve(config.http_host, config.http_port, metrics, health)
     _log.info("listening", extra={"port": server.port})
     try:
-        worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=stopping)
-        look_for_garbage_seldom()
-        health.set_check(START, ok=True, detail="started")
-        worker.run()
-    except StoppedEarly:
-        _log.info("stopped")
-    except LeadscoreError as error:
-        health.fail(str(error))
-        _log.critical("worker_stopped", extra={"error": type(error).__name__, "detail": str(error)})
-        raise
+        return _work(config, metrics, health, ending)
     finally:
         server.close()
-    return 0
+        ending.over()
+
+
+def _work(config: Config, metrics: Metrics, health: Health, ending: Ending) -> Exit:
+    try:
+        worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=ending.stopping)
+    except StoppedEarly:
+        _log.info("stopped")
+        return Exit.DONE
+    except LeadscoreError as error:
+        tell_failure(error, health)
+        raise
+    except Exception as bug:  # noqa: BLE001  # told as one line of the log, stack included
+        tell_failure(bug, health)
+        return Exit.FAILED
+    look_for_garbage_seldom()
+    health.set_check(START, ok=True, detail="started")
+    ending.started(config.drain_timeout_ms / 1000)
+    try:
+        worker.run()
+    except LeadscoreError:
+        raise
+    except Exception:  # noqa: BLE001  # the worker has told of it
+        return Exit.FAILED
+    return Exit.DONE
 
 
 def crash_steps(environ: Mapping[str, str]) -> Steps:
@@ -88,25 +101,5 @@ class _CrashAfter:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _stopper(stopping: Stopping, budget_s: float) -> "signal._HANDLER":
-    def stop(_number: int, _frame: object) -> None:
-        if stopping.is_asked_for:
-            os._exit(3)  # asked twice: now
-        stopping.ask()
-        last_resort = Timer(budget_s + CLOSING_S, _leave, [budget_s])
-        last_resort.daemon = True
-        last_resort.start()
-
-    return stop
-
-
-def _leave(budget_s: float) -> None:
-    """End the process although something is still waited for; what is not committed is done again by the next owner."""
-
-    def tell() -> None:
-        _log.warning("drain_given_up", extra={"budget_s": budget_s, "closing_s": CLOSING_S})
-
-    telling = Thread(target=tell, daemon=True)  # whoever reads the log may have stopped reading
-    telling.start()
-    telling.join(1)
-    os._exit(0)
+def _say_given_up(budget_s: float) -> None:
+    _log.warning("drain_given_up", extra={"budget_s": budget_s, "closing_s": CLOSING_S})

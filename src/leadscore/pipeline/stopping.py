@@ -1,32 +1,33 @@
 """The wish that the worker ends, which may come before there is a worker, and the beginning of its end."""
 
-from collections.abc import Callable
 from time import monotonic, sleep
+from typing import Protocol
 
 SLICE_S = 0.05
 
 
-def _nothing() -> None:
-    """Nobody has to know."""
+class EndLimit(Protocol):
+    """Sees to it that an end that has begun does not take for ever."""
+
+    def begin(self, *, has_failed: bool = False) -> None:
+        """The worker ends from now on; may be called again."""
 
 
 class Stopping:
-    """Whether the worker is to end. ``at_end`` is called once, when the end begins: asked for, or by itself."""
+    """Whether the worker is to end. ``limit`` is told when the end begins: asked for, or by itself."""
 
-    def __init__(self, at_end: Callable[[], None] = _nothing) -> None:
+    def __init__(self, limit: EndLimit | None = None) -> None:
         self.is_asked_for = False
-        self._at_end: Callable[[], None] = at_end
-        self._has_begun = False
+        self._limit = limit
 
     def ask(self) -> None:
         """Finish what is in hand, then end. Safe in a signal handler: it only remembers."""
         self.is_asked_for = True
 
-    def begin_end(self) -> None:
+    def begin_end(self, *, has_failed: bool) -> None:
         """The worker ends from now on, whatever the reason."""
-        if not self._has_begun:
-            self._has_begun = True
-            self._at_end()
+        if self._limit is not None:
+            self._limit.begin(has_failed=has_failed)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, but not after the end is asked for."""

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import time
 
+from leadscore.errors import LeadscoreError
 from leadscore.ops.health import Health
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
@@ -41,6 +42,15 @@ class WorkerParts:
     checks: Mapping[str, StageChecks]
 
 
+def tell_failure(failure: Exception, health: Health) -> None:
+    """Why the worker cannot go on: not alive any more, and one line in the log. A bug's has the stack."""
+    health.fail(str(failure) or type(failure).__name__)
+    if isinstance(failure, LeadscoreError):
+        _log.critical("worker_stopped", extra={"error": type(failure).__name__, "detail": str(failure)})
+    else:
+        _log.critical("worker_crashed", exc_info=failure)
+
+
 class Worker:
     """The stages of one process. ``run`` returns when it is told to stop and everything under way is committed."""
 
@@ -65,9 +75,15 @@ class Worker:
         """Turn until told to stop (or ``until`` says so), then drain, commit and leave the groups."""
         with ExitStack() as ending:
             ending.callback(self._close)
-            while not self.is_stopping and not until():
-                self._turn()
-            self._drain()
+            try:
+                while not self.is_stopping and not until():
+                    self._turn()
+                self._drain()
+            except Exception as failure:
+                # Before anything is closed, which may take its time: probes and the log say at once what happened.
+                self._parts.stopping.begin_end(has_failed=True)
+                tell_failure(failure, self._parts.health)
+                raise
 
     def _turn(self) -> None:
         now_s = time()
@@ -90,7 +106,7 @@ class Worker:
 
     def _drain(self) -> None:
         self._parts.budget.begin_end()
-        self._parts.stopping.begin_end()
+        self._parts.stopping.begin_end(has_failed=False)
         _log.info("draining", extra={"budget_s": self._parts.budget.budget_s})
         for _, stage in self._stages():
             stage.drain()
@@ -98,7 +114,6 @@ class Worker:
     def _close(self) -> None:
         """Leave the groups; what is not committed by now is done again by the next owner."""
         self._parts.budget.begin_end()
-        self._parts.stopping.begin_end()
         with ExitStack() as closing:
             for _, stage in self._stages():
                 closing.callback(stage.subscription.close)
