@@ -1,11 +1,34 @@
 """Which regular expressions are refused, and that accepted ones are quick on hostile subjects."""
 
 import re
+from re import _parser  # type: ignore[attr-defined]  # what model.regex reads
 from time import thread_time
 
 import pytest
 
 from leadscore.model.regex import MAX_SUBJECT_CHARACTERS, check
+
+OPERATIONS = {
+    "LITERAL": "a",
+    "NOT_LITERAL": "[^a]",
+    "ANY": ".",
+    "IN": r"[a-c\d]",
+    "NEGATE": "[^ab]",
+    "RANGE": "[a-c]",
+    "CATEGORY": r"\W",
+    "MAX_REPEAT": "a{2,3}",
+    "MIN_REPEAT": "a*?",
+    "POSSESSIVE_REPEAT": "a++",
+    "BRANCH": "ab|cd",
+    "SUBPATTERN": "(a)",
+    "ATOMIC_GROUP": "(?>a)",
+    "AT": "^a$",
+    "ASSERT": "(?=a)",
+    "ASSERT_NOT": "(?<!a)",
+    "GROUPREF": r"(a)\1",
+    "GROUPREF_EXISTS": "(a)?(?(1)b|c)",
+}
+"""What the parser of the standard library makes of patterns: operations, and a pattern with each."""
 
 HARMLESS = [
     "",
@@ -117,3 +140,31 @@ def test_an_accepted_pattern_is_quick_on_hostile_subjects(pattern: str) -> None:
         search((piece * MAX_SUBJECT_CHARACTERS)[: MAX_SUBJECT_CHARACTERS - 1] + "!")
 
     assert thread_time() - before_s < 20
+
+
+def operations_in(tree: object) -> set[str]:
+    """The names of all operations of a parse tree, wherever they stand in it."""
+    if isinstance(tree, _parser.SubPattern | list | tuple):
+        return set().union(*(operations_in(part) for part in tree))
+    return {tree.name} if hasattr(tree, "name") else set()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_this_python_parses_patterns_as_the_check_reads_them(operation: str) -> None:
+    """The parser is private: another version of Python may change it, and then this says where."""
+    pattern = OPERATIONS[operation]
+
+    assert operation in operations_in(_parser.parse(pattern))
+    if operation.startswith("GROUPREF"):
+        with pytest.raises(ValueError, match="references to groups are not supported"):
+            check(pattern)
+    else:
+        check(pattern)
+
+
+@pytest.mark.parametrize(("low", "high", "pattern"), [(2, 5, "a{2,5}"), (0, 1, "a?"), (3, _parser.MAXREPEAT, "a{3,}")])
+def test_this_python_gives_repeats_their_limits_and_bodies(low: int, high: object, pattern: str) -> None:
+    ((operation, (least, most, body)),) = _parser.parse(pattern)
+
+    assert (operation.name, least, most, operations_in(body)) == ("MAX_REPEAT", low, high, {"LITERAL"})
+    assert (most is _parser.MAXREPEAT) == (high is _parser.MAXREPEAT)
