@@ -13,7 +13,7 @@ from leadscore.cli.main import COMMANDS, main
 from leadscore.cli.run import CRASH_VARIABLE
 from leadscore.events.local_schemas import schema_texts
 from leadscore.model.load import parse_model
-from leadscore.ops.config import Config
+from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import KAFKA_PREFIX
 from leadscore.pipeline.score.publishing import crossing_output, json_encoding
 from leadscore.scoring.crossing import Crossing
@@ -178,3 +178,11 @@ def test_the_page_for_subscribers_has_every_header() -> None:
         )
     )
     assert named == {name for name, _ in crossing_output(CROSSING, json_encoding()).headers}
+
+
+@pytest.mark.parametrize("page", [README, (ROOT / "docs" / "metrics.md").read_text()], ids=["README", "metrics"])
+def test_the_grace_period_of_the_page_is_longer_than_the_worker_takes_to_end(page: str) -> None:
+    drain_s = load_config({}).drain_timeout_ms / 1000
+    periods_s = [int(seconds) for seconds in re.findall(r"terminationGracePeriodSeconds: (\d+)", page)]
+    assert periods_s
+    assert min(periods_s) > drain_s + 5
