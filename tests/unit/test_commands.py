@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from leadscore.cli import command as commands
+from leadscore.cli import orders as commands
 from leadscore.cli.main import _parser, main
 from leadscore.errors import ConfigError
 from leadscore.events.decoder import Decoder

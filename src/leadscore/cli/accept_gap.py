@@ -43,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "accept-gap",
         help="let a stopped log partition go on at the oldest record held",
         description="Let a log partition that stopped because records are lost go on at the oldest record held. What "
-        "the lost records awarded is lost with them. Without --yes it only says what it found and would do.",
+        "the lost records awarded is lost with them. Without --yes it only says how things are and what it would do.",
     )
     parser.add_argument("--partition", type=number_from_0, required=True, metavar="N", help="the log partition")
     parser.add_argument("--yes", action="store_true", help="do it")
@@ -51,7 +51,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Say what was found; 0 if the gap was accepted, 1 if not. ``ConfigError`` where there is no gap."""
+    """Say how things are; 0 if the gap was accepted, 1 if not. ``ConfigError`` where there is no gap."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     session = KafkaSession(config)
     with ExitStack() as closes:
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
         store = closes.enter_context(closing(make_store(config)))
         _check_partition(args.partition, config, consumer)
         stored = store.read_shards([args.partition])[args.partition]
-        facts = _facts(config, session, consumer, (args.partition, stored.fence))
-        print("\n".join(_found(facts)))
+        facts = _facts(config, session, consumer, args.partition, stored.fence)
+        print("\n".join(_facts_in_words(facts)))
         _refuse_without_gap(facts)
         decision = decision_of(facts, _first_version(consumer, config.log_topic, facts))
         print(_would_do(decision, facts, config))
@@ -103,8 +103,7 @@ def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
         raise ConfigError(f"--partition: {number}: expected one of the log's, 0 to {partitions - 1}")
 
 
-def _facts(config: Config, session: KafkaSession, consumer: Consumer, shard: tuple[int, bytes | None]) -> Facts:
-    number, stored = shard
+def _facts(config: Config, session: KafkaSession, consumer: Consumer, number: int, stored: bytes | None) -> Facts:
     admin = session.admin()
     topic_id = topic_ids(admin, [config.log_topic], has_topic_ids=True)[config.log_topic]
     low, high = log_bounds(admin, [(config.log_topic, number)])[config.log_topic, number]
@@ -113,7 +112,7 @@ def _facts(config: Config, session: KafkaSession, consumer: Consumer, shard: tup
     return Facts(number, fence, committed, low, high, topic_id)
 
 
-def _found(facts: Facts) -> list[str]:
+def _facts_in_words(facts: Facts) -> list[str]:
     fence = facts.fence
     applied = "no state" if fence is None else f"states up to offset {fence.offset} of topic id {fence.log_topic_id}"
     return [
@@ -163,7 +162,7 @@ def _commit(session: KafkaSession, config: Config, number: int, offset: int) -> 
     admin = session.admin()  # kept until the answer is there: without the client there is none
     try:
         answers = admin.alter_consumer_group_offsets([expected], request_timeout=REQUEST_TIMEOUT_S)
-        _raise_first([each.error for each in answers[config.score_group].result().topic_partitions or []])
+        _raise_first([partition.error for partition in answers[config.score_group].result().topic_partitions or []])
     except KafkaException as failure:
         error = failure.args[0]
         if error.code() in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP):

@@ -45,7 +45,7 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
 
 
 def bar(share: float, cells: int, *, unicode: bool) -> str:
-    """A bar of at most so many cells; at least one where there is anything at all. What is negative looks different."""
+    """A bar of at most ``cells`` cells; at least one where there is anything at all. A negative one looks different."""
     cell = ("█" if unicode else "#") if share > 0 else ("░" if unicode else "-")
     share = min(abs(share), 1.0)
     return cell * (max(1, round(share * cells)) if share > 0 else 0)

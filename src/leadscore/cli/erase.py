@@ -2,7 +2,7 @@
 
 import argparse
 
-from leadscore.cli.command import add_common_options, run
+from leadscore.cli.orders import add_common_options, run
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

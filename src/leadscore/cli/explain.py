@@ -27,7 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "explain",
         help="say why a lead's score is what it is, and what changes next",
-        description="Read a lead from Redis and say what its score is made of, what fades and when, and when it leaves "
+        description="Read a lead from Redis and say what its score is made of, how that decays, and when it leaves "
         "a threshold if nothing else happens. Configured by the worker's LEADSCORE_... variables.",
     )
     parser.add_argument("lead_id", type=lead_id, metavar="LEAD", help="the id of the lead")
@@ -88,7 +88,7 @@ def view_object(view: LeadView) -> dict[str, object]:
 
 
 def _part_object(part: Part, view: LeadView) -> dict[str, object]:
-    fading = view.fading.get(part.name) if part.part == "rule" else None
+    decay_times = view.decay_times.get(part.name) if part.part == "rule" else None
     return {
         "part": part.part,
         "name": part.name,
@@ -97,8 +97,8 @@ def _part_object(part: Part, view: LeadView) -> dict[str, object]:
         "awarded": part.awarded,
         "count": part.count,
         "latest_event_at": _iso(part.latest_event_ms),
-        "half_gone_at": _iso(fading.half_gone_ms if fading is not None else None),
-        "gone_at": _iso(fading.gone_ms if fading is not None else None),
+        "half_gone_at": _iso(decay_times.half_gone_ms if decay_times is not None else None),
+        "gone_at": _iso(decay_times.gone_ms if decay_times is not None else None),
     }
 
 

@@ -3,7 +3,7 @@
 from textwrap import wrap
 
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
-from leadscore.cli.lead_view import Disqualifier, Fading, Hold, LeadView, ThresholdView
+from leadscore.cli.lead_view import DecayTimes, Disqualifier, Hold, LeadView, ThresholdView
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.ranking import ranked
@@ -19,11 +19,11 @@ _MEANINGS = {
 }
 _NUMBERS = (1, 3, 4)
 _EXPENDABLE = (3, 4, 6, 5, 7, 2)
-"""What a narrow terminal does without: first what was awarded, the name and the points of now never."""
+"""What a narrow terminal does without: first what was awarded; the name and the points of now never."""
 
 
 def explain_lines(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
-    """The explanation, so many columns wide if it can be."""
+    """The explanation, at most ``columns`` wide where that is possible."""
     table = _table(view, columns, unicode=unicode)
     lines = [*_head(view), "", *_thresholds(view), "", *table, *_notes(view, table[0])]
     return [part for line in lines for part in _wrapped(line, columns)]
@@ -69,7 +69,7 @@ def _by(disqualifier: Disqualifier | None) -> str:
 
 
 def _thresholds(view: LeadView) -> list[str]:
-    lines = [f"{known.threshold}: {_standing(known, view)}" for known in view.standings]
+    lines = [f"{standing.threshold}: {_standing(standing, view)}" for standing in view.standings]
     soonest = view.next_leave
     if soonest is not None and soonest.projected_exit is not None:
         at_ms, cause = soonest.projected_exit
@@ -79,18 +79,18 @@ def _thresholds(view: LeadView) -> list[str]:
     return [*lines, "Time alone changes no threshold."]
 
 
-def _standing(known: ThresholdView, view: LeadView) -> str:
+def _standing(standing: ThresholdView, view: LeadView) -> str:
     at_ms, score = view.explanation.at_ms, view.line.score
-    if known.is_in:
-        since = "" if known.entered_ms is None else f" since {minute(known.entered_ms)}"
-        age = length_of_time(at_ms - (known.entered_ms or at_ms))
-        return f"in{since} ({age}), {_held(known.hold)}leaves below {known.exit_level:g}"
-    missing = known.enter_level - min(score, view.line.engagement + view.line.fit)
-    wants = [f"enters at {known.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
-    wants += [f"needs {gate.what} {gate.expected}, has {gate.current}" for gate in known.gates]
-    if known.cooldown_until_ms is not None:
-        wants.append(f"not before {minute(known.cooldown_until_ms)} (cooldown)")
-    return "out, " + "; ".join(wants)
+    if standing.is_in:
+        since = "" if standing.entered_ms is None else f" since {minute(standing.entered_ms)}"
+        age = length_of_time(at_ms - (standing.entered_ms or at_ms))
+        return f"in{since} ({age}), {_held(standing.hold)}leaves below {standing.exit_level:g}"
+    missing = standing.enter_level - min(score, view.line.engagement + view.line.fit)
+    needs = [f"enters at {standing.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
+    needs += [f"needs {gate.what} {gate.expected}, has {gate.current}" for gate in standing.gates]
+    if standing.cooldown_until_ms is not None:
+        needs.append(f"not before {minute(standing.cooldown_until_ms)} (cooldown)")
+    return "out, " + "; ".join(needs)
 
 
 def _held(hold: Hold | None) -> str:
@@ -137,8 +137,8 @@ class _Table:
 
     def _part(self, part: Part) -> tuple[str, ...]:
         share = part.points / self._most if self._most else 0.0
-        fades = part.part == "rule" and abs(part.points) >= FORGOTTEN_BELOW_POINTS
-        fading = self._view.fading.get(part.name) if fades else None
+        decays = part.part == "rule" and abs(part.points) >= FORGOTTEN_BELOW_POINTS
+        decay_times = self._view.decay_times.get(part.name) if decays else None
         latest = "" if part.latest_event_ms is None else f"{length_of_time(self._at_ms - part.latest_event_ms)} ago"
         return (
             f"  {part.name}",
@@ -147,20 +147,20 @@ class _Table:
             f"{part.awarded:.2f}",
             str(part.count) if part.part == "rule" else "",
             latest if part.part == "rule" else {"condition": "while it is true"}.get(part.part, ""),
-            *self._fading(fading),
+            *self._decay_times(decay_times),
         )
 
-    def _fading(self, fading: Fading | None) -> tuple[str, str]:
-        if fading is None:
+    def _decay_times(self, decay_times: DecayTimes | None) -> tuple[str, str]:
+        if decay_times is None:
             return "", ""
-        return self._away(fading.half_gone_ms), self._away(fading.gone_ms)
+        return self._away(decay_times.half_gone_ms), self._away(decay_times.gone_ms)
 
     def _away(self, instant_ms: int | None) -> str:
         return "never" if instant_ms is None else f"in {length_of_time(instant_ms - self._at_ms)}"
 
     def _clamps(self, clamp: str, name: str | None) -> list[tuple[str, ...]]:
-        found = [each for each in self._view.explanation.adjustments if (each.clamp, each.name) == (clamp, name)]
-        return [(f"  {_clamp_text(each)}", f"{each.points:+.2f}", "", "", "", "", "", "") for each in found]
+        adjustments = [one for one in self._view.explanation.adjustments if (one.clamp, one.name) == (clamp, name)]
+        return [(f"  {_clamp_text(one)}", f"{one.points:+.2f}", "", "", "", "", "", "") for one in adjustments]
 
 
 def _heading(text: str) -> tuple[str, ...]:

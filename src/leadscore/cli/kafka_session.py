@@ -60,14 +60,14 @@ def records_between(consumer: Consumer, partition: TopicPartition, end: int) -> 
     if partition.offset >= end:
         return
     consumer.assign([partition])
-    heard_s = time.monotonic()
+    answered_s = time.monotonic()
     while True:
         message = consumer.poll(0.5)
         if message is None:
-            if time.monotonic() - heard_s > SILENCE_TIMEOUT_S:
+            if time.monotonic() - answered_s > SILENCE_TIMEOUT_S:
                 raise Unavailable("kafka", "timeout", f"reading {partition.topic}/{partition.partition}")
             continue
-        heard_s = time.monotonic()
+        answered_s = time.monotonic()
         error = message.error()
         offset = message.offset() or 0
         if error is not None and error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # it has no public name

@@ -1,4 +1,4 @@
-"""Everything ``explain`` says about a lead, as values: parts, fading, standing with each threshold. No text in here."""
+"""Everything ``explain`` says about a lead, as values: parts, their decay, its thresholds. No text in here."""
 
 import math
 
@@ -18,7 +18,7 @@ from leadscore.scoring.timeline import next_leave
 from leadscore.time_units import DAY_MS
 
 
-class Fading(msgspec.Struct, frozen=True):
+class DecayTimes(msgspec.Struct, frozen=True):
     """When a rule's points of now are half gone, and all but gone; ``None`` where they never are."""
 
     half_gone_ms: int | None
@@ -68,7 +68,7 @@ class Disqualifier(msgspec.Struct, frozen=True):
 
 
 class LeadView(msgspec.Struct, frozen=True, kw_only=True):
-    """A lead at an instant; ``fading`` is by rule, ``scored`` whether anything is known of the lead."""
+    """A lead at an instant; ``decay_times`` is by rule, ``scored`` whether anything is stored of the lead."""
 
     model: str
     model_version: int
@@ -78,7 +78,7 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     line: LeadScore
     disqualified_by: Disqualifier | None
     ceiling: float
-    fading: dict[str, Fading]
+    decay_times: dict[str, DecayTimes]
     standings: list[ThresholdView]
 
     @property
@@ -89,7 +89,7 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def next_leave(self) -> ThresholdView | None:
         """The threshold the lead leaves first if nothing else happens."""
-        leaving = [(known.projected_exit, known) for known in self.standings if known.projected_exit is not None]
+        leaving = [(one.projected_exit, one) for one in self.standings if one.projected_exit is not None]
         return min(leaving, key=lambda pair: pair[0].at_ms)[1] if leaving else None
 
 
@@ -106,7 +106,7 @@ def view_of(lead: LeadAt) -> LeadView:
         line=line,
         disqualified_by=None if state is None else _disqualifier(state, model, line.disqualified),
         ceiling=model.ceiling,
-        fading={} if state is None else _fading(state, model, lead.at_ms),
+        decay_times={} if state is None else _decay_times(state, model, lead.at_ms),
         standings=[_standing(threshold, line, state, model) for threshold in model.thresholds],
     )
 
@@ -116,33 +116,33 @@ def _disqualifier(state: LeadState, model: CompiledModel, reason: str | None) ->
     if reason is None:
         return None
     rules = (model.rules[rule_id] for rule_id in state.rules if rule_id in model.rules)
-    found = [Disqualifier(rule.name, is_rule=True) for rule in rules if rule.disqualifies == reason]
+    candidates = [Disqualifier(rule.name, is_rule=True) for rule in rules if rule.disqualifies == reason]
     conditions = [condition for condition in model.conditions if condition.disqualifies == reason]
-    found += [Disqualifier(condition.name, is_rule=False) for condition in conditions]
-    return found[0] if len({each.is_rule for each in found}) == 1 else None
+    candidates += [Disqualifier(condition.name, is_rule=False) for condition in conditions]
+    return candidates[0] if len({one.is_rule for one in candidates}) == 1 else None
 
 
-def _fading(state: LeadState, model: CompiledModel, at_ms: int) -> dict[str, Fading]:
-    found = {}
+def _decay_times(state: LeadState, model: CompiledModel, at_ms: int) -> dict[str, DecayTimes]:
+    by_rule = {}
     for rule_id, total in zip(state.rules, state.totals, strict=True):
         rule = model.rules.get(rule_id)
         if rule is not None:
-            found[rule.name] = _fading_of(rule, total, state, at_ms)
-    return found
+            by_rule[rule.name] = _decay_times_of(rule, total, state, at_ms)
+    return by_rule
 
 
-def _fading_of(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> Fading:
+def _decay_times_of(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> DecayTimes:
     points = _size(rule, total, state, at_ms)
     if points < FORGOTTEN_BELOW_POINTS:
-        return Fading(None, None)
+        return DecayTimes(None, None)
     half_life_ms = rule.decay.half_life_ms
     if half_life_ms is not None:
         gone_ms = at_ms + half_life_ms * math.log2(points / FORGOTTEN_BELOW_POINTS)
-        return Fading(at_ms + round(half_life_ms), round(gone_ms))
-    return _fading_by_day(rule, total, state, at_ms)
+        return DecayTimes(at_ms + round(half_life_ms), round(gone_ms))
+    return _decay_times_by_day(rule, total, state, at_ms)
 
 
-def _fading_by_day(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> Fading:
+def _decay_times_by_day(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> DecayTimes:
     """Points that age in whole days change at midnight only; those without decay never do."""
     points = _size(rule, total, state, at_ms)
     today = at_ms // DAY_MS
@@ -152,8 +152,8 @@ def _fading_by_day(rule: CompiledRule, total: Total, state: LeadState, at_ms: in
         if half_gone_ms is None and left <= points / 2:
             half_gone_ms = day * DAY_MS
         if left < FORGOTTEN_BELOW_POINTS:
-            return Fading(half_gone_ms, day * DAY_MS)
-    return Fading(half_gone_ms, None)
+            return DecayTimes(half_gone_ms, day * DAY_MS)
+    return DecayTimes(half_gone_ms, None)
 
 
 def _size(rule: CompiledRule, total: Total, state: LeadState, at_ms: int) -> float:

@@ -35,12 +35,16 @@ DEFAULT_SCAN_LIMIT = 100_000
 _EXPENDABLE = (4, 3, 8, 5, 7)
 """What a narrow terminal does without: grade, band, latest, thresholds, entered."""
 
-Page = tuple[dict[int, list[str]], int]
-"""Lead ids by shard, and about how many keys it took to find them."""
+
+class Page(NamedTuple):
+    """Lead ids by shard, and about how many keys it took to find them."""
+
+    lead_ids: dict[int, list[str]]
+    keys_seen: int
 
 
 class Choice(NamedTuple):
-    """Which leads are expected: of one threshold, of one band, or (neither) of any threshold."""
+    """Which leads are asked for: of one threshold, of one band, or (neither) of any threshold."""
 
     threshold: str | None
     band: str | None
@@ -75,22 +79,22 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "block Redis for about a millisecond. Either way one state in memory per lead looked at, and two round trips "
         "per thousand.",
     )
-    expected = parser.add_mutually_exclusive_group()
-    expected.add_argument("--threshold", metavar="NAME", help="leads that are in this threshold")
-    expected.add_argument("--band", choices=("cold", "warm", "hot"), help="leads whose score is in this band")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--threshold", metavar="NAME", help="leads that are in this threshold")
+    which.add_argument("--band", choices=("cold", "warm", "hot"), help="leads whose score is in this band")
     parser.add_argument(
         "--limit",
         type=number_from_1,
         default=DEFAULT_LIMIT,
         metavar="N",
-        help=f"so many leads (default: {DEFAULT_LIMIT})",
+        help=f"at most this many leads (default: {DEFAULT_LIMIT})",
     )
     parser.add_argument(
         "--scan-limit",
         type=number_from_1,
         default=DEFAULT_SCAN_LIMIT,
         metavar="N",
-        help=f"look at about so many keys at most (default: {DEFAULT_SCAN_LIMIT})",
+        help=f"look at about this many keys at most (default: {DEFAULT_SCAN_LIMIT})",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object per lead, one a line")
     add_model_option(parser)
@@ -106,9 +110,9 @@ def run(args: argparse.Namespace) -> int:
     with closing(make_store(config)) as store:
         pages = _scanned(store) if choice.band is not None else _in_thresholds(store, config.log_partitions)
         search = Search(StoredLeads(store, config, versions), choice, time.time_ns() // 1_000_000)
-        found = search.best(pages, args.limit, args.scan_limit)
+        listed = search.best(pages, args.limit, args.scan_limit)
     search.report(args.scan_limit, sys.stderr)
-    for line in _lines(found) if not args.json else (json.dumps(lead_object(lead)) for lead in found):
+    for line in _lines(listed) if not args.json else (json.dumps(lead_object(lead)) for lead in listed):
         print(line)
     return 0
 
@@ -144,12 +148,14 @@ class Search:
         notes.write(f"looked at {len(self._seen):,} leads{end}\n")
 
     def _all(self, pages: Iterator[Page], scan_limit: int) -> Iterator[LeadAt]:
-        for lead_ids, keys_seen in pages:
+        for page in pages:
             if self._keys_seen >= scan_limit:
                 self._stopped = True
                 return
-            self._keys_seen += keys_seen
-            fresh = {shard: [each for each in ids if each not in self._seen] for shard, ids in lead_ids.items()}
+            self._keys_seen += page.keys_seen
+            fresh = {
+                shard: [lead_id for lead_id in ids if lead_id not in self._seen] for shard, ids in page.lead_ids.items()
+            }
             fresh = {shard: list(dict.fromkeys(ids)) for shard, ids in fresh.items() if ids}
             self._seen.update(lead_id for ids in fresh.values() for lead_id in ids)
             if fresh:
@@ -161,8 +167,8 @@ class Search:
             return None
         if self._choice.band is None:
             names = _thresholds_of(lead)
-            expected = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
-            return score_at(state, model, lead.at_ms) if expected else None
+            is_chosen = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
+            return score_at(state, model, lead.at_ms) if is_chosen else None
         score = score_at(state, model, lead.at_ms)
         return score if model.band_of(score.value) == self._choice.band else None
 
@@ -201,7 +207,7 @@ def _in_thresholds(store: Store, shards: int) -> Iterator[Page]:
         while cursor is not None:
             page = store.due_all(shard, cursor)
             cursor = page.next_cursor
-            yield {shard: page.lead_ids}, len(page.lead_ids)
+            yield Page({shard: page.lead_ids}, len(page.lead_ids))
 
 
 def _scanned(store: Store) -> Iterator[Page]:
@@ -209,7 +215,7 @@ def _scanned(store: Store) -> Iterator[Page]:
     while place is not None:
         page = store.scan_leads(place)
         place = page.next_place
-        yield page.lead_ids, page.keys_seen
+        yield Page(page.lead_ids, page.keys_seen)
 
 
 def _thresholds_of(lead: LeadAt) -> list[str]:

@@ -61,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="OFFSET",
         help="begin here (default: the oldest record held)",
     )
-    parser.add_argument("--limit", type=number_from_1, metavar="N", help="so many lines at most (default: all)")
+    parser.add_argument("--limit", type=number_from_1, metavar="N", help="at most this many lines (default: all)")
     parser.set_defaults(run=run)
     accept_gap.add_parser(parser.add_subparsers(metavar="[accept-gap]"))
 
@@ -74,12 +74,12 @@ def run(args: argparse.Namespace) -> int:
     session = KafkaSession(config)
     with closing(session.consumer(f"{config.group}-tool")) as consumer:
         partitions = partition_count(consumer, config.log_topic)
-        expected = [(config.log_topic, number) for number in _expected(args, config, partitions)]
-        bounds = log_bounds(session.admin(), expected)
+        chosen = [(config.log_topic, number) for number in _chosen(args, config, partitions)]
+        bounds = log_bounds(session.admin(), chosen)
         names = _names_by_version(session)
         lines = (
             line
-            for partition in expected
+            for partition in chosen
             for message in _records(consumer, partition, bounds[partition], args.start)
             if (line := record_object(message, names, args.lead)) is not None
         )
@@ -106,18 +106,18 @@ def record_object(message: Message, names: Mapping[int, Names], lead_id: str | N
 
 
 def _tick_object(where: dict[str, object], tick: Tick, lead_id: str | None) -> dict[str, object] | None:
-    lead_ids = [each for each in tick.lead_ids if lead_id in (None, each)]
+    lead_ids = [due for due in tick.lead_ids if lead_id in (None, due)]
     if not lead_ids:
         return None
     return {**where, "type": "tick", "time": iso_instant(tick.time_ms), "lead_ids": lead_ids}
 
 
 def _frame_object(frame: Frame, awards: list[Award], names: Mapping[int, Names]) -> dict[str, object]:
-    known = names.get(frame.model_version, Names({ADJUST_RULE_ID: ADJUST}, {}))
+    of_version = names.get(frame.model_version, Names({ADJUST_RULE_ID: ADJUST}, {}))
     return {
         "type": "frame",
         "model_version": frame.model_version,
-        "awards": [_award_object(award, frame.sources[award.source], known) for award in awards],
+        "awards": [_award_object(award, frame.sources[award.source], of_version) for award in awards],
     }
 
 
@@ -130,12 +130,11 @@ def _award_object(award: Award, source: Source, names: Names) -> dict[str, objec
         "occurred_at": iso_instant(award.occurred_at_ms),
         "campaign": award.campaign,
         "rules": [
-            {"name": names.rules.get(given.rule_id), "id": given.rule_id, "points": given.points}
-            for given in award.rules
+            {"name": names.rules.get(rule.rule_id), "id": rule.rule_id, "points": rule.points} for rule in award.rules
         ],
         "attributes": [
-            {"name": names.attributes.get(given.attribute_id), "id": given.attribute_id, "points": given.points}
-            for given in award.attributes
+            {"name": names.attributes.get(value.attribute_id), "id": value.attribute_id, "points": value.points}
+            for value in award.attributes
         ],
         "target": award.target,
         "source": {
@@ -164,7 +163,7 @@ def _names_by_version(session: KafkaSession) -> dict[int, Names]:
         return {}
 
 
-def _expected(args: argparse.Namespace, config: Config, partitions: int) -> list[int]:
+def _chosen(args: argparse.Namespace, config: Config, partitions: int) -> list[int]:
     if args.lead is not None:
         check_log_partitions(config, partitions)
         return [partition_of(args.lead, partitions)]

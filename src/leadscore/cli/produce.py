@@ -40,8 +40,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=run)
     made_up = parser.add_argument_group("made-up traffic")
     for option, kind, metavar, meaning in (
-        ("--events", number_from_1, "N", "so many records in all (default: as many as the leads' stories have)"),
-        ("--leads", number_from_1, "N", f"so many leads (default: as many as --events needs, or {DEFAULT_LEADS})"),
+        ("--events", number_from_1, "N", "this many records in all (default: as many as the leads' stories have)"),
+        ("--leads", number_from_1, "N", f"this many leads (default: as many as --events needs, or {DEFAULT_LEADS})"),
         ("--days", number_from_1, "N", f"length of the history in days (default: {DEFAULT_DAYS})"),
         ("--until", instant, "TIME", "end of the history, ISO 8601 with an offset or Z (default: now)"),
         ("--seed", int, "N", "same seed, numbers and --until: same records (default: drawn, and said)"),
@@ -126,9 +126,9 @@ def _file_record(line: Line) -> GeneratedEvent:
 
 def _check_combination(args: argparse.Namespace) -> None:
     """``ConfigError`` where an option has no meaning beside another."""
-    given = [option for option in _GENERATOR_OPTIONS if getattr(args, option) is not None]
-    if args.file is not None and given:
-        raise ConfigError(f"--{given[0]}: it is for made-up traffic: expected it without --file")
+    options = [option for option in _GENERATOR_OPTIONS if getattr(args, option) is not None]
+    if args.file is not None and options:
+        raise ConfigError(f"--{options[0]}: it is for made-up traffic: expected it without --file")
     if args.print and args.garbage:
         raise ConfigError("--garbage: garbage is no JSON line: expected it without --print")
 

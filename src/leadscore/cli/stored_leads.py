@@ -47,7 +47,7 @@ class StoredLead:
 
 @dataclass(frozen=True, slots=True)
 class LeadAt:
-    """A lead at an instant (UTC ms); ``state`` is ``None`` where nothing is known of it, or it is forgotten by then."""
+    """A lead at an instant (UTC ms); ``state`` is ``None`` where nothing is stored of it, or no longer by then."""
 
     lead_id: str
     state: LeadState | None
@@ -64,7 +64,7 @@ class StoredLeads:
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
 
     def read(self, expected: Mapping[int, Sequence[str]]) -> list[StoredLead]:
-        """The expected leads of each shard, in two round trips."""
+        """These leads of each shard, in two round trips."""
         states = self._store.read_leads(expected)
         # The fences after the states, or a state might follow a newer version than the fence. This way of asking does
         # not bring the outbox along.

@@ -159,22 +159,22 @@ def _sizes(args: argparse.Namespace, replication: int) -> Sizes:
 def _existing(admin: AdminClient) -> tuple[dict[str, int], int]:
     """The partitions of every topic there is, and the number of brokers."""
     try:
-        found = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
+        cluster = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
     except KafkaException as error:
         raise unavailable(error, "asking for the topics") from error
-    return {name: len(topic.partitions) for name, topic in found.topics.items()}, len(found.brokers)
+    return {name: len(topic.partitions) for name, topic in cluster.topics.items()}, len(cluster.brokers)
 
 
 def _create(admin: AdminClient, topics: list[ExpectedTopic], replication: int, *, dry_run: bool) -> None:
     if not topics:
         return
     if not dry_run:
-        new = [NewTopic(each.name, each.partitions, replication, config=dict(each.settings)) for each in topics]
+        new = [NewTopic(one.name, one.partitions, replication, config=dict(one.settings)) for one in topics]
         for name, answer in admin.create_topics(new, request_timeout=REQUEST_TIMEOUT_S).items():
             try:
                 answer.result()
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
                     raise unavailable(error, f"creating topic {name}") from error
         _wait_for(admin, topics)
     for topic in topics:

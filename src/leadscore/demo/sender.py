@@ -69,7 +69,7 @@ class Sender:
                 self._producer.poll(0.1)
 
     def send(self, records: Iterable[GeneratedEvent], rate: float, clock: Callable[[], float]) -> None:
-        """Send them all, ``rate`` per second (0: no limit), and wait until each is delivered or has failed."""
+        """Send them all, ``rate`` per second (0: no limit), and wait until every one is delivered or has failed."""
         started_s = clock()
         try:
             for number, record in enumerate(records):
@@ -93,12 +93,12 @@ class Sender:
 
     def _exists(self, topic: str) -> bool:
         try:
-            found = self._producer.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
+            state = self._producer.list_topics(topic, timeout=ANSWER_TIMEOUT_S).topics[topic]
         except KafkaException as error:
             self._producer.poll(0)
             why = self._complaint or error.args[0].str()
             raise Unavailable("kafka", "connection", f"no broker answers: {why}") from error
-        return found.error is None
+        return state.error is None
 
     def _send_one(self, record: GeneratedEvent) -> None:
         topic = self._topics[record.topic_role]

@@ -48,7 +48,7 @@ class DemoSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What the demo did. ``events_produced`` is the sum of the four counts that follow it, and of ``waiting``.
 
-    events_produced    records given to the input topics: events, commands, duplicates and garbage
+    events_produced    records sent to the input topics: events, commands, duplicates and garbage
     events_applied     events and commands that became part of a lead's score
     duplicates         events that came again and changed nothing
     ignored            events that match no rule and set no attribute of the model
@@ -75,7 +75,7 @@ class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unaccounted(self) -> int:
-        """Records produced of which nothing else is known; 0 when the summary adds up."""
+        """Records produced of which nothing is counted; 0 when the summary adds up."""
         accounted = self.events_applied + self.duplicates + self.ignored + self.dead_letters + self.waiting
         return self.events_produced - accounted
 
