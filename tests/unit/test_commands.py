@@ -65,6 +65,6 @@ def test_what_the_worker_would_refuse_is_refused_here(words: list[str], problem:
 
 def test_without_yes_nothing_is_erased(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
-    monkeypatch.setattr(commands, "KafkaSession", None)  # whoever asks for one fails
+    monkeypatch.setattr("leadscore.cli.orders.KafkaSession", None)  # whoever asks for one fails
     assert main(["erase", "L1"]) == 1
     assert "Nothing was sent. To do it, repeat with --yes." in capsys.readouterr().out
