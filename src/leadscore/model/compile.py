@@ -202,12 +202,12 @@ def _condition_test(when: When) -> ConditionTest:
 
 def _lowering(condition: CompiledCondition) -> frozenset[int]:
     """Rules of which one more event, the latest, may lower the score or disqualify through this condition."""
-    unwanted = frozenset[int]()
+    rules = frozenset[int]()
     if condition.points > 0:
-        unwanted |= _moved(condition.test, towards_true=False)
+        rules |= _moved(condition.test, towards_true=False)
     if condition.points < 0 or condition.disqualifies is not None:
-        unwanted |= _moved(condition.test, towards_true=True)
-    return unwanted
+        rules |= _moved(condition.test, towards_true=True)
+    return rules
 
 
 def _moved(test: ConditionTest, *, towards_true: bool) -> frozenset[int]:

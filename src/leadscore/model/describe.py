@@ -74,8 +74,9 @@ def _group(group: Group) -> str:
 
 
 def _limits(low: float | None, high: float | None) -> str:
-    said = [f"no less than {low}"] if low is not None else []
-    return " and ".join([*said, *([f"no more than {high}"] if high is not None else [])])
+    lower = [f"no less than {low}"] if low is not None else []
+    upper = [f"no more than {high}"] if high is not None else []
+    return " and ".join(lower + upper)
 
 
 def _members(model: ModelDefinition, group: str | None) -> list[str]:

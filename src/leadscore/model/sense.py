@@ -243,7 +243,7 @@ def _forgetting(model: ModelDefinition) -> Iterator[Finding]:
         try:
             longer = milliseconds(text) > milliseconds(model.forget_after)
         except ValueError:
-            continue  # said where it stands
+            continue  # reported at its own path
         if longer:
             yield path, f"{model.forget_after}: expected at least the {text} of {words}"
 

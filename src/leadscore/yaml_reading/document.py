@@ -101,8 +101,8 @@ def _compose(text: str) -> yaml.Node:
         raise _Refused(Problem(1, (), f"not text: {error.reason}")) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _Refused(Problem(mark.line + 1 if mark else 1, (), f"not YAML: {said}")) from error
+        reasons = ", ".join(part for part in (error.context, error.problem) if part)
+        raise _Refused(Problem(mark.line + 1 if mark else 1, (), f"not YAML: {reasons}")) from error
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1  # the C parser counts bytes
         raise _Refused(Problem(line, (), f"not YAML: the character U+{error.character:04X}, expected text")) from error

@@ -139,8 +139,8 @@ def _is_text_of(value: str, expected: inspect.StrType) -> bool:
 
 def _bounds_in_words(expected: inspect.IntType | inspect.FloatType) -> str:
     bounds = {"above": expected.gt, "of at least": expected.ge, "of at most": expected.le}
-    said = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
-    return f" {said}" if said else ""
+    phrase = " and ".join(f"{words} {bound}" for words, bound in bounds.items() if bound is not None)
+    return f" {phrase}" if phrase else ""
 
 
 def _length_in_words(expected: inspect.StrType) -> str:
