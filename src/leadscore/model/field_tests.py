@@ -122,7 +122,7 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     not_in: Annotated[
         Scalars | None,
         _row(
-            "There is a value, and it is none of these.",
+            "There is a value, and it is not one of these.",
             TestKind(
                 _none_of,
                 lambda values: f"is known and not {any_of(map(_shown, values))}",

@@ -36,10 +36,10 @@ class ModelsTopic:
 
     def model_of_version(self, version: int) -> CompiledModel:
         """A version, compiled; read from Kafka if it is not known yet. ``Unavailable`` if it cannot be found now."""
-        known = self._compiled.get(version)
-        if known is None:
-            known = self._compiled[version] = compile_model(self.definition(version))
-        return known
+        model = self._compiled.get(version)
+        if model is None:
+            model = self._compiled[version] = compile_model(self.definition(version))
+        return model
 
     def definition(self, version: int) -> ModelDefinition:
         """A version as it was written; ``Unavailable`` if it cannot be found now."""

@@ -111,7 +111,7 @@ class Outlook:
             return []
         if self._matched is None:
             rules = state.rules
-            self._matched = [frozenset(rules[int(index)] for index in grant[::2]) for grant in state.awarded]
+            self._matched = [frozenset(rules[int(index)] for index in awards[::2]) for awards in state.awarded]
         matched = [not matched_rules.isdisjoint(rule_ids) for matched_rules in self._matched]
         reset_ms = state.flags.reset_ms if state.flags is not None else None
         first_live = b"" if reset_ms is None else at_of(reset_ms + 1, b"")

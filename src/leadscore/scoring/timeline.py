@@ -21,7 +21,7 @@ Theory of operation
 2. If a condition disqualifies at a stretch's first instant, the lead leaves there, cause DISQUALIFIED.
 3. Else, unless the hold lasts, the first instant below is looked for in the stretch, as an interval:
    a. If its first instant is below, that is it.
-   b. If its lower bound is at the level or above, there is none.
+   b. If its lower bound is at the level or above, no instant is below.
    c. If the score only falls, there is one if the last instant is below; it is closed in on by slope.
    d. Else the interval is halved, and both halves are looked at like this, the earlier first.
 4. A stretch without an end is looked at in pieces of 4 days, 16, 64 and so on, until the lower bound of all that is

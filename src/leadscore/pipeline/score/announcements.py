@@ -29,14 +29,14 @@ class Announcements:
 
     def started(self, starts: Collection[ShardStart]) -> None:
         """These shards go on."""
-        for found, event in (
+        for result, event in (
             (Found.CURRENT, "shards_started"),
             (Found.EMPTY, "shards_started"),
             (Found.BEHIND, "state_regression"),
             (Found.REBUILD, "state_rebuild"),
         ):
             level = logging.INFO if event == "shards_started" else logging.WARNING
-            _tell_started(level, event, [begun for begun in starts if begun.start.found is found])
+            _tell_started(level, event, [begun for begun in starts if begun.start.result is result])
 
     def stopped(self, now_s: float, stopped: Mapping[int, PartitionStopped]) -> None:
         """These shards wait for an operator, and no others."""
@@ -62,7 +62,7 @@ def _tell_started(level: int, event: str, starts: Collection[ShardStart]) -> Non
     fields: dict[str, object] = {
         "partitions": ranges(begun.facts.partition for begun in starts),
         "shards": len(starts),
-        "found": next(iter(starts)).start.found.value,
+        "found": next(iter(starts)).start.result.value,
     }
     lost_records = sum(begun.start.lost_records for begun in starts)
     _log.log(level, event, extra=fields | ({"lost_records": lost_records} if lost_records else {}))

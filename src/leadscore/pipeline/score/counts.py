@@ -24,11 +24,11 @@ class ScoreCounts:
 
     def started(self, begun: ShardStart) -> None:
         """A shard goes on after reconciling."""
-        found = begun.start.found
-        self._state.reconciliations.labels(found.value).inc()
-        if found is Found.BEHIND:
+        result = begun.start.result
+        self._state.reconciliations.labels(result.value).inc()
+        if result is Found.BEHIND:
             self._state.state_regressions.inc()
-        elif found is Found.REBUILD and begun.facts.partition not in self._lost:
+        elif result is Found.REBUILD and begun.facts.partition not in self._lost:
             self._state.state_losses.inc()
         self._lost.discard(begun.facts.partition)
 

@@ -34,7 +34,7 @@ class Found(StrEnum):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What is known of a shard; ``committed`` and ``fence`` are ``None`` where there is none."""
+    """What is known of a shard; ``committed`` and ``fence`` are ``None`` where they do not exist."""
 
     partition: int
     fence: Fence | None
@@ -47,7 +47,7 @@ class Facts(msgspec.Struct, frozen=True):
 class Start(msgspec.Struct, frozen=True):
     """Where to go on; crossings caused below ``publish_from`` were published already."""
 
-    found: Found
+    result: Found
     offset: int
     publish_from: int
     lost_records: int = 0
@@ -84,8 +84,8 @@ def decide(facts: Facts, *, rebuild: bool) -> Start:
             f"the log no longer holds {missing} records after the last applied {fence.offset}",
         )
     if fence.is_clearing:
-        found = Found.REBUILD if committed > fence.offset + 1 else Found.EMPTY
-        return Start(found, fence.offset + 1, committed, max(0, committed - fence.offset - 1))
+        result = Found.REBUILD if committed > fence.offset + 1 else Found.EMPTY
+        return Start(result, fence.offset + 1, committed, max(0, committed - fence.offset - 1))
     if fence.offset >= committed - 1:
         return Start(Found.CURRENT, fence.offset + 1, committed)
     return Start(Found.BEHIND, fence.offset + 1, committed, committed - fence.offset - 1)

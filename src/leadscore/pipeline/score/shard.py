@@ -203,16 +203,16 @@ class Shard:
     def _erase(self, award: Award, topic: str, context: FoldContext) -> Sequence[Output]:
         self._forget_erasures(context.log_time_ms)
         hashed = lead_hash(award.lead_id)
-        known = self.erasures.get(hashed)
+        before = self.erasures.get(hashed)
         apply_award(self._states, self.erasures, award, topic, context)
-        if self.erasures[hashed] is known:
+        if self.erasures[hashed] is before:
             return ()  # it came twice: a tombstone now would hide the crossings of a lead that began in between
         self._erased[hashed] = _erasure_encoder.encode(self.erasures[hashed])
         name = context.model.name
         return (ErasedLead(name, award.lead_id, award.event_id, award.occurred_at_ms, context.log_time_ms),)
 
     def _forget_erasures(self, log_time_ms: int) -> None:
-        for hashed in [hashed for hashed, known in self.erasures.items() if known.expires_ms < log_time_ms]:
+        for hashed in [hashed for hashed, erasure in self.erasures.items() if erasure.expires_ms < log_time_ms]:
             del self.erasures[hashed]
             self._erased[hashed] = None
 
@@ -255,14 +255,14 @@ class Shard:
 
 def due_entry_ms(state: LeadState) -> int | None:
     """When to look at the lead again: every lead that is in a threshold has an entry, were it for the end of time."""
-    if not any(known.is_in for known in state.thresholds):
+    if not any(standing.is_in for standing in state.thresholds):
         return None
     return FAR_MS if state.due_ms is None else state.due_ms
 
 
 def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
     """How long Redis keeps the lead from now: well beyond when the fold forgets it; ``None``: for good."""
-    if state.thresholds and any(known.is_in for known in state.thresholds):
+    if state.thresholds and any(standing.is_in for standing in state.thresholds):
         return None
     if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):
         return None
