@@ -34,7 +34,7 @@ from leadscore.log.records import Frame, LogRecord, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
-from leadscore.pipeline.kafka.outbound import OutputRecord
+from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.publishing import Output, avro_encoding, output_record
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.scoring.context import FoldSettings

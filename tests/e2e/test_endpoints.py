@@ -1,13 +1,13 @@
 """What the running worker says over HTTP: whether it lives, whether it is ready, and counts that add up."""
 
 import json
-import re
 from collections.abc import Callable
 
 import pytest
 
 from leadscore.events.event import Event
 from tests.deployment import LOG_PARTITIONS, SOURCES, Deployment, now_ms
+from tests.e2e.metric_series import Series, of_name, series
 from tests.servers import wait_until
 from tests.slow_way import WRITE, SlowWay
 
@@ -22,8 +22,6 @@ MODEL = {
 }
 SOURCE_PARTITIONS = 3
 COMMAND_PARTITIONS = 1
-
-Series = dict[str, float]
 
 
 @pytest.mark.lasting_leads
@@ -128,15 +126,5 @@ def send_everything(deployment: Deployment) -> None:
     deployment.producer.flush(30)
 
 
-def series(metrics: str) -> Series:
-    """Every series of the exposition with its value."""
-    lines = re.findall(r"^([^#\s]\S*(?:\{.*\})?) (\S+)$", metrics, re.MULTILINE)
-    return {name: float(number) for name, number in lines}
-
-
 def of_topic(metrics: Series, topic: str, outcome: str) -> float:
     return metrics[f'leadscore_records_processed_total{{outcome="{outcome}",topic="{topic}"}}']
-
-
-def of_name(metrics: Series, name: str) -> list[float]:
-    return [number for series, number in metrics.items() if series.startswith(f"{name}{{")]

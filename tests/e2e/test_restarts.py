@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from tests.deployment import OUT_OF_GROUP, SOURCES, Deployment, now_ms, wandering_events
-from tests.e2e.test_endpoints import of_name, series
+from tests.e2e.metric_series import of_name, series
 from tests.servers import wait_until
 
 INPUTS = (*SOURCES, "commands")

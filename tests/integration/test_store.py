@@ -7,11 +7,12 @@ from functools import partial
 import pytest
 import redis
 
-from leadscore.errors import ConfigError, Unavailable
+from leadscore.errors import ConfigError
 from leadscore.store import routing
 from leadscore.store.keys import ShardKeys
 from leadscore.store.redis_store import RedisStore
 from leadscore.store.shard import LeadWrite, ShardWrite
+from tests.integration.store_answers import calls_of, fence_or_kind, kind_of_failure, ttl_ms_with
 from tests.servers import RedisKind, RedisServer, redis_binaries, start_redis, wait_until
 from tests.store_contract import CONTRACT, EMPTY, SHARDS, Subject, everything, whole_shard
 
@@ -54,26 +55,6 @@ def own_store(own_server: RedisServer, own_client: redis.Redis) -> Iterator[Redi
     with closing(RedisStore([own_server.url], PREFIX, SHARDS, timeout_s=0.3)) as opened:
         opened.write([everything(0, None, b"f1")])
         yield opened
-
-
-def ttl_ms_with(client: redis.Redis | redis.RedisCluster, prefix: str) -> Callable[[int, str], int | None]:
-    def ttl_ms_of(shard: int, lead_id: str) -> int | None:
-        left_ms = client.pttl(ShardKeys(prefix, shard, SHARDS).lead(lead_id))
-        return None if left_ms == -1 else int(left_ms)
-
-    return ttl_ms_of
-
-
-def calls_of(client: redis.Redis, command: str) -> int:
-    """How often the server has run the command since its statistics were reset."""
-    return int(client.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
-
-
-def kind_of_failure(call: Callable[[], object]) -> str:
-    with pytest.raises(Unavailable) as caught:
-        call()
-    assert caught.value.service == "redis"
-    return caught.value.kind
 
 
 @contextmanager
@@ -169,14 +150,6 @@ def test_a_late_reply_never_answers_a_later_call(own_store: RedisStore, own_serv
         assert kind_of_failure(lambda: own_store.read_leads({0: ["L1"]})) == "timeout"
         wait_until(lambda: fence_or_kind(own_store) != "timeout", message="the end of the sleep")
     assert fence_or_kind(own_store) == b"f1"
-
-
-def fence_or_kind(store: RedisStore, shard: int = 0) -> bytes | str | None:
-    """What a look at the shard gives: its fence, or the kind of failure."""
-    try:
-        return store.read_shards([shard])[shard].fence
-    except Unavailable as failure:
-        return failure.kind
 
 
 def test_an_interrupted_call_leaves_no_reply_behind(own_store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:

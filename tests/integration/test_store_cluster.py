@@ -14,7 +14,7 @@ import redis
 from leadscore.errors import ConfigError
 from leadscore.store.keys import SLOTS, ShardKeys
 from leadscore.store.redis_store import RedisStore
-from tests.integration.test_store import calls_of, fence_or_kind, kind_of_failure, ttl_ms_with
+from tests.integration.store_answers import calls_of, fence_or_kind, kind_of_failure, ttl_ms_with
 from tests.servers import LOOPBACK, RedisKind, RedisServer, redis_binaries, start_redis, wait_until
 from tests.store_contract import CONTRACT, EMPTY, SHARDS, Subject, everything, whole_shard
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from leadscore.pipeline.kafka.clients import Bounds, Partition
+from leadscore.pipeline.kafka.records import Bounds, Partition
 
 Rebalance = Callable[[Consumer, list[TopicPartition]], None]
 

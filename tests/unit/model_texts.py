@@ -1,10 +1,13 @@
-"""Model texts for tests: the design's example, a minimal model, and the problems a text has."""
+"""Model texts for tests: the page about them, the design's example, a minimal model, and the problems a text has."""
 
 import json
+from pathlib import Path
 
 from leadscore.errors import ModelError
 from leadscore.model.load import parse_model
 from leadscore.yaml_reading.document import read as read_yaml
+
+PAGE = (Path(__file__).parents[2] / "docs" / "model.md").read_text(encoding="utf-8")
 
 MINIMAL: dict[str, object] = {
     "model": "minimal",

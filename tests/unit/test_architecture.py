@@ -1,7 +1,9 @@
 """The shape of the source: no world in the core, imports from shell to core only, files with one reason."""
 
 import ast
+import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,37 +59,82 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
-PURE_MODULES = [name for name in MODULES if name.split(".")[0] in PURE and name not in IMPURE_BY_DESIGN]
+TEST_FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "tests").rglob("*.py"))}
+CLAIM = re.compile(r"\bpure\b", re.IGNORECASE)
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Every imported name in full, wherever the import stands: ``time``, ``leadscore.model.load``."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+class Parsed:
+    """A piece of source, parsed and walked once."""
+
+    def __init__(self, source: str) -> None:
+        self.lines = source.count("\n")
+        tree = ast.parse(source)
+        self.docstring = ast.get_docstring(tree) or ""
+        nodes = list(ast.walk(tree))
+        self.functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+        self.attributes = [node for node in nodes if isinstance(node, ast.Attribute)]
+        self.imports = [name for node in nodes for name in imported(node)]
+        """Every imported name in full, wherever the import stands: ``time``, ``leadscore.model.load``."""
+
+    @property
+    def claims_to_be_pure(self) -> bool:
+        """Whether the first paragraph of its docstring says so."""
+        return CLAIM.search(self.docstring.partition("\n\n")[0]) is not None
 
 
-def worldly(source: str) -> list[str]:
+def imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield from (f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+@cache
+def parsed(path: Path) -> Parsed:
+    return Parsed(path.read_text())
+
+
+def is_pure(module: str) -> bool:
+    """Whether it is in a pure package, or claims to be pure."""
+    if module in IMPURE_BY_DESIGN:
+        return False
+    return module.split(".", maxsplit=1)[0] in PURE or parsed(MODULES[module]).claims_to_be_pure
+
+
+PURE_MODULES = [module for module in MODULES if is_pure(module)]
+VALUES = {"", "errors", "starter_files", "time_units", "__version__"}
+"""Modules that a pure one may import though they do not say that they are pure."""
+
+
+def worldly(source: Parsed) -> list[str]:
     """What a pure module must not have: clients, the outside world, readings of the clock."""
-    tree = ast.parse(source)
-    found = [name for name in imports(tree) if name.split(".")[0] in CLIENTS | WORLD]
-    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return found + [ast.unparse(node) for node in attributes if node.attr in CLOCK_READINGS]
+    clients = [name for name in source.imports if name.split(".")[0] in CLIENTS | WORLD]
+    return clients + [ast.unparse(node) for node in source.attributes if node.attr in CLOCK_READINGS]
 
 
-def uphill(module: str, source: str) -> list[str]:
+def impure_imports(source: Parsed) -> list[str]:
+    """The modules of our own that it imports and that are not pure."""
+    ours = [name.removeprefix("leadscore.") for name in source.imports if name.startswith("leadscore.")]
+    modules = {name if name in MODULES else name.rpartition(".")[0] for name in ours}
+    return sorted(modules - set(PURE_MODULES) - VALUES)
+
+
+def uphill(module: str, source: Parsed) -> list[str]:
     """The imports of our own that this module may not have."""
     part = module.partition(".")[0]
-    ours = [name.removeprefix("leadscore.") for name in imports(ast.parse(source)) if name.startswith("leadscore.")]
+    ours = [name.removeprefix("leadscore.") for name in source.imports if name.startswith("leadscore.")]
     allowed = MAY_IMPORT[part] | EVERYBODYS | {part}
     return [name for name in ours if not any(name == way or name.startswith(f"{way}.") for way in allowed)]
 
 
-def long_functions(source: str) -> list[str]:
-    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
-    return [function.name for function in functions if lines_of_code(function) > LONGEST_FUNCTION]
+def long_functions(source: Parsed) -> list[str]:
+    return [function.name for function in source.functions if lines_of_code(function) > LONGEST_FUNCTION]
+
+
+def from_test_modules(source: Parsed) -> list[str]:
+    """What it imports from a module of tests."""
+    ours = [name for name in source.imports if name.startswith("tests.")]
+    return [name for name in ours if any(part.startswith("test_") for part in name.split(".")[:-1])]
 
 
 def lines_of_code(function: ast.FunctionDef) -> int:
@@ -98,36 +145,46 @@ def lines_of_code(function: ast.FunctionDef) -> int:
 
 @pytest.mark.parametrize("module", PURE_MODULES)
 def test_a_pure_module_knows_no_client_and_no_world(module: str) -> None:
-    assert worldly(MODULES[module].read_text()) == []
+    assert worldly(parsed(MODULES[module])) == []
+
+
+@pytest.mark.parametrize("module", PURE_MODULES)
+def test_a_pure_module_imports_pure_modules_only(module: str) -> None:
+    assert impure_imports(parsed(MODULES[module])) == []
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
 def test_imports_go_one_way(module: str) -> None:
-    assert uphill(module, MODULES[module].read_text()) == []
+    assert uphill(module, parsed(MODULES[module])) == []
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_import_is_relative(module: str) -> None:
-    assert [name for name in imports(ast.parse(MODULES[module].read_text())) if name.startswith(".")] == []
+    assert [name for name in parsed(MODULES[module]).imports if name.startswith(".")] == []
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_function_is_longer_than_forty_lines(module: str) -> None:
-    assert long_functions(MODULES[module].read_text()) == []
+    assert long_functions(parsed(MODULES[module])) == []
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_says_what_it_is_for(module: str) -> None:
     path = MODULES[module]
-    assert path.name == "__init__.py" or ast.get_docstring(ast.parse(path.read_text()))
+    assert path.name == "__init__.py" or parsed(path).docstring
+
+
+@pytest.mark.parametrize("file", TEST_FILES)
+def test_what_several_tests_use_is_in_no_module_of_tests(file: str) -> None:
+    assert from_test_modules(parsed(TEST_FILES[file])) == []
 
 
 def python_files() -> list[Path]:
-    return [path for folder in ("src", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [*MODULES.values(), *TEST_FILES.values()]
 
 
 def test_no_file_is_long_without_being_listed() -> None:
-    long = {str(path.relative_to(ROOT)) for path in python_files() if path.read_text().count("\n") > LONGEST_FILE}
+    long = {str(path.relative_to(ROOT)) for path in python_files() if parsed(path).lines > LONGEST_FILE}
     assert long == LONGER_FILES
 
 
@@ -152,7 +209,7 @@ def test_every_file_name_says_its_reason() -> None:
     ],
 )
 def test_a_planted_piece_of_the_world_is_caught(planted: str) -> None:
-    assert len(worldly(planted)) == 1
+    assert len(worldly(Parsed(planted))) == 1
 
 
 @pytest.mark.parametrize(
@@ -166,14 +223,42 @@ def test_a_planted_piece_of_the_world_is_caught(planted: str) -> None:
     ],
 )
 def test_a_planted_import_uphill_is_caught(module: str, planted: str) -> None:
-    assert len(uphill(module, planted)) == 1
+    assert len(uphill(module, Parsed(planted))) == 1
 
 
 def test_an_import_downhill_is_not_caught() -> None:
-    assert uphill("pipeline.worker", "from leadscore import __version__\nfrom leadscore.log import records") == []
+    source = "from leadscore import __version__\nfrom leadscore.log import records"
+    assert uphill("pipeline.worker", Parsed(source)) == []
 
 
 def test_a_planted_long_function_is_caught() -> None:
     body = "    x = 1\n" * LONGEST_FUNCTION
-    assert long_functions(f"def exact():\n{body}") == []
-    assert long_functions(f"def long():\n    '''Doc.'''\n{body}    x = 2\n") == ["long"]
+    assert long_functions(Parsed(f"def exact():\n{body}")) == []
+    assert long_functions(Parsed(f"def long():\n    '''Doc.'''\n{body}    x = 2\n")) == ["long"]
+
+
+@pytest.mark.parametrize(
+    ("planted", "impure"),
+    [
+        ("from leadscore.store.redis_store import RedisStore", ["store.redis_store"]),
+        ("from leadscore.events import registry", ["events.registry"]),
+        ("import leadscore.pipeline.worker", ["pipeline.worker"]),
+        ("from leadscore.errors import ConfigError\nfrom leadscore.store.keys import Keys", []),
+    ],
+)
+def test_a_planted_import_of_what_is_not_pure_is_caught(planted: str, impure: list[str]) -> None:
+    assert impure_imports(Parsed(planted)) == impure
+
+
+def test_a_module_is_pure_by_its_first_paragraph() -> None:
+    assert Parsed('"""Keys. Pure."""').claims_to_be_pure
+    assert not Parsed('"""Keys.\n\nThe caller is pure."""').claims_to_be_pure
+
+
+def test_modules_outside_the_pure_packages_are_held_to_their_claim() -> None:
+    assert {"pipeline.score.reconcile", "pipeline.match.alignment", "store.fence"} <= set(PURE_MODULES)
+
+
+def test_a_planted_import_from_a_module_of_tests_is_caught() -> None:
+    assert from_test_modules(Parsed("from tests.unit.test_demo import CROSSING")) == ["tests.unit.test_demo.CROSSING"]
+    assert from_test_modules(Parsed("from tests.unit.semantics import run")) == []

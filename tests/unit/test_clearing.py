@@ -11,8 +11,8 @@ from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadPage, ScanPlace
 from tests.unit import fake_store
 from tests.unit.fake_store import FakeShard, FakeStore
+from tests.unit.page_views import stage_of, view
 from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
-from tests.unit.test_score_stage import stage_of, view
 
 LOG: list[LogRecord] = [view(number, f"L{number % 3}") for number in range(60)]
 """Twenty events for each lead: more than it remembers one by one."""

@@ -18,34 +18,11 @@ from leadscore.events.encoding import crossing_record, encode_single_object
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.ops.metrics import Metrics
-from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
+from leadscore.scoring.crossing import Crossing, Direction
 from leadscore.time_units import DAY_MS
+from tests.unit.sample_crossing import CROSSING
 
 MOCK_PARTITION_BYTES = 5 * 1024 * 1024
-CROSSING = Crossing(
-    id="8a5e4c1e-0000-5000-8000-000000000001",
-    model="b2b",
-    model_version=3,
-    lead_id="L1",
-    threshold="mql",
-    direction=Direction.ENTER,
-    cause=Cause.EVENT,
-    entered_id=None,
-    sequence=1,
-    score=67.25,
-    previous_score=58.125,
-    engagement=47.25,
-    fit=20.0,
-    grade="B",
-    enter_level=65.0,
-    exit_level=50.0,
-    occurred_at_ms=1_767_607_200_123,
-    decided_at_ms=1_767_607_201_456,
-    projected_exit_at_ms=1_767_707_200_789,
-    trigger=Trigger("leadscore.website", "e1", "website.page_view", "spring-launch"),
-    reasons=[Reason("company_size", 20.0), Reason("mail_click", -3.0)],
-    stale=False,
-)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from leadscore.model.definition import Band
 from leadscore.model.field_tests import TEST_KEYS, Test, applied_tests, passes_missing, predicate_of
 from leadscore.model.never_true import contradiction, unreached
 from tests import histories
-from tests.unit.test_model_document import PAGE
+from tests.unit.model_texts import PAGE
 
 Arguments = dict[str, object]
 

@@ -10,7 +10,7 @@ from tests import histories
 from tests.histories import ALL
 from tests.oracle import ADJUST, DAY_MS, ERASE, RETRACT, Entry, Plain
 from tests.unit.never_seen import never_seen
-from tests.unit.test_model_document import keys_of_the_schema, keys_within
+from tests.unit.schema_keys import keys_of_the_schema, keys_within
 
 pytestmark = pytest.mark.timeout(900)  # it looks until it has seen everything
 

@@ -16,11 +16,11 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka.clients import Partition
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.steps import NoSteps

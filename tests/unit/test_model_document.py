@@ -2,41 +2,19 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.model.json_schema import model_schema
 from leadscore.model.load import parse_model
 from leadscore.yaml_reading.document import read as read_yaml
 from tests.oracle import Plain
-from tests.unit.model_texts import minimal_with
+from tests.unit.model_texts import PAGE, minimal_with
+from tests.unit.schema_keys import keys_of_the_schema, keys_within
 from tests.unit.semantics import act, command, line
-from tests.unit.test_model_json_schema import objects
 
-PAGE = (Path(__file__).parents[2] / "docs" / "model.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-
-
-def keys_of_the_schema() -> set[str]:
-    return {
-        name
-        for part in objects(model_schema())
-        if isinstance(properties := part.get("properties"), dict)
-        for name in properties
-    }
-
-
-def keys_within(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        yield from value
-        for part in value.values():
-            yield from keys_within(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from keys_within(part)
 
 
 def documented_keys() -> set[str]:

@@ -1,23 +1,12 @@
 """The JSON Schema of the model file."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 from leadscore.model.json_schema import model_schema
+from tests.unit.schema_keys import objects
 
 CURRENT = Path(__file__).parents[2] / "schemas" / "model.schema.json"
-
-
-def objects(schema: object) -> Iterator[dict[str, object]]:
-    """Every schema inside the schema."""
-    if isinstance(schema, dict):
-        yield schema
-        for part in schema.values():
-            yield from objects(part)
-    elif isinstance(schema, list):
-        for part in schema:
-            yield from objects(part)
 
 
 def test_the_schema_in_the_repository_is_current() -> None:

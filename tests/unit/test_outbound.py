@@ -9,7 +9,8 @@ from leadscore.errors import WorkerStopped
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.kafka.outbound import OnDelivery, Outbound, OutputRecord
+from leadscore.pipeline.kafka.outbound import OnDelivery, Outbound
+from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.publish_counts import PublishCounts
 
 REFUSED = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)

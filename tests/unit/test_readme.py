@@ -17,7 +17,7 @@ from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import KAFKA_PREFIX
 from leadscore.pipeline.score.publishing import crossing_output, json_encoding
 from leadscore.scoring.crossing import Crossing
-from tests.unit.test_demo import CROSSING
+from tests.unit.sample_crossing import CROSSING
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -31,7 +31,8 @@ from leadscore.model.compile import attribute_tests
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import Bounds, Partition, log_bounds, partition_count
+from leadscore.pipeline.kafka.clients import log_bounds, partition_count
+from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.scoring.crossing import iso_instant
 
 

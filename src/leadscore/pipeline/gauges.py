@@ -3,8 +3,8 @@
 from confluent_kafka import KafkaException, TopicPartition
 
 from leadscore.ops.metrics import KafkaMetrics
-from leadscore.pipeline.kafka.clients import Partition
 from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.subscription import Subscription
 
 

@@ -17,7 +17,8 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
 from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_consumer, partition_count
 from leadscore.pipeline.kafka.deadline import Deadline
-from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord
+from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.records import OutputRecord
 
 READ_TIMEOUT_S = 30.0
 

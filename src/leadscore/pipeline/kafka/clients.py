@@ -25,11 +25,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from leadscore.errors import ConfigError, Unavailable, WorkerStopped
+from leadscore.pipeline.kafka.records import Bounds, Partition
 
 REQUEST_TIMEOUT_S = 10.0
 
-Partition = tuple[str, int]
-Bounds = tuple[int, int]
 
 PRODUCER: Mapping[str, Any] = {
     "enable.idempotence": True,

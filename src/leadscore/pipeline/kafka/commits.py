@@ -5,9 +5,10 @@ from collections.abc import Collection
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
-from leadscore.pipeline.kafka.clients import Partition, committed_offsets
+from leadscore.pipeline.kafka.clients import committed_offsets
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy, Offsets
 from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.records import Partition
 
 
 class Commits:

@@ -12,10 +12,10 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from confluent_kafka import KafkaError, Message
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.kafka.clients import Partition
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.deadline import Deadline
-from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord, is_consequence
+from leadscore.pipeline.kafka.outbound import Outbound, is_consequence
+from leadscore.pipeline.kafka.records import OutputRecord, Partition
 
 Output = TypeVar("Output")
 Counted_contra = TypeVar("Counted_contra", contravariant=True)

@@ -9,14 +9,13 @@ Once the producer has failed for good, every call says so at once: nothing is wa
 
 from collections.abc import Callable
 from time import monotonic
-from typing import NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from leadscore.errors import WorkerStopped
 from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.records import OutputRecord
 
-Headers = list[tuple[str, str | bytes | None]]
 OnDelivery = Callable[[KafkaError | None, Message], None]
 
 FULL_QUEUE_WAIT_S = 0.1
@@ -24,21 +23,9 @@ FLUSH_SLICE_S = 0.5
 """Python runs signal handlers only between two calls of the client."""
 CAUSE_WAIT_S = 1.0
 """The client refuses records before it has said why; the cause is the next thing it says."""
-ANY_PARTITION = -1
-NOW = 0
 
 _CONSEQUENCES = frozenset({KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})  # noqa: SLF001
 _NOT_ALLOWED = ("authorization failed", "not authorized")
-
-
-class OutputRecord(NamedTuple):
-    """A record to produce; without a partition its key decides, without a timestamp (ms) it is of now."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = []  # noqa: RUF012  # never changed
-    partition: int = ANY_PARTITION
-    timestamp_ms: int = NOW
 
 
 class Outbound:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.kafka.clients import Partition, unavailable
+from leadscore.pipeline.kafka.clients import unavailable
+from leadscore.pipeline.kafka.records import Partition
 
 
 class Subscription:

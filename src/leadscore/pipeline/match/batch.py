@@ -11,7 +11,7 @@ from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Fram
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka.clients import Partition
+from leadscore.pipeline.kafka.records import Partition
 
 
 class _Lane:

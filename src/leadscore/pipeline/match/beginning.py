@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from leadscore.errors import PartitionStopped
-from leadscore.pipeline.kafka.clients import Bounds, Partition
+from leadscore.pipeline.kafka.records import Bounds, Partition
 
 
 class Beginning(NamedTuple):

@@ -16,9 +16,9 @@ from confluent_kafka import KafkaError, Message
 
 from leadscore.errors import DeadLetter, DeadLetterReason, WorkerStopped
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka.clients import Partition
 from leadscore.pipeline.kafka.deadline import Deadline
-from leadscore.pipeline.kafka.outbound import Headers, Outbound, OutputRecord, is_fatal
+from leadscore.pipeline.kafka.outbound import Outbound, is_fatal
+from leadscore.pipeline.kafka.records import Headers, OutputRecord, Partition
 from leadscore.pipeline.match.dead_letter_log import DeadLetterLog, Origin
 
 

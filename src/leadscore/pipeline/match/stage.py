@@ -20,11 +20,12 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
-from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
+from leadscore.pipeline.kafka.clients import committed_offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord
+from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.match.batch import Work

@@ -10,7 +10,7 @@ from uuid import uuid5
 import msgspec
 
 from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
-from leadscore.pipeline.kafka.outbound import Headers, OutputRecord
+from leadscore.pipeline.kafka.records import Headers, OutputRecord
 from leadscore.scoring.crossing import CROSSING_NAMESPACE, Crossing, as_json_object, iso_instant
 
 _json = msgspec.json.Encoder(order="deterministic")

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from leadscore.errors import PartitionStopped
 from leadscore.ops.config import Config, OnStateLoss
 from leadscore.ops.metrics import StateMetrics
-from leadscore.pipeline.kafka.clients import Bounds, Partition, committed_offsets
+from leadscore.pipeline.kafka.clients import committed_offsets
+from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.score.clearing import stored_at_start
 from leadscore.pipeline.score.reconcile import Facts, ShardStart, decide
 from leadscore.store.fence import decode as decode_fence

@@ -19,12 +19,12 @@ from prometheus_client.context_managers import Timer
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka.clients import Bounds, Partition
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words

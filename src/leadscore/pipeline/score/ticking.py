@@ -12,7 +12,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from leadscore.log.records import Tick, encode
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.deliveries import OutputCounts
-from leadscore.pipeline.kafka.outbound import Outbound, OutputRecord
+from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.store.shard import Store
 
