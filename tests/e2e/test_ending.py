@@ -41,6 +41,22 @@ def test_a_worker_whose_redis_is_not_there_yet_waits_and_ends_in_order(deploy: C
     assert worker.said("stopped")
 
 
+@pytest.mark.parametrize(
+    ("variable", "address", "service"),
+    [("LEADSCORE_REDIS_URL", f"redis://{NOBODY}/0", "redis"), ("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", NOBODY, "kafka")],
+)
+def test_a_service_that_is_away_at_the_start_is_waited_for_and_no_longer_than_told(
+    deploy: Callable[..., Deployment], variable: str, address: str, service: str
+) -> None:
+    worker = deploy(WANDERING_MODEL).start_worker(**{variable: address}, LEADSCORE_START_TIMEOUT="3s")
+    worker.wait_for_death(40)
+    assert worker.process.returncode == Exit.FAILED
+    assert [line["service"] for line in worker.said("waiting_to_start")] == [service]
+    [stopped] = worker.said("worker_stopped")
+    assert stopped["error"] == "Unavailable"
+    assert service in stopped["detail"]
+
+
 def test_a_worker_asked_to_end_while_it_starts_commits_nothing(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy(WANDERING_MODEL)
     deployment.send(wandering_events("early", 50))

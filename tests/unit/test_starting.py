@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from leadscore.errors import ConfigError
+from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import load_config
 from leadscore.ops.health import Health
 from leadscore.pipeline import starting
@@ -22,7 +22,7 @@ def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **e
 
     monkeypatch.setattr(starting, "partition_count", partition_count)
     try:
-        check_topics(NO_SERVER, load_config(environ), Patience(Stopping(), Health({}, 60), {}))
+        check_topics(NO_SERVER, load_config(environ), Patience(Stopping(), Health({}, 60), {}, 60.0))
     except ConfigError as error:
         return str(error).splitlines()
     return []
@@ -44,3 +44,22 @@ def test_all_topics_that_do_not_exist_are_named_at_once(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(("role", "asked"), [("match", 8), ("score", 3), ("all", 9)])
 def test_only_the_topics_of_the_role_are_asked_for(monkeypatch: pytest.MonkeyPatch, role: str, asked: int) -> None:
     assert len(problems_of(monkeypatch, {}, LEADSCORE_ROLE=role)) == asked
+
+
+def test_questions_become_rarer_and_end_with_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    now_s = [0.0]
+
+    def pass_time(_stopping: Stopping, seconds: float) -> None:
+        pauses.append(seconds)
+        now_s[0] += seconds
+
+    monkeypatch.setattr(Stopping, "wait", pass_time)
+    monkeypatch.setattr("leadscore.pipeline.kafka.deadline.monotonic", lambda: now_s[0])
+
+    def ask() -> None:
+        raise Unavailable("redis", "auth", "wrong password")
+
+    with pytest.raises(Unavailable, match="wrong password"):
+        Patience(Stopping(), Health({}, 60), {}, 20.0).until_answered(ask)
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 2.5]

@@ -177,6 +177,11 @@ class Config:
     drain_timeout_ms: int = _setting(
         duration_ms("1s", "1h"), "20s", "Longest time to finish the work in hand when stopping or giving up partitions."
     )
+    start_timeout_ms: int = _setting(
+        duration_ms("1s", "1d"),
+        "60s",
+        "How long a starting worker waits for services that do not answer; then it ends.",
+    )
     liveness_timeout_ms: int = _setting(
         duration_ms("10s", "1h"), "2m", "How long one turn of the loop may take before /livez says that it hangs."
     )

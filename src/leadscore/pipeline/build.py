@@ -95,7 +95,7 @@ class WorkerBuilder:
         self._model = model
         self._logger: logging.Logger = kafka_client_logger(RepeatLimit(10.0))
         self._addresses = addresses_of(config)
-        self._patience = Patience(plan.stopping, plan.health, self._addresses)
+        self._patience = Patience(plan.stopping, plan.health, self._addresses, config.start_timeout_ms / 1000)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = make_admin(config.kafka, self._logger)

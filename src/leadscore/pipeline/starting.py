@@ -1,13 +1,13 @@
 """What must be in order before a worker begins: the services answer, the topics exist, Redis does not evict.
 
-Services may come up later than the worker, so every question is asked again for a while. Nothing is in hand yet: a wish
-to end is followed between any two questions.
+Services may come up later than the worker, so every question is asked again, for LEADSCORE_START_TIMEOUT in all: one
+policy for Kafka, Redis and the schema registry. Nothing is in hand yet: a wish to end is followed at once.
 """
 
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from time import monotonic, sleep, time
+from time import time
 from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
@@ -17,6 +17,7 @@ from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
 from leadscore.ops.services import OutageLog, outage_words
 from leadscore.pipeline.kafka.clients import partition_count
+from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
 
@@ -24,22 +25,24 @@ _log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
-START_PATIENCE_S = 60.0
-START_RETRY_S = 1.0
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 5.0
+"""A service that comes up, or refuses a login, is not asked more often than this."""
 
 
 class Patience:
-    """Asks services that may not be there yet."""
+    """Asks services that may not be there yet: whichever they are, all of them together for ``timeout_s``."""
 
-    def __init__(self, stopping: Stopping, health: Health, addresses: Mapping[str, str]) -> None:
+    def __init__(self, stopping: Stopping, health: Health, addresses: Mapping[str, str], timeout_s: float) -> None:
         self._stopping = stopping
+        self._deadline = Deadline(timeout_s)
         self._health = health
         self._addresses = addresses
         self._waiting = OutageLog("waiting_to_start", "service_answers", addresses)
 
     def until_answered(self, ask: Callable[[], Answer]) -> Answer:
         """The answer. ``Unavailable`` if there is none for too long, ``StoppedEarly`` if told to end meanwhile."""
-        deadline_s = monotonic() + START_PATIENCE_S
+        pause_s = FIRST_RETRY_S
         while True:
             if self._stopping.is_asked_for:
                 raise StoppedEarly("told to end while starting")
@@ -47,10 +50,11 @@ class Patience:
             try:
                 answer = ask()
             except Unavailable as outage:
-                if monotonic() > deadline_s:
-                    raise
                 self._tell(outage)
-                sleep(START_RETRY_S)
+                if not self._deadline.left_s:
+                    raise
+                self._stopping.wait(min(pause_s, self._deadline.left_s))
+                pause_s = min(2 * pause_s, LONGEST_RETRY_S)
             else:
                 self._waiting.end(time())
                 return answer
