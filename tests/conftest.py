@@ -52,7 +52,7 @@ settings.load_profile("default")  # --hypothesis-profile comes later and wins
 
 NEEDS_KAFKA = "needs a real Kafka"
 NEEDS_KAFKAJS = "needs kafkajs"
-PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased")
+PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased", b":owner")
 TESTS_ON = pytest.StashKey[Counter[str]]()
 
 

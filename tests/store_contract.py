@@ -292,6 +292,15 @@ def a_store_may_be_used_after_it_was_closed(subject: Subject) -> None:
     assert store.read_shards([0])[0].fence == b"f1"
 
 
+def the_first_owner_of_a_prefix_stays(subject: Subject) -> None:
+    store = subject.store
+    first, second = store.claim(b"one"), store.claim(b"another")
+    assert (first.owner, second.owner) == (b"one", b"one")
+    assert first.key == second.key
+    assert store.read_shards(list(range(SHARDS))) == dict.fromkeys(range(SHARDS), EMPTY)
+    assert store.scan_leads().lead_ids == {}
+
+
 CONTRACT: tuple[Callable[[Subject], None], ...] = (
     an_empty_store_has_nothing,
     what_is_written_is_read,
@@ -314,5 +323,6 @@ CONTRACT: tuple[Callable[[Subject], None], ...] = (
     a_fence_is_replaced_only_where_it_is_the_expected_one,
     a_write_may_keep_the_fence,
     nothing_asked_is_nothing_answered,
+    the_first_owner_of_a_prefix_stays,
     a_store_may_be_used_after_it_was_closed,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.store.shard import DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
+from leadscore.store.shard import Claim, DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
 
 DUE_PAGE_LEADS = 1_000
 SCAN_PAGE_LEADS = 1_000
@@ -44,6 +44,7 @@ class FakeStore:
     def __init__(self, journal: list[tuple[str, object]] | None = None) -> None:
         self.journal: list[tuple[str, object]] = [] if journal is None else journal
         self.shards: dict[int, FakeShard] = {}
+        self.owner: bytes | None = None
         self.eviction_policy = "noeviction"
         self.evicted_keys = 0
         self._failures: list[_PlannedFailure] = []
@@ -97,6 +98,11 @@ class FakeStore:
             for shard, lead_id in every[place.cursor : end]:
                 page.setdefault(shard, []).append(lead_id)
             return LeadPage(page, SCAN_PAGE_LEADS, ScanPlace(cursor=end) if end < len(every) else None)
+
+    def claim(self, owner: bytes) -> Claim:
+        with self._noted("claim", owner):
+            self.owner = self.owner or owner
+            return Claim("owner", self.owner)
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         with self._noted("check_server", allow_eviction):

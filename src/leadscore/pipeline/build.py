@@ -42,6 +42,7 @@ from leadscore.pipeline.kafka.refused_properties import refused_properties
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
+from leadscore.pipeline.other_deployments import claim_prefix, cluster_id, groups_on, refuse_other_scorers
 from leadscore.pipeline.score.publishing import CrossingEncoding, RegisteredSchema, avro_encoding, json_encoding
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
@@ -107,6 +108,8 @@ class WorkerBuilder:
         if store is not None:
             check_store(store, self._config, self._patience)
         check_topics(self._admin, self._config, self._patience)
+        if store is not None:
+            self._refuse_other_deployments(store)
         # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.
         encoding = self._crossing_encoding() if store is not None else None
         match = self._match_stage(self._model) if self._model is not None else None
@@ -127,6 +130,14 @@ class WorkerBuilder:
                 checks={name: self._checks(name) for name in (MATCH, SCORE)},
             )
         )
+
+    def _refuse_other_deployments(self, store: Store) -> None:
+        config, until_answered = self._config, self._patience.until_answered
+        cluster = ""
+        if self._plan.has_topic_ids:  # an embedded broker says as little of clusters and groups
+            refuse_other_scorers(config, partial(groups_on, self._admin, config.log_topic))
+            cluster = until_answered(partial(cluster_id, self._admin))
+        until_answered(partial(claim_prefix, store, config, cluster))
 
     # --- the match stage ---
 

@@ -8,6 +8,7 @@ shard lie in one slot and one script call may touch them all.
     {tag}:outbox      hash        causing log offset -> crossings and erased leads, ready to publish
     {tag}:due         sorted set  lead id by the instant (ms) at which to look at the lead again
     {tag}:erased      hash        erased lead -> what is remembered of the erasure
+    {<prefix>:}:owner string      the deployment that the prefix belongs to, see ``owner``
 
 No lead id can collide with another key, because leads have a separator of their own. Two deployments in one Redis are
 kept apart by the prefix, which cannot contain the ``:`` that ends it.
@@ -47,6 +48,16 @@ class ShardKeys:
     def lead(self, lead_id: str) -> str:
         """The key of one lead's state."""
         return self.lead_prefix + lead_id
+
+
+def owner_tag(prefix: str) -> str:
+    """The hash tag of the owner's key: no shard's, because a shard's has a suffix."""
+    return f"{prefix}:"
+
+
+def owner_key(prefix: str) -> str:
+    """The key that says which deployment a prefix belongs to."""
+    return f"{{{owner_tag(prefix)}}}:owner"
 
 
 def lead_pattern(prefix: str) -> str:

@@ -11,9 +11,9 @@ from typing import cast
 from redis.exceptions import NoScriptError
 
 from leadscore.errors import ConfigError
-from leadscore.store.keys import ShardKeys, lead_pattern, shard_tags, tag_and_lead_of
+from leadscore.store.keys import ShardKeys, lead_pattern, owner_key, owner_tag, shard_tags, slot_of, tag_and_lead_of
 from leadscore.store.routing import Argument, Call, Reply, Router
-from leadscore.store.shard import DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
+from leadscore.store.shard import Claim, DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
 
 MGET_KEYS = 1_000
 DUE_PAGE_LEADS = 1_000
@@ -35,6 +35,7 @@ class RedisStore:
         self._keys = [ShardKeys(prefix, shard, shards) for shard in range(shards)]
         self._shard_by_tag = {tag: shard for shard, tag in enumerate(shard_tags(prefix, shards))}
         self._lead_pattern = lead_pattern(prefix)
+        self._owner_key, self._owner_slot = owner_key(prefix), slot_of(owner_tag(prefix))
         self._router = Router(urls, timeout_s)
         self._script = files("leadscore.store").joinpath("write_shard.lua").read_text(encoding="utf-8")
         self._script_sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
@@ -111,6 +112,12 @@ class RedisStore:
             return LeadPage(lead_ids, SCAN_KEYS, ScanPlace(place.master, int(next_cursor)))
         is_last = place.master + 1 >= masters
         return LeadPage(lead_ids, SCAN_KEYS, None if is_last else ScanPlace(place.master + 1))
+
+    def claim(self, owner: bytes) -> Claim:
+        """Store whose the prefix is, unless that is stored already; what is stored after the call."""
+        key, slot = self._owner_key, self._owner_slot
+        _, stored = self._router.call([Call(slot, ("SET", key, owner, "NX")), Call(slot, ("GET", key))])
+        return Claim(key, cast("bytes | None", stored) or owner)
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         """Facts of the server; ``ConfigError`` where a master may evict keys and that is not allowed."""

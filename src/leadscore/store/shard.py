@@ -85,6 +85,13 @@ class ServerFacts(msgspec.Struct, frozen=True):
     evicted_keys: int = 0
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """Who the prefix belongs to, and the key that says so."""
+
+    key: str
+    owner: bytes
+
+
 class Store(Protocol):
     """The shards' state. Every method may block for the store's timeout and raise ``Unavailable``.
 
@@ -119,6 +126,9 @@ class Store(Protocol):
         A lead that is there all the while comes at least once (unless the cluster moves slots meanwhile); the work is
         that of walking over every key of the database. After ``Unavailable`` begin again.
         """
+
+    def claim(self, owner: bytes) -> Claim:
+        """Store whose the prefix is, unless that is stored already; what is stored after the call."""
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         """Facts of the server; ``ConfigError`` where it may evict keys and that is not allowed."""
