@@ -1,8 +1,6 @@
 """``leadscore run`` before it touches a server."""
 
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,17 +8,6 @@ import pytest
 from leadscore.cli.main import main
 
 MODEL = Path(__file__).parents[2] / "deploy" / "model.yaml"
-
-
-@pytest.fixture(autouse=True)
-def log_of_others() -> Iterator[None]:
-    """What a test's worker sets up for its log is not for the next test."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture
