@@ -53,6 +53,17 @@ class DeadLetterReason(StrEnum):
     INVALID_COMMAND = "invalid_command"
 
 
+class KafkaErrorKind(StrEnum):
+    """What went wrong with Kafka; the label of the metric."""
+
+    AUTHENTICATION = "authentication"
+    AUTHORIZATION = "authorization"
+    UNKNOWN_TOPIC = "unknown_topic"
+    TRANSPORT = "transport"
+    TIMEOUT = "timeout"
+    OTHER = "other"
+
+
 class DeadLetter(LeadscoreError):
     """The record can never be decoded; it goes to the dead-letter topic untouched.
 

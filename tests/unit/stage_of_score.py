@@ -10,6 +10,7 @@ from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.score.publishing import json_encoding
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
@@ -55,6 +56,7 @@ class StageOfScore:
             budget=self.budget,
             steps=NoSteps(),
             beat=self._count_beat,
+            refusals=Refusals("group", lambda _: {}, self.metrics.kafka),
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0

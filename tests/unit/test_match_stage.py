@@ -1,11 +1,15 @@
 """The match stage on fakes: dead letters that cannot be published, and other ways to commit too early."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 from confluent_kafka import KafkaError
+from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 
 from leadscore.errors import WorkerStopped
 from leadscore.events.decoder import Decoder
@@ -21,10 +25,11 @@ from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.steps import NoSteps
-from tests.unit.fake_kafka import FakeConsumer, FakeProducer, Sent, records_of
+from tests.unit.fake_kafka import FakeConsumer, FakeMessage, FakeProducer, Sent, records_of
 
 DEFINITION = msgspec.convert(
     {"model": "m", "version": 1, "rules": {"view": {"event": "website.page_view", "points": 10}}}, ModelDefinition
@@ -61,7 +66,8 @@ class StageOfMatch:
             "LEADSCORE_ALIGNMENT_WAIT": "0s",
         }
         config = load_config(environ | settings)
-        metrics = Metrics("1.0", ["website", "email", "commands"])
+        metrics = self.metrics = Metrics("1.0", ["website", "email", "commands"])
+        self.readable = {"website", "email", "commands"}
         self.budget = DrainBudget(1.0)
         parts = MatchParts(
             config=config,
@@ -76,9 +82,23 @@ class StageOfMatch:
             topic_ids=lambda: {"website": "idw", "email": "ide", "commands": "idc"},
             log_bounds=self.consumer.bounds,
             steps=NoSteps(),
+            refusals=Refusals("group", self.rights, metrics.kafka),
         )
         self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 1_000_000.0
+
+    def rights(self, topics: Sequence[str]) -> "dict[str, Future[Any]]":
+        """What a broker that is asked for the rights on topics says, at once."""
+        answers: dict[str, Future[Any]] = {}
+        for topic in topics:
+            answers[topic] = Future()
+            allowed = [AclOperation.DESCRIBE, *([AclOperation.READ] if topic in self.readable else [])]
+            answers[topic].set_result(SimpleNamespace(authorized_operations=allowed))
+        return answers
+
+    def value(self, name: str, **labels: str) -> float:
+        """Of a metric."""
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
@@ -233,3 +253,71 @@ def test_dead_letters_that_stay_without_an_answer_are_an_outage_that_is_reported
     matching.turn(2)
     assert not matching.stage.is_paused
     assert matching.logged == ["w0"]
+
+
+def test_a_topic_that_may_not_be_read_stops_alone_and_goes_on_when_it_may(caplog: pytest.LogCaptureFixture) -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0")], EMAIL: [page_view("e0")]})
+    matching.turn(5)
+    matching.readable.discard("website")
+    forbidden = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    website = records_of(WEBSITE, [page_view("w0"), page_view("w1")], lambda _: NOON_MS)
+    matching.consumer.records[WEBSITE] = [website[0], FakeMessage((*WEBSITE, 1), failure=forbidden)]
+    matching.consumer.records[EMAIL] = records_of(EMAIL, [page_view("e0"), page_view("e1")], lambda _: NOON_MS)
+    with caplog.at_level(logging.ERROR):
+        matching.turn(30)
+    assert sorted(matching.logged) == ["e0", "e1", "w0"]
+    [why] = matching.stage.stopped.values()
+    assert "website" in why
+    assert "READ" in why
+    assert [record.getMessage() for record in caplog.records] == ["kafka_refuses", "source_partition_stopped"]
+    assert matching.value("leadscore_kafka_errors_total", kind="authorization") == 1
+    matching.consumer.records[WEBSITE] = website
+    matching.readable.add("website")
+    matching.turn(30)
+    assert sorted(matching.logged) == ["e0", "e1", "w0", "w1"]
+    assert (matching.stage.stopped, matching.consumer.committed_offsets[WEBSITE]) == ({}, 2)
+
+
+def test_without_read_on_the_group_the_reason_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    matching = StageOfMatch({WEBSITE: []})
+    matching.turn()
+    refusals = matching.stage.refusals
+    refusals.note(matching.now_s, "", -1, KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+    assert refusals.of_group is not None
+    assert "READ on the group" in refusals.of_group
+    matching.turn()
+    assert refusals.of_group is None  # it has its partitions
+    assert "kafka_refuses" in [record.getMessage() for record in caplog.records]
+
+
+def test_records_that_are_delivered_again_are_dropped_and_counted() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0"), page_view("w1")]})
+    matching.consumer.committed_offsets[WEBSITE] = 1
+    matching.turn(3)
+    matching.consumer._places[WEBSITE] = 0
+    matching.turn(3)
+    assert matching.logged == ["w1"]
+    assert matching.value("leadscore_records_reread_total", topic="website") == 2
+    assert matching.value("leadscore_records_consumed_total", topic="website") == 3
+    assert matching.value("leadscore_records_processed_total", topic="website", outcome="matched") == 1
+
+
+def test_what_is_read_and_taken_away_before_it_is_matched_is_given_up() -> None:
+    matching = StageOfMatch({WEBSITE: [GARBAGE, page_view("w1")], EMAIL: []})
+    matching.dead_letters.is_silent = True
+    matching.turn(5)
+    assert matching.value("leadscore_records_in_hand", topic="website") == 2
+    matching.consumer.lose(WEBSITE)
+    matching.turn(5)
+    assert matching.value("leadscore_records_processed_total", topic="website", outcome="given_up") == 2
+    assert matching.value("leadscore_records_in_hand", topic="website") == 0
+
+
+def test_a_group_without_offsets_begins_at_the_oldest_record_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0")], EMAIL: []})
+    with caplog.at_level(logging.INFO):
+        matching.turn(3)
+    [line] = [record for record in caplog.records if record.getMessage() == "reading_from_the_beginning"]
+    assert (line.__dict__["partitions"], line.__dict__["records"]) == ("website/0", 1)
+    assert matching.value("leadscore_partitions_from_beginning_total", topic="website") == 1
+    assert matching.value("leadscore_partitions_from_beginning_total", topic="email") == 0

@@ -35,6 +35,7 @@ UNITS = ("_seconds", "_records")
 PLAIN_GAUGES = {
     "leadscore_assigned_partitions",
     "leadscore_stopped_partitions",
+    "leadscore_dependency_up",
     "leadscore_paused",
     "leadscore_records_in_hand",
     "leadscore_outbox_entries",

@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from leadscore.errors import DeadLetterReason
+from leadscore.errors import DeadLetterReason, KafkaErrorKind
 from leadscore.scoring.crossing import Cause, Direction
 
 LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
@@ -292,9 +292,17 @@ class KafkaMetrics:
         self.commit_failures = declare.counter(
             "leadscore_commit_failures_total", "Offset commits that failed.", stage=STAGES
         )
+        self.errors = declare.counter(
+            "leadscore_kafka_errors_total",
+            "Errors that the Kafka clients reported.",
+            kind=[kind.value for kind in KafkaErrorKind],
+        )
+        self.dependency_up = declare.gauge(
+            "leadscore_dependency_up", "1 while the service answers when it is asked.", service=("kafka",)
+        )
         self._consumer_lag = declare.gauge(
             "leadscore_consumer_lag_records",
-            "Newest offset minus committed offset of a partition this process owns.",
+            "Newest offset minus committed offset of a partition this process owns, asked for every 2 seconds.",
             topic=(),
             partition=(),
         )

@@ -21,11 +21,12 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
-from leadscore.ops.services import addresses_of
+from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
     PRODUCER,
+    ask_for_rights,
     largest_record_bytes,
     log_bounds,
     make_admin,
@@ -38,7 +39,9 @@ from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.refused_properties import refused_properties
+from leadscore.pipeline.kafka.watch import KafkaWatch, LagWatch
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
@@ -123,11 +126,17 @@ class WorkerBuilder:
                 health=self._plan.health,
                 stopping=self._plan.stopping,
                 gauges={
-                    name: StageGauges(name, self._plan.metrics.kafka, stage.subscription, stage.commits)
-                    for name, stage in ((MATCH, match), (SCORE, score))
+                    name: StageGauges(
+                        name, self._plan.metrics.kafka, stage.subscription, stage.commits, LagWatch(self._admin, group)
+                    )
+                    for name, stage, group in (
+                        (MATCH, match, self._config.match_group),
+                        (SCORE, score, self._config.score_group),
+                    )
                     if stage is not None
                 },
                 checks={name: self._checks(name) for name in (MATCH, SCORE)},
+                kafka=KafkaWatch(self._admin, addresses_of(self._config)[KAFKA], self._plan.metrics.kafka),
             )
         )
 
@@ -157,6 +166,7 @@ class WorkerBuilder:
             topic_ids=lambda: self._topic_ids(list(config.input_topics)),
             log_bounds=partial(log_bounds, self._admin),
             steps=self._plan.steps,
+            refusals=self._refusals(config.match_group),
         )
         commits = self._commits()
         return MatchStage(parts, self._consumer(config.match_group, "range", commits), commits)
@@ -213,6 +223,7 @@ class WorkerBuilder:
             budget=self._budget,
             steps=self._plan.steps,
             beat=self._plan.health.beat,
+            refusals=self._refusals(config.score_group),
         )
         commits = self._commits()
         return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits), commits)
@@ -242,6 +253,9 @@ class WorkerBuilder:
 
     def _consumer(self, group: str, assignor: str, commits: Commits) -> Consumer:
         return make_consumer(self._config.kafka, group, assignor, self._logger, commits.on_commit)
+
+    def _refusals(self, group: str) -> Refusals:
+        return Refusals(group, partial(ask_for_rights, self._admin), self._plan.metrics.kafka)
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
         return topic_ids(self._admin, topics, has_topic_ids=self._plan.has_topic_ids)

@@ -8,6 +8,7 @@ from leadscore.errors import Unavailable
 from leadscore.ops.config import Config, Role
 from leadscore.ops.health import START, Health
 from leadscore.ops.services import KAFKA, REDIS, addresses_of, outage_words
+from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
 
 MATCH, SCORE = "match", "score"
@@ -17,6 +18,7 @@ class CheckedStage(Protocol):
     """What is asked of a stage."""
 
     subscription: Subscription
+    refusals: Refusals
 
     @property
     def is_paused(self) -> bool:
@@ -35,6 +37,7 @@ def checks_of(config: Config) -> dict[str, str]:
     """The checks of a worker, each with what it waits for before anything was found out."""
     addresses = addresses_of(config)
     waits = {START: "the worker starts: it reads its configuration"}
+    waits[KAFKA] = f"kafka at {addresses[KAFKA]} is asked once the worker has begun"
     for stage in stages_of(config.role):
         group = config.match_group if stage == MATCH else config.score_group
         services = [KAFKA] if stage == MATCH else [REDIS, KAFKA]
@@ -65,7 +68,8 @@ class StageChecks:
         assigned = f"{len(subscription.assigned)} partitions of group {self.group}"
         waits = f"kafka at {self.addresses[KAFKA]} has given group {self.group} no partitions for this worker yet"
         is_settled = subscription.is_settled
-        self.health.set_check(f"{self.name}_assigned", is_settled, assigned if is_settled else waits)
+        detail = assigned if is_settled else stage.refusals.of_group or waits
+        self.health.set_check(f"{self.name}_assigned", is_settled, detail)
         trouble = self._trouble(stage)
         self.health.set_check(f"{self.name}_running", not trouble, trouble or "running")
 

@@ -1,21 +1,23 @@
 """What one stage's membership in its consumer group looks like in the metrics; told every few seconds."""
 
-from confluent_kafka import KafkaException, TopicPartition
-
 from leadscore.ops.metrics import KafkaMetrics
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.kafka.watch import LagWatch
 
 
 class StageGauges:
     """Copies the counts of a subscription and its commits into the metrics; ``stage`` is ``match`` or ``score``."""
 
-    def __init__(self, stage: str, kafka: KafkaMetrics, subscription: Subscription, commits: Commits) -> None:
+    def __init__(
+        self, stage: str, kafka: KafkaMetrics, subscription: Subscription, commits: Commits, lag: LagWatch
+    ) -> None:
         self._stage = stage
         self._kafka = kafka
         self._subscription = subscription
         self._commits = commits
+        self._lag = lag
         self._told: dict[str, int] = {}
         self._lagging: set[Partition] = set()
 
@@ -42,19 +44,9 @@ class StageGauges:
 
     def _tell_lag(self) -> None:
         """Of owned partitions only: two processes must not both report one."""
-        for partition in self._lagging - self._subscription.assigned:
+        self._lag.look(self._subscription.assigned)
+        for partition in self._lagging - self._lag.lags.keys():
             self._kafka.forget_lag(*partition)
-        self._lagging &= self._subscription.assigned
-        for partition in self._subscription.assigned:
-            committed, end = self._commits.confirmed.get(partition), self._end_of(partition)
-            if committed is not None and end is not None:
-                self._kafka.set_lag(*partition, max(0, end - committed))
-                self._lagging.add(partition)
-
-    def _end_of(self, partition: Partition) -> int | None:
-        """The partition's end as of the last fetch; ``None`` before the first."""
-        try:
-            end = self._subscription.consumer.get_watermark_offsets(TopicPartition(*partition), cached=True)[1]
-        except KafkaException:
-            return None
-        return end if end >= 0 else None
+        for partition, records in self._lag.lags.items():
+            self._kafka.set_lag(*partition, records)
+        self._lagging = set(self._lag.lags)

@@ -12,9 +12,11 @@ from time import time
 
 from leadscore.errors import LeadscoreError
 from leadscore.ops.health import Health
+from leadscore.ops.services import KAFKA
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.watch import KafkaWatch
 from leadscore.pipeline.match.stage import MatchStage
 from leadscore.pipeline.score.stage import ScoreStage
 from leadscore.pipeline.stopping import Stopping
@@ -40,6 +42,7 @@ class WorkerParts:
     stopping: Stopping
     gauges: Mapping[str, StageGauges]
     checks: Mapping[str, StageChecks]
+    kafka: KafkaWatch
 
 
 def tell_failure(failure: Exception, health: Health) -> None:
@@ -128,6 +131,9 @@ class Worker:
     # --- what operators see ---
 
     def _tell_gauges(self) -> None:
+        kafka = self._parts.kafka
+        kafka.look()
+        self._parts.health.set_check(KAFKA, kafka.outage is None, kafka.outage or "")
         for name, stage in self._stages():
             self._parts.gauges[name].tell(len(stage.stopped), is_paused=stage.is_paused)
             self._parts.checks[name].tell(stage)

@@ -5,11 +5,13 @@ from the configuration. Every failed call becomes ``Unavailable`` or ``WorkerSto
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -30,7 +32,13 @@ from leadscore.pipeline.kafka.records import Bounds, Partition
 REQUEST_TIMEOUT_S = 10.0
 
 
+CLIENT: Mapping[str, Any] = {
+    # A connection that goes silent without a reset holds whatever waits for an answer on it, by default for 60 s. With
+    # 8 s a worker was measured to go on after 8 s. Joining a group and storing records have time limits of their own.
+    "socket.timeout.ms": 8_000,
+}
 PRODUCER: Mapping[str, Any] = {
+    **CLIENT,
     "enable.idempotence": True,
     "acks": "all",
     # A later frame must never be stored when an earlier one was lost: no gaps, and no giving up (design 2.3).
@@ -44,6 +52,11 @@ PRODUCER: Mapping[str, Any] = {
     "message.max.bytes": 20 * 1024 * 1024,
 }
 CONSUMER: Mapping[str, Any] = {
+    **CLIENT,
+    # A worker that was killed keeps its partitions for this long, and so does the old member of one that joined anew
+    # after Kafka was away: nobody reads them meanwhile. Heartbeats come every 3 s from a thread of the client, however
+    # busy the loop is: five in a row must fail. Brokers allow no less than 6 s, unless they are told to.
+    "session.timeout.ms": 15_000,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     # An expired offset is a loud stop, not a silent jump.
@@ -84,9 +97,30 @@ def make_consumer(
     return Consumer({**properties, **own, **callbacks}, logger=logger)
 
 
-def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> AdminClient:
+class Admin(AdminClient):
+    """A client for questions, which remembers what librdkafka says of its connections.
+
+    A question that gets no answer ends with "timed out" or "transport failure"; why is only said beside it.
+    """
+
+    def __init__(self, properties: dict[str, Any], logger: logging.Logger) -> None:
+        self._errors: list[KafkaError] = []
+        self.last_error: KafkaError | None = None
+        super().__init__({**properties, "error_cb": self._errors.append}, logger=logger)  # type: ignore[dict-item]
+
+    def take_errors(self) -> list[KafkaError]:
+        """What was said since the last call. The latest that names a cause is kept as ``last_error``."""
+        self.poll(0)
+        errors, self._errors[:] = list(self._errors), []
+        for error in errors:
+            if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # it says that there was another error
+                self.last_error = error
+        return errors
+
+
+def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> Admin:
     """A client for questions about topics, and for ``topics create``."""
-    return AdminClient({"client.id": "leadscore-admin", **kafka}, logger=logger)
+    return Admin({"client.id": "leadscore-admin", **CLIENT, **kafka}, logger)
 
 
 def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> int:
@@ -94,7 +128,7 @@ def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> in
     try:
         found = client.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
     except KafkaException as error:
-        raise unavailable(error, f"asking for topic {topic}") from error
+        raise unavailable(error, f"asking for topic {topic}", client) from error
     if found.error is not None:
         if found.error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
             raise ConfigError(f"topic {topic}: there is no such topic: create it, or run: leadscore topics create")
@@ -112,7 +146,7 @@ def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> 
     except KafkaException as error:
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise ConfigError(f"topics {', '.join(topics)}: not all exist; run: leadscore topics create") from error
-        raise unavailable(error, "asking for topic ids") from error
+        raise unavailable(error, "asking for topic ids", admin) from error
 
 
 def largest_record_bytes(admin: AdminClient, topic: str) -> int | None:
@@ -160,12 +194,63 @@ def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) 
     try:
         return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
     except KafkaException as error:
-        raise unavailable(error, "asking for the bounds of partitions") from error
+        raise unavailable(error, "asking for the bounds of partitions", admin) from error
 
 
-def unavailable(error: KafkaException, doing: str) -> Unavailable | WorkerStopped:
-    """The error of a failed call: fatal ones stop the worker, the others may pass."""
+def ask_for_cluster(admin: AdminClient, timeout_s: float) -> "Future[Any]":
+    """Ask any broker for the brokers there are, which needs no permission; the answer comes later."""
+    question: Future[Any] = admin.describe_cluster(request_timeout=timeout_s)
+    return question
+
+
+def ask_for_ends(
+    admin: AdminClient, partitions: Iterable[Partition], timeout_s: float
+) -> "dict[Partition, Future[Any]]":
+    """Ask for the offset after the newest record that our consumers may read; the answers come later."""
+    return _ask_for_offsets(admin, partitions, OffsetSpec.latest(), timeout_s)
+
+
+def ask_for_beginnings(
+    admin: AdminClient, partitions: Iterable[Partition], timeout_s: float
+) -> "dict[Partition, Future[Any]]":
+    """Ask for the offset of the oldest record; the answers come later."""
+    return _ask_for_offsets(admin, partitions, OffsetSpec.earliest(), timeout_s)
+
+
+def _ask_for_offsets(
+    admin: AdminClient, partitions: Iterable[Partition], spec: OffsetSpec, timeout_s: float
+) -> "dict[Partition, Future[Any]]":
+    specs = {TopicPartition(*partition): spec for partition in partitions}
+    questions = admin.list_offsets(specs, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=timeout_s)
+    return {(place.topic, place.partition): question for place, question in questions.items()}
+
+
+def ask_for_committed(
+    admin: AdminClient, group: str, partitions: Iterable[Partition], timeout_s: float
+) -> "Future[Any]":
+    """Ask for the offsets a group has committed; the answer comes later."""
+    places = [TopicPartition(*partition) for partition in partitions]
+    [question] = admin.list_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(group, places)], request_timeout=timeout_s
+    ).values()
+    return question
+
+
+def ask_for_rights(admin: AdminClient, topics: Sequence[str]) -> "dict[str, Future[Any]]":
+    """Ask which operations are allowed on topics; the answers come later."""
+    questions: dict[str, Future[Any]] = admin.describe_topics(
+        TopicCollection(list(topics)), include_authorized_operations=True, request_timeout=REQUEST_TIMEOUT_S
+    )
+    return questions
+
+
+def unavailable(error: KafkaException, doing: str, client: object = None) -> Unavailable | WorkerStopped:
+    """The error of a failed call: fatal ones stop the worker, the others may pass; with what the client said beside."""
     kafka_error = error.args[0]
     if kafka_error.fatal():
         return WorkerStopped(f"{doing}: {kafka_error.str()}")
-    return Unavailable("kafka", kafka_error.name(), f"{doing}: {kafka_error.str()}")
+    said = ""
+    if isinstance(client, Admin):
+        client.take_errors()
+        said = f": {client.last_error.str()}" if client.last_error is not None else ""
+    return Unavailable("kafka", kafka_error.name(), f"{doing}: {kafka_error.str()}{said}")

@@ -26,6 +26,7 @@ from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
+from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.match.batch import Work
@@ -57,6 +58,7 @@ class MatchParts:
     topic_ids: Callable[[], dict[str, str]]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
+    refusals: Refusals
 
 
 class MatchStage:
@@ -85,6 +87,7 @@ class MatchStage:
         self.stopped: dict[Partition, str] = {}
         self.outage: Unavailable | None = None
         self._outages = OutageLog("match_paused", "match_resumed", addresses_of(config))
+        self.refusals = parts.refusals
         topics = list(config.input_topics)
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
@@ -96,8 +99,9 @@ class MatchStage:
             messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
         # First the records, then the changes: a partition taken away and given back within one poll starts again from
         # its committed offset, and what was read of it before must not come first.
-        self._accept(messages)
+        self._accept(messages, now_s)
         self._follow_assignment()
+        self._look_at_refusals(now_s)
         if not waits and self._starting:
             self._retry(now_s, self._start_partitions)
         self._keep_flow()
@@ -165,6 +169,7 @@ class MatchStage:
         if gone:
             self._deliveries.drop(gone)
             self.commits.drop(gone)
+            self.refusals.forget(gone)
         self._starting += fresh
 
     def _give_up_buffered(self, partition: Partition) -> None:
@@ -221,7 +226,7 @@ class MatchStage:
         self._give_up_buffered(partition)
         _log.error("source_partition_stopped", extra={"topic": partition[0], "partition": partition[1], "detail": why})
 
-    def _accept(self, messages: list[Message]) -> None:
+    def _accept(self, messages: list[Message], now_s: float) -> None:
         alignment, read = self._alignment, self._read
         counts: Counter[Partition] = Counter()
         again: Counter[Partition] = Counter()
@@ -244,7 +249,7 @@ class MatchStage:
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 alignment.at_end(key)
             else:
-                self._client_error(key, error)
+                self._client_error(key, error, now_s)
         self._count_read(counts, again, given_up)
 
     def _count_read(self, counts: Counter[Partition], again: Counter[Partition], given_up: Counter[Partition]) -> None:
@@ -256,9 +261,11 @@ class MatchStage:
         for partition, number in given_up.items():
             self._count_given_up(partition, number)
 
-    def _client_error(self, partition: Partition, error: KafkaError) -> None:
+    def _client_error(self, partition: Partition, error: KafkaError, now_s: float) -> None:
         if error.fatal():
             raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
+        if self.refusals.note(now_s, *partition, error):
+            self._stop(partition, self.refusals.of_partitions[partition])
         if error.code() != KafkaError._AUTO_OFFSET_RESET or partition in self._starting:  # noqa: SLF001
             return
         begin = self._beginnings.get(partition)
@@ -269,6 +276,13 @@ class MatchStage:
             self._stop(
                 partition, f"{partition[0]}/{partition[1]}: the next record is gone from the topic: {error.str()}"
             )
+
+    def _look_at_refusals(self, now_s: float) -> None:
+        """What Kafka lets us read again goes on at its committed offset."""
+        for partition in self.refusals.look(now_s, is_settled=self.subscription.is_settled):
+            self.stopped.pop(partition, None)
+            if partition in self.subscription.assigned:
+                self._starting.append(partition)
 
     def _keep_flow(self) -> None:
         flow = self._alignment.flow()

@@ -25,6 +25,7 @@ from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, Partition
+from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
@@ -62,6 +63,7 @@ class ScoreParts:
     steps: Steps
     beat: Callable[[], None]
     """To be called within work that may take longer than a turn of the loop should."""
+    refusals: Refusals
 
 
 class ScoreStage:
@@ -85,6 +87,7 @@ class ScoreStage:
         self._watch = StoreWatch(parts.store, parts.metrics.state, allow_eviction=config.allow_eviction)
         self._backoff = Backoff()
         self._ticker = Ticker(config, parts.store, parts.outbound, tick_counts)
+        self.refusals = parts.refusals
         self.subscription = Subscription(consumer, [config.log_topic], lambda _: self.drain(), cooperative=True)
 
     def step(self, now_s: float, timeout_s: float, reached_ms: int | None) -> bool:
@@ -94,8 +97,9 @@ class ScoreStage:
         """
         with self._timed("poll"):
             messages = self.subscription.poll(self._parts.config.score_batch_frames, timeout_s)
-        records = self._accept(messages)
+        records = self._accept(messages, now_s)
         self._follow_assignment()
+        self.refusals.look(now_s, is_settled=self.subscription.is_settled)
         # What became doubtful within this poll goes on where reconciling says: it seeks back to what is left out here.
         records = {number: run for number, run in records.items() if number in self._shards.owned}
         if self._backoff.is_time(now_s):
@@ -134,22 +138,22 @@ class ScoreStage:
     @property
     def stopped_words(self) -> str:
         """Why some shards wait for an operator; empty if none does."""
-        return stopped_words(self._shards.stopped)
+        return ". ".join(words for words in (stopped_words(self._shards.stopped), self.refusals.words) if words)
 
     @property
     def stopped(self) -> dict[int, str]:
         """The shards that wait for an operator, and why."""
-        return {number: str(why) for number, why in self._shards.stopped.items()}
+        return self.refusals.by_number() | {number: str(why) for number, why in self._shards.stopped.items()}
 
     # --- poll ---
 
-    def _accept(self, messages: list[Message]) -> dict[int, list[Message]]:
+    def _accept(self, messages: list[Message], now_s: float) -> dict[int, list[Message]]:
         """The records by shard, without those of shards that are not ready or that have them already."""
         records: dict[int, list[Message]] = {}
         for message in messages:
             number, error = message.partition(), message.error()
             if number is None or error is not None:
-                self._client_error(error)
+                self._client_error(message, error, now_s)
                 continue
             owned = self._shards.owned.get(number)
             if owned is None:
@@ -160,11 +164,12 @@ class ScoreStage:
                 run.append(message)
         return {number: run for number, run in records.items() if run}
 
-    def _client_error(self, error: KafkaError | None) -> None:
+    def _client_error(self, message: Message, error: KafkaError | None, now_s: float) -> None:
         if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
             return
         if error.fatal():
             raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
+        self.refusals.note(now_s, message.topic(), message.partition(), error)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             # Retention has overtaken us: reconcile finds out which partitions, and stops them with the numbers.
             self._shards.doubt(self._shards.owned)
@@ -174,6 +179,7 @@ class ScoreStage:
         if gone:
             self._deliveries.drop(gone)
             self.commits.drop(gone)
+            self.refusals.forget(gone)
         self._shards.release(number for _, number in gone)
         self._shards.take(number for _, number in fresh)
 
