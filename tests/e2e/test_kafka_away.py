@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.deployment import Deployment, wandering_events
-from tests.e2e.test_endpoints import series
+from tests.e2e.metric_series import series
 from tests.e2e.test_restarts import MODEL
 from tests.servers import KAFKA_VARIABLE, KafkaServer, RedisServer, ServerNotAvailable, start_kafka, wait_until
 
