@@ -66,6 +66,13 @@ WANDERING_MODEL: Mapping[str, Any] = {
     "thresholds": {"mql": {"enter": 50, "exit": 35}, "hot": {"enter": 80, "exit": 60}},
 }
 """With it the leads of ``wandering_events`` cross thresholds again and again, in both directions."""
+LASTING_MODEL: Mapping[str, Any] = {
+    "model": "lasting",
+    "version": 1,
+    "rules": {"page": {"event": "website.page_view", "points": 5}, "click": {"event": "email.click", "points": 10}},
+    "thresholds": {"mql": {"enter": 50, "exit": 35}},
+}
+"""Nothing decays, so that no lead is ever due: time writes nothing into the log."""
 _WANDERING_TYPES = ("website.page_view", "email.click", "email.unsubscribe", "webinar.attended", "webinar.no_show")
 
 

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployment import Deployment, wandering_events
+from tests.deployment import LASTING_MODEL, Deployment, wandering_events
 from tests.e2e.metric_series import series
-from tests.e2e.test_restarts import MODEL
 from tests.servers import KAFKA_VARIABLE, KafkaServer, RedisServer, ServerNotAvailable, start_kafka, wait_until
 
 UP = 'leadscore_dependency_up{service="kafka"}'
@@ -39,7 +38,7 @@ def deployment(
     fresh_name: Callable[[str], str],
     tmp_path: Path,
 ) -> Iterator[Deployment]:
-    made = Deployment(own_kafka, redis_server, (fresh_name("d"), redis_prefix), tmp_path, MODEL)
+    made = Deployment(own_kafka, redis_server, (fresh_name("d"), redis_prefix), tmp_path, LASTING_MODEL)
     made.create_topics()
     yield made
     made.stop()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.deployment import OUT_OF_GROUP, SOURCES, Deployment, now_ms, wandering_events
+from tests.deployment import LASTING_MODEL, OUT_OF_GROUP, SOURCES, Deployment, now_ms, wandering_events
 from tests.e2e.metric_series import of_name, series
 from tests.servers import wait_until
 
@@ -16,13 +16,6 @@ INPUTS = (*SOURCES, "commands")
 SECOND_ANSWER_S = 1.5
 """librdkafka asks for a logical offset again half a second after an answer that it takes to be outdated."""
 GARBAGE = b"no event"
-MODEL = {
-    "model": "restarts",
-    "version": 1,
-    "rules": {"page": {"event": "website.page_view", "points": 5}, "click": {"event": "email.click", "points": 10}},
-    "thresholds": {"mql": {"enter": 50, "exit": 35}},
-}
-"""Nothing decays, so that no lead is ever due: time writes nothing into the log."""
 
 
 @pytest.fixture
@@ -40,7 +33,7 @@ def _busy_machine() -> Iterator[None]:
 @pytest.mark.usefixtures("_busy_machine")
 @pytest.mark.parametrize("restarts", [10, pytest.param(50, marks=pytest.mark.full)])
 def test_an_idle_worker_that_is_restarted_consumes_nothing(deploy: Callable[..., Deployment], restarts: int) -> None:
-    deployment = deploy(MODEL)
+    deployment = deploy(LASTING_MODEL)
     deployment.send(wandering_events("load", 1_000))
     for _ in range(20):
         deployment.send_bytes("website", GARBAGE, now_ms())
