@@ -50,7 +50,7 @@ GARBAGE = {
     "5 MB": Garbage(b"{" + b" " * 5_000_000, DeadLetterReason.TOO_LARGE),
     "not JSON": Garbage(b'{"type": "website.page_view", ', DeadLetterReason.MALFORMED),
     "no lead": Garbage(JSON.replace(b"lead_id", b"load_id"), DeadLetterReason.MISSING_FIELD),
-    "an e-mail address": Garbage(JSON.replace(b"lead-1", b"a@example.com"), DeadLetterReason.INVALID_FIELD),
+    "an email address": Garbage(JSON.replace(b"lead-1", b"a@example.com"), DeadLetterReason.INVALID_FIELD),
     "tomorrow": Garbage(GOOD, DeadLetterReason.FUTURE, timestamp_ms=EVENT.occurred_at_ms - 24 * HOUR_MS),
     "an event among commands": Garbage(JSON, DeadLetterReason.INVALID_COMMAND, word="commands"),
 }

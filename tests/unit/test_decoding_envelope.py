@@ -61,13 +61,13 @@ def test_an_id_may_be_any_other_text(good: str) -> None:
 def test_what_leaves_the_worker_is_no_address(field: str, address: str) -> None:
     reason, detail = refusal_of({**ENVELOPE, field: address})
     assert reason is DeadLetterReason.INVALID_FIELD
-    assert detail == f"{field}: expected an opaque id, not an e-mail address"
+    assert detail == f"{field}: expected an opaque id, not an email address"
 
 
 def test_the_target_of_a_command_is_no_address() -> None:
     reason, detail = refusal_of({**ENVELOPE, "type": "command.retract", "target": "jane@example.com"})
     assert reason is DeadLetterReason.INVALID_COMMAND
-    assert detail == "target: expected the event_id to take back, an opaque id, not an e-mail address"
+    assert detail == "target: expected the event_id to take back, an opaque id, not an email address"
 
 
 def test_a_field_that_stays_inside_may_be_an_address() -> None:

@@ -40,7 +40,7 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
         ),
         (
             VISIT.replace("L1", "jane@example.com"),
-            'events.jsonl:2: lead_id: "jane@example.com": expected an opaque id, not an e-mail address',
+            'events.jsonl:2: lead_id: "jane@example.com": expected an opaque id, not an email address',
         ),
         (
             VISIT.replace("}", ', "received_at": "soon"}'),

@@ -26,7 +26,7 @@ LATEST_MS = 7_258_118_400_000
 
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _EXPECTED_ID = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
-_EXPECTED_OPAQUE = "an opaque id, not an e-mail address"
+_EXPECTED_OPAQUE = "an opaque id, not an email address"
 _EXPECTED_INSTANT = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
 
 
@@ -88,7 +88,7 @@ def _is_text(value: object, max_length: int) -> TypeGuard[str]:
 
 
 def _identifier(value: object, field: str) -> str:
-    """An id that leaves the worker, in the log and in crossings: no e-mail address, for that is a person's."""
+    """An id that leaves the worker, in the log and in crossings: no email address, for that is a person's."""
     if type(value) is str and 0 < len(value) <= MAX_ID_LENGTH and "@" not in value and value.isprintable():
         return value  # nearly always
     if type(value) is int:
