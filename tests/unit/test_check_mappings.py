@@ -1,0 +1,69 @@
+"""``leadscore check --mappings``: a mapping tried on JSON lines, without a Kafka."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from leadscore.cli.main import main
+from leadscore.starter_files import MAPPINGS, text_outside_repository
+
+CART = {
+    "id": 17,
+    "ts": 1767607200,
+    "kind": "Cart Opened",
+    "customer": {"id": "c-9", "traits": {"role": "cto"}},
+    "utm": {"campaign": "spring"},
+    "data": {"sku": "A-1"},
+}
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, Path]:
+    """The starter's mappings file, and where lines to try it on may be written."""
+    mappings = tmp_path / MAPPINGS
+    mappings.write_text(text_outside_repository(MAPPINGS))
+    return str(mappings), tmp_path / "lines.jsonl"
+
+
+def test_the_example_in_the_starter_mappings_becomes_the_event_that_its_comment_says(
+    files: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mappings, lines = files
+    lines.write_text(json.dumps(CART) + "\n")
+    assert main(["check", "--mappings", mappings, "--events", str(lines), "--topic", "shop.events"]) == 0
+    event = json.loads(capsys.readouterr().out)
+    assert (event["type"], event["event_id"], event["lead_id"]) == ("shop.cart", "17", "c-9")
+    assert (event["sku"], event["campaign"], event["attributes"]) == ("A-1", "spring", {"role": "cto"})
+
+
+def test_a_line_that_would_be_a_dead_letter_is_named_with_its_reason(
+    files: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mappings, lines = files
+    lines.write_text(json.dumps(CART) + "\n" + json.dumps({**CART, "customer": {}}) + "\n")
+    assert main(["check", "--mappings", mappings, "--events", str(lines), "--topic", "shop.events"]) == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert said.err.startswith(f"{lines}:2: ")
+    assert "customer.id" in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--events", "x"], "--topic: None: expected one of the file's: shop.events, tracking"),
+        (["--events", "x", "--topic", "shop"], "--topic: 'shop': expected one of the file's: shop.events, tracking"),
+        (["--events", "/none", "--topic", "tracking"], "--events: /none: No such file or directory: expected a file"),
+    ],
+)
+def test_what_is_wrong_with_the_options_is_said(
+    files: tuple[str, Path], options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--mappings", files[0], *options]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_events_without_mappings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--schema", "--events", "x"]) == 2
+    assert "expected them with --mappings" in capsys.readouterr().err
