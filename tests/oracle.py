@@ -61,7 +61,9 @@ def run(model: Plain, entries: Iterable[Entry], scores_at_ms: int | None, limits
 def run_versions(
     steps: Iterable[tuple[Plain, Entry]], first: Plain, scores_at_ms: int | None, limits: Limits = Limits()
 ) -> Outcome:
-    """The same with the version that matched each entry: the highest so far is in force (2.6), at the start ``first``.
+    """The crossings and scores of a log whose entries several versions of the model have matched.
+
+    The highest version so far is in force (2.6), at the start ``first``.
 
     Scores only: of a version with other thresholds than before the design does not say enough.
     """
@@ -119,7 +121,7 @@ def passes(test: object, value: Any) -> bool:
 
 
 def clamp(value: float, low: float | None, high: float | None) -> float:
-    """``value``, not below ``low`` and not above ``high``, where they are given."""
+    """``value``, not below ``low`` and not above ``high``, as far as there are such."""
     if low is not None:
         value = max(value, low)
     return value if high is None else min(value, high)
@@ -177,7 +179,7 @@ class Record:
 def record_of(model: Plain, event: Plain) -> Record:
     """The event as the model sees it: only attributes the model names."""
     fields = {name: value for name, value in event.items() if name not in ENVELOPE}
-    known = attributes_of(model)
+    named = attributes_of(model)
     return Record(
         matched_by=model,
         event_id=event["event_id"],
@@ -185,7 +187,7 @@ def record_of(model: Plain, event: Plain) -> Record:
         at_ms=instant_ms(event["occurred_at"]),
         digest=hashlib.blake2b(event["event_id"].encode(), digest_size=8).digest(),
         fields=fields,
-        attributes={name: value for name, value in (event.get("attributes") or {}).items() if name in known},
+        attributes={name: value for name, value in (event.get("attributes") or {}).items() if name in named},
         rules=tuple(name for name, rule in rules_of(model).items() if _matches(rule, event["type"], fields)),
     )
 
@@ -415,8 +417,8 @@ def decay_of(model: Plain, rule_name: str) -> Plain | str:
     """The rule's decay, else its group's, else the model's."""
     rule = rules_of(model)[rule_name]
     group = model.get("groups", {}).get(rule.get("group"), {})
-    found: Plain | str = rule.get("decay") or group.get("decay") or model.get("decay", {"half_life": "30d"})
-    return found
+    decay: Plain | str = rule.get("decay") or group.get("decay") or model.get("decay", {"half_life": "30d"})
+    return decay
 
 
 def points_of(rule_name: str, record: Record) -> float:
@@ -463,7 +465,7 @@ class Reading:
 
     @cached_property
     def engagement(self) -> float:
-        """The sum of the groups, each within its limits, and of what has no group."""
+        """The sum of the groups, each within its min and max, and of what has no group."""
         groups = self.model.get("groups", {}).items()
         return self.group_points(None) + sum(
             clamp(self.group_points(name), group.get("min"), group.get("max")) for name, group in groups
@@ -605,8 +607,8 @@ def _first_below(segment: "_Segment", level: float, first_ms: int, last_ms: int)
     if first_ms == last_ms:
         return first_ms
     middle_ms = (first_ms + last_ms) // 2
-    found_ms = _first_below(segment, level, first_ms, middle_ms)
-    return found_ms if found_ms is not None else _first_below(segment, level, middle_ms + 1, last_ms)
+    below_ms = _first_below(segment, level, first_ms, middle_ms)
+    return below_ms if below_ms is not None else _first_below(segment, level, middle_ms + 1, last_ms)
 
 
 Spans = dict[object, tuple[float, float]]
@@ -651,8 +653,8 @@ class _Segment:
 
     def _worth(self, rule: str, at_ms: int) -> float:
         decay = decay_of(self._model, rule)
-        fades = isinstance(decay, dict) and "half_life" in decay
-        return self._reading.rules[rule] * (weight(decay, self._start_ms, at_ms) if fades else 1.0)
+        moves = isinstance(decay, dict) and "half_life" in decay
+        return self._reading.rules[rule] * (weight(decay, self._start_ms, at_ms) if moves else 1.0)
 
 
 def _enclosed(name: object, spans: Spans, low: float | None, high: float | None) -> Spans:
@@ -666,8 +668,8 @@ def _enclosed(name: object, spans: Spans, low: float | None, high: float | None)
 
 def _add(spans: Spans, more: Spans) -> None:
     for key, (first, last) in more.items():
-        known = spans.get(key, (0.0, 0.0))
-        spans[key] = (known[0] + first, known[1] + last)
+        before = spans.get(key, (0.0, 0.0))
+        spans[key] = (before[0] + first, before[1] + last)
 
 
 # --- thresholds and crossings (1.7), commands (1.8), forgetting (1.9) ---------------------------------------------
@@ -772,8 +774,8 @@ class _World:
         if self._time_ms - latest_ms <= duration_ms(self._model.get("forget_after", "365d")):
             return False
         reading = history.reading(self._time_ms)
-        known = [points for name, points in reading.attributes.items() if history.latest_with(name) is not None]
-        worth = [*reading.clamped_rules.values(), *known]
+        of_values = [points for name, points in reading.attributes.items() if history.latest_with(name) is not None]
+        worth = [*reading.clamped_rules.values(), *of_values]
         flagged = history.suspended or history.reasons_against(self._time_ms)
         return not flagged and all(abs(points) < NEGLIGIBLE_POINTS for points in worth)
 

@@ -56,8 +56,8 @@ def simulated_from_bytes(
         run.go_on_to(entry.log_time_ms)
         run.apply(event_of(entry.event))
     run.go_on_to(scores_at_ms)
-    known = {lead_id: remembered(state, run._context) for lead_id, state in stored.items()}
-    recent = {lead_id: recent_hashes(state) for lead_id, state in known.items() if state is not None}
+    leads = {lead_id: remembered(state, run._context) for lead_id, state in stored.items()}
+    recent = {lead_id: recent_hashes(state) for lead_id, state in leads.items() if state is not None}
     return Simulation(run.crossings, run.scores(scores_at_ms)), recent
 
 

@@ -3,8 +3,7 @@
 import socket
 import socketserver
 from contextlib import suppress
-from threading import Event as Flag
-from threading import Thread
+from threading import Event, Thread
 
 from tests.servers import RedisServer
 
@@ -13,7 +12,7 @@ WRITE, READ = b"EVAL", b"MGET"
 
 
 class SlowWay(socketserver.ThreadingTCPServer):
-    """A way to Redis on which calls of a command are held up: each until its flag in ``held`` is set, or ``let_go``."""
+    """A way to Redis on which a command's calls are held up, each until its event in ``held`` is set, or ``let_go``."""
 
     daemon_threads = True
 
@@ -21,14 +20,14 @@ class SlowWay(socketserver.ThreadingTCPServer):
         host, _, port = redis.url.removeprefix("redis://").partition("/")[0].rpartition(":")
         self.target = (host, int(port))
         self.command = b""
-        self.is_holding = Flag()
-        self.held: list[Flag] = []
-        self.let_go = Flag()
+        self.is_holding = Event()
+        self.held: list[Event] = []
+        self.let_go = Event()
         super().__init__(("127.0.0.1", 0), _Traveller)
 
     def hold(self) -> None:
         """Wait, in the thread of one connection."""
-        mine = Flag()
+        mine = Event()
         self.held.append(mine)
         self.is_holding.set()
         while not mine.wait(0.02) and not self.let_go.is_set():

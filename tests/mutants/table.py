@@ -158,7 +158,7 @@ MUTANTS = (
         "what does not count qualifies",
         THRESHOLDS,
         "rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))",
-        "rows = live_rows(state, state.rules.index(given.rule_id))",
+        "rows = live_rows(state, state.rules.index(rule_award.rule_id))",
     ),
     Mutant(
         "requalify lifts what has its own time",

@@ -1,4 +1,4 @@
-"""Design 1.3: what a rule awards, which events of it count, and how points fade."""
+"""Design 1.3: what a rule awards, which events of it count, and how points decay."""
 
 from itertools import permutations
 from typing import Any

@@ -113,9 +113,9 @@ def with_rule(**parts: Any) -> Plain:
     return TEN | {"rules": {"visit": rule(10, **parts), "click": rule(0, "click")}}
 
 
-@pytest.mark.parametrize("fading", ["none", {"half_life": "20d"}, {"expire": "90d"}])
-def test_a_limit_for_ever_reaches_beyond_the_recent_events(fading: Plain | str) -> None:
-    model = with_rule(limit={"times": 2, "per": "forever"}, decay=fading)
+@pytest.mark.parametrize("decay", ["none", {"half_life": "20d"}, {"expire": "90d"}])
+def test_a_limit_for_ever_reaches_beyond_the_recent_events(decay: Plain | str) -> None:
+    model = with_rule(limit={"times": 2, "per": "forever"}, decay=decay)
     first = visit("e1", 0), visit("e2", 0), *clicks(RECENT, 1)
     assert engagement(model, 3, *first, visit("e3", 3)) == pytest.approx(engagement(model, 3, *first), abs=1e-9)
 
@@ -241,7 +241,7 @@ def test_a_lead_may_have_recent_events_of_hundreds_of_rules() -> None:
 
 # --- forgetting -----------------------------------------------------------------------------------------------------
 
-FADING: Plain = {"decay": {"half_life": "1d"}, "forget_after": "30d"}
+DECAYING: Plain = {"decay": {"half_life": "1d"}, "forget_after": "30d"}
 
 
 SILENT: Plain = {"when": {"quiet": {"rules": ["visit"], "within": "7d"}}, "disqualifies": "silent"}
@@ -254,72 +254,72 @@ def is_forgotten(model: Plain, log_day: float, *events: Plain) -> bool:
     return remembered(shard.state(), context) is None
 
 
-def fading_model(rules: Plain | None = None, **parts: object) -> Plain:
-    return model_of(rules or {"visit": rule(10), "click": rule(0, "click")}, **{**FADING, **parts})
+def decaying_model(rules: Plain | None = None, **parts: object) -> Plain:
+    return model_of(rules or {"visit": rule(10), "click": rule(0, "click")}, **{**DECAYING, **parts})
 
 
 def test_a_lead_is_forgotten_when_its_latest_record_is_older_than_forget_after() -> None:
     events = visit("e1", 0), act("click", "e2", 5)
-    assert [is_forgotten(fading_model(), day, *events) for day in (35, 35 + MS)] == [False, True]
+    assert [is_forgotten(decaying_model(), day, *events) for day in (35, 35 + MS)] == [False, True]
 
 
 def test_a_command_is_a_record_too() -> None:
     events = visit("e1", 0), command("retract", "c1", 5, target="e9")
-    assert [is_forgotten(fading_model(), day, *events) for day in (35, 35 + MS)] == [False, True]
+    assert [is_forgotten(decaying_model(), day, *events) for day in (35, 35 + MS)] == [False, True]
 
 
 @pytest.mark.parametrize("points", [10, -10])
 def test_a_lead_is_remembered_while_it_is_worth_a_hundredth_of_a_point(points: float) -> None:
-    model = fading_model({"visit": rule(points, decay={"half_life": "10d"})})
+    model = decaying_model({"visit": rule(points, decay={"half_life": "10d"})})
     assert [is_forgotten(model, day, visit("e1", 0)) for day in (99.6, 99.7)] == [False, True]
 
 
 def test_points_that_do_not_decay_are_never_forgotten() -> None:
-    assert not is_forgotten(fading_model({"visit": rule(10, decay="none")}), 5_000, visit("e1", 0))
+    assert not is_forgotten(decaying_model({"visit": rule(10, decay="none")}), 5_000, visit("e1", 0))
 
 
 def test_a_lead_with_points_for_who_it_is_is_never_forgotten() -> None:
-    model = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
+    model = decaying_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
     assert not is_forgotten(model, 5_000, profile("e1", 0, role="ceo"))
     assert is_forgotten(model, 5_000, profile("e1", 0, role="boss"))
 
 
 def test_points_for_an_attribute_that_the_model_no_longer_has_keep_no_lead() -> None:
-    old = fading_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
-    shard = ShardOfOne(old, fading_model() | {"version": 2})
+    old = decaying_model(fit={"attributes": {"role": [{"in": ["ceo"], "points": 15}]}})
+    shard = ShardOfOne(old, decaying_model() | {"version": 2})
     shard.apply(1, profile("e1", 0, role="ceo"))
     context = FoldContext(shard.models[2], None, shard.models.__getitem__, at(31), FoldSettings())
     assert remembered(shard.state(), context) is None
 
 
 def test_a_lead_that_is_in_a_threshold_is_not_forgotten() -> None:
-    assert not is_forgotten(fading_model(thresholds={"mql": {"enter": 10, "exit": 0}}), 5_000, visit("e1", 0))
+    assert not is_forgotten(decaying_model(thresholds={"mql": {"enter": 10, "exit": 0}}), 5_000, visit("e1", 0))
     left = command("reset", "c1", 1)
-    out = fading_model(thresholds={"mql": {"enter": 10, "exit": 5}})
+    out = decaying_model(thresholds={"mql": {"enter": 10, "exit": 5}})
     assert is_forgotten(out, 5_000, visit("e1", 0), left)
 
 
 def test_a_disqualified_lead_is_not_forgotten() -> None:
-    model = fading_model({"visit": rule(10, disqualifies="complained")})
+    model = decaying_model({"visit": rule(10, disqualifies="complained")})
     assert not is_forgotten(model, 5_000, visit("e1", 0))
     assert is_forgotten(model, 5_000, visit("e1", 0), command("requalify", "c1", 1))
 
 
 def test_a_lead_that_a_condition_disqualifies_is_not_forgotten() -> None:
     busy = {"when": {"count": {"rules": ["visit"], "at_least": 1, "within": "7d"}}, "disqualifies": "busy"}
-    assert not is_forgotten(fading_model(conditions={"silent": SILENT}), 5_000, visit("e1", 0))
-    assert is_forgotten(fading_model(conditions={"busy": busy}), 5_000, visit("e1", 0))
+    assert not is_forgotten(decaying_model(conditions={"silent": SILENT}), 5_000, visit("e1", 0))
+    assert is_forgotten(decaying_model(conditions={"busy": busy}), 5_000, visit("e1", 0))
 
 
 def test_a_suspended_lead_is_not_forgotten() -> None:
-    assert not is_forgotten(fading_model(), 5_000, visit("e1", 0), command("suspend", "c1", 1))
+    assert not is_forgotten(decaying_model(), 5_000, visit("e1", 0), command("suspend", "c1", 1))
     resumed = command("suspend", "c1", 1), command("resume", "c2", 2)
-    assert is_forgotten(fading_model(), 5_000, visit("e1", 0), *resumed)
+    assert is_forgotten(decaying_model(), 5_000, visit("e1", 0), *resumed)
 
 
 def test_a_lead_is_forgotten_by_the_logs_time_not_by_the_events() -> None:
     """A late event that comes when the lead is forgotten finds nothing, not even itself."""
-    shard = ShardOfOne(fading_model())
+    shard = ShardOfOne(decaying_model())
     shard.apply(1, visit("e1", 0))
     shard.apply(1, visit("e1", 0), log_day=30)
     assert shard.line(1, 0).engagement == 10
@@ -330,7 +330,7 @@ def test_a_lead_is_forgotten_by_the_logs_time_not_by_the_events() -> None:
 
 def test_for_ever_and_once_per_reach_as_far_back_as_the_lead_is_remembered() -> None:
     rules = {"visit": rule(8, limit={"times": 1, "per": "forever"}), "paper": rule(8, "paper", once_per="asset")}
-    model = fading_model(rules)
+    model = decaying_model(rules)
     first = visit("e1", 0), act("paper", "e2", 0, asset="a")
     for day, expected in ((30, 0), (30 + MS, 16)):
         again = visit("e3", day), act("paper", "e4", day, asset="a")
@@ -340,7 +340,7 @@ def test_for_ever_and_once_per_reach_as_far_back_as_the_lead_is_remembered() -> 
 def test_a_forgotten_lead_is_new_to_cooldown_and_newcomers_grace() -> None:
     rules = {"visit": rule(60), "stop": rule(-60, "stop")}
     threshold = {"mql": {"enter": 50, "exit": 30, "cooldown": "30d"}}
-    shard = ShardOfOne(fading_model(rules, thresholds=threshold))
+    shard = ShardOfOne(decaying_model(rules, thresholds=threshold))
     shard.apply(1, visit("e1", 0), act("stop", "e2", 0.5))
     assert shard.state().thresholds != []
     shard.apply(1, act("stop", "e3", 40))
@@ -354,7 +354,7 @@ def test_a_forgotten_lead_is_new_to_cooldown_and_newcomers_grace() -> None:
     "decay", [{"half_life": "30d"}, {"linear": "60d"}, {"steps": {"90d": 1.0}}, {"expire": "400d"}]
 )
 def test_redis_drops_a_lead_well_after_the_instant_at_which_the_fold_forgets_it(decay: Plain) -> None:
-    model = fading_model({"visit": rule(100, decay=decay)})
+    model = decaying_model({"visit": rule(100, decay=decay)})
     shard = ShardOfOne(model)
     shard.apply(1, visit("e1", 0))
     kept_ms = shard.lead_write().ttl_ms
@@ -367,13 +367,13 @@ ROLE: Plain = {"attributes": {"role": [{"in": ["ceo"], "points": 15}]}}
 
 
 @pytest.mark.parametrize(("model", "event"), [
-    (fading_model({"visit": rule(10, decay="none")}), visit("e1", 0)),
-    (fading_model(fit=ROLE), profile("e1", 0, role="ceo")),
-    (fading_model(thresholds={"mql": {"enter": 10, "exit": 0}}), visit("e1", 0)),
-    (fading_model({"visit": rule(10, disqualifies="complained")}), visit("e1", 0)),
-    (fading_model(), command("suspend", "c1", 0)),
+    (decaying_model({"visit": rule(10, decay="none")}), visit("e1", 0)),
+    (decaying_model(fit=ROLE), profile("e1", 0, role="ceo")),
+    (decaying_model(thresholds={"mql": {"enter": 10, "exit": 0}}), visit("e1", 0)),
+    (decaying_model({"visit": rule(10, disqualifies="complained")}), visit("e1", 0)),
+    (decaying_model(), command("suspend", "c1", 0)),
     pytest.param(
-        fading_model(conditions={"silent": SILENT}),
+        decaying_model(conditions={"silent": SILENT}),
         visit("e1", 0),
     ),
 ])  # fmt: skip

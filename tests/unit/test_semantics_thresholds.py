@@ -42,13 +42,13 @@ def test_a_lead_that_is_in_does_not_enter_again() -> None:
 
 
 def test_only_a_record_that_raised_the_score_enters() -> None:
-    """The penalty fades and the score passes ``enter``: then a record with points enters, and one without does not."""
-    fading = {"visit": rule(60), "stop": rule(-40, "stop", decay={"half_life": "1d"}), "click": rule(0, "click")}
+    """The penalty decays and the score passes ``enter``: then a record with points enters, and one without does not."""
+    decaying = {"visit": rule(60), "stop": rule(-40, "stop", decay={"half_life": "1d"}), "click": rule(0, "click")}
     before = visit("e2", 0), stop("e1", 0)
-    assert score(mql(fading), 5, *before[::-1]) == 58.75
+    assert score(mql(decaying), 5, *before[::-1]) == 58.75
     late = [("ENTER", "EVENT", 5)]
-    assert crossings(mql(fading), 5, *before[::-1], act("click", "e3", 5)) == []
-    assert crossings(mql({**fading, "form": rule(0.01, "form")}), 5, *before[::-1], act("form", "e3", 5)) == late
+    assert crossings(mql(decaying), 5, *before[::-1], act("click", "e3", 5)) == []
+    assert crossings(mql({**decaying, "form": rule(0.01, "form")}), 5, *before[::-1], act("form", "e3", 5)) == late
 
 
 def test_raised_compares_the_score_at_the_records_time_not_at_the_last_record() -> None:
@@ -242,12 +242,12 @@ def test_at_the_end_of_hold_a_record_takes_out_what_time_would() -> None:
 
 
 def test_a_held_lead_that_time_alone_lifted_above_exit_is_held_until_a_record_finds_it_there() -> None:
-    fading = CALL_ME | {"stop": rule(-40, "stop", decay={"half_life": "1d"}), "visit": rule(40)}
+    decaying = CALL_ME | {"stop": rule(-40, "stop", decay={"half_life": "1d"}), "visit": rule(40)}
     events = visit("e0", 0), stop("e1", 0), call("e2", 0)
-    assert score(mql(fading), 5, *events) == 48.75
-    assert crossings(mql(fading), 9, *events, stop("e3", 5)) == [("ENTER", "INSTANT", 0)]
+    assert score(mql(decaying), 5, *events) == 48.75
+    assert crossings(mql(decaying), 9, *events, stop("e3", 5)) == [("ENTER", "INSTANT", 0)]
     seen = *events, command("resume", "c1", 5), stop("e3", 6)
-    assert crossings(mql(fading), 9, *seen)[1:] == [("LEAVE", "EVENT", 6)]
+    assert crossings(mql(decaying), 9, *seen)[1:] == [("LEAVE", "EVENT", 6)]
 
 
 def test_a_record_that_qualifies_and_reaches_enter_enters_at_once() -> None:
@@ -341,7 +341,7 @@ def test_each_threshold_is_left_by_time_in_its_time() -> None:
 
 
 def test_a_dip_that_is_over_soon_takes_the_lead_out_when_it_begins() -> None:
-    """What falls fast is gone before the penalty has faded: below ``exit`` within the hour, high again the next day."""
+    """What falls fast is gone before the penalty is: below ``exit`` within the hour, high again the next day."""
     rules = {
         "base": rule(60, "base"),
         "boost": rule(40, "boost", decay={"half_life": "2h"}),

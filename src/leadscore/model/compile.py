@@ -12,7 +12,6 @@ import msgspec
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, stable_id
 from leadscore.model.compiled import (
     NO_GROUP,
-    AttributeFlag,
     Combined,
     CompiledAttribute,
     CompiledCondition,
@@ -25,6 +24,7 @@ from leadscore.model.compiled import (
     DecayCurve,
     QuietTest,
     Selection,
+    ValueTest,
 )
 from leadscore.model.definition import (
     AttributeTest,
@@ -192,7 +192,7 @@ def _condition_test(when: When) -> ConditionTest:
         return QuietTest(_ids(when.quiet.rules), milliseconds(when.quiet.within))
     if when.attribute is not None:
         test = when.attribute
-        return AttributeFlag(stable_id(test.name), test_id(test, test.name), passes_missing(test))
+        return ValueTest(stable_id(test.name), test_id(test, test.name), passes_missing(test))
     if when.not_ is not None:
         return Combined("not", (_condition_test(when.not_),))
     if when.all is not None:
@@ -215,7 +215,7 @@ def _moved(test: ConditionTest, *, towards_true: bool) -> frozenset[int]:
     if isinstance(test, Combined):
         towards_true = towards_true != (test.how == "not")
         return frozenset[int]().union(*(_moved(part, towards_true=towards_true) for part in test.parts))
-    if isinstance(test, AttributeFlag) or towards_true != isinstance(test, CountTest):
+    if isinstance(test, ValueTest) or towards_true != isinstance(test, CountTest):
         return frozenset()
     return test.rule_ids
 

@@ -85,7 +85,7 @@ class QuietTest:
 
 
 @dataclass(frozen=True, slots=True)
-class AttributeFlag:
+class ValueTest:
     """The attribute's latest value passes the test known by ``test_id``; ``when_missing`` is the answer without one."""
 
     attribute_id: int
@@ -101,7 +101,7 @@ class Combined:
     parts: "tuple[ConditionTest, ...]"
 
 
-ConditionTest = CountTest | QuietTest | AttributeFlag | Combined
+ConditionTest = CountTest | QuietTest | ValueTest | Combined
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from leadscore.log.records import ADJUST_RULE_ID
-from leadscore.model.compiled import AttributeFlag, Combined, CompiledModel, ConditionTest, CountTest, QuietTest
+from leadscore.model.compiled import Combined, CompiledModel, ConditionTest, CountTest, QuietTest, ValueTest
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.recent import AT, ROW, at_of, every_row, time_of
 from leadscore.scoring.selection import is_adjust, live_rows, without_bursts
@@ -58,7 +58,7 @@ class Outlook:
             return at_ms < self._turn(test)
         if isinstance(test, QuietTest):
             return at_ms >= self._turn(test)
-        if isinstance(test, AttributeFlag):
+        if isinstance(test, ValueTest):
             return self._attribute_passes(test)
         if test.how == "not":
             return not self.holds(test.parts[0], at_ms)
@@ -73,7 +73,7 @@ class Outlook:
         if isinstance(test, Combined):
             for part in test.parts:
                 yield from self.flips(part)
-        elif not isinstance(test, AttributeFlag):
+        elif not isinstance(test, ValueTest):
             yield self._turn(test)
 
     def _turn(self, test: CountTest | QuietTest) -> int:
@@ -142,13 +142,13 @@ class Outlook:
                     hidden |= {row[:AT] for row in rows} - {row[:AT] for row in kept}
         return hidden
 
-    def _attribute_passes(self, flag: AttributeFlag) -> bool:
+    def _attribute_passes(self, test: ValueTest) -> bool:
         if self._attributes is None:
             self._attributes = current_attributes(self.state.flags) if self.state.flags is not None else {}
-        value = self._attributes.get(flag.attribute_id)
+        value = self._attributes.get(test.attribute_id)
         if value is None or value.points is None:
-            return flag.when_missing
-        return flag.test_id in value.passed
+            return test.when_missing
+        return test.test_id in value.passed
 
 
 def _silence_from_ms(state: LeadState) -> int:
