@@ -16,6 +16,7 @@ from tests.deployment import (
     Deployment,
     WorkerProcess,
     assert_exact,
+    frames,
     headers_of,
     now_ms,
     wandering_events,
@@ -99,7 +100,7 @@ def position(message: Message) -> tuple[str, str, str]:
     return str(message.topic()), str(message.partition()), str(message.offset())
 
 
-def test_a_topic_of_garbage_stops_the_worker_instead_of_draining_into_the_dead_letters(
+def test_a_topic_of_garbage_stops_instead_of_draining_into_the_dead_letters_and_the_others_go_on(
     deploy: Callable[..., Deployment],
 ) -> None:
     deployment = deploy(WANDERING_MODEL, source_partitions=1)
@@ -108,10 +109,13 @@ def test_a_topic_of_garbage_stops_the_worker_instead_of_draining_into_the_dead_l
         deployment.send_bytes("website", f"no event {index}".encode(), now_ms())
     deployment.producer.flush(30)
     worker = deployment.start_worker()
-    worker.wait_for_death()
-    assert worker.process.returncode == 1
-    [stopped] = worker.said("worker_stopped")
+    [stopped] = wait_until(lambda: worker.said("source_partition_stopped"), 60, "the topic to stop")
+    assert (stopped["topic"], stopped["partition"]) == (deployment.topic("website"), 0)
     assert "LEADSCORE_DEAD_LETTER_MAX_RATIO" in stopped["detail"]
+    wait_until(lambda: "LEADSCORE_DEAD_LETTER_MAX_RATIO" in why_not_matching(worker), 30, "/readyz to say so")
+    clicks = [Event("email.click", f"c{number}", "lead-1", now_ms(), {}) for number in range(20)]
+    deployment.send_now(clicks)
+    wait_until(lambda: sum(len(record.awards) for _, _, record in frames(deployment.log())) == 20, 30, "the clicks")
     dead = {message.value() for message in deployment.read("dead-letters")}
     assert len(dead) < 100
     assert committed_offset(deployment) <= len(dead)

@@ -321,3 +321,27 @@ def test_a_group_without_offsets_begins_at_the_oldest_record_and_says_so(caplog:
     assert (line.__dict__["partitions"], line.__dict__["records"]) == ("website/0", 1)
     assert matching.value("leadscore_partitions_from_beginning_total", topic="website") == 1
     assert matching.value("leadscore_partitions_from_beginning_total", topic="email") == 0
+
+
+def test_a_topic_of_dead_letters_stops_alone_and_nothing_of_its_last_batch_goes_out() -> None:
+    garbage = [GARBAGE] * 30
+    settings = {"LEADSCORE_DEAD_LETTER_MIN_RECORDS": "20", "LEADSCORE_BATCH_SIZE": "8"}
+    matching = StageOfMatch({WEBSITE: garbage, EMAIL: [page_view("e0")]}, **settings)
+    matching.turn(20)
+    [why] = matching.stage.stopped.values()
+    assert "LEADSCORE_DEAD_LETTER_MAX_RATIO" in why
+    published = len(matching.dead_letters.sent)
+    assert 0 < published < 20
+    assert matching.consumer.committed_offsets == {WEBSITE: published, EMAIL: 1}
+    matching.consumer.records[EMAIL] = records_of(EMAIL, [page_view("e0"), page_view("e1")], lambda _: NOON_MS)
+    matching.turn(5)
+    assert matching.logged == ["e0", "e1"]
+    assert len(matching.dead_letters.sent) == published
+
+
+def test_a_few_dead_letters_among_good_records_stop_nothing() -> None:
+    records = [GARBAGE if number % 3 == 0 else page_view(f"w{number}") for number in range(90)]
+    matching = StageOfMatch({WEBSITE: records}, LEADSCORE_DEAD_LETTER_MIN_RECORDS="20", LEADSCORE_BATCH_SIZE="8")
+    matching.turn(40)
+    assert matching.stage.stopped == {}
+    assert matching.consumer.committed_offsets == {WEBSITE: 90}

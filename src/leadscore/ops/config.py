@@ -169,7 +169,7 @@ class Config:
     )
     cache_leads: int = _setting(whole_number(0, 100_000_000), "200000", "Lead states kept in memory; 0: none.")
     dead_letter_max_ratio: float = _setting(
-        number(0, 1), "0.5", "Share of dead letters among recent records above which the worker stops."
+        number(0, 1), "0.5", "Share of dead letters among the recent records of a topic above which the topic stops."
     )
     dead_letter_min_records: int = _setting(
         whole_number(1, 10_000_000), "1000", "Records that must have been seen before that share counts."

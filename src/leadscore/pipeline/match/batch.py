@@ -1,6 +1,7 @@
 """One batch of the match stage on its way: decoded, matched, not yet logged."""
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import Message
 
@@ -38,6 +39,13 @@ class _Lane:
             offsets[:] = [offset for offset in offsets if offset < first]
 
 
+class TopicCounts(NamedTuple):
+    """Of one topic's part of a batch."""
+
+    records: int
+    dead: int
+
+
 class Work:
     """One batch on its way: awards by log partition, dead letters, and the offsets it will make safe."""
 
@@ -67,6 +75,14 @@ class Work:
     def records_by_partition(self) -> dict[Partition, int]:
         """How many records of each partition were taken."""
         return {partition: lane.records for partition, lane in self._lanes.items()}
+
+    def counts_by_topic(self) -> dict[str, TopicCounts]:
+        """How many records of each topic were taken, and how many of them are dead letters."""
+        counts: dict[str, TopicCounts] = {}
+        for (topic, _), lane in self._lanes.items():
+            records, dead = counts.get(topic, TopicCounts(0, 0))
+            counts[topic] = TopicCounts(records + lane.records, dead + len(lane.dead))
+        return counts
 
     def take(self, message: Message) -> None:
         """Decode and match one record; ``Unavailable`` leaves everything as it was."""
@@ -100,6 +116,7 @@ class Work:
             return 0
         before = lane.records
         lane.cut(first)
+        self.dead = [letter for letter in self.dead if not _is_from(letter[0], partition, first)]
         for number, awards in self.awards.items():
             self.awards[number] = [award for award in awards if award.source != lane.index or award.offset < first]
         return before - lane.records
@@ -136,6 +153,11 @@ class Work:
         if event.is_command != (topic == self._command_topic):
             expected = "commands only" if topic == self._command_topic else "no commands"
             raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: expected {expected} on this topic")
+
+
+def _is_from(message: Message, partition: Partition, first: int) -> bool:
+    place = (message.topic(), message.partition())
+    return place == partition and (message.offset() or 0) >= first
 
 
 def _frames(version: int, sources: list[Source], awards: list[Award]) -> list[bytes]:

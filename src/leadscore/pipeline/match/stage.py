@@ -304,10 +304,18 @@ class MatchStage:
                     self._held = ready[index:]
                     self._pause(now_s, outage)
                     break
-        self._limit.count(work.records, len(work.dead))
+        self._stop_bad_topics(work)
         for message, failure in work.dead:
             parts.dead_letters.publish(message, failure, now_s)
         self._work = work
+
+    def _stop_bad_topics(self, work: Work) -> None:
+        """Nothing of a topic that is mostly dead letters goes out, and the others go on."""
+        for topic, counts in work.counts_by_topic().items():
+            why = self._limit.exceeded(topic, counts.records, counts.dead)
+            for partition in [place for place in self.subscription.assigned if why and place[0] == topic]:
+                self._count_given_up(partition, work.leave_out(partition, 0))
+                self._stop(partition, why or "")
 
     def _retry(self, now_s: float, attempt: Callable[[], None]) -> None:
         try:
