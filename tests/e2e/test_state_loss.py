@@ -209,6 +209,31 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     assert len(worker.said("score_paused")) == 1
 
 
+def test_an_eviction_policy_that_is_switched_while_the_worker_runs_pauses_it(
+    deploy: Callable[..., Deployment], stopping_redis: RedisServer
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.redis = stopping_redis
+    events = wandering_events("load", 200)
+    worker = deployment.start_worker()
+    deployment.send_now(events[:100])
+    deployment.wait_until_settled()
+    with deployment._redis() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        paused = worker.wait_for("score_paused", 60)
+        assert (paused["kind"], paused["service"]) == ("eviction", "redis")
+        body = json.loads(wait_until(lambda: why_not_ready(worker), 10, "unreadiness"))
+        assert "maxmemory-policy: allkeys-lru: expected noeviction" in body["checks"]["score_running"]["detail"]
+        stored = deployment.snapshot()
+        deployment.send_now(events[100:])
+        wait_until(lambda: matched(deployment), 20, "the events in the log")
+        assert deployment.snapshot().keys() == stored.keys()  # nothing is applied meanwhile
+        client.config_set("maxmemory-policy", "noeviction")
+    deployment.wait_until_settled()
+    assert_exact(deployment, events)
+    wait_until(lambda: not why_not_ready(worker), 10, "readiness")
+
+
 def test_a_redis_that_is_killed_and_comes_back_with_its_file_costs_nothing(
     deploy: Callable[..., Deployment], tmp_path: Path
 ) -> None:
@@ -231,6 +256,7 @@ def test_a_redis_that_is_killed_and_comes_back_with_its_file_costs_nothing(
             wait_until(partial(has_paused, worker, paused + 1), 20, "the worker to notice")
             killed.stop()
             deployment.redis = servers.enter_context(start_redis(kind, *durable, port=port_of(killed)))
+            wait_until(partial(has_resumed, worker, paused + 1), 20, "the worker to go on")
         deployment.wait_until_settled()
         assert_exact(deployment, events, FEW_RECENT_EVENTS)
         assert len(deployment.read("dead-letters")) == 0
@@ -240,6 +266,10 @@ def test_a_redis_that_is_killed_and_comes_back_with_its_file_costs_nothing(
 def has_paused(worker: WorkerProcess, times: int) -> bool:
     """Whether Redis has let it down so often."""
     return len(worker.said("score_paused")) >= times
+
+
+def has_resumed(worker: WorkerProcess, times: int) -> bool:
+    return len(worker.said("score_resumed")) >= times
 
 
 def port_of(server: RedisServer) -> int:

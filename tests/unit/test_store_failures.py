@@ -77,7 +77,7 @@ def test_unavailable_names_service_kind_and_detail() -> None:
 @pytest.mark.parametrize(
     ("urls", "message"),
     [
-        ([], "none given: expected redis://"),
+        ([], "missing: expected redis://"),
         (["http://somewhere"], "http://somewhere: .* expected redis://"),
         (["somewhere:6379"], "somewhere:6379: .* expected redis://"),
         (["redis://h:port"], "redis://h:port: .* expected redis://"),

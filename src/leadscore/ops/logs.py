@@ -80,7 +80,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people: ``timestamp LEVEL event field=value ...``, a traceback below."""
+    """A line for people: ``timestamp LEVEL event field=value ...``, a traceback below."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, and the lines of the traceback."""
@@ -190,7 +190,7 @@ class _KafkaClientLines(logging.Filter):
         """
         facility, client, words = _kafka_client_line(record)
         if facility == "CONFWARN" and any(f"property {name} " in str(words) for name in OWNED):
-            return False  # about what the worker sets itself: nobody can act on it
+            return False  # about what the worker sets itself: an operator cannot act on it
         suppressed = self._limit.admit(f"{facility} {client}")
         record.msg, record.args = "kafka_client", ()
         vars(record).update(facility=facility, client=client, detail=words)

@@ -110,20 +110,20 @@ class Catalogue:
         """A counter; of each label the values known beforehand (none: they come with the first use)."""
         self.described.append(Described(name, "counter", tuple(labels), help_text))
         counter = Counter(name, help_text, tuple(labels), registry=self.registry)
-        for known in _combinations(labels):
-            counter.labels(*known)
+        for values in _combinations(labels):
+            counter.labels(*values)
         return counter
 
     def gauge(self, name: str, help_text: str, **labels: Sequence[str]) -> Gauge:
         """A gauge; labels as of a counter."""
         self.described.append(Described(name, "gauge", tuple(labels), help_text))
         gauge = Gauge(name, help_text, tuple(labels), registry=self.registry)
-        for known in _combinations(labels):
-            gauge.labels(*known)
+        for values in _combinations(labels):
+            gauge.labels(*values)
         return gauge
 
     def histogram(self, name: str, help_text: str, buckets_s: Sequence[float], *labels: str) -> Histogram:
-        """A histogram with the given upper bounds."""
+        """A histogram with these upper bounds."""
         self.described.append(Described(name, "histogram", labels, help_text))
         return Histogram(name, help_text, labels, buckets=buckets_s, registry=self.registry)
 

@@ -211,6 +211,8 @@ class WorkerBuilder:
         config = self._config
         if config.role is Role.SCORE:  # else they are read by now; not in the middle of the first batch
             self._patience.until_answered(self._models.read)
+            for version in self._models.versions()[-1:]:
+                self._plan.metrics.score.expect_thresholds(self._models.definition(version).thresholds)
         parts = ScoreParts(
             config=config,
             store=store,

@@ -78,7 +78,7 @@ class Router:
 
     def __init__(self, urls: Sequence[str], timeout_s: float) -> None:
         if not urls:
-            raise ConfigError("redis url: none given: expected redis://host:port/db or rediss://…")
+            raise ConfigError("redis url: missing: expected redis://host:port/db or rediss://…")
         endpoints = [_endpoint(url, timeout_s) for url in urls]
         self._seeds = tuple(endpoint.address for endpoint in endpoints)
         self._how = endpoints[0]

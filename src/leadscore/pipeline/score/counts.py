@@ -54,7 +54,7 @@ class ScoreCounts:
         current = (message.record for message in messages if message.offset >= owned.publish_from)
         frames = (record for record in current if isinstance(record, Frame))
         self._score.event_to_decision.observe_all(
-            # An event may be dated ahead: a sum that falls is none that Prometheus can work with.
+            # An event may be dated ahead: Prometheus cannot work with a sum that falls.
             [max(0.0, now_ms - award.occurred_at_ms) / 1000 for frame in frames for award in frame.awards]
         )
         self._last_record.set_to_current_time()

@@ -41,9 +41,9 @@ class _Answers:
 
     def facts(self, number: int) -> Facts:
         """All of it about one shard; ``PartitionStopped`` where its fence cannot be read."""
-        fence, partition = self.stored[number].fence, (self.topic, number)
-        known = None if fence is None else decode_fence(fence)
-        return Facts(number, known, self.committed[partition], *self.bounds[partition], self.topic_id)
+        stored, partition = self.stored[number].fence, (self.topic, number)
+        fence = None if stored is None else decode_fence(stored)
+        return Facts(number, fence, self.committed[partition], *self.bounds[partition], self.topic_id)
 
 
 @dataclass(frozen=True, slots=True)

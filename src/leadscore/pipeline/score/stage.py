@@ -9,7 +9,6 @@ Publishing only hands records to the producer, so reading and folding the next b
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Message
@@ -30,11 +29,10 @@ from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.backoff import Backoff
+from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
 from leadscore.pipeline.score.crossing_producer import CrossingProducer
-from leadscore.pipeline.score.log_message import LogMessage
-from leadscore.pipeline.score.log_message import decoded as as_log_message
-from leadscore.pipeline.score.publishing import CrossingEncoding, Output
+from leadscore.pipeline.score.publishing import CrossingEncoding
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard, decode_outputs
@@ -186,68 +184,34 @@ class ScoreStage:
     # --- read, fold, write, publish ---
 
     def _apply(self, records: dict[int, list[Message]]) -> None:
-        decoded = self._decoded(records)
+        batch = ScoreBatch(self._shards.owned, records)
         with self._timed("read"):
-            self._read(decoded)
+            self._read(batch)
+        self._stop_all(batch.stops)
         with self._timed("fold"):
-            outputs = self._fold(decoded)
+            batch.fold()
         self._parts.steps.passed("folded")
         with self._timed("write"):
-            written = self._write(decoded)
+            written = self._write(batch.messages)
         self._backoff.must_write = False
         self._parts.steps.passed("written")
         with self._timed("publish"):
-            self._publish(decoded, outputs, written)
+            self._publish(batch, written)
         self._parts.steps.passed("published")
         self._trim()
 
-    def _decoded(self, records: dict[int, list[Message]]) -> dict[int, list[LogMessage]]:
-        """The records; a shard that has one this program cannot read stops before it, and before all of its batch."""
-        decoded: dict[int, list[LogMessage]] = {}
-        for number, messages in records.items():
-            try:
-                decoded[number] = [as_log_message(message) for message in messages]
-            except PartitionStopped as stopped:
-                self._give_up(number, stopped)
-        return decoded
-
-    def _give_up(self, number: int, why: PartitionStopped) -> None:
-        self.subscription.pause([(self._parts.config.log_topic, number)])
-        self._stop(number, why)
-
-    def _stop(self, number: int, why: PartitionStopped) -> None:
-        self._shards.stop(number, why)
-        self._counts.stopped(number, why.cause)
-
-    def _read(self, decoded: dict[int, list[LogMessage]]) -> None:
+    def _read(self, batch: ScoreBatch) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
-        expected = {
-            number: self._shards.owned[number].shard.unknown_leads(message.record for message in messages)
-            for number, messages in decoded.items()
-        }
-        expected = {number: lead_ids for number, lead_ids in expected.items() if lead_ids}
-        if not expected:
-            return
-        self._parts.metrics.state.store_calls.labels("read").inc()
-        for number, states in self._parts.store.read_leads(expected).items():
-            try:
-                self._shards.owned[number].shard.load(expected[number], states)
-            except PartitionStopped as stopped:
-                del decoded[number]
-                self._give_up(number, stopped)
+        lead_ids = batch.unknown_leads()
+        if lead_ids:
+            self._parts.metrics.state.store_calls.labels("read").inc()
+            batch.load(lead_ids, self._parts.store.read_leads(lead_ids))
 
-    def _fold(self, decoded: dict[int, list[LogMessage]]) -> "_Outputs":
-        outputs: _Outputs = {}
-        for number, messages in decoded.items():
-            owned = self._shards.owned[number]
-            version = owned.shard.model_version
-            of_shard = outputs[number] = []
-            for message in messages:
-                decided = owned.shard.fold(message.record, message.offset, message.time_ms)
-                of_shard += (CausedOutput(message.offset, output) for output in decided)
-            if version and owned.shard.model_version != version:
-                owned.review_cursor = 0
-        return outputs
+    def _stop_all(self, stops: Mapping[int, PartitionStopped]) -> None:
+        self._pause_fetching(stops)
+        for number, why in stops.items():
+            self._shards.stop(number, why)
+            self._counts.stopped(number, why.cause)
 
     def _write(self, decoded: Iterable[int]) -> set[int]:
         """The fenced write of every shard in one round trip; the shards that are written."""
@@ -266,16 +230,10 @@ class ScoreStage:
         self._says.fences_changed(numbers)
         self._shards.doubt(numbers)
 
-    def _publish(self, decoded: dict[int, list[LogMessage]], outputs: "_Outputs", written: set[int]) -> None:
-        owned = self._shards.owned
-        # While a shard replays below the committed offset, that offset must not go back: it is the judge.
-        ends = {number: decoded[number][-1].offset + 1 for number in written}
-        offsets = {number: end for number, end in ends.items() if end > owned[number].publish_from}
-        decided = ((number, caused) for number in written for caused in outputs[number])
-        unpublished = (caused.output for number, caused in decided if caused.offset >= owned[number].publish_from)
-        self._crossings.produce(unpublished, self._offsets(offsets))
+    def _publish(self, batch: ScoreBatch, written: Collection[int]) -> None:
+        self._crossings.produce(batch.unpublished(written), self._offsets(batch.offsets(written)))
         for number in written:
-            self._counts.written(owned[number], decoded[number], (caused.output for caused in outputs[number]))
+            self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
 
     def _offsets(self, by_number: Mapping[int, int]) -> Offsets:
         return {(self._parts.config.log_topic, number): offset for number, offset in by_number.items()}
@@ -330,8 +288,7 @@ class ScoreStage:
             # What is under way may still move the committed offset: let it, then ask.
             self.drain()
             reconciled = self._reconciler.reconcile(numbers)
-            for number, why in reconciled.stops.items():
-                self._stop(number, why)
+            self._stop_all(reconciled.stops)
             self._lose_fences(reconciled.taken)
             self._begin(list(reconciled.starts.values()))
         self._says.stopped(now_s, self._shards.stopped)
@@ -387,14 +344,3 @@ class ScoreStage:
         ]
         if published:
             self._write(published)
-
-
-class CausedOutput(NamedTuple):
-    """Something to publish, and the log offset that caused it."""
-
-    offset: int
-    output: Output
-
-
-_Outputs = dict[int, list[CausedOutput]]
-"""What is to be published, by shard."""

@@ -1,0 +1,87 @@
+"""The log records of one poll on their way: decoded, folded, published. No client in here.
+
+A shard with a record or a state that this program cannot read stops before it, and before all of its part of the batch;
+the others go on.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import Message
+
+from leadscore.errors import PartitionStopped
+from leadscore.pipeline.score.log_message import LogMessage
+from leadscore.pipeline.score.log_message import decoded as as_log_message
+from leadscore.pipeline.score.publishing import Output
+from leadscore.pipeline.score.shards import OwnedShard
+
+
+class CausedOutput(NamedTuple):
+    """Something to publish, and the log offset that caused it."""
+
+    offset: int
+    output: Output
+
+
+class ScoreBatch:
+    """Messages and what they caused, by shard. ``stops`` are shards that cannot go on; they are left out."""
+
+    def __init__(self, owned: Mapping[int, OwnedShard], records: Mapping[int, Sequence[Message]]) -> None:
+        self.messages: dict[int, list[LogMessage]] = {}
+        self.outputs: dict[int, list[CausedOutput]] = {}
+        self.stops: dict[int, PartitionStopped] = {}
+        self._owned = owned
+        for number, run in records.items():
+            try:
+                self.messages[number] = [as_log_message(message) for message in run]
+            except PartitionStopped as stopped:
+                self.stops[number] = stopped
+
+    def unknown_leads(self) -> dict[int, list[str]]:
+        """The leads whose states are not in memory, of shards that have such."""
+        leads = {
+            number: self._owned[number].shard.unknown_leads(message.record for message in messages)
+            for number, messages in self.messages.items()
+        }
+        return {number: lead_ids for number, lead_ids in leads.items() if lead_ids}
+
+    def load(self, lead_ids: Mapping[int, list[str]], states: Mapping[int, list[bytes | None]]) -> None:
+        """Put the stored states of these leads into memory."""
+        for number, of_shard in states.items():
+            try:
+                self._owned[number].shard.load(lead_ids[number], of_shard)
+            except PartitionStopped as stopped:
+                del self.messages[number]
+                self.stops[number] = stopped
+
+    def fold(self) -> None:
+        """Fold every message, all leads in memory. A new model version lets a shard's leads be reviewed."""
+        for number, messages in self.messages.items():
+            owned = self._owned[number]
+            version = owned.shard.model_version
+            outputs = self.outputs[number] = []
+            for message in messages:
+                decided = owned.shard.fold(message.record, message.offset, message.time_ms)
+                outputs += (CausedOutput(message.offset, output) for output in decided)
+            if version and owned.shard.model_version != version:
+                owned.review_cursor = 0
+
+    def outputs_of(self, number: int) -> Iterator[Output]:
+        """What a shard's part of the batch caused."""
+        return (caused.output for caused in self.outputs[number])
+
+    def unpublished(self, numbers: Iterable[int]) -> Iterator[Output]:
+        """What is to be published of these shards: not what a replay after a loss causes once more."""
+        for number in numbers:
+            publish_from = self._owned[number].publish_from
+            for caused in self.outputs[number]:
+                if caused.offset >= publish_from:
+                    yield caused.output
+
+    def offsets(self, numbers: Iterable[int]) -> dict[int, int]:
+        """The next offset of each of these shards, to be committed.
+
+        While a shard replays below the committed offset, that offset must not go back: it is the judge.
+        """
+        ends = {number: self.messages[number][-1].offset + 1 for number in numbers}
+        return {number: end for number, end in ends.items() if end > self._owned[number].publish_from}
