@@ -159,7 +159,7 @@ def _would_do(decision: Decision, facts: Facts, config: Config) -> str:
 def _commit(session: KafkaSession, config: Config, number: int, offset: int) -> None:
     """First the committed offset, then the fence: in between the partition is still stopped."""
     expected = ConsumerGroupTopicPartitions(config.score_group, [TopicPartition(config.log_topic, number, offset)])
-    admin = session.admin()  # kept until the answer is there: without the client there is none
+    admin = session.admin()  # kept until the answer is there: it comes through the client
     try:
         answers = admin.alter_consumer_group_offsets([expected], request_timeout=REQUEST_TIMEOUT_S)
         _raise_first([partition.error for partition in answers[config.score_group].result().topic_partitions or []])

@@ -102,7 +102,7 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 
 def model_versions(config: Config, path: Path | None) -> ModelVersions:
-    """The versions in the models topic, or the one in the file. ``ConfigError`` where there is none."""
+    """The versions in the models topic, or the one in the file. ``ConfigError`` where neither has one."""
     if path is not None:
         return _version_of_file(path)
     session = KafkaSession(config)

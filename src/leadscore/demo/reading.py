@@ -45,7 +45,7 @@ class CrossingReader:
         self._seen: set[str] = set()
 
     def read(self, wait_s: float) -> list[Crossing]:
-        """Crossings that are new, in the order read; waits up to ``wait_s`` where there is none."""
+        """Crossings that are new, in the order read; waits up to ``wait_s`` for the first."""
         messages = self._consumer.consume(MOST_CROSSINGS_PER_READ, wait_s)
         values = (message.value() for message in messages if message.error() is None)
         read = [decode_crossing(value) for value in values if value is not None]

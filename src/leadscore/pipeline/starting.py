@@ -41,7 +41,7 @@ class Patience:
         self._waiting = OutageLog("waiting_to_start", "service_answers", addresses)
 
     def until_answered(self, ask: Callable[[], Answer]) -> Answer:
-        """The answer. ``Unavailable`` if there is none for too long, ``StoppedEarly`` if told to end meanwhile."""
+        """The answer. ``Unavailable`` if it does not come in time, ``StoppedEarly`` if told to end meanwhile."""
         pause_s = FIRST_RETRY_S
         while True:
             if self._stopping.is_asked_for:

@@ -40,7 +40,7 @@ class Refusals:
 
     @property
     def words(self) -> str:
-        """The topics that are refused, and why; empty if none is."""
+        """The topics that are refused, and why; empty without a refusal."""
         return ". ".join(sorted(set(self.of_partitions.values())))
 
     def by_number(self) -> dict[int, str]:
@@ -76,7 +76,7 @@ class Refusals:
         topics = sorted({topic for topic, _ in self.of_partitions})
         self._lines.end_others(now_s, {*topics, *([self._group] if self.of_group else [])})
         if self._questions:
-            return self._take_answers(now_s) if all(each.done() for each in self._questions.values()) else []
+            return self._take_answers(now_s) if all(question.done() for question in self._questions.values()) else []
         if topics and now_s - self._asked_at_s >= ASK_EVERY_S:
             self._asked_at_s = now_s
             self._questions = self._ask(topics)
