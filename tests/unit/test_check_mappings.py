@@ -57,7 +57,7 @@ def test_a_line_that_would_be_a_dead_letter_is_named_with_its_reason(
         (["--events", "/none", "--topic", "tracking"], "--events: /none: No such file or directory: expected a file"),
     ],
 )
-def test_what_is_wrong_with_the_options_is_said(
+def test_what_is_wrong_with_the_options_is_reported(
     files: tuple[str, Path], options: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", "--mappings", files[0], *options]) == 2

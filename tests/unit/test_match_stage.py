@@ -313,7 +313,7 @@ def test_what_is_read_and_taken_away_before_it_is_matched_is_given_up() -> None:
     assert matching.value("leadscore_records_in_hand", topic="website") == 0
 
 
-def test_a_group_without_offsets_begins_at_the_oldest_record_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_group_without_offsets_begins_at_the_oldest_record_and_reports_it(caplog: pytest.LogCaptureFixture) -> None:
     matching = StageOfMatch({WEBSITE: [page_view("w0")], EMAIL: []})
     with caplog.at_level(logging.INFO):
         matching.turn(3)

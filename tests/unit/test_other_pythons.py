@@ -15,7 +15,7 @@ def test_the_versions_of_the_classifiers_are_promised() -> None:
     assert HERE in other_pythons.promised_versions()
 
 
-def test_a_version_without_an_interpreter_is_said_loudly_and_fails_nothing(
+def test_a_version_without_an_interpreter_is_reported_loudly_and_fails_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(other_pythons, "promised_versions", lambda: [HERE, "3.99"])

@@ -63,7 +63,7 @@ def nothing(_error: KafkaError | None, _message: Message) -> None:
     """A delivery that does not matter."""
 
 
-def test_a_record_refused_after_the_end_is_told_with_the_topic_of_the_one_that_ended_it(
+def test_a_record_refused_after_the_end_is_reported_with_the_topic_of_the_one_that_ended_it(
     client: FailingProducer, outbound: Outbound
 ) -> None:
     client.has_failed = True

@@ -19,7 +19,7 @@ def test_an_owner_survives_its_bytes_and_people_can_read_them() -> None:
     assert decode(b'{"group":"g","log_topic":"l","of a later version":1}', "key") == Owner("g", "l")
 
 
-def test_bytes_that_are_no_owner_are_told_with_their_key() -> None:
+def test_bytes_that_are_no_owner_are_reported_with_their_key() -> None:
     with pytest.raises(ConfigError, match=r"Redis key \{leadscore:\}:owner: "):
         decode(b"nonsense", owner_key("leadscore"))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from leadscore.cli.ending import Exit
 from leadscore.cli.main import COMMANDS, main
 from leadscore.cli.run import CRASH_VARIABLE
 from leadscore.events.local_schemas import schema_texts
@@ -186,3 +187,8 @@ def test_the_grace_period_of_the_page_is_longer_than_the_worker_takes_to_end(pag
     periods_s = [int(seconds) for seconds in re.findall(r"terminationGracePeriodSeconds: (\d+)", page)]
     assert periods_s
     assert min(periods_s) > drain_s + 5
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    (line,) = re.findall(r"^- \*\*Exit codes\*\* .*$", README, re.MULTILINE)
+    assert [int(code) for code in re.findall(r"\b\d\b", line)] == sorted(Exit)
