@@ -57,6 +57,7 @@ class FakeConsumer:
     def __init__(self, records: Mapping[Partition, Sequence[FakeMessage]]) -> None:
         self.records = dict(records)
         self.committed_offsets: dict[Partition, int] = {}
+        self.notes: dict[Partition, str | None] = {}
         self.commit_failure: KafkaError | None = None
         self.started: list[tuple[Partition, int]] = []
         self.paused: set[Partition] = set()
@@ -158,11 +159,15 @@ class FakeConsumer:
         if self.commit_failure is not None:
             raise KafkaException(self.commit_failure)
         self.committed_offsets |= {(partition.topic, partition.partition): partition.offset for partition in offsets}
+        self.notes |= {(partition.topic, partition.partition): partition.metadata for partition in offsets}
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout >= 0
-        stored = self.committed_offsets
-        return [TopicPartition(*name, stored.get(name, OFFSET_INVALID)) for name in _names(partitions)]
+        stored, notes = self.committed_offsets, self.notes
+        return [
+            TopicPartition(*name, stored.get(name, OFFSET_INVALID), metadata=notes.get(name) or "")
+            for name in _names(partitions)
+        ]
 
     def get_watermark_offsets(self, partition: TopicPartition, **_: object) -> Bounds:
         return 0, len(self.records[partition.topic, partition.partition])

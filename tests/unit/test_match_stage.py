@@ -345,3 +345,40 @@ def test_a_few_dead_letters_among_good_records_stop_nothing() -> None:
     matching.turn(40)
     assert matching.stage.stopped == {}
     assert matching.consumer.committed_offsets == {WEBSITE: 90}
+
+
+SMALL_LIMIT = {"LEADSCORE_DEAD_LETTER_MIN_RECORDS": "10", "LEADSCORE_BATCH_SIZE": "6"}
+
+
+def test_a_topic_of_dead_letters_stops_before_the_batch_that_shows_it_and_no_other() -> None:
+    matching = StageOfMatch({WEBSITE: [GARBAGE] * 30, EMAIL: [page_view(f"e{n}") for n in range(30)]}, **SMALL_LIMIT)
+    matching.turn(20)
+    assert list(matching.stage.stopped) == [WEBSITE]
+    published = len(matching.dead_letters.sent)
+    assert published < 10
+    assert matching.consumer.committed_offsets == {WEBSITE: published, EMAIL: 30}
+    assert f"From offset {published} on nothing" in matching.stage.stopped[WEBSITE]
+
+
+def test_a_bad_topic_is_not_let_through_bit_by_bit_by_restarts() -> None:
+    sources = {WEBSITE: [GARBAGE] * 60, EMAIL: []}
+    first = StageOfMatch(sources, **SMALL_LIMIT)
+    first.turn(20)
+    committed, notes = first.consumer.committed_offsets, first.consumer.notes
+    for _ in range(3):
+        again = StageOfMatch(sources, **SMALL_LIMIT)
+        again.consumer.committed_offsets, again.consumer.notes = dict(committed), dict(notes)
+        again.turn(20)
+        assert (again.dead_letters.sent, again.consumer.committed_offsets) == ([], committed)
+        assert list(again.stage.stopped) == [WEBSITE]
+
+
+def test_a_topic_that_is_corrected_goes_on_after_the_restart() -> None:
+    first = StageOfMatch({WEBSITE: [GARBAGE] * 60, EMAIL: []}, **SMALL_LIMIT)
+    first.turn(20)
+    committed = first.consumer.committed_offsets[WEBSITE]
+    values = [GARBAGE] * committed + [page_view(f"w{n}") for n in range(60)]
+    again = StageOfMatch({WEBSITE: values, EMAIL: []}, **SMALL_LIMIT)
+    again.consumer.committed_offsets, again.consumer.notes = {WEBSITE: committed}, dict(first.consumer.notes)
+    again.turn(40)
+    assert (len(again.logged), again.stage.stopped) == (60, {})

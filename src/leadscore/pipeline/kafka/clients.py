@@ -7,7 +7,7 @@ from the configuration. Every failed call becomes ``Unavailable`` or ``WorkerSto
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import (
     Consumer,
@@ -159,10 +159,17 @@ def largest_record_bytes(admin: AdminClient, topic: str) -> int | None:
     return int(settings["max.message.bytes"].value)
 
 
-def committed_offsets(
+class Committed(NamedTuple):
+    """What is committed of a partition: the next offset, if any, and the metadata that went with it."""
+
+    offset: int | None
+    note: str
+
+
+def committed_places(
     consumer: Consumer, partitions: list[TopicPartition], timeout_s: float = REQUEST_TIMEOUT_S
-) -> dict[Partition, int | None]:
-    """The committed offset of each partition; ``None`` where nothing is committed."""
+) -> dict[Partition, Committed]:
+    """What is committed of each partition."""
     try:
         answers = consumer.committed(partitions, timeout=timeout_s)
     except KafkaException as error:
@@ -170,7 +177,20 @@ def committed_offsets(
     for answer in answers:
         if answer.error is not None:
             raise Unavailable("kafka", "committed", f"{answer.topic}/{answer.partition}: {answer.error.str()}")
-    return {(answer.topic, answer.partition): answer.offset if answer.offset >= 0 else None for answer in answers}
+    return {
+        (answer.topic, answer.partition): Committed(
+            answer.offset if answer.offset >= 0 else None, answer.metadata or ""
+        )
+        for answer in answers
+    }
+
+
+def committed_offsets(
+    consumer: Consumer, partitions: list[TopicPartition], timeout_s: float = REQUEST_TIMEOUT_S
+) -> dict[Partition, int | None]:
+    """The committed offset of each partition; ``None`` where nothing is committed."""
+    places = committed_places(consumer, partitions, timeout_s)
+    return {partition: committed.offset for partition, committed in places.items()}
 
 
 def log_bounds(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:

@@ -1,6 +1,6 @@
 """Committing offsets: passes what ``CommitPolicyState`` says to Kafka, and Kafka's answers back to it."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -11,11 +11,17 @@ from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.records import Partition
 
 
+def _no_note(_partition: Partition, _offset: int) -> str:
+    return ""
+
+
 class Commits:
     """The commits of one consumer. ``on_commit`` is that consumer's callback and only records."""
 
     def __init__(self, policy: CommitPolicy) -> None:
         self._state = policy.begin()
+        self.note: Callable[[Partition, int], str] = _no_note
+        """The metadata that goes with an offset."""
         self.tried = 0
         self.failed = 0
 
@@ -72,7 +78,10 @@ class Commits:
         expected = self._state.take()
         if not expected:
             return expected
-        offsets = [TopicPartition(*partition, offset) for partition, offset in expected.items()]
+        offsets = [
+            TopicPartition(*partition, offset, metadata=self.note(partition, offset))
+            for partition, offset in expected.items()
+        ]
         self.tried += 1
         try:
             consumer.commit(offsets=offsets, asynchronous=True)

@@ -1,7 +1,6 @@
 """One batch of the match stage on its way: decoded, matched, not yet logged."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from confluent_kafka import Message
 
@@ -13,6 +12,7 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.match.dead_letter_limit import Counted, Tally
 
 
 class _Lane:
@@ -28,6 +28,11 @@ class _Lane:
         self.dead: list[int] = []
 
     @property
+    def first(self) -> int:
+        """The offset of the first of them."""
+        return min(offsets[0] for offsets in (self.matched, self.ignored, self.dead) if offsets)
+
+    @property
     def records(self) -> int:
         """How many there are."""
         return len(self.matched) + len(self.ignored) + len(self.dead)
@@ -37,13 +42,6 @@ class _Lane:
         self.next_offset = first
         for offsets in (self.matched, self.ignored, self.dead):
             offsets[:] = [offset for offset in offsets if offset < first]
-
-
-class TopicCounts(NamedTuple):
-    """Of one topic's part of a batch."""
-
-    records: int
-    dead: int
 
 
 class Work:
@@ -76,13 +74,13 @@ class Work:
         """How many records of each partition were taken."""
         return {partition: lane.records for partition, lane in self._lanes.items()}
 
-    def counts_by_topic(self) -> dict[str, TopicCounts]:
-        """How many records of each topic were taken, and how many of them are dead letters."""
-        counts: dict[str, TopicCounts] = {}
-        for (topic, _), lane in self._lanes.items():
-            records, dead = counts.get(topic, TopicCounts(0, 0))
-            counts[topic] = TopicCounts(records + lane.records, dead + len(lane.dead))
-        return counts
+    def counted(self) -> dict[Partition, Counted]:
+        """What was taken of each partition, without what was taken back."""
+        return {
+            partition: Counted(Tally(lane.records, len(lane.dead)), lane.first, lane.next_offset)
+            for partition, lane in self._lanes.items()
+            if lane.records
+        }
 
     def take(self, message: Message) -> None:
         """Decode and match one record; ``Unavailable`` leaves everything as it was."""

@@ -9,7 +9,6 @@ of the partition in the log already, and the refused one then fixed by a new map
 event for one it has seen: lost without a trace.
 """
 
-from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -35,38 +34,6 @@ def dead_letter_headers(
         *((f"leadscore.dead_letter.{name}", text) for name, text in ours.items()),
         *((f"__connect.errors.{name}", text) for name, text in connect.items()),
     ]
-
-
-class DeadLetterLimit:
-    """Stops a topic rather than let a bad deployment drain it into the dead letters. The other topics go on."""
-
-    def __init__(self, max_ratio: float, min_records: int) -> None:
-        self._max_ratio = max_ratio
-        self._min_records = min_records
-        self._records: Counter[str] = Counter()
-        self._dead: Counter[str] = Counter()
-
-    def exceeded(self, topic: str, records: int, dead: int) -> str | None:
-        """Another batch of the topic; why it stops, if too large a share of its recent records were dead letters.
-
-        To be asked before anything of the batch is published.
-        """
-        self._records[topic] += records
-        self._dead[topic] += dead
-        recent, recent_dead = self._records[topic], self._dead[topic]
-        if recent < self._min_records:
-            return None
-        if recent > 4 * self._min_records:  # old records weigh less and less
-            self._records[topic] //= 2
-            self._dead[topic] //= 2
-        if not dead or recent_dead <= self._max_ratio * recent:
-            return None
-        return (
-            f"topic {topic}: {recent_dead} of the last {recent} records were dead letters, more than the "
-            f"{self._max_ratio:.0%} of LEADSCORE_DEAD_LETTER_MAX_RATIO: the format of the topic, a mapping or the "
-            "schema registry is probably wrong. Its last batch is neither published nor committed, nor is what follows "
-            "it. Put right what is wrong, then restart this worker."
-        )
 
 
 class _Refused(NamedTuple):

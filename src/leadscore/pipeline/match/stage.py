@@ -20,7 +20,7 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
-from leadscore.pipeline.kafka.clients import committed_offsets
+from leadscore.pipeline.kafka.clients import committed_places
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
@@ -31,7 +31,8 @@ from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.match.batch import Work
 from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset
-from leadscore.pipeline.match.dead_letters import DeadLetterLimit, DeadLetters
+from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
+from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.steps import Steps
 
@@ -73,6 +74,7 @@ class MatchStage:
         self._deliveries = Deliveries(parts.outbound, config.log_topic, frame_counts)
         self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_buffer)
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
+        commits.note = self._limit.note
         self._sources: dict[Partition, Source] = {}
         self._starting: list[Partition] = []
         self._read: dict[Partition, int] = {}
@@ -170,6 +172,7 @@ class MatchStage:
             self._deliveries.drop(gone)
             self.commits.drop(gone)
             self.refusals.forget(gone)
+            self._limit.forget(gone)
         self._starting += fresh
 
     def _give_up_buffered(self, partition: Partition) -> None:
@@ -183,14 +186,14 @@ class MatchStage:
 
     def _start_partitions(self) -> None:
         """Find out where each newly assigned partition goes on, and let it."""
-        committed = committed_offsets(self._consumer, [TopicPartition(*partition) for partition in self._starting])
+        committed = committed_places(self._consumer, [TopicPartition(*partition) for partition in self._starting])
         topic_ids = self._parts.topic_ids()
         bounds = self._parts.log_bounds(self._starting)
         beginnings: dict[Partition, Beginning] = {}
         for partition in list(self._starting):
             try:
                 beginnings[partition] = beginning(
-                    partition, committed[partition], bounds[partition], self._parts.config.match_group
+                    partition, committed[partition].offset, bounds[partition], self._parts.config.match_group
                 )
             except PartitionStopped as stopped:
                 self._starting.remove(partition)
@@ -200,6 +203,7 @@ class MatchStage:
         for partition, begin in beginnings.items():
             self._sources[partition] = Source(partition[0], topic_ids[partition[0]], partition[1])
             self._read[partition] = begin.offset - 1
+            self._limit.begin(partition, committed[partition].note)
         self._starting = []
         self._beginnings |= beginnings
         self._tell_without_offset(filled_without_offset(beginnings))
@@ -306,16 +310,17 @@ class MatchStage:
                     break
         self._stop_bad_topics(work)
         for message, failure in work.dead:
-            parts.dead_letters.publish(message, failure, now_s)
+            if (message.topic(), message.partition()) not in self.stopped:
+                parts.dead_letters.publish(message, failure, now_s)
         self._work = work
 
     def _stop_bad_topics(self, work: Work) -> None:
-        """Nothing of a topic that is mostly dead letters goes out, and the others go on."""
-        for topic, counts in work.counts_by_topic().items():
-            why = self._limit.exceeded(topic, counts.records, counts.dead)
-            for partition in [place for place in self.subscription.assigned if why and place[0] == topic]:
+        """A topic of dead letters stops, in front of the batch; the others go on."""
+        counted = work.counted()
+        for topic, recent in self._limit.beyond(counted).items():
+            for partition in [owned for owned in self.subscription.assigned if owned[0] == topic]:
                 self._count_given_up(partition, work.leave_out(partition, 0))
-                self._stop(partition, why or "")
+                self._stop(partition, self._limit.words(partition, recent, counted.get(partition)))
 
     def _retry(self, now_s: float, attempt: Callable[[], None]) -> None:
         try:
@@ -352,6 +357,7 @@ class MatchStage:
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
             for number, value in work.frames():
                 self._deliveries.produce(batch, OutputRecord(None, value, partition=number), number)
+        self._limit.count(work.counted())
         parts.steps.passed("matched")
         work.count(parts.metrics)
 
