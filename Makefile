@@ -82,7 +82,7 @@ clean: ## everything that was made here, but for the Kafka in .cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 # The environment is made anew when what goes into it has changed.
 $(VENV)/made: requirements.lock pyproject.toml
