@@ -136,9 +136,12 @@ class WorkerBuilder:
                     if stage is not None
                 },
                 checks={name: self._checks(name) for name in (MATCH, SCORE)},
-                kafka=KafkaWatch(self._admin, addresses_of(self._config)[KAFKA], self._plan.metrics.kafka),
+                kafka=self._kafka_watch() if self._plan.has_topic_ids else None,
             )
         )
+
+    def _kafka_watch(self) -> KafkaWatch:
+        return KafkaWatch(self._admin, addresses_of(self._config)[KAFKA], self._plan.metrics.kafka)
 
     def _refuse_other_deployments(self, store: Store) -> None:
         config, until_answered = self._config, self._patience.until_answered

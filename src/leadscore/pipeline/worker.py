@@ -42,7 +42,8 @@ class WorkerParts:
     stopping: Stopping
     gauges: Mapping[str, StageGauges]
     checks: Mapping[str, StageChecks]
-    kafka: KafkaWatch
+    kafka: KafkaWatch | None
+    """``None`` for an embedded broker, which does not say what cluster it is, and cannot be away."""
 
 
 def tell_failure(failure: Exception, health: Health) -> None:
@@ -132,8 +133,9 @@ class Worker:
 
     def _tell_gauges(self) -> None:
         kafka = self._parts.kafka
-        kafka.look()
-        self._parts.health.set_check(KAFKA, kafka.outage is None, kafka.outage or "")
+        if kafka is not None:
+            kafka.look()
+            self._parts.health.set_check(KAFKA, kafka.outage is None, kafka.outage or "")
         for name, stage in self._stages():
             self._parts.gauges[name].tell(len(stage.stopped), is_paused=stage.is_paused)
             self._parts.checks[name].tell(stage)
