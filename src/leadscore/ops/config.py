@@ -63,7 +63,7 @@ class CrossingFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How one setting is declared; ``default`` is text as one would write it, ``None`` where there is none."""
+    """How one setting is declared; ``default`` is text as one would write it, or ``None``."""
 
     expected: SettingType[Any]
     default: str | None

@@ -90,7 +90,7 @@ def make_consumer(
     logger: logging.Logger,
     on_commit: Callable[[KafkaError | None, list[TopicPartition]], None] | None = None,
 ) -> Consumer:
-    """A consumer that commits only what it is told to; ``on_commit`` hears what became of it."""
+    """A consumer that commits only what it is told to; ``on_commit`` is told what became of it."""
     properties = {"client.id": group, **CONSUMER, **kafka}
     own = {"group.id": group, "partition.assignment.strategy": assignor}
     callbacks = {} if on_commit is None else {"on_commit": on_commit}
@@ -126,14 +126,14 @@ def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> Admin:
 def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> int:
     """How many partitions a topic has; ``ConfigError`` if there is no such topic, ``Unavailable`` without a broker."""
     try:
-        found = client.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
+        metadata = client.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
     except KafkaException as error:
         raise unavailable(error, f"asking for topic {topic}", client) from error
-    if found.error is not None:
-        if found.error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
+    if metadata.error is not None:
+        if metadata.error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
             raise ConfigError(f"topic {topic}: there is no such topic: create it, or run: leadscore topics create")
-        raise Unavailable("kafka", "metadata", f"topic {topic}: {found.error.str()}")
-    return len(found.partitions)
+        raise Unavailable("kafka", "metadata", f"topic {topic}: {metadata.error.str()}")
+    return len(metadata.partitions)
 
 
 def topic_ids(admin: AdminClient, topics: list[str], *, has_topic_ids: bool) -> dict[str, str]:
@@ -212,7 +212,7 @@ def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) 
         request_timeout=REQUEST_TIMEOUT_S,
     )
     try:
-        return {(each.topic, each.partition): answer.result().offset for each, answer in answers.items()}
+        return {(partition.topic, partition.partition): answer.result().offset for partition, answer in answers.items()}
     except KafkaException as error:
         raise unavailable(error, "asking for the bounds of partitions", admin) from error
 

@@ -61,7 +61,9 @@ class Commits:
         if not expected:
             return
         try:
-            committed = committed_offsets(consumer, [TopicPartition(*each) for each in expected], deadline.left_s)
+            committed = committed_offsets(
+                consumer, [TopicPartition(*partition) for partition in expected], deadline.left_s
+            )
         except Unavailable:
             return  # ``on_commit`` learns what became of it, if there is still time
         for partition, offset in expected.items():
