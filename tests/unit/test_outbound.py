@@ -9,7 +9,7 @@ from leadscore.errors import WorkerStopped
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.kafka.outbound import OnDelivery, Outbound
+from leadscore.pipeline.kafka.outbound import OnDelivery, Outbound, explanation
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.publish_counts import PublishCounts
 
@@ -115,3 +115,15 @@ def test_nothing_is_counted_within_a_callback_of_the_client(client: FailingProdu
     assert metrics.registry.get_sample_value("leadscore_frames_published_total") == 0
     assert deliveries.complete() == {("t", 0): 1}
     assert metrics.registry.get_sample_value("leadscore_frames_published_total") == 1
+
+
+def test_a_permission_that_was_withdrawn_is_named() -> None:
+    told = explanation(
+        KafkaError(
+            KafkaError._GAPLESS_GUARANTEE,
+            "ProduceRequest for crossings [0] with 13 message(s) failed: Broker: Topic authorization failed",
+            fatal=True,
+        )
+    )
+    assert "crossings" in told
+    assert "needs the permission WRITE on that topic" in told

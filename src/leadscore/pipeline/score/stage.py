@@ -4,7 +4,7 @@ Rules of the flow: the fenced write is the only way state changes; a crossing is
 stored it in the outbox; a log offset is committed after the crossings up to it are acknowledged. Whatever goes wrong
 with a shard, a lost connection, a fence that is not ours, ends in the same place: throw its memory away and reconcile.
 
-Publishing only hands records to the producer, so reading and folding the next batch overlaps with it.
+Publishing only produces records and waits for no answer, so reading and folding the next batch overlaps with it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
