@@ -13,7 +13,7 @@ BENCH :=
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-features bench-memory kafka redis wheel-check lock format clean help
+.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-in-process bench-features bench-memory kafka redis wheel-check lock format clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons
 	$(PYTEST)
@@ -49,6 +49,9 @@ restarts: $(VENV)/dev ## an idle worker beside two busy processes, restarted fif
 
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
 	$(BENCH_WITH) tests.bench.throughput $(BENCH)
+
+bench-in-process: $(VENV)/dev ## CPU per event of the hot path without servers, in seconds; BENCH="peers starter"
+	$(BENCH_WITH) tests.bench.in_process $(BENCH)
 
 bench-features: $(VENV)/dev ## what each feature of a model costs per event
 	$(BENCH_WITH) tests.bench.features $(BENCH)

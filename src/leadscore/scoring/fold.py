@@ -99,15 +99,20 @@ def _applied(state: LeadState, award: Award, at: bytes, before: Outlook, context
 def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
     """Whether the record can neither take the lead out of a threshold nor bring forward when time will."""
     model = context.model
-    if award.occurred_at_ms <= state.latest_record_ms or award.attributes or award.target is not None:
+    if award.attributes or award.target is not None:
         return False
+    is_late = award.occurred_at_ms <= state.latest_record_ms
+    if is_late and model.conditions:
+        return False  # it may be the lead's first event, or one more that a ``count`` sees no longer
     if (state.due_ms is not None and state.due_ms <= tau_ms) or any(entry.held for entry in state.thresholds):
         return False
     if model.conditions and (len(state.rows) >= ROW * context.settings.recent_events or first_event_ms(state) is None):
         return False  # it pushes out an event that a ``count`` sees, or it starts the time of ``quiet``
     for rule_award in award.rules:
         rule = model.rules.get(rule_award.rule_id)
-        if rule is not None and (not rule.only_raises or rule_award.points < 0):
+        if rule is None:
+            continue
+        if not rule.only_raises or rule_award.points < 0 or (is_late and rule.selection is not None):
             return False
     return bool(award.rules)
 

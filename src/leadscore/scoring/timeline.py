@@ -59,10 +59,9 @@ from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.course import Course
 from leadscore.scoring.crossing import Cause
 from leadscore.scoring.standing import Standing
+from leadscore.scoring.sure_stay import FAR_MS, sure_until
 from leadscore.time_units import DAY_MS
 
-FAR_MS = 1 << 53
-"""Later than any instant: everything that decays has decayed."""
 FIRST_PIECE_MS = 4 * DAY_MS
 """The first piece of a stretch without an end."""
 HORIZON_MS = 200 * 366 * DAY_MS
@@ -115,6 +114,9 @@ def no_leave_before(outlook: Outlook, standing: Standing, after_ms: int) -> int 
     if (standing.state, after_ms) in outlook.leaves:
         leave = next_leave(outlook, standing, after_ms)
         return None if leave is None else leave.at_ms
+    sure_ms = sure_until(outlook, standing, after_ms)
+    if sure_ms is not None:
+        return None if sure_ms >= FAR_MS else sure_ms
     level = standing.threshold.exit - EPSILON
     for stretch in _stretches(outlook, standing, after_ms, FAR_MS):
         start_ms = stretch.start_ms

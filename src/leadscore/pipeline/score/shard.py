@@ -19,7 +19,8 @@ from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import Erasure, apply_award, lead_hash
 from leadscore.scoring.state import LeadState, StateFormatError, decode_state, encode_state, latest_ms
-from leadscore.scoring.timeline import FAR_MS, disqualifying_condition
+from leadscore.scoring.sure_stay import FAR_MS
+from leadscore.scoring.timeline import disqualifying_condition
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadWrite, ShardWrite

@@ -1,0 +1,98 @@
+"""How long a lead surely stays in a threshold: never longer than it does; in the simplest case, exactly as long."""
+
+from random import Random
+
+import pytest
+
+from leadscore.scoring import timeline
+from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.simulation import Simulation
+from leadscore.scoring.standing import Standing, standings_in
+from leadscore.scoring.sure_stay import FAR_MS, sure_until
+from tests.oracle import DAY_MS, Entry, Plain
+from tests.simulated import simulated
+from tests.unit.semantics import ShardOfOne, at, model_of, rule, visit
+
+START_MS = 1_767_225_600_000
+GROUPS: Plain = {"web": {"max": 40}, "mail": {"max": 30, "min": -20}, "talk": {"max": 50}}
+RULES: Plain = {
+    "view": {"event": "t.view", "points": 4, "group": "web"},
+    "price": {"event": "t.price", "points": 15, "group": "web", "decay": {"half_life": "14d"}},
+    "open": {"event": "t.open", "points": 5, "group": "mail", "max": 12},
+    "gone": {"event": "t.gone", "points": -30, "group": "mail", "decay": {"half_life": "60d"}},
+    "bored": {"event": "t.bored", "points": -8, "group": "talk", "decay": {"linear": "20d"}},
+    "talk": {"event": "t.talk", "points": 4, "group": "talk", "decay": {"steps": {"7d": 1, "30d": 0.5}}},
+    "partner": {"event": "t.partner", "points": 10, "decay": "none"},
+}
+WITHOUT_DAYS = {name: RULES[name] for name in ("view", "price", "open", "gone", "partner")}
+QUIET: Plain = {"silent": {"when": {"quiet": {"rules": ["open", "view"], "within": "9d"}}, "points": -10}}
+COUNT: Plain = {"keen": {"when": {"count": {"rules": ["view"], "at_least": 2, "within": "3d"}}, "points": 12}}
+
+
+def test_one_half_life_without_penalties_is_exact() -> None:
+    lead = ShardOfOne(
+        model_of({"view": rule(72, decay={"half_life": "30d"})}, thresholds={"mql": {"enter": 65, "exit": 50}})
+    )
+    lead.apply(1, visit("e1", 0))
+    model = lead._shard._context(at(0)).model
+    outlook = Outlook(lead.state(), model)
+    standing = standings_in(lead.state(), model.thresholds)[0]
+    leave = timeline.first_leave(outlook, standing, at(0), FAR_MS)
+    until_ms = sure_until(outlook, standing, at(0))
+    assert leave is not None
+    assert until_ms is not None
+    assert (leave.at_ms - at(0)) / DAY_MS == pytest.approx(15.78, abs=0.005)
+    assert 0 <= leave.at_ms - until_ms <= 2
+
+
+def test_a_lead_whose_lasting_points_are_enough_never_leaves() -> None:
+    lead = ShardOfOne(model_of({"view": rule(72, decay="none")}, thresholds={"mql": {"enter": 65, "exit": 50}}))
+    lead.apply(1, visit("e1", 0))
+    model = lead._shard._context(at(0)).model
+    standing = standings_in(lead.state(), model.thresholds)[0]
+    assert sure_until(Outlook(lead.state(), model), standing, at(0)) == FAR_MS
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rules", [WITHOUT_DAYS, RULES], ids=["half-lives", "half-lives and days"])
+@pytest.mark.parametrize("conditions", [{}, QUIET, COUNT], ids=["no condition", "quiet", "count"])
+def test_no_lead_leaves_before(rules: Plain, conditions: Plain, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"said": 0, "never": 0, "nothing": 0}
+
+    def compared(outlook: Outlook, standing: Standing, after_ms: int) -> int | None:
+        until_ms = sure_until(outlook, standing, after_ms)
+        answers["nothing" if until_ms is None else "never" if until_ms >= FAR_MS else "said"] += 1
+        if until_ms is not None:
+            assert until_ms > after_ms
+            assert timeline.first_leave(outlook, standing, after_ms, until_ms - 1) is None
+        return until_ms
+
+    monkeypatch.setattr(timeline, "sure_until", compared)
+    run(rules, conditions, Random(seed))
+    assert answers["said"] > (2 if rules is RULES else 50)
+    assert (answers["nothing"] > 0) == (rules is RULES)
+
+
+def run(rules: Plain, conditions: Plain, random: Random) -> Simulation:
+    """Twenty leads, each with many events, a third of them late; all look to the end of the next quarter."""
+    model: Plain = {
+        "model": "stay",
+        "version": 1,
+        "decay": {"half_life": "30d"},
+        "groups": GROUPS,
+        "rules": rules,
+        "conditions": conditions,
+        "thresholds": {"warm": {"enter": 25, "exit": 15}, "mql": {"enter": 50, "exit": 35}},
+    }
+    log = []
+    for index in range(800):
+        log_ms = START_MS + index * DAY_MS // 10
+        late_ms = random.randrange(20 * DAY_MS) if random.random() < 0.33 else 0
+        event = {
+            "type": random.choice(list(rules.values()))["event"],
+            "event_id": f"e{index}",
+            "lead_id": f"L{random.randrange(20)}",
+            "occurred_at": log_ms - late_ms,
+        }
+        log.append(Entry(event, log_ms))
+    return simulated(model, log, START_MS + 170 * DAY_MS)
