@@ -17,7 +17,7 @@ from tests.deployment import Deployment, now_ms
 HOUR_MS = 3_600_000
 DAYS = 30
 
-# Order matters here: what takes points away comes on another topic than what gives them, points fade within days, and
+# Order matters here: what takes points away comes on another topic than what gives them, points decay within days, and
 # after an enter there is a cooldown.
 MODEL = {
     "model": "catching-up",

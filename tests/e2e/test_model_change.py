@@ -50,7 +50,7 @@ MODELS: dict[int, dict[str, Any]] = {
         },
         "thresholds": THRESHOLDS,
     },
-    # Reordered; ``brochure`` removed; ``blog`` added; ``pricing``, ``no_show`` re-weighted; ``click`` fades faster.
+    # Reordered; ``brochure`` removed; ``blog`` added; ``pricing``, ``no_show`` re-weighted; ``click`` decays faster.
     4: {
         "model": "changing",
         "version": 4,
@@ -69,7 +69,7 @@ MODELS: dict[int, dict[str, Any]] = {
 }
 QUIET_LEADS = [f"quiet-{number}" for number in range(8)]
 OTHER_LEADS = 200
-"""So many that each has fewer events than it remembers: then a model's change of decay is exact."""
+"""Enough that each has fewer events than it remembers: then a model's change of decay is exact."""
 STEP_EVENTS, STEP_S = 10, 0.1
 """A pace at which they last for the whole test, on a fast machine, too."""
 
@@ -157,7 +157,7 @@ def directions(deployment: Deployment, leads: list[str]) -> set[str]:
 
 
 def assert_awards_kept_their_points(deployment: Deployment, events: list[Event]) -> None:
-    """An event has the points of the version that matched it, fading as version 4 says, if version 4 has the rule."""
+    """An event has the points of the version that matched it, decaying as version 4 says, if version 4 has the rule."""
     matched_by: dict[str, int] = {}
     for _, _, frame in frames(deployment.log()):
         for award in frame.awards:

@@ -37,6 +37,6 @@ def test_a_second_deployment_on_the_same_prefix_or_log_is_refused(deploy: Callab
     assert all(len(records) == 1 for records in first.published().values())
     restarted = first.start_worker()  # the same deployment is welcome, beside itself and again
     wait_until(lambda: restarted.get("/readyz")[0] == 200, 60, "readiness")
-    assert [each.terminate() for each in (worker, restarted)] == [0, 0]
+    assert [process.terminate() for process in (worker, restarted)] == [0, 0]
     other_group = refusal_of(first.start_worker(LEADSCORE_GROUP=second.name))
     assert f"group '{first.name}' (LEADSCORE_GROUP is '{second.name}')" in other_group

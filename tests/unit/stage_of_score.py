@@ -70,7 +70,7 @@ class StageOfScore:
         self.beats += 1
 
     def turns(self, number: int) -> None:
-        """So many turns."""
+        """This many turns of the loop."""
         for _ in range(number):
             self.turn()
 

@@ -1,4 +1,4 @@
-"""``leadscore explain``: it adds up, says what fades and when, and what time will do; for people and as JSON."""
+"""``leadscore explain``: it adds up, shows what decays and when, and what time will do; for people and as JSON."""
 
 import json
 import re

@@ -32,7 +32,7 @@ def test_random_logs_have_everything_that_can_happen_to_a_lead() -> None:
 
 
 def expected_combinations() -> set[str]:
-    decays = {f"{place} fades by {decay}" for place, decay in product(("rule", "group", "model"), DECAYS)}
+    decays = {f"{place} decays by {decay}" for place, decay in product(("rule", "group", "model"), DECAYS)}
     limits = {f"limit per {per}" for per in ("day", "week", "forever")}
     leaves = {f"{how} of {leaf}" for how, leaf in product(("all", "any", "not"), ("count", "quiet", "attribute"))}
     nested = {f"{how} of {inner}" for how, inner in product(("all", "any", "not"), repeat=2)}
@@ -49,8 +49,8 @@ def expected_combinations() -> set[str]:
 
 def combinations(model: Plain) -> Iterator[str]:
     yield from keys_within(model)
-    yield f"model fades by {kind_of(model['decay'])}"
-    yield from (f"group fades by {kind_of(group['decay'])}" for group in model["groups"].values() if "decay" in group)
+    yield f"model decays by {kind_of(model['decay'])}"
+    yield from (f"group decays by {kind_of(group['decay'])}" for group in model["groups"].values() if "decay" in group)
     for rule in model["rules"].values():
         yield from of_rule(rule)
     for condition in model["conditions"].values():
@@ -71,7 +71,7 @@ def kind_of(decay: Plain | str) -> str:
 
 def of_rule(rule: Plain) -> Iterator[str]:
     if "decay" in rule:
-        yield f"rule fades by {kind_of(rule['decay'])}"
+        yield f"rule decays by {kind_of(rule['decay'])}"
     if "limit" in rule:
         yield f"limit per {rule['limit']['per']}"
     short = {"exclude_burst": "burst", "once_per": "once", "limit": "limit"}

@@ -59,13 +59,13 @@ def visits(lead_id: str, number: int) -> list[Event]:
 
 @pytest.fixture
 def store(model: Path) -> FakeStore:
-    """Leads by their number of visits, one in each shard or so; ``faded`` was in a threshold twenty days ago."""
+    """Leads by their number of visits, one in each shard or so; ``decayed`` was in a threshold twenty days ago."""
     events = [
         event
         for lead_id, number in (("one", 1), ("two", 2), ("three", 3), ("four", 4), ("five", 5))
         for event in visits(lead_id, number)
     ]
-    return stored(model, [*events, page("f1", "faded", NOON_MS, "fair.visited")])
+    return stored(model, [*events, page("f1", "decayed", NOON_MS, "fair.visited")])
 
 
 def printed_rows(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def test_a_band_has_leads_that_are_in_no_threshold(
     rows = printed_rows(capsys)
     assert [(row["lead_id"], row["score"], row["thresholds"]) for row in rows] == [
         ("one", 20.0, []),
-        ("faded", 15.0, []),
+        ("decayed", 15.0, []),
     ]
     assert rows[0]["entered_at"] is None
 
@@ -141,9 +141,9 @@ def test_leads_whose_scores_differ_only_by_rounding_come_by_their_ids(
 def test_a_lead_that_time_has_taken_out_is_not_listed(
     listed: List, store: FakeStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert any("faded" in shard.due for shard in store.shards.values())
+    assert any("decayed" in shard.due for shard in store.shards.values())
     assert listed(store, "--json") == 0
-    assert "faded" not in [row["lead_id"] for row in printed_rows(capsys)]
+    assert "decayed" not in [row["lead_id"] for row in printed_rows(capsys)]
 
 
 def test_equal_scores_come_by_lead_id(listed: List, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

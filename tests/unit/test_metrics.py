@@ -223,7 +223,7 @@ def test_kinds_of_store_errors_are_those_that_the_store_distinguishes() -> None:
 
 
 def test_results_of_reconciling_are_what_may_be_found_and_a_stop() -> None:
-    assert (*(found.value for found in Found), "stopped") == RECONCILIATIONS
+    assert (*(result.value for result in Found), "stopped") == RECONCILIATIONS
 
 
 def test_every_declared_metric_is_set_somewhere() -> None:

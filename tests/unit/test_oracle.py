@@ -567,7 +567,7 @@ def is_out(history: History, threshold: Plain, at_ms: int) -> bool:
 
 def test_a_short_dip_is_found() -> None:
     rules = {"plus": rule(60, decay="none"), "minus": rule(-40, decay={"half_life": "6h"})}
-    rules |= {"fading": rule(40, decay={"half_life": "5h"})}
+    rules |= {"decaying": rule(40, decay={"half_life": "5h"})}
     model = model_of(rules, thresholds={"t": {"enter": 60, "exit": 58.5}})
     history = History(model, (record_of(model, view("e1", 0)),))
     departure = first_departure(history, model["thresholds"]["t"], Standing(is_in=True), at(0))

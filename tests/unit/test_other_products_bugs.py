@@ -431,7 +431,7 @@ def scores_of(day: float, *events: Plain) -> dict[str, float]:
 
 
 def test_records_worth_50_and_100_become_one_of_150_in_any_order_and_however_often_they_are_sent() -> None:
-    """Before decay: each event keeps its own time, so that the one lead fades as if it had always been one."""
+    """Before decay: each event keeps its own time, so that its points decay as if it had always been one lead."""
     form, meeting = event("e1", 0, "website.form_submitted"), event("e2", 30, "meeting.booked")
     both = [*sent_as("A", form), *sent_as("B", meeting)]
     assert scores_of(30, *both) == pytest.approx({"A": 25, "B": 100})

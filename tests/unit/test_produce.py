@@ -54,7 +54,7 @@ def broker() -> Iterator[str]:
 
 
 def consumed(broker: str, topics: list[str], number: int) -> list[Message]:
-    """So many records of the topics' four partitions each (the mock's number)."""
+    """This many records of the topics' four partitions each (the mock's number)."""
     consumer = Consumer({"bootstrap.servers": broker, "group.id": "test", "auto.offset.reset": "earliest"})
     consumer.assign([TopicPartition(topic, partition, 0) for topic in topics for partition in range(4)])
     messages: list[Message] = []

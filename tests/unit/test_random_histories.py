@@ -66,10 +66,10 @@ def test_leads_with_few_recent_events_agree_as_long_as_no_event_is_late(
 ) -> None:
     model, log = with_one_reason(case[0]), case[1]
     expected = oracle.run(model, log, END_MS, Limits(recent_events))
-    found, recent = simulated_from_bytes(model, log, END_MS, FoldSettings(recent_events=recent_events))
-    assert_same_crossings(expected.crossings, found.crossings)
-    assert_leaves_on_the_way_in_order(log, found.crossings)
-    assert_same_scores(expected.scores, found.scores)
+    actual, recent = simulated_from_bytes(model, log, END_MS, FoldSettings(recent_events=recent_events))
+    assert_same_crossings(expected.crossings, actual.crossings)
+    assert_leaves_on_the_way_in_order(log, actual.crossings)
+    assert_same_scores(expected.scores, actual.scores)
     assert_same_recent_events(expected.scores, recent)
 
 
@@ -148,24 +148,24 @@ def test_a_lead_that_never_leaves_is_seen_to_never_leave_at_once() -> None:
 
 
 def assert_agreement(model: Plain, log: list[Entry]) -> None:
-    expected, found = oracle.run(model, log, END_MS), simulated(model, log, END_MS)
-    assert_same_crossings(expected.crossings, found.crossings)
-    assert_leaves_on_the_way_in_order(log, found.crossings)
-    assert_same_scores(expected.scores, found.scores)
+    expected, actual = oracle.run(model, log, END_MS), simulated(model, log, END_MS)
+    assert_same_crossings(expected.crossings, actual.crossings)
+    assert_leaves_on_the_way_in_order(log, actual.crossings)
+    assert_same_scores(expected.scores, actual.scores)
     from_bytes, recent = simulated_from_bytes(model, log, END_MS, FoldSettings())
-    assert from_bytes == found
+    assert from_bytes == actual
     assert_same_recent_events(expected.scores, recent)
 
 
 # --- crossings ----------------------------------------------------------------------------------------------------
 
 
-def assert_same_crossings(expected: list[Plain], found: list[Crossing]) -> None:
+def assert_same_crossings(expected: list[Plain], actual: list[Crossing]) -> None:
     assert [of_oracle(c) for c in in_comparable_order(expected)] == [
-        of_product(c) for c in sorted(found, key=lambda c: (c.decided_at_ms, c.lead_id, c.threshold))
+        of_product(c) for c in sorted(actual, key=lambda c: (c.decided_at_ms, c.lead_id, c.threshold))
     ]
-    assert_same_numbers(expected, found)
-    assert_decided_in_order(expected, found)
+    assert_same_numbers(expected, actual)
+    assert_decided_in_order(expected, actual)
 
 
 def in_comparable_order(crossings: list[Plain]) -> list[Plain]:
@@ -194,9 +194,9 @@ def of_product(crossing: Crossing) -> Plain:
     return words | {"trigger": named}
 
 
-def assert_same_numbers(expected: list[Plain], found: list[Crossing]) -> None:
+def assert_same_numbers(expected: list[Plain], actual: list[Crossing]) -> None:
     """Instants to a second, points to 1e-9, or to 1e-6 where the instant itself was searched for."""
-    by_id = {(crossing.id, crossing.decided_at_ms): crossing for crossing in found}
+    by_id = {(crossing.id, crossing.decided_at_ms): crossing for crossing in actual}
     for one in expected:
         other = by_id[one["id"], one["decided_at_ms"]]
         dated = one["trigger"] is None
@@ -218,28 +218,28 @@ def assert_same_instant(expected_ms: int | None, found_ms: int | None) -> None:
         assert found_ms == pytest.approx(expected_ms, abs=INSTANT_MS)
 
 
-def assert_decided_in_order(expected: list[Plain], found: list[Crossing]) -> None:
+def assert_decided_in_order(expected: list[Plain], actual: list[Crossing]) -> None:
     """Records cross in the oracle's order; on the way to one log time a lead's earlier leave comes first (1.7, 1.11).
 
     Of several leads, see ``assert_leaves_on_the_way_in_order``.
     """
-    assert [c.decided_at_ms for c in found] == sorted(c.decided_at_ms for c in found)
-    assert [c.id for c in found if c.trigger] == [c["id"] for c in expected if c["trigger"]]
-    for decided_at_ms in {c.decided_at_ms for c in found}:
-        on_the_way = [c for c in found if c.trigger is None and c.occurred_at_ms <= c.decided_at_ms == decided_at_ms]
+    assert [c.decided_at_ms for c in actual] == sorted(c.decided_at_ms for c in actual)
+    assert [c.id for c in actual if c.trigger] == [c["id"] for c in expected if c["trigger"]]
+    for decided_at_ms in {c.decided_at_ms for c in actual}:
+        on_the_way = [c for c in actual if c.trigger is None and c.occurred_at_ms <= c.decided_at_ms == decided_at_ms]
         for lead_id in {c.lead_id for c in on_the_way}:
             keys = [(c.occurred_at_ms, -c.exit_level) for c in on_the_way if c.lead_id == lead_id]
             assert keys == sorted(keys)
 
 
-def assert_leaves_on_the_way_in_order(log: list[Entry], found: list[Crossing]) -> None:
+def assert_leaves_on_the_way_in_order(log: list[Entry], actual: list[Crossing]) -> None:
     """Before each record, the earliest leave comes first.
 
     Where records share a log time, the crossings do not say which of them a leave came before.
     """
     times = list(accumulate((entry.log_time_ms for entry in log), max))
-    for decided_at_ms in {c.decided_at_ms for c in found if times.count(c.decided_at_ms) <= 1}:
-        on_the_way = [c for c in found if c.trigger is None and c.occurred_at_ms <= c.decided_at_ms == decided_at_ms]
+    for decided_at_ms in {c.decided_at_ms for c in actual if times.count(c.decided_at_ms) <= 1}:
+        on_the_way = [c for c in actual if c.trigger is None and c.occurred_at_ms <= c.decided_at_ms == decided_at_ms]
         keys = [(c.occurred_at_ms, c.lead_id, -c.exit_level) for c in on_the_way]
         assert keys == sorted(keys)
 
@@ -247,9 +247,9 @@ def assert_leaves_on_the_way_in_order(log: list[Entry], found: list[Crossing]) -
 # --- scores -------------------------------------------------------------------------------------------------------
 
 
-def assert_same_scores(expected: list[Plain], found: list[LeadScore]) -> None:
-    assert [score.lead_id for score in found] == [one["lead_id"] for one in expected]
-    for one, other in zip(expected, found, strict=True):
+def assert_same_scores(expected: list[Plain], actual: list[LeadScore]) -> None:
+    assert [score.lead_id for score in actual] == [one["lead_id"] for one in expected]
+    for one, other in zip(expected, actual, strict=True):
         for name in ("score", "engagement", "fit"):
             assert getattr(other, name) == pytest.approx(one[name], abs=EXACT_POINTS), name
         assert (other.grade, other.band) == (one["grade"], one["band"])
@@ -258,20 +258,20 @@ def assert_same_scores(expected: list[Plain], found: list[LeadScore]) -> None:
         assert_same_explanation(one, other)
 
 
-def assert_same_recent_events(expected: list[Plain], found: dict[str, list[bytes]]) -> None:
+def assert_same_recent_events(expected: list[Plain], actual: dict[str, list[bytes]]) -> None:
     hashes = {
         one["lead_id"]: [blake2b(event_id.encode(), digest_size=8).digest() for event_id in one["recent_events"]]
         for one in expected
     }
-    known = {lead_id: found.get(lead_id, []) for lead_id in hashes}
-    assert known == hashes
+    hashes_by_lead = {lead_id: actual.get(lead_id, []) for lead_id in hashes}
+    assert hashes_by_lead == hashes
 
 
-def assert_same_explanation(expected: Plain, found: LeadScore) -> None:
+def assert_same_explanation(expected: Plain, actual: LeadScore) -> None:
     """The same points part by part, and they add up."""
-    told = found.explanation
+    told = actual.explanation
     total = sum(part.points for part in told.parts) + sum(one.points for one in told.adjustments)
-    assert total == pytest.approx(found.score, abs=EXACT_POINTS)
+    assert total == pytest.approx(actual.score, abs=EXACT_POINTS)
     for kind in ("rule", "condition", "attribute"):
         points = {part.name: part.points for part in told.parts if part.part == kind}
         for name, worth in expected["explanation"][f"{kind}s"].items():

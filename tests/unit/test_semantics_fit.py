@@ -139,9 +139,9 @@ def test_old_penalties_decay_by_themselves() -> None:
 def test_an_explanation_lists_points_now_points_awarded_count_and_latest_event() -> None:
     model = model_of({"visit": rule(16, decay={"half_life": "1d"}), "click": rule(5, "click")})
     told = line(model, 2, visit("e1", 0), visit("e2", 1), act("click", "e3", 0)).explanation
-    found = {part.name: (part.points, part.awarded, part.count, part.latest_event_ms) for part in told.parts}
+    parts = {part.name: (part.points, part.awarded, part.count, part.latest_event_ms) for part in told.parts}
     expected = {"visit": (12, 32, 2, visit("e2", 1)["occurred_at"]), "click": (5, 5, 1, visit("e3")["occurred_at"])}
-    assert found == expected
+    assert parts == expected
 
 
 def test_an_explanation_lists_every_adjustment_a_clamp_made_and_adds_up() -> None:

@@ -82,8 +82,8 @@ def test_the_decay_of_the_rule_comes_before_that_of_its_group_and_that_before_th
         "plain": rule(16, "plain"),
     }
     model = model_of(rules, groups={"g": {"decay": {"half_life": "2d"}}}, decay={"half_life": "4d"})
-    found = [score(model, 4, act(event_type, "e1", 0)) for event_type in rules]
-    assert found == pytest.approx([1, 4, 8], abs=1e-9)
+    scores = [score(model, 4, act(event_type, "e1", 0)) for event_type in rules]
+    assert scores == pytest.approx([1, 4, 8], abs=1e-9)
 
 
 def test_an_age_in_days_counts_calendar_days_in_utc_not_spans_of_24_hours() -> None:

@@ -105,8 +105,8 @@ def test_how_many_events_are_recent_is_configurable(recent_events: int, expected
     log = [(event_of(one), one["occurred_at"]) for one in (visit("e1", 0), act("click", "e2", 1))]
     again = (event_of(visit("e1", 0)), at(1))
     settings = FoldSettings(recent_events=recent_events)
-    (found,) = simulate(msgspec.convert(TEN, ModelDefinition), [*log, again], at(2), settings).scores
-    assert found.engagement == expected
+    (score_line,) = simulate(msgspec.convert(TEN, ModelDefinition), [*log, again], at(2), settings).scores
+    assert score_line.engagement == expected
 
 
 def with_rule(**parts: Any) -> Plain:

@@ -92,12 +92,14 @@ TYPES: dict[str, dict[str, list[object]]] = {
 }
 
 
-def assert_same(found: Simulation, expected: Simulation) -> None:
-    assert [facts_of(crossing) for crossing in found.crossings] == [facts_of(each) for each in expected.crossings]
-    for one, other in zip(found.crossings, expected.crossings, strict=True):
+def assert_same(actual: Simulation, expected: Simulation) -> None:
+    assert [facts_of(crossing) for crossing in actual.crossings] == [
+        facts_of(crossing) for crossing in expected.crossings
+    ]
+    for one, other in zip(actual.crossings, expected.crossings, strict=True):
         assert one.score == pytest.approx(other.score, abs=EXACT_POINTS)
         assert one.previous_score == pytest.approx(other.previous_score, abs=EXACT_POINTS)
-    for here, there in zip(found.scores, expected.scores, strict=True):
+    for here, there in zip(actual.scores, expected.scores, strict=True):
         assert (here.lead_id, here.thresholds, here.disqualified) == (
             there.lead_id,
             there.thresholds,

@@ -18,6 +18,7 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 SOURCES = sorted((ROOT / "src" / "leadscore").rglob("*.py"))
+TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
 SCRIPTS = sorted((ROOT / "src" / "leadscore").rglob("*.lua"))
 
 BANNED_PHRASES = {
@@ -70,7 +71,7 @@ def test_a_page_is_written_in_plain_words(page: Path) -> None:
     assert banned_phrases(text + glossary.partition("\n## ")[2]) == set()
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=relative)
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=relative)
 def test_a_module_is_written_in_plain_words(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert {phrase for text in prose_of(source) for phrase in banned_phrases(text)} == set()
