@@ -158,7 +158,7 @@ class Deployment:
         }
 
     def create_topics(self, source_partitions: int = 3) -> None:
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        admin = AdminClient({**self.kafka.properties})
         sizes = dict.fromkeys(SOURCES, source_partitions)
         sizes |= {"commands": 1, "log": LOG_PARTITIONS, "models": 1, "crossings": 2, "dead-letters": 1}
         # Tests send events that are older than a broker keeps records by default.
@@ -183,7 +183,7 @@ class Deployment:
 
     def take_records_up_to(self, word: str, size_bytes: int) -> None:
         """Let a topic refuse records that are larger."""
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        admin = AdminClient({**self.kafka.properties})
         entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, self.topic(word), incremental_configs=[entry])
         for changed in admin.incremental_alter_configs([resource]).values():
@@ -194,9 +194,7 @@ class Deployment:
     @property
     def producer(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(
-                {"bootstrap.servers": self.kafka.bootstrap, "linger.ms": 20, "message.max.bytes": 20 * 1024 * 1024}
-            )
+            self._producer = Producer({**self.kafka.properties, "linger.ms": 20, "message.max.bytes": 20 * 1024 * 1024})
         return self._producer
 
     def send(self, events: Iterable[Event], *, received_ms: int | None = None, as_json: bool = False) -> int:
@@ -248,7 +246,7 @@ class Deployment:
         """Kill what is left and delete the topics."""
         for worker in self.workers:
             worker.kill()
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        admin = AdminClient({**self.kafka.properties})
         mine = [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(f"{self.name}.")]
         if mine:
             for deleted in admin.delete_topics(mine).values():
@@ -258,7 +256,7 @@ class Deployment:
 
     def read(self, word: str) -> list[Message]:
         """Every record of a topic, up to its end as of now, by partition and offset."""
-        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": "reader", **OUT_OF_GROUP})
+        consumer = Consumer({**self.kafka.properties, "group.id": "reader", **OUT_OF_GROUP})
         topic = self.topic(word)
         partitions = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
@@ -361,7 +359,7 @@ class Deployment:
         return self._lag(f"{self.name}-match", [*SOURCES, "commands"]) + self._lag(f"{self.name}-score", ["log"])
 
     def _lag(self, group: str, words: list[str]) -> int:
-        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": group, **OUT_OF_GROUP})
+        consumer = Consumer({**self.kafka.properties, "group.id": group, **OUT_OF_GROUP})
         try:
             total = 0
             for word in words:
@@ -378,7 +376,7 @@ class Deployment:
     def members(self, stage: str) -> int:
         """How many processes are in a stage's group."""
         group = f"{self.name}-{stage}"
-        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})  # without it there is no answer
+        admin = AdminClient({**self.kafka.properties})  # without it there is no answer
         return len(admin.describe_consumer_groups([group])[group].result(timeout=30).members)
 
     def read_sources_again(self) -> None:
@@ -390,7 +388,7 @@ class Deployment:
         self._rewind(f"{self.name}-score", ["log"])
 
     def _rewind(self, group: str, words: list[str]) -> None:
-        consumer = Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": group})
+        consumer = Consumer({**self.kafka.properties, "group.id": group})
         topics = [self.topic(word) for word in words]
         partitions = {topic: list(consumer.list_topics(topic, timeout=10).topics[topic].partitions) for topic in topics}
         offsets = [TopicPartition(topic, number, 0) for topic, numbers in partitions.items() for number in numbers]

@@ -23,9 +23,9 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeVar
@@ -72,6 +72,12 @@ class KafkaServer:
     origin: str
     stop: Callable[[], None]
     pid: int | None = None
+    login: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Of a client."""
+        return {"bootstrap.servers": self.bootstrap, **self.login}
 
     def __str__(self) -> str:
         return f"Kafka {self.version} ({self.origin})"
@@ -154,13 +160,49 @@ def start_kafka() -> KafkaServer:
     raise ServerNotAvailable("; ".join(reasons))
 
 
-def _start_kafka_process() -> KafkaServer:
+SASL_USERS = {"admin": "admin-secret", "worker": "worker-secret"}
+"""Of ``start_kafka_with_permissions``: the first may do everything, the other what ACLs allow."""
+
+
+def sasl_login(user: str, password: str | None = None) -> dict[str, str]:
+    """The properties of a client that logs in."""
+    return {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": user,
+        "sasl.password": SASL_USERS[user] if password is None else password,
+    }
+
+
+def start_kafka_with_permissions() -> KafkaServer:
+    """A Kafka process that wants a login and allows nothing that no ACL allows; ``ServerNotAvailable`` without Java."""
+    users = " ".join(f'user_{name}="{password}"' for name, password in SASL_USERS.items())
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    admin = f'username="admin" password="{SASL_USERS["admin"]}"'
+    return _start_kafka_process(
+        "SASL_PLAINTEXT",
+        [
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "inter.broker.listener.name=SASL_PLAINTEXT",
+            "sasl.enabled.mechanisms=PLAIN",
+            "sasl.mechanism.inter.broker.protocol=PLAIN",
+            f"listener.name.sasl_plaintext.plain.sasl.jaas.config={module} {admin} {users};",
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users=User:admin;User:ANONYMOUS",
+        ],
+        sasl_login("admin"),
+    )
+
+
+def _start_kafka_process(
+    protocol: str = "PLAINTEXT", more: Sequence[str] = (), login: Mapping[str, str] | None = None
+) -> KafkaServer:
     java = _java()
     jars = f"{_kafka_jars()}/*"
     with ExitStack() as undo:
         directory = _new_directory("kafka", undo)
         broker_port, controller_port = _free_ports(2)
-        settings = _kafka_settings(directory, broker_port, controller_port)
+        settings = _kafka_settings(directory, (broker_port, controller_port), protocol, more)
         _run(
             [
                 java,
@@ -176,8 +218,8 @@ def _start_kafka_process() -> KafkaServer:
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         process = _spawn([java, "-Xmx1g", quiet, "-cp", jars, "kafka.Kafka", str(settings)], directory, undo)
         bootstrap = f"{LOOPBACK}:{broker_port}"
-        _wait_for_process(process, directory, lambda: _kafka_answers(bootstrap))
-        return KafkaServer(bootstrap, kafka_version(), "local process", _stop_at_exit(undo), process.pid)
+        _wait_for_process(process, directory, lambda: _kafka_answers(bootstrap, login))
+        return KafkaServer(bootstrap, kafka_version(), "local process", _stop_at_exit(undo), process.pid, login or {})
 
 
 def _java() -> str:
@@ -215,13 +257,15 @@ def _download_kafka(jars: Path) -> None:
             libs.rename(jars)
 
 
-def _kafka_settings(directory: Path, broker_port: int, controller_port: int) -> Path:
+def _kafka_settings(directory: Path, ports: tuple[int, int], protocol: str, more: Sequence[str]) -> Path:
     """A file with the shared settings, then those of this one process: the last line of a name counts."""
+    broker_port, controller_port = ports
     own = [
-        f"listeners=PLAINTEXT://{LOOPBACK}:{broker_port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        f"advertised.listeners=PLAINTEXT://{LOOPBACK}:{broker_port}",
+        f"listeners={protocol}://{LOOPBACK}:{broker_port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        f"advertised.listeners={protocol}://{LOOPBACK}:{broker_port}",
         f"controller.quorum.voters=1@{LOOPBACK}:{controller_port}",
         f"log.dirs={directory / 'data'}",
+        *more,
     ]
     path = directory / "server.properties"
     path.write_text("\n".join([KAFKA_SETTINGS.read_text(), *own, ""]))
@@ -233,11 +277,11 @@ def _cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
 
 
-def _kafka_answers(bootstrap: str) -> bool:
+def _kafka_answers(bootstrap: str, login: Mapping[str, str] | None = None) -> bool:
     host, port = bootstrap.split(",", maxsplit=1)[0].rsplit(":", 1)
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
-        return bool(AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=5).brokers)
+        return bool(AdminClient({"bootstrap.servers": bootstrap, **(login or {})}).list_topics(timeout=5).brokers)
     except (OSError, KafkaException):
         return False
 

@@ -1,9 +1,10 @@
 """What librdkafka refuses is said with the variable that it was written in."""
 
 import pytest
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from leadscore.errors import ConfigError
+from leadscore.ops.kafka_properties import variable_of
 from leadscore.pipeline.kafka.refused_properties import refused_properties
 
 
@@ -47,3 +48,26 @@ def _error() -> object:
     except KafkaException as error:
         return error.args[0]
     raise AssertionError
+
+
+def test_a_wrong_property_beside_a_login_is_the_only_one_to_blame() -> None:
+    login = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "u",
+        "sasl.password": "p",
+    }
+    (line,) = refusal_of({**login, "linger.ms": "soon"})
+    assert line.startswith("LEADSCORE_KAFKA__LINGER_MS: ")
+
+
+@pytest.mark.parametrize("name", ["sasl.mechanism", "sasl.mechanisms"])
+def test_a_mechanism_that_does_not_exist_is_named(name: str) -> None:
+    (line,) = refusal_of({"security.protocol": "SASL_SSL", name: "PLANE", "sasl.username": "u", "sasl.password": "p"})
+    assert line.startswith(f"{variable_of(name)}: 'PLANE': ")
+
+
+def test_what_a_broker_refuses_is_no_fault_of_the_properties() -> None:
+    kafka = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN"}
+    with pytest.raises(KafkaException, match="CLUSTER_AUTHORIZATION_FAILED"), refused_properties(kafka):
+        raise KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED))

@@ -161,7 +161,7 @@ def _existing(admin: AdminClient) -> tuple[dict[str, int], int]:
     try:
         cluster = admin.list_topics(timeout=ANSWER_TIMEOUT_S)
     except KafkaException as error:
-        raise unavailable(error, "asking for the topics") from error
+        raise unavailable(error, "asking for the topics", admin) from error
     return {name: len(topic.partitions) for name, topic in cluster.topics.items()}, len(cluster.brokers)
 
 
@@ -175,7 +175,7 @@ def _create(admin: AdminClient, topics: list[ExpectedTopic], replication: int, *
                 answer.result()
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
-                    raise unavailable(error, f"creating topic {name}") from error
+                    raise unavailable(error, f"creating topic {name}", admin) from error
         _wait_for(admin, topics)
     for topic in topics:
         settings = ", ".join(f"{name}={value}" for name, value in topic.settings.items())
@@ -197,7 +197,7 @@ def _leaders(admin: AdminClient, topic: str) -> int:
     try:
         partitions = admin.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic].partitions
     except KafkaException as error:
-        raise unavailable(error, f"asking for topic {topic}") from error
+        raise unavailable(error, f"asking for topic {topic}", admin) from error
     return sum(partition.leader >= 0 for partition in partitions.values())
 
 

@@ -99,6 +99,10 @@ class ModelsTopic:
                 self._take(message.key(), message.value())
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 unread.discard(message.partition() or 0)
+            elif (
+                error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
+            ):  # of its group, which it never uses, none matters
+                raise Unavailable("kafka", error.name(), f"reading topic {self._topic}: {error.str()}")
 
     def _take(self, key: bytes | None, value: bytes | None) -> None:
         if key is None or value is None:

@@ -3,19 +3,33 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from leadscore.errors import ConfigError
 from leadscore.ops.kafka_properties import variable_of
 from leadscore.ops.redaction import redact_kafka_property
 
+_LOGIN = {
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": "anybody",
+    "sasl.password": "anything",
+}
+"""A login that librdkafka accepts: a part of one is refused when it stands alone, and is not wrong for that."""
+_ALIASES = {"sasl.mechanisms": "sasl.mechanism"}
+
 
 @contextmanager
 def refused_properties(kafka: Mapping[str, str]) -> Iterator[None]:
-    """Properties that librdkafka refuses are a ``ConfigError`` that names each wrong variable."""
+    """Properties that librdkafka refuses are a ``ConfigError`` that names each wrong variable.
+
+    What a broker refuses passes through: the properties are not to blame for a missing permission.
+    """
     try:
         yield
     except KafkaException as error:
+        if error.args[0].code() != KafkaError._INVALID_ARG:  # noqa: SLF001
+            raise
         refused = list(_refused(kafka)) or [
             f"LEADSCORE_KAFKA__...: librdkafka refuses the properties together: {error.args[0].str()}"
         ]
@@ -25,8 +39,23 @@ def refused_properties(kafka: Mapping[str, str]) -> Iterator[None]:
 def _refused(kafka: Mapping[str, str]) -> Iterator[str]:
     """Each property alone: aliases and wrong values show, what contradicts another property does not."""
     for name, value in kafka.items():
-        try:
-            Producer({"log_level": 0, name: value})
-        except KafkaException as error:
+        refusal = _refusal(_with_login(name, value))
+        if refusal is not None:
             shown = redact_kafka_property(name, value)
-            yield f"{variable_of(name)}: {shown!r}: librdkafka refuses it: {error.args[0].str()}"
+            yield f"{variable_of(name)}: {shown!r}: librdkafka refuses it: {refusal}"
+
+
+def _with_login(name: str, value: str) -> dict[str, str]:
+    """The property, with the rest of a login where it is a part of one."""
+    part = _ALIASES.get(name, name)
+    if part not in _LOGIN:
+        return {name: value}
+    return {other: text for other, text in _LOGIN.items() if other != part} | {name: value}
+
+
+def _refusal(properties: Mapping[str, str]) -> str | None:
+    try:
+        Producer({"log_level": 0, **properties})
+    except KafkaException as error:
+        return str(error.args[0].str())
+    return None
