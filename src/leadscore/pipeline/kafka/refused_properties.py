@@ -12,7 +12,7 @@ from leadscore.ops.redaction import redact_kafka_property
 _LOGIN = {
     "security.protocol": "SASL_PLAINTEXT",
     "sasl.mechanism": "PLAIN",
-    "sasl.username": "anybody",
+    "sasl.username": "anyone",
     "sasl.password": "anything",
 }
 """A login that librdkafka accepts: a part of one is refused when it stands alone, and is not wrong for that."""
