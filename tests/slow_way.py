@@ -12,7 +12,10 @@ WRITE, READ = b"EVAL", b"MGET"
 
 
 class SlowWay(socketserver.ThreadingTCPServer):
-    """A way to Redis on which a command's calls are held up, each until its event in ``held`` is set, or ``let_go``."""
+    """A way to Redis on which a command's calls are held up, each until its event in ``held`` is set, or ``let_go``.
+
+    With ``naming``, only calls that name it: a key, for example.
+    """
 
     daemon_threads = True
 
@@ -20,6 +23,7 @@ class SlowWay(socketserver.ThreadingTCPServer):
         host, _, port = redis.url.removeprefix("redis://").partition("/")[0].rpartition(":")
         self.target = (host, int(port))
         self.command = b""
+        self.naming = b""
         self.is_holding = Event()
         self.held: list[Event] = []
         self.let_go = Event()
@@ -45,7 +49,7 @@ class _Traveller(socketserver.BaseRequestHandler):
         with suppress(OSError), socket.create_connection(self.server.target) as redis:
             Thread(target=_carry, args=(redis, self.request), daemon=True).start()
             while chunk := self.request.recv(CHUNK_BYTES):
-                if self.server.command and self.server.command in chunk:
+                if self.server.command and self.server.command in chunk and self.server.naming in chunk:
                     self.server.hold()
                 redis.sendall(chunk)
 

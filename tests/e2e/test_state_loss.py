@@ -61,7 +61,8 @@ def test_after_the_loss_of_all_state_the_worker_halts_and_says_what_to_do(deploy
     wait_until(lambda: len(stopped_partitions(worker)) == LOG_PARTITIONS, 10, "every partition to stop")
     deployment.send_now(after)
     wait_until(lambda: matched(deployment), 20, "the events in the log")
-    body = wait_until(lambda: why_not_ready(worker), 10, "unreadiness")
+    wait_until(lambda: "rebuild" in why_not_ready(worker), 10, "unreadiness because of the loss")
+    body = why_not_ready(worker)
 
     stopped = worker.said("log_partitions_stopped")
     assert all("LEADSCORE_ON_STATE_LOSS=rebuild" in line["detail"] for line in stopped)
@@ -191,7 +192,8 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     try:
         deployment.send_now(events[200:])
         paused = worker.wait_for("score_paused", 20)
-        body = json.loads(wait_until(lambda: why_not_ready(worker), 10, "unreadiness"))
+        wait_until(lambda: "(timeout)" in why_not_ready(worker), 10, "unreadiness because of Redis")
+        body = json.loads(why_not_ready(worker))
         address = urlsplit(stopping_redis.url).netloc
         assert (paused["service"], paused["address"]) == ("redis", f"{address}/0")
         running = body["checks"]["score_running"]
@@ -222,7 +224,8 @@ def test_an_eviction_policy_that_is_switched_while_the_worker_runs_pauses_it(
         client.config_set("maxmemory-policy", "allkeys-lru")
         paused = worker.wait_for("score_paused", 60)
         assert (paused["kind"], paused["service"]) == ("eviction", "redis")
-        body = json.loads(wait_until(lambda: why_not_ready(worker), 10, "unreadiness"))
+        wait_until(lambda: "maxmemory-policy" in why_not_ready(worker), 10, "unreadiness because of the policy")
+        body = json.loads(why_not_ready(worker))
         assert "maxmemory-policy: allkeys-lru: expected noeviction" in body["checks"]["score_running"]["detail"]
         stored = deployment.snapshot()
         deployment.send_now(events[100:])

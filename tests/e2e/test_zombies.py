@@ -40,6 +40,7 @@ def test_a_write_that_arrives_after_another_worker_took_over_changes_nothing(
     zombie = deployment.start_worker(**patient_on(way))
     deployment.send_now(events[:100])
     deployment.wait_until_settled()
+    way.naming = events[100].lead_id.encode()  # not a write that only drops what is published from the outbox
     way.command = WRITE
     deployment.send_now(events[100:103])  # few leads: were it written, it would not fit the others
     assert way.is_holding.wait(20)
