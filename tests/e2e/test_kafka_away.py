@@ -63,7 +63,9 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
         wait_until(lambda: not checks_of(worker).get("kafka", {"ok": True})["ok"], 60, "Kafka to be missed")
         assert worker.get("/readyz")[0] == 503
         assert deployment.kafka.bootstrap in checks_of(worker)["kafka"]["detail"]
-        assert series(worker.get("/metrics")[1])[UP] == 0
+        paused = 'leadscore_paused{stage="%s"}'
+        metrics = series(worker.get("/metrics")[1])
+        assert (metrics[UP], metrics[paused % "match"], metrics[paused % "score"]) == (0, 1, 1)
         assert worker.get("/livez")[0] == 200
     finally:
         os.kill(pid, signal.SIGCONT)

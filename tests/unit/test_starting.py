@@ -15,7 +15,7 @@ NO_SERVER = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 
 
 def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **environ: str) -> list[str]:
-    def partition_count(_client: object, topic: str) -> int:
+    def partition_count(_client: object, topic: str, _timeout_s: float) -> int:
         if topic not in partitions:
             raise ConfigError(f"topic {topic}: there is no such topic")
         return partitions[topic]
@@ -63,3 +63,17 @@ def test_questions_become_rarer_and_end_with_the_time_there_is(monkeypatch: pyte
     with pytest.raises(Unavailable, match="wrong password"):
         Patience(Stopping(), Health({}, 60), {}, 20.0).until_answered(ask)
     assert pauses == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 2.5]
+
+
+def test_a_kafka_that_is_away_is_waited_for_no_longer_than_the_start_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def partition_count(_client: object, _topic: str, timeout_s: float) -> int:
+        asked.append(timeout_s)
+        raise Unavailable("kafka", "_TRANSPORT", "no answer")
+
+    monkeypatch.setattr(starting, "partition_count", partition_count)
+    with pytest.raises(Unavailable):
+        check_topics(NO_SERVER, load_config({}), Patience(Stopping(), Health({}, 60), {}, 0.8))
+    assert len(asked) >= 2
+    assert max(asked) <= 0.8  # a question is not longer than what is left

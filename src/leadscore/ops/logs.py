@@ -18,6 +18,8 @@ from leadscore.ops.kafka_properties import OWNED
 OWN_LOGGERS = "leadscore"
 KAFKA_CLIENT_LOGGER = "leadscore.kafka_client"
 
+_CONNECTION = frozenset({"FAIL", "ERROR"})
+"""What librdkafka names its lines about connections: with a broker down, every client has the same to say."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -169,7 +171,8 @@ class RepeatLimitedLog:
 def kafka_client_logger(limit: RepeatLimit) -> logging.Logger:
     """The logger for a client's ``logger`` option: librdkafka's lines as events ``kafka_client``, repeats held back.
 
-    With a broker down every client writes several lines a second; here it is one per interval, client and facility.
+    With a broker down every client writes several lines a second; here one of them says it, once per interval. What a
+    client says of something else is limited per client.
     """
     logger = logging.getLogger(KAFKA_CLIENT_LOGGER)
     for old in logger.filters[:]:
@@ -191,7 +194,7 @@ class _KafkaClientLines(logging.Filter):
         facility, client, words = _kafka_client_line(record)
         if facility == "CONFWARN" and any(f"property {name} " in str(words) for name in OWNED):
             return False  # about what the worker sets itself: an operator cannot act on it
-        suppressed = self._limit.admit(f"{facility} {client}")
+        suppressed = self._limit.admit(str(facility) if facility in _CONNECTION else f"{facility} {client}")
         record.msg, record.args = "kafka_client", ()
         vars(record).update(facility=facility, client=client, detail=words)
         if suppressed:

@@ -55,6 +55,9 @@ from leadscore.pipeline.worker import Worker, WorkerParts
 from leadscore.store.redis_store import RedisStore
 from leadscore.store.shard import Store
 
+CLIENT_LINES_EVERY_S = 60.0
+"""How often the same words of librdkafka are logged: ``kafka_away`` and ``kafka_back`` say what matters."""
+
 
 def build_worker(  # what a process is made of
     config: Config,
@@ -97,7 +100,7 @@ class WorkerBuilder:
         self._plan = plan
         self._config = config
         self._model = model
-        self._logger: logging.Logger = kafka_client_logger(RepeatLimit(10.0))
+        self._logger: logging.Logger = kafka_client_logger(RepeatLimit(CLIENT_LINES_EVERY_S))
         self._addresses = addresses_of(config)
         self._patience = Patience(plan.stopping, plan.health, self._addresses, config.start_timeout_ms / 1000)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)

@@ -6,7 +6,6 @@ policy for Kafka, Redis and the schema registry. Nothing is in hand yet: a wish 
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 from time import time
 from typing import TypeVar
 
@@ -27,6 +26,8 @@ Answer = TypeVar("Answer")
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 5.0
+LEAST_QUESTION_S = 0.5
+LONGEST_QUESTION_S = 3.0
 """A service that comes up, or refuses a login, is not asked more often than this."""
 
 
@@ -39,6 +40,11 @@ class Patience:
         self._health = health
         self._addresses = addresses
         self._waiting = OutageLog("waiting_to_start", "service_answers", addresses)
+
+    @property
+    def question_s(self) -> float:
+        """How long one question may take: the wish to end and the end of the patience are looked at in between."""
+        return max(LEAST_QUESTION_S, min(LONGEST_QUESTION_S, self._deadline.left_s))
 
     def until_answered(self, ask: Callable[[], Answer]) -> Answer:
         """The answer. ``Unavailable`` if it does not come in time, ``StoppedEarly`` if told to end meanwhile."""
@@ -77,7 +83,7 @@ def check_topics(admin: AdminClient, config: Config, patience: Patience) -> None
     problems = []
     for topic in config.topics_of_role:
         try:
-            partitions = patience.until_answered(partial(partition_count, admin, topic))
+            partitions = patience.until_answered(lambda: partition_count(admin, topic, patience.question_s))  # noqa: B023
         except ConfigError as missing:
             problems.append(str(missing))
             continue

@@ -123,10 +123,10 @@ def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> Admin:
     return Admin({"client.id": "leadscore-admin", **CLIENT, **kafka}, logger)
 
 
-def partition_count(client: Producer | Consumer | AdminClient, topic: str) -> int:
+def partition_count(client: Producer | Consumer | AdminClient, topic: str, timeout_s: float = REQUEST_TIMEOUT_S) -> int:
     """How many partitions a topic has; ``ConfigError`` if there is no such topic, ``Unavailable`` without a broker."""
     try:
-        metadata = client.list_topics(topic, timeout=REQUEST_TIMEOUT_S).topics[topic]
+        metadata = client.list_topics(topic, timeout=timeout_s).topics[topic]
     except KafkaException as error:
         raise unavailable(error, f"asking for topic {topic}", client) from error
     if metadata.error is not None:

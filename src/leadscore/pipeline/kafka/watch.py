@@ -43,6 +43,11 @@ class KafkaWatch:
         self._lines = OngoingLog(_log, "kafka_away", "kafka_back")
         self.outage: str | None = None
 
+    @property
+    def words(self) -> str:
+        """What was found out, for the readiness check."""
+        return self.outage or f"kafka at {self._address} answers"
+
     def look(self) -> None:
         """Take the answer if it has come, and ask again."""
         for error in self._admin.take_errors():
