@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from tests.deployment import LASTING_MODEL, Deployment, wandering_events
 from tests.e2e.metric_series import series
 from tests.servers import KAFKA_VARIABLE, KafkaServer, RedisServer, ServerNotAvailable, start_kafka, wait_until
 
+QUESTIONS_TIME_OUT_S = 12.0
+STAGES = ("match", "score")
 UP = 'leadscore_dependency_up{service="kafka"}'
 
 
@@ -48,6 +51,18 @@ def checks_of(worker: Any) -> dict[str, Any]:
     return dict(json.loads(worker.get("/readyz")[1])["checks"])
 
 
+def away_in_metrics(worker: Any) -> tuple[float, ...]:
+    """Whether Kafka is up, and each stage paused."""
+    metrics = series(worker.get("/metrics")[1])
+    return tuple(metrics[name] for name in (UP, *(f'leadscore_paused{{stage="{stage}"}}' for stage in STAGES)))
+
+
+def has_every_lag(worker: Any) -> bool:
+    metrics = series(worker.get("/metrics")[1])
+    owned = sum(metrics[f'leadscore_assigned_partitions{{stage="{stage}"}}'] for stage in STAGES)
+    return owned > 0 and sum(name.startswith("leadscore_consumer_lag_records{") for name in metrics) == owned
+
+
 @pytest.mark.lasting_leads
 @pytest.mark.timeout(300)
 def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployment: Deployment) -> None:
@@ -63,21 +78,15 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
         wait_until(lambda: not checks_of(worker).get("kafka", {"ok": True})["ok"], 60, "Kafka to be missed")
         assert worker.get("/readyz")[0] == 503
         assert deployment.kafka.bootstrap in checks_of(worker)["kafka"]["detail"]
-        paused = 'leadscore_paused{stage="%s"}'
-        metrics = series(worker.get("/metrics")[1])
-        assert (metrics[UP], metrics[paused % "match"], metrics[paused % "score"]) == (0, 1, 1)
+        wait_until(lambda: away_in_metrics(worker) == (0, 1, 1), 10, "both stages paused")
         assert worker.get("/livez")[0] == 200
+        # Longer than any question waits for its answer: librdkafka has aborted on answers that came after that.
+        away_s = time.monotonic()
+        wait_until(lambda: time.monotonic() > away_s + QUESTIONS_TIME_OUT_S, 60, "every question to time out")
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_until(lambda: worker.get("/readyz")[0] == 200, 90, "readiness again")
     assert (len(worker.said("kafka_away")), len(worker.said("kafka_back"))) == (1, 1)
     deployment.send(wandering_events("after", 50))
     deployment.wait_until_settled()
-    lags = {
-        name: value
-        for name, value in series(worker.get("/metrics")[1]).items()
-        if name.startswith("leadscore_consumer_lag_records{")
-    }
-    metrics = series(worker.get("/metrics")[1])
-    owned = sum(metrics[f'leadscore_assigned_partitions{{stage="{stage}"}}'] for stage in ("match", "score"))
-    assert len(lags) == owned
+    wait_until(lambda: has_every_lag(worker), 30, "the lag of every owned partition")

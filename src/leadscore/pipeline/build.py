@@ -41,7 +41,7 @@ from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.refused_properties import refused_properties
-from leadscore.pipeline.kafka.watch import KafkaWatch, LagWatch
+from leadscore.pipeline.kafka.watch import CommittedSoFar, KafkaWatch, LagWatch
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
@@ -130,12 +130,9 @@ class WorkerBuilder:
                 stopping=self._plan.stopping,
                 gauges={
                     name: StageGauges(
-                        name, self._plan.metrics.kafka, stage.subscription, stage.commits, LagWatch(self._admin, group)
+                        name, self._plan.metrics.kafka, stage.subscription, stage.commits, self._lag_watch(stage)
                     )
-                    for name, stage, group in (
-                        (MATCH, match, self._config.match_group),
-                        (SCORE, score, self._config.score_group),
-                    )
+                    for name, stage in ((MATCH, match), (SCORE, score))
                     if stage is not None
                 },
                 checks={name: self._checks(name) for name in (MATCH, SCORE)},
@@ -155,6 +152,9 @@ class WorkerBuilder:
         until_answered(partial(claim_prefix, store, config, cluster))
 
     # --- the match stage ---
+
+    def _lag_watch(self, stage: MatchStage | ScoreStage) -> LagWatch:
+        return LagWatch(self._admin, CommittedSoFar(stage.subscription.consumer, stage.commits))
 
     def _match_stage(self, model: LoadedModel) -> MatchStage:
         config, metrics, definition = self._config, self._plan.metrics, model.definition

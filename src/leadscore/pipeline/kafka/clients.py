@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -243,17 +242,6 @@ def _ask_for_offsets(
     specs = {TopicPartition(*partition): spec for partition in partitions}
     questions = admin.list_offsets(specs, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=timeout_s)
     return {(place.topic, place.partition): question for place, question in questions.items()}
-
-
-def ask_for_committed(
-    admin: AdminClient, group: str, partitions: Iterable[Partition], timeout_s: float
-) -> "Future[Any]":
-    """Ask for the offsets a group has committed; the answer comes later."""
-    places = [TopicPartition(*partition) for partition in partitions]
-    [question] = admin.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, places)], request_timeout=timeout_s
-    ).values()
-    return question
 
 
 def ask_for_rights(admin: AdminClient, topics: Sequence[str]) -> "dict[str, Future[Any]]":

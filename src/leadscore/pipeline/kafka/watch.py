@@ -8,11 +8,13 @@ partitions that are paused, stopped or forbidden, too.
 import logging
 from collections.abc import Collection
 from concurrent.futures import Future
+from contextlib import suppress
 from time import time
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from leadscore.errors import Unavailable
 from leadscore.ops.metrics import KafkaMetrics
 from leadscore.ops.ongoing import OngoingLog
 from leadscore.ops.services import KAFKA
@@ -20,14 +22,17 @@ from leadscore.pipeline.kafka.clients import (
     Admin,
     ask_for_beginnings,
     ask_for_cluster,
-    ask_for_committed,
     ask_for_ends,
+    committed_offsets,
 )
+from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
 from leadscore.pipeline.kafka.records import Partition
 
 _log = logging.getLogger(__name__)
 
+COMMITTED_WITHIN_S = 0.5
+"""The one question that is waited for, once for each partition that is new here."""
 ANSWER_WITHIN_S = 5.0
 """Together with the two seconds from one look to the next: Kafka away shows within ten seconds."""
 
@@ -62,6 +67,7 @@ class KafkaWatch:
     def _take(self, failure: KafkaError | None) -> None:
         if failure is None or not is_of_the_client(failure):
             self.outage = None
+            self._admin.last_error = None  # or the next outage would be told with the cause of this one
             self._lines.end(time(), KAFKA)
             return
         self._metrics.errors.labels(kind_of(failure).value).inc()
@@ -70,41 +76,60 @@ class KafkaWatch:
         self._lines.note(time(), KAFKA, logging.ERROR, address=self._address, detail=said.str())
 
 
+class CommittedSoFar:
+    """The committed offsets of one consumer's partitions: asked once for each, then as its own commits are confirmed.
+
+    They are not asked again and again, and not by the admin client's question about a group: librdkafka 2.16 aborts the
+    process when the coordinator comes back after such a question has timed out (librdkafka issue 4605).
+    """
+
+    def __init__(self, consumer: Consumer, commits: Commits) -> None:
+        self._consumer = consumer
+        self._commits = commits
+        self._asked: dict[Partition, int | None] = {}
+
+    def of(self, partitions: Collection[Partition]) -> dict[Partition, int | None]:
+        """What is committed of the partitions, ``None`` where nothing is; without those that nobody answered for."""
+        confirmed = self._commits.confirmed
+        unknown = [partition for partition in partitions if partition not in confirmed and partition not in self._asked]
+        if unknown:
+            with suppress(Unavailable):
+                places = [TopicPartition(*partition) for partition in unknown]
+                self._asked |= committed_offsets(self._consumer, places, COMMITTED_WITHIN_S)
+        offsets = self._asked | confirmed
+        return {partition: offsets[partition] for partition in partitions if partition in offsets}
+
+    def forget_others(self, owned: Collection[Partition]) -> None:
+        """Another worker may commit of a partition that is not owned."""
+        self._asked = {partition: offset for partition, offset in self._asked.items() if partition in owned}
+
+
 class LagWatch:
     """How many records of each partition a group has not committed."""
 
-    def __init__(self, admin: Admin, group: str) -> None:
+    def __init__(self, admin: Admin, committed: CommittedSoFar) -> None:
         self._admin = admin
-        self._group = group
+        self._committed = committed
         self._ends: dict[Partition, Future[Any]] = {}
         self._beginnings: dict[Partition, Future[Any]] = {}
-        self._committed: Future[Any] | None = None
         self.lags: dict[Partition, int] = {}
 
     def look(self, owned: Collection[Partition]) -> None:
         """Take the answers if they have all come, and ask about the partitions owned now."""
-        questions = [*self._ends.values(), *self._beginnings.values(), *([self._committed] if self._committed else [])]
-        if all(question.done() for question in questions):
-            if self._committed is not None and _failure(self._committed) is None:
-                places = self._committed.result().topic_partitions
-                self._take({(place.topic, place.partition): place.offset for place in places})
-            self._ask(set(owned))
+        self._committed.forget_others(owned)
+        if all(question.done() for question in [*self._ends.values(), *self._beginnings.values()]):
+            self._take(owned)
+            self._ends = ask_for_ends(self._admin, owned, ANSWER_WITHIN_S) if owned else {}
+            self._beginnings = ask_for_beginnings(self._admin, owned, ANSWER_WITHIN_S) if owned else {}
         self.lags = {partition: lag for partition, lag in self.lags.items() if partition in owned}
 
-    def _take(self, committed: dict[Partition, int]) -> None:
-        ends, beginnings = _offsets(self._ends), _offsets(self._beginnings)
-        for partition, end in ends.items():
-            begin = committed.get(partition, -1)
-            begin = begin if begin >= 0 else beginnings.get(partition, -1)
-            if begin >= 0:
-                self.lags[partition] = max(0, end - begin)
-
-    def _ask(self, owned: set[Partition]) -> None:
-        self._committed, self._ends, self._beginnings = None, {}, {}
-        if owned:
-            self._committed = ask_for_committed(self._admin, self._group, owned, ANSWER_WITHIN_S)
-            self._ends = ask_for_ends(self._admin, owned, ANSWER_WITHIN_S)
-            self._beginnings = ask_for_beginnings(self._admin, owned, ANSWER_WITHIN_S)
+    def _take(self, owned: Collection[Partition]) -> None:
+        ends = {partition: end for partition, end in _offsets(self._ends).items() if partition in owned}
+        beginnings = _offsets(self._beginnings)
+        for partition, offset in self._committed.of(ends).items():  # only where Kafka has answered just now
+            begin = beginnings.get(partition) if offset is None else offset
+            if begin is not None:
+                self.lags[partition] = max(0, ends[partition] - begin)
 
 
 def _offsets(questions: "dict[Partition, Future[Any]]") -> dict[Partition, int]:
