@@ -72,7 +72,7 @@ format: $(VENV)/dev ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## requirements.lock anew, with the newest versions pyproject.toml allows
+lock: ## write requirements.lock again, with the newest versions pyproject.toml allows
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
 	.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[demo,test,dev]'
@@ -87,7 +87,7 @@ clean: ## everything that was made here, but for the Kafka in .cache
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-# The environment is made anew when what goes into it has changed.
+# The environment is rebuilt when what goes into it has changed.
 $(VENV)/made: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "leadscore needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv --clear $(VENV)

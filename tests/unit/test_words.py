@@ -20,6 +20,11 @@ PAGES = [
 SOURCES = sorted((ROOT / "src" / "leadscore").rglob("*.py"))
 TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
 SCRIPTS = sorted((ROOT / "src" / "leadscore").rglob("*.lua"))
+TEXTS = [
+    ROOT / "Makefile",
+    *sorted((ROOT / "schemas").glob("*.avsc")),
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
+]
 
 BANNED_PHRASES = {
     r"wanted": "expected",
@@ -78,8 +83,8 @@ def test_a_module_is_written_in_plain_words(path: Path) -> None:
     assert banned_names(source) == set()
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=relative)
-def test_a_script_is_written_in_plain_words(path: Path) -> None:
+@pytest.mark.parametrize("path", [*SCRIPTS, *TEXTS], ids=relative)
+def test_a_script_or_a_file_of_settings_is_written_in_plain_words(path: Path) -> None:
     assert banned_phrases(path.read_text(encoding="utf-8")) == set()
 
 
