@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.cli.topics import Sizes, expected_topics, schema_by_topic
+from leadscore.cli.topics import ExpectedTopic, Sizes, _of_existing, expected_topics, schema_by_topic
 from leadscore.ops.config import Config, load_config
 from leadscore.time_units import DAY_MS
 
@@ -38,6 +38,12 @@ def test_every_topic_of_the_configuration_is_expected_once() -> None:
         ("leadscore.crossings", 5),
         ("leadscore.dead-letters", 6),
     ]
+
+
+def test_what_differs_of_an_existing_topic_is_reported() -> None:
+    topic = ExpectedTopic("web", 12, {"retention.ms": "5"})
+    assert _of_existing(topic, 12, {"retention.ms": "5"}) == "12 partitions"
+    assert _of_existing(topic, 6, {"retention.ms": "7"}) == ("6 partitions, expected 12; retention.ms is 7, expected 5")
 
 
 def test_each_topic_has_the_settings_that_the_design_needs() -> None:

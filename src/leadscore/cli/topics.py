@@ -1,4 +1,4 @@
-"""``leadscore topics create``: every topic of the configuration, with the settings the design needs."""
+"""``leadscore topics create``: every topic of the configuration, with the settings that the delivery promise needs."""
 
 import argparse
 import os
@@ -53,14 +53,18 @@ class Sizes:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    parser = subparsers.add_parser("topics", help="create the topics the worker needs")
+    parser = subparsers.add_parser(
+        "topics",
+        help="create the topics the worker needs",
+        description="The worker's topics in Kafka: sources, commands, award log, models, crossings and dead letters.",
+    )
     actions = parser.add_subparsers(metavar="create", required=True)
     create = actions.add_parser(
         "create",
         help="create the topics the worker needs",
-        description="Create every topic of the configuration with the settings the design needs. A topic that exists "
-        "is left as it is, and settings in which it differs are reported. With a schema registry the contracts are "
-        "registered.",
+        description="Create every topic of the configuration with the settings that the delivery promise "
+        "needs. A topic that exists is left as it is, and what differs is reported: partitions and settings. With a "
+        "schema registry the contracts are registered.",
     )
     create.add_argument(
         "--replication",
@@ -203,12 +207,20 @@ def _leaders(admin: AdminClient, topic: str) -> int:
 
 def _report_existing(admin: AdminClient, topics: list[ExpectedTopic], partitions: Mapping[str, int]) -> None:
     for topic, settings in _settings(admin, topics):
-        differing = [
-            f"; {name} is {settings.get(name)}, expected {value}"
-            for name, value in topic.settings.items()
-            if settings.get(name) != value
-        ]
-        print(f"{topic.name}: exists: {_count(partitions[topic.name], 'partition')}{''.join(differing)}")
+        print(f"{topic.name}: exists: {_of_existing(topic, partitions[topic.name], settings)}")
+
+
+def _of_existing(topic: ExpectedTopic, partitions: int, settings: Mapping[str, str | None]) -> str:
+    """The topic's partitions and settings, as far as they are other than expected."""
+    size = _count(partitions, "partition") + (
+        f", expected {topic.partitions}" if partitions != topic.partitions else ""
+    )
+    differing = [
+        f"; {name} is {settings.get(name)}, expected {value}"
+        for name, value in topic.settings.items()
+        if settings.get(name) != value
+    ]
+    return f"{size}{''.join(differing)}"
 
 
 def _settings(admin: AdminClient, topics: list[ExpectedTopic]) -> Iterator[tuple[ExpectedTopic, dict[str, str | None]]]:
