@@ -63,6 +63,17 @@ def test_what_the_worker_would_refuse_is_refused_here(words: list[str], problem:
     assert str(caught.value).startswith(problem)
 
 
+def test_points_that_are_no_number_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["command", "adjust", "L1", "--points", "ten"])
+    assert "argument --points: 'ten': expected a number" in capsys.readouterr().err
+
+
+def test_erasing_is_a_command_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["command", "erase", "L1", "--yes"]) == 2
+    assert capsys.readouterr().err == "leadscore command erase: expected leadscore erase L1 --yes\n"
+
+
 def test_without_yes_nothing_is_erased(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setattr("leadscore.cli.orders.KafkaSession", None)  # whoever asks for one fails

@@ -36,7 +36,7 @@ def words_of(text: str) -> str:
         "never below 0 and never above 100.",
         "A score of 70 or more is hot, of 30 or more warm, below that cold.",
         "Points lose half their worth every 30 days, unless a rule or its group says otherwise.",
-        "Points while something is so count in full as long as it is so, then not at all.",
+        "What is worth points while it lasts counts in full until it ends, and then no longer.",
         "Everything in this group together counts as no less than -20 and no more than 30.",
         "- pricing_page: +10 points for each website.page_view where path begins with /pricing. Only the earliest of",
         "where form is whitepaper, country is DE or FR and pages is at least 2.",

@@ -56,7 +56,8 @@ def _check_mappings(mappings: Mapping[str, TopicMapping], events: Path | None, t
         return 0
     chosen = next(iter(mappings)) if topic is None and len(mappings) == 1 else topic
     if chosen is None or chosen not in mappings:
-        raise ConfigError(f"--topic: {topic!r}: expected one of the file's: {', '.join(sorted(mappings))}")
+        problem = "missing" if topic is None else repr(topic)
+        raise ConfigError(f"--topic: {problem}: expected one of the file's: {', '.join(sorted(mappings))}")
     return _try(Decoder(mappings), chosen, events)
 
 

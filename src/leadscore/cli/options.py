@@ -37,6 +37,14 @@ def duration(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a duration such as 90s, 5m, 12h or 14d") from None
 
 
+def number(text: str) -> float:
+    """Any number; what a command takes of them is checked with the command."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number") from None
+
+
 def number_from_0(text: str) -> int:
     """A whole number of 0 or more."""
     return _whole_number(text, range(MOST), "of 0 or more")

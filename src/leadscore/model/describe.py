@@ -63,7 +63,7 @@ def _score(model: ModelDefinition) -> Iterator[str]:
     yield _paragraph(f"A score of {bands.hot} or more is hot, of {bands.warm} or more warm, below that cold.")
     yield _paragraph(f"Points {_decay(model.decay)}, unless a rule or its group says otherwise.")
     if model.conditions:
-        yield _paragraph("Points while something is so count in full as long as it is so, then not at all.")
+        yield _paragraph("What is worth points while it lasts counts in full until it ends, and then no longer.")
     yield _paragraph(f"A lead without any record for {in_words(model.forget_after)}, and worth nothing, is forgotten.")
 
 
