@@ -23,31 +23,18 @@ from leadscore.demo.view import (
     summary_json,
     summary_lines,
 )
-from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
+from leadscore.scoring.crossing import Cause, Direction, Reason
+from tests.unit.sample_crossing import CROSSING
 
-ENTER = Crossing(
+ENTER = msgspec.structs.replace(
+    CROSSING,
     id="c1",
-    model="b2b",
-    model_version=3,
     lead_id="3f2a9c1e-aaaa-4bbb-8ccc-123456789012",
-    threshold="mql",
-    direction=Direction.ENTER,
-    cause=Cause.EVENT,
-    entered_id=None,
-    sequence=1,
-    score=67.25,
     previous_score=58.1,
-    engagement=47.25,
-    fit=20.0,
-    grade="B",
-    enter_level=65.0,
-    exit_level=50.0,
     occurred_at_ms=1_767_607_200_000,
     decided_at_ms=1_767_607_201_000,
     projected_exit_at_ms=None,
-    trigger=Trigger("leadscore.website", "e1", "website.page_view", "spring-launch"),
     reasons=[Reason("company_size", 20.0), Reason("pricing_page", 18.04), Reason("mail_click", -3.0)],
-    stale=False,
 )
 LEAVE = msgspec.structs.replace(
     ENTER,
