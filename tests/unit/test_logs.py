@@ -13,7 +13,6 @@ from leadscore.ops.logs import (
     LogFormat,
     LogLevel,
     RepeatLimit,
-    RepeatLimitedLog,
     configure_logging,
     kafka_client_logger,
     level_name,
@@ -164,23 +163,6 @@ def test_a_key_comes_through_once_per_interval_and_says_what_was_held_back() -> 
     assert [limit.admit("a"), limit.admit("b")] == [3, 0]
     clock.now_s += 10
     assert limit.admit("a") == 0
-
-
-def test_a_repeated_event_is_one_line_and_a_number(stream: io.StringIO) -> None:
-    clock = Clock()
-    limited = RepeatLimitedLog(log, RepeatLimit(10, clock))
-    for partition in range(3):
-        limited.log(logging.WARNING, "redis_unavailable", partition=partition)
-    clock.now_s += 10
-    limited.log(logging.WARNING, "redis_unavailable", partition=3)
-    assert [(line["partition"], line.get("suppressed")) for line in lines(stream)] == [(0, None), (3, 2)]
-
-
-def test_a_line_below_the_level_does_not_hold_back_others(stream: io.StringIO) -> None:
-    limited = RepeatLimitedLog(log, RepeatLimit(10, Clock()))
-    limited.log(logging.DEBUG, "redis_unavailable")
-    limited.log(logging.WARNING, "redis_unavailable")
-    assert len(lines(stream)) == 1
 
 
 def test_lines_of_the_kafka_client_become_fields_and_repeats_are_held_back(stream: io.StringIO) -> None:

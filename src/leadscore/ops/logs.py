@@ -152,22 +152,6 @@ class RepeatLimit:
         return self._suppressed.pop(key, 0)
 
 
-class RepeatLimitedLog:
-    """Logs the same event at most once per interval, the next time with the number that was ``suppressed``."""
-
-    def __init__(self, logger: logging.Logger, limit: RepeatLimit) -> None:
-        self._logger = logger
-        self._limit = limit
-
-    def log(self, level: int, event: str, **fields: object) -> None:
-        """Write the event with its fields, or hold it back."""
-        if not self._logger.isEnabledFor(level):
-            return
-        suppressed = self._limit.admit(event)
-        if suppressed is not None:
-            self._logger.log(level, event, extra=fields | ({"suppressed": suppressed} if suppressed else {}))
-
-
 def kafka_client_logger(limit: RepeatLimit) -> logging.Logger:
     """The logger for a client's ``logger`` option: librdkafka's lines as events ``kafka_client``, repeats held back.
 
