@@ -10,10 +10,11 @@ PYTEST := $(BIN)/python -m pytest
 HOURS := --timeout 7200
 BENCH_WITH := $(BIN)/python -m
 BENCH :=
+EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-in-process bench-features bench-memory kafka redis wheel-check lock format clean help
+.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-in-process bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons
 	$(PYTEST)
@@ -68,6 +69,13 @@ kafka: $(VENV)/dev ## a Kafka of your own, until Ctrl-C
 redis: $(VENV)/dev ## a Redis of your own, until Ctrl-C
 	@$(BIN)/python tests/servers.py redis
 
+compile: $(VENV)/dev ## compile the hot modules in place, with mypyc and a C compiler; again after each change to them
+	LEADSCORE_BUILD=compiled $(BIN)/python setup.py --quiet build_ext --inplace
+	$(BIN)/leadscore --version
+
+pure: ## take back what make compile made: the Python source runs again
+	$(EXTENSIONS) -delete
+
 format: $(VENV)/dev ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -75,13 +83,14 @@ format: $(VENV)/dev ## let ruff format and fix
 lock: ## write requirements.lock again, with the newest versions pyproject.toml allows
 	rm -rf .cache/lock
 	$(PYTHON) -m venv .cache/lock
-	.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[demo,test,dev]'
+	LEADSCORE_BUILD=pure .cache/lock/bin/python -m pip install --quiet --disable-pip-version-check '.[demo,test,dev]'
 	{ echo '# Made by make lock; used as constraints by the Makefile and deploy/Dockerfile.'; \
 	  .cache/lock/bin/python -m pip freeze --all --exclude pip --exclude leadscore; } > requirements.lock
 	rm -rf .cache/lock build
 
 clean: ## everything that was made here, but for the Kafka in .cache
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	$(EXTENSIONS) -delete
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list

@@ -1,5 +1,6 @@
 """Every kind of install has every file of the package: the schemas behind their link and the Lua file among them."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKED = ["pyproject.toml", "README.md", "LICENSE", "src", "schemas", "deploy"]
+PACKED = ["pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "schemas", "deploy"]
 STARTER = {"starter/model.yaml", "starter/mappings.yaml", "starter/leadscore.env"}
 DATA = {"py.typed", "store/write_shard.lua", "schemas/crossing.avsc", "schemas/website_event.avsc"} | STARTER
 
@@ -22,7 +23,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in PACKED:
         original = ROOT / name
         if original.is_dir():
-            ignore = shutil.ignore_patterns("*.egg-info", "__pycache__")
+            ignore = shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so")
             shutil.copytree(original, copy / name, symlinks=True, ignore=ignore)
         else:
             shutil.copy(original, copy / name)
@@ -39,9 +40,11 @@ def expected_files(tree: Path) -> set[str]:
 
 
 def build(tree: Path, into: Path, *kinds: str) -> Path:
-    """The wheel that is made; without ``kinds``, from the source distribution."""
+    """The pure wheel that is made; without ``kinds``, from the source distribution."""
     command = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", str(into), str(tree)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    run = subprocess.run(
+        command, env=os.environ | {"LEADSCORE_BUILD": "pure"}, capture_output=True, text=True, timeout=100, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     (wheel,) = into.glob("*.whl")
     return wheel

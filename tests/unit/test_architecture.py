@@ -19,11 +19,12 @@ WORLD = {"asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "r
 WORLD |= {"subprocess", "sys", "threading", "time", "urllib"}
 CLOCK_READINGS = {"now", "today", "utcnow"}
 
-EVERYBODYS = {"errors", "readers", "time_units", "__version__"}
+EVERYBODYS = {"build_kind", "errors", "readers", "time_units", "__version__"}
 """Modules that any other may import."""
 
 # What each part may import of the others, besides: a package, or one module of it.
 MAY_IMPORT = {
+    "build_kind": set(),
     "errors": set(),
     "readers": set(),
     "time_units": set(),

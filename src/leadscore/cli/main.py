@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from leadscore import __version__
+from leadscore.build_kind import full_version
 from leadscore.cli.ending import Ending
 from leadscore.errors import InputError, LeadscoreError, Unavailable
 from leadscore.ops.redaction import redact_url
@@ -72,7 +72,7 @@ def _address(error: LeadscoreError) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="leadscore", description="Event-driven lead scoring on Kafka and Redis.")
-    parser.add_argument("--version", action="version", version=f"leadscore {__version__}")
+    parser.add_argument("--version", action="version", version=f"leadscore {full_version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(f"leadscore.cli.{name}").add_parser(subparsers)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from leadscore import __version__
+from leadscore.build_kind import build_kind
 from leadscore.cli.ending import CLOSING_S, Ending, Exit
 from leadscore.errors import LeadscoreError, StoppedEarly
 from leadscore.ops.config import Config, config_sha256, describe_config, load_config
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
     ending.started_logging(partial(_log.info, "stopped"), partial(_say_given_up, config.drain_timeout_ms / 1000))
     metrics.process.set_config(config_sha256(config))
-    _log.info("starting", extra={"version": __version__, "config": describe_config(config)})
+    _log.info("starting", extra={"version": __version__, "build": build_kind(), "config": describe_config(config)})
     health = Health(checks_of(config), config.liveness_timeout_ms / 1000)
     server = serve(config.http_host, config.http_port, metrics, health)
     _log.info("listening", extra={"port": server.port})

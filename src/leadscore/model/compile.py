@@ -10,6 +10,7 @@ from math import inf
 import msgspec
 
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, stable_id
+from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import (
     NO_GROUP,
     Combined,
@@ -104,7 +105,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
 
 
 def _fit_when_missing(attributes: Iterable[CompiledAttribute]) -> float:
-    return sum(attribute.when_missing for attribute in attributes)
+    return plain_sum(attribute.when_missing for attribute in attributes)
 
 
 def _rules(definition: ModelDefinition, conditions: tuple[CompiledCondition, ...]) -> dict[int, CompiledRule]:
@@ -246,9 +247,10 @@ def _threshold(name: str, threshold: Threshold, floor: float) -> CompiledThresho
 
 
 def _upper_bound_besides_rules(definition: ModelDefinition) -> float:
-    conditions = sum(max(0.0, float(condition.points or 0)) for condition in definition.conditions.values())
-    groups = sum(max(0.0, float(group.min or 0)) for group in definition.groups.values())
-    fit = sum(max(0.0, *(float(band.points) for band in bands)) for bands in definition.fit.attributes.values())
+    conditions = plain_sum(max(0.0, float(condition.points or 0)) for condition in definition.conditions.values())
+    groups = plain_sum(max(0.0, float(group.min or 0)) for group in definition.groups.values())
+    attributes = definition.fit.attributes.values()
+    fit = plain_sum(max(0.0, *(float(band.points) for band in bands)) for bands in attributes)
     return conditions + groups + max(float(definition.fit.min or 0), min(fit, _maximum(definition.fit.max)))
 
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from leadscore.ops.kafka_properties import KAFKA_PREFIX, is_named_file
 
 PREFIX = "LEADSCORE_"
-TEST_PREFIX = "LEADSCORE_TEST_"
+OF_OTHERS = ("LEADSCORE_TEST_", "LEADSCORE_BUILD")
+"""Variables of the tests and of the installation: not for the worker."""
 FILE_SUFFIX = "_FILE"
 """A variable with this after its name holds the path of a file with the value: for secrets."""
 
@@ -39,7 +40,7 @@ def read_variables(environ: Mapping[str, str], names: Collection[str], problems:
     """
     variables: dict[str, Variable] = {}
     for origin, entry in sorted(environ.items()):
-        if not entry or not origin.startswith(PREFIX) or origin.startswith(TEST_PREFIX):
+        if not entry or not origin.startswith(PREFIX) or origin.startswith(OF_OTHERS):
             continue
         name = _without_file(origin)
         if name not in names and re.fullmatch(KAFKA_PREFIX + "[A-Z0-9_]+", name) is None:

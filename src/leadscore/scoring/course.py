@@ -17,7 +17,7 @@ from math import inf
 from leadscore.model.compiled import NO_GROUP, CompiledRule, DecayCurve
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.score import day_aged, fit_of
-from leadscore.scoring.state import Total
+from leadscore.scoring.state import Points, Total
 from leadscore.time_units import DAY_MS
 
 
@@ -191,7 +191,7 @@ class _ByDay:
 
     __slots__ = ("_bounds", "_decay", "_gains", "_maximum", "_penalties", "only_falls")
 
-    def __init__(self, total: dict[int, int | float], decay: DecayCurve, maximum: float) -> None:
+    def __init__(self, total: dict[int, Points], decay: DecayCurve, maximum: float) -> None:
         self._maximum = maximum
         self._decay = decay
         self._gains = {day: points for day, points in total.items() if points > 0}
@@ -214,11 +214,11 @@ class _ByDay:
             return day_aged(self._gains, decay, gains) + day_aged(self._penalties, decay, penalties)
         first_day, last_day = sorted((gains_day, penalties_day))
         choose, other = (min, max) if gains_day > penalties_day else (max, min)
-        return sum(
-            points * chosen(_weights(decay, first_day - day, last_day - day))
-            for of_sign, chosen in ((self._gains, choose), (self._penalties, other))
-            for day, points in of_sign.items()
-        )
+        bounds = 0.0
+        for of_sign, chosen in ((self._gains, choose), (self._penalties, other)):
+            for day, points in of_sign.items():
+                bounds += points * chosen(_weights(decay, first_day - day, last_day - day))
+        return bounds
 
 
 def _weight(age_ms: int, half_life_ms: float) -> float:

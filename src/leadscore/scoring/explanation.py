@@ -3,6 +3,7 @@
 import msgspec
 
 from leadscore.log.records import stable_id
+from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledModel, CompiledRule
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.crossing import Reason
@@ -88,7 +89,7 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
                 name=rule.name,
                 group=_group_name(rule.group, model),
                 points=rule_points(rule, state.totals[index], at_ms - state.latest_record_ms, at_ms),
-                awarded=sum(points[row[-1]] for row in rows) + (settled.points if settled else 0.0),
+                awarded=plain_sum(points[row[-1]] for row in rows) + (settled.points if settled else 0.0),
                 count=len(rows) + (settled.count if settled else 0),
                 latest_event_ms=max(times, default=None),
             )
@@ -146,13 +147,13 @@ def _clamped(part: Part, model: CompiledModel) -> float:
 def _adjustments(parts: list[Part], model: CompiledModel) -> list[Adjustment]:
     """The clamps that change something, in the order in which they apply: rules, groups, fit, score."""
     adjustments = [Adjustment("rule", part.name, _clamped(part, model) - part.points) for part in parts]
-    engagement = sum(_clamped(part, model) for part in parts if part.part != "attribute" and part.group is None)
+    engagement = plain_sum(_clamped(part, model) for part in parts if part.part != "attribute" and part.group is None)
     for group in model.groups:
-        points = sum(_clamped(part, model) for part in parts if part.group == group.name)
+        points = plain_sum(_clamped(part, model) for part in parts if part.group == group.name)
         clamped = min(max(points, group.minimum), group.maximum)
         adjustments.append(Adjustment("group", group.name, clamped - points))
         engagement += clamped
-    fit = sum(part.points for part in parts if part.part == "attribute")
+    fit = plain_sum(part.points for part in parts if part.part == "attribute")
     clamped_fit = min(max(fit, model.fit_minimum), model.fit_maximum)
     adjustments.append(Adjustment("fit", "fit", clamped_fit - fit))
     total = engagement + clamped_fit

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator
 
 ROW = 15
 AT = 14
-HASH = slice(6, 14)
+HASH_START = 6
 MAX_AWARDED = 256
 _EPOCH = 1 << 46
 """Added to times, so that those before 1970 sort too; six bytes reach some 2,000 years either way."""

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from leadscore.log.records import AttributeAward, Award
+from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import LeadState, Total
@@ -69,15 +70,17 @@ def upper_bound_at(state: LeadState, model: CompiledModel, more: Award) -> float
         fit = _fit_upper_bound(state, model, more.attributes)
     else:
         fit = model.fit_without_values if state.flags is None else fit_of(state, model)
-    groups = zip(model.groups, sums, strict=False)
-    return fit + sums[-1] + sum(min(max(points, group.minimum), group.maximum) for group, points in groups)
+    of_groups = 0.0
+    for group, points in zip(model.groups, sums, strict=False):
+        of_groups += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
+    return fit + sums[-1] + of_groups
 
 
 def _fit_upper_bound(state: LeadState, model: CompiledModel, more: list[AttributeAward]) -> float:
     """An upper bound of the fit, whichever of the values that the lead has and gets is the latest."""
-    gains = sum(max(0.0, points) for points in points_of_values(state, model).values())
-    gains += sum(max(0.0, value.points or 0.0) for value in more)
-    gains += sum(max(0.0, attribute.when_missing) for attribute in model.attributes.values())
+    gains = plain_sum(max(0.0, points) for points in points_of_values(state, model).values())
+    gains += plain_sum(max(0.0, value.points or 0.0) for value in more)
+    gains += plain_sum(max(0.0, attribute.when_missing) for attribute in model.attributes.values())
     return min(max(gains, model.fit_minimum), model.fit_maximum)
 
 
@@ -95,7 +98,9 @@ def all_gains(totals: list[Total]) -> float:
 
 def gains_of(total: Total) -> float:
     """What of a rule's total is positive, as if none of it had decayed."""
-    return sum(part for part in (total.values() if isinstance(total, dict) else (total,)) if part > 0)
+    if isinstance(total, dict):
+        return plain_sum(part for part in total.values() if part > 0)
+    return max(total, 0.0)
 
 
 def rule_points(rule: CompiledRule, total: Total, age_ms: int, at_ms: int) -> float:
@@ -112,12 +117,15 @@ def day_aged(total: Total, decay: DecayCurve, at_ms: int) -> float:
     if not isinstance(total, dict):
         return 0.0
     today = at_ms // DAY_MS
-    return sum((points * decay.weight(0, max(0, today - day)) for day, points in total.items()), 0.0)
+    points = 0.0
+    for day, of_day in total.items():
+        points += of_day * decay.weight(0, max(0, today - day))
+    return points
 
 
 def fit_of(state: LeadState, model: CompiledModel) -> float:
     """Points for who the lead is, within the fit's minimum and maximum."""
-    total = sum((points for _, points in attribute_points(state, model)), 0.0)
+    total = plain_sum(points for _, points in attribute_points(state, model))
     return model.fit_minimum if total < model.fit_minimum else model.fit_maximum if total > model.fit_maximum else total
 
 

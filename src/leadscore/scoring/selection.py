@@ -3,11 +3,11 @@
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import CompiledRule, Selection
 from leadscore.scoring.recent import AT, at_of, rows_of, time_of
-from leadscore.scoring.state import LeadState, Settled
+from leadscore.scoring.state import LeadState, Points, Settled
 from leadscore.time_units import DAY_MS
 
 
-def points_awarded(state: LeadState, index: int) -> dict[int, int | float]:
+def points_awarded(state: LeadState, index: int) -> dict[int, Points]:
     """What the rule awarded, by the number of each entry of ``state.awarded`` that it is part of."""
     return {
         number: awarded[place + 1]

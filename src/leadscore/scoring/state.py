@@ -11,9 +11,11 @@ from leadscore.scoring.recent import packed, unpacked
 
 FORMAT = 2
 
-Total = float | dict[int, int | float]
+Points = int | float
+"""Points as they were awarded: whole ones stay ``int``, which is one byte in the state instead of nine."""
+Total = float | dict[int, Points]
 """What a rule's events add up to: a value at ``latest_record_ms``, or, where points age in days, points per UTC day."""
-AwardedPoints = tuple[int | float, ...]
+AwardedPoints = tuple[Points, ...]
 """What one event was awarded: index into the lead's ``rules``, points, and so on for each rule it matched."""
 
 

@@ -12,10 +12,11 @@ limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
 from leadscore.log.records import RuleAward
+from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve, Selection
 from leadscore.scoring.recent import (
     AT,
-    HASH,
+    HASH_START,
     MAX_AWARDED,
     ROW,
     every_row,
@@ -37,7 +38,7 @@ from leadscore.scoring.selection import (
     rules_of,
     without_bursts,
 )
-from leadscore.scoring.state import AwardedPoints, LeadState, Settled, Total, flags_of, keep_later
+from leadscore.scoring.state import AwardedPoints, LeadState, Points, Settled, Total, flags_of, keep_later
 from leadscore.time_units import DAY_MS
 
 MAX_ONCE_VALUES = 256
@@ -75,7 +76,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
     latest_ms, flags, rules, totals = state.latest_record_ms, state.flags, state.rules, state.totals
     is_live = flags is None or flags.reset_ms is None or time_ms > flags.reset_ms
     rule_of = model.rules.get
-    awarded: list[int | float] = []
+    awarded: list[Points] = []
     selective: list[int] = []
     for award in awards:
         rule_id, points = award.rule_id, award.points
@@ -138,7 +139,7 @@ def _drop_unused(state: LeadState) -> None:
     state.awarded = [state.awarded[old] for old in used]
 
 
-def _added(total: Total, decay: DecayCurve, now_ms: int, time_ms: int, points: float) -> Total:
+def _added(total: Total, decay: DecayCurve, now_ms: int, time_ms: int, points: Points) -> Total:
     """The total with points of another instant."""
     if decay.weights is not None:
         return _added_by_day(total, decay, now_ms, time_ms // DAY_MS, points)
@@ -146,7 +147,7 @@ def _added(total: Total, decay: DecayCurve, now_ms: int, time_ms: int, points: f
     return total + points * weight  # type: ignore[operator]  # a float, by its rule
 
 
-def _added_by_day(total: Total, decay: DecayCurve, now_ms: int, day: int, points: float) -> Total:
+def _added_by_day(total: Total, decay: DecayCurve, now_ms: int, day: int, points: Points) -> Total:
     """The points per day with some more; days of which nothing is left are dropped."""
     by_day = dict(total) if isinstance(total, dict) else {}
     oldest = now_ms // DAY_MS - len(decay.weights or ())
@@ -197,7 +198,7 @@ def settle_oldest(state: LeadState, model: CompiledModel) -> None:
         _settle_rule(state, model, index, row)
     for index in indexes:
         flags.once_values.pop(once_key(row[:AT], index), None)
-    for attribute_id, value in flags.recent_attributes.pop(row[HASH], {}).items():
+    for attribute_id, value in flags.recent_attributes.pop(row[HASH_START:AT], {}).items():
         keep_later(flags.settled_attributes, attribute_id, value)
     first_ms, last_ms = flags.settled_first_ms, flags.settled_last_ms
     if not is_adjust(state, row):
@@ -229,7 +230,7 @@ def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes)
         _settle_selected(state, rule, row, points if counts else None)
 
 
-def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: float | None) -> None:
+def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: Points | None) -> None:
     """``points`` are those of an event that counts."""
     flags, selection = flags_of(state), rule.selection or Selection()
     settled, time_ms = flags.settled[rule.rule_id], time_of(row)
@@ -304,4 +305,4 @@ def _as_number(total: Total, decay: DecayCurve, now_ms: int) -> float:
     if not isinstance(total, dict):
         return total
     today = now_ms // DAY_MS
-    return sum((points * decay.weight(0, today - day) for day, points in total.items()), 0.0)
+    return plain_sum(points * decay.weight(0, today - day) for day, points in total.items())
