@@ -14,7 +14,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-in-process bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-in-process bench-instructions bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons
 	$(PYTEST)
@@ -53,6 +53,9 @@ bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --r
 
 bench-in-process: $(VENV)/dev ## CPU per event of the hot path without servers, in seconds; BENCH="peers starter"
 	$(BENCH_WITH) tests.bench.in_process $(BENCH)
+
+bench-instructions: $(VENV)/dev ## machine instructions per event of the hot path, on any load; needs valgrind
+	$(BENCH_WITH) tests.bench.instructions $(BENCH)
 
 bench-features: $(VENV)/dev ## what each feature of a model costs per event
 	$(BENCH_WITH) tests.bench.features $(BENCH)

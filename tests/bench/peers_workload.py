@@ -63,6 +63,20 @@ MODEL: dict[str, Any] = {
     "thresholds": {"mql": {"enter": 50, "exit": 35}},
 }
 
+SCHEMA = """{"type": "record", "name": "Ev", "fields": [
+  {"name": "event_id", "type": "string"},
+  {"name": "lead_id", "type": "string"},
+  {"name": "occurred_at", "type": "long"},
+  {"name": "type", "type": "string"},
+  {"name": "path", "type": ["null", "string"]},
+  {"name": "campaign", "type": ["null", "string"]},
+  {"name": "asset", "type": ["null", "string"]},
+  {"name": "duration_s", "type": ["null", "double"]},
+  {"name": "user_agent", "type": ["null", "string"]},
+  {"name": "referrer", "type": ["null", "string"]}
+]}"""
+"""What the events are written with: a foreign schema, as far as leadscore is concerned."""
+
 
 def model_definition() -> ModelDefinition:
     """``MODEL`` as the worker reads it."""
@@ -88,3 +102,9 @@ def events(random: Random, number: int, leads: int, span: Span, *, in_order: boo
         }
         event_type = f"{source}.{random.choice(_TYPES[source])}"
         yield Event(event_type, event_id, lead_id, span.end_ms - DAYS * DAY_MS + offset_ms, fields)
+
+
+def record_of(event: Event) -> dict[str, object]:
+    """The event as a record of ``SCHEMA``."""
+    envelope = {"event_id": event.event_id, "lead_id": event.lead_id, "type": event.type}
+    return {**event.fields, **envelope, "occurred_at": event.occurred_at_ms}
