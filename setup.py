@@ -17,16 +17,23 @@ from setuptools.errors import CompileError, LinkError, PlatformError
 COMPILED = [
     "model/addition.py",
     "model/compiled.py",
+    "model/matching.py",
     "scoring/conditions.py",
+    "scoring/context.py",
     "scoring/course.py",
     "scoring/disqualification.py",
+    "scoring/flags.py",
     "scoring/fold.py",
+    "scoring/leads.py",
     "scoring/ranking.py",
+    "scoring/reasons.py",
     "scoring/recent.py",
     "scoring/score.py",
     "scoring/selection.py",
+    "scoring/standing.py",
     "scoring/sure_stay.py",
     "scoring/thresholds.py",
+    "scoring/timeline.py",
     "scoring/totals.py",
 ]
 """What pays, by measurement. Modules that define ``msgspec.Struct`` cannot be compiled: msgspec reads annotations that

@@ -9,8 +9,9 @@ from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.erasures import Erasure
 from leadscore.scoring.fold import remembered
-from leadscore.scoring.leads import Erasure, apply_award
+from leadscore.scoring.leads import apply_award
 from leadscore.scoring.recent import every_row
 from leadscore.scoring.simulation import LeadScore, Simulation, _Run, score_line, simulate
 from leadscore.scoring.state import LeadState, decode_state, encode_state

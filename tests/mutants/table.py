@@ -18,6 +18,7 @@ CONDITIONS = "scoring/conditions.py"
 COURSE = "scoring/course.py"
 CROSSING = "scoring/crossing.py"
 DISQUALIFICATION = "scoring/disqualification.py"
+FLAGS = "scoring/flags.py"
 FOLD = "scoring/fold.py"
 LEADS = "scoring/leads.py"
 MATCHING = "model/matching.py"
@@ -101,7 +102,7 @@ MUTANTS = (
         "before = score_at(state, model, latest_ms(state), outlook)",
     ),
     # --- events
-    Mutant("deduplication off", FOLD, "if hashed in state.rows and find(state.rows, hashed) >= 0:", "if False:"),
+    Mutant("deduplication off", FOLD, "if find(state.rows, hashed) >= 0:", "if False:"),
     Mutant(
         "late event dropped",
         FOLD,
@@ -205,7 +206,7 @@ MUTANTS = (
         "return Leave(start_ms, Cause.TIME)",
     ),
     # --- fit
-    Mutant("attribute's first value wins", STATE, "present.at < value.at", "present.at > value.at"),
+    Mutant("attribute's first value wins", FLAGS, "present.at < value.at", "present.at > value.at"),
     Mutant("a grade asks for the last bit", COMPILED, "if fit >= smallest - EPSILON:", "if fit >= smallest:"),
     # --- thresholds
     Mutant(

@@ -10,7 +10,7 @@ import msgspec
 from leadscore.events.local_schemas import schema_texts, single_object_header
 from leadscore.pipeline.score.publishing import crossing_output, json_encoding
 from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.explanation import MOST_REASONS, WORTH_A_REASON
+from leadscore.scoring.reasons import MOST_REASONS, WORTH_A_REASON
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "subscribers.md").read_text()

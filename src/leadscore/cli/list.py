@@ -22,8 +22,8 @@ from leadscore.pipeline.build import make_store
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended
-from leadscore.scoring.explanation import top_reasons
 from leadscore.scoring.ranking import whole_steps
+from leadscore.scoring.reasons import top_reasons
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState

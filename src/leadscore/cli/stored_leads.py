@@ -16,8 +16,9 @@ from leadscore.model.load import load_model
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.clients import partition_count
 from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered
-from leadscore.scoring.state import LeadState, decode_state, latest_ms
+from leadscore.scoring.state import LeadState, decode_state
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import Store

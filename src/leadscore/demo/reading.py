@@ -23,10 +23,11 @@ from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import make_consumer, partition_count
 from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.ranking import ranked
 from leadscore.scoring.score import score_at
 from leadscore.scoring.standing import standings_in
-from leadscore.scoring.state import LeadState, decode_state, latest_ms
+from leadscore.scoring.state import LeadState, decode_state
 from leadscore.store.shard import Store
 
 MOST_CROSSINGS_PER_READ = 1_000

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import Combined, CompiledModel, ConditionTest, CountTest, QuietTest, ValueTest
 from leadscore.scoring.crossing import Cause
+from leadscore.scoring.flags import keep_later
 from leadscore.scoring.recent import AT, ROW, at_of, every_row, time_of
 from leadscore.scoring.selection import is_adjust, live_rows, without_bursts
-from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState, keep_later
+from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState
 
 NEVER = 1 << 60
 """Later than any instant."""

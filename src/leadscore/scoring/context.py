@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgspec
-
 from leadscore.model.compiled import CompiledModel
 from leadscore.time_units import DAY_MS
 
 
-class FoldSettings(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FoldSettings:
     """What the fold is told besides the model; the same for all workers of a deployment."""
 
     recent_events: int = 64

@@ -4,18 +4,12 @@ import msgspec
 
 from leadscore.log.records import stable_id
 from leadscore.model.addition import plain_sum
-from leadscore.model.compiled import EPSILON, NO_GROUP, CompiledModel, CompiledRule
+from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule
 from leadscore.scoring.conditions import Outlook, current_attributes
-from leadscore.scoring.crossing import Reason
-from leadscore.scoring.ranking import ranked
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
 from leadscore.scoring.selection import counted_rows, live_rows, points_awarded
 from leadscore.scoring.state import LeadState
-
-MOST_REASONS = 5
-WORTH_A_REASON = 0.005
-"""Points below this would be shown as 0.00."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,21 +50,6 @@ def explain(state: LeadState, model: CompiledModel, at_ms: int) -> Explanation:
     score = score_at(state, model, at_ms, outlook)
     parts = _rule_parts(state, model, at_ms) + _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
     return Explanation(at_ms, score.value, score.engagement, score.fit, parts, _adjustments(parts, model))
-
-
-def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
-    """The parts of the lead's score with the most points either way, each within its own ``max``; ``ranked``."""
-    state, model = outlook.state, outlook.model
-    age_ms = at_ms - state.latest_record_ms
-    reasons = [
-        Reason(rule.name, min(max(rule_points(rule, total, age_ms, at_ms), -rule.maximum), rule.maximum))
-        for rule_id, total in zip(state.rules, state.totals, strict=True)
-        if (rule := model.rules.get(rule_id)) is not None
-    ]
-    more = _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
-    reasons += [Reason(part.name, part.points) for part in more]
-    worth_it = (reason for reason in reasons if abs(reason.points) >= WORTH_A_REASON - EPSILON)
-    return ranked(worth_it, lambda reason: abs(reason.points), lambda reason: reason.name)[:MOST_REASONS]
 
 
 def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:

@@ -29,10 +29,11 @@ from leadscore.scoring.conditions import Outlook, first_event_ms
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
+from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.score import all_gains, points_of_values, rule_points, score_at, upper_bound_at
 from leadscore.scoring.selection import points_awarded
-from leadscore.scoring.state import AttributeState, LeadState, Suspension, flags_of, latest_ms, new_state
+from leadscore.scoring.state import AttributeState, LeadState, Suspension, new_state
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
@@ -252,7 +253,7 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
 
 def _is_acceptable(state: LeadState, hashed: bytes, context: FoldContext) -> bool:
     """Neither among the recent events nor retracted; the context counts those that are."""
-    if hashed in state.rows and find(state.rows, hashed) >= 0:
+    if find(state.rows, hashed) >= 0:
         context.duplicates += 1
         return False
     if state.flags is not None and hashed in state.flags.retracted:

@@ -1,14 +1,12 @@
 """The leads of a shard, or of a simulation: which state a record is folded into, and what erasing leaves. Pure."""
 
 from collections.abc import MutableMapping
-from hashlib import blake2b
-
-import msgspec
 
 from leadscore.log.records import ERASE, Award
 from leadscore.model.matching import event_hash
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.erasures import Erasure, Erasures, lead_hash
 from leadscore.scoring.fold import NO_CROSSINGS, fold_award
 from leadscore.scoring.state import LeadState
 
@@ -16,25 +14,7 @@ States = MutableMapping[str, LeadState | None]
 """Leads by id; ``None`` is a lead without any record."""
 
 
-class Erasure(msgspec.Struct, array_like=True, frozen=True):
-    """What is remembered of an erased lead: nothing that occurred up to ``erased_ms`` brings it back."""
-
-    erased_ms: int
-    expires_ms: int
-    """By the log's time."""
-    commands: tuple[bytes, ...] = ()
-    """Hashes of the ids of the latest erase commands: one that comes again is not another."""
-
-
 MOST_ERASE_COMMANDS = 16
-
-Erasures = MutableMapping[bytes, Erasure]
-"""By hash of the lead id: the memory of an erased lead must not name it."""
-
-
-def lead_hash(lead_id: str) -> bytes:
-    """The name under which an erased lead is remembered."""
-    return blake2b(lead_id.encode(), digest_size=16).digest()
 
 
 def apply_award(

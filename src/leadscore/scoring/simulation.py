@@ -14,11 +14,13 @@ from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.disqualification import disqualified
+from leadscore.scoring.erasures import Erasure
 from leadscore.scoring.explanation import Explanation, explain
+from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered
-from leadscore.scoring.leads import Erasure, apply_award
+from leadscore.scoring.leads import apply_award
 from leadscore.scoring.standing import standings_in
-from leadscore.scoring.state import LeadState, latest_ms, new_state
+from leadscore.scoring.state import LeadState, new_state
 
 
 class LeadScore(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,14 +1,14 @@
 """Where a lead stands with the thresholds of its model. Pure."""
 
 from collections.abc import Iterable
-
-import msgspec
+from dataclasses import dataclass
 
 from leadscore.model.compiled import CompiledThreshold
 from leadscore.scoring.state import LeadState, ThresholdState
 
 
-class Standing(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Standing:
     """A threshold that the lead is or was in, and where the lead stands with it."""
 
     threshold: CompiledThreshold

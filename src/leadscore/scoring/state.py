@@ -131,26 +131,6 @@ def new_state(model_version: int, latest_record_ms: int) -> LeadState:
     return LeadState(model_version=model_version, latest_record_ms=latest_record_ms)
 
 
-def flags_of(state: LeadState) -> Flags:
-    """The flags, made when first needed."""
-    if state.flags is None:
-        state.flags = Flags()
-    return state.flags
-
-
-def keep_later(attributes: dict[int, AttributeState], attribute_id: int, value: AttributeState) -> None:
-    """Keep the later of the value there and this one."""
-    present = attributes.get(attribute_id)
-    if present is None or present.at < value.at:
-        attributes[attribute_id] = value
-
-
-def latest_ms(state: LeadState) -> int:
-    """The lead's latest time: of its records and of its leaves by time."""
-    left_ms = state.flags.left_ms if state.flags is not None else None
-    return state.latest_record_ms if left_ms is None else max(state.latest_record_ms, left_ms)
-
-
 def encode_state(state: LeadState) -> bytes:
     """The bytes kept in Redis."""
     rows = state.rows

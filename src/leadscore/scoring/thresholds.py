@@ -12,12 +12,13 @@ from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
 from leadscore.scoring.disqualification import disqualified, is_suspended
-from leadscore.scoring.explanation import top_reasons
+from leadscore.scoring.flags import flags_of, latest_ms
+from leadscore.scoring.reasons import top_reasons
 from leadscore.scoring.recent import at_of
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.selection import counted_rows, live_rows
 from leadscore.scoring.standing import Standing, put, standings_in, threshold_state
-from leadscore.scoring.state import LeadState, ThresholdState, flags_of, latest_ms
+from leadscore.scoring.state import LeadState, ThresholdState
 from leadscore.scoring.timeline import first_leave, next_leave, no_leave_before
 
 

@@ -49,10 +49,9 @@ Kept in step
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from math import log
-
-import msgspec
 
 from leadscore.model.compiled import EPSILON
 from leadscore.scoring.conditions import Leave, Outlook
@@ -68,7 +67,8 @@ HORIZON_MS = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
 
 
-class _Stretch(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class _Stretch:
     """The first and the last instant between two flips, and whether the score may end the stay: the hold is over."""
 
     start_ms: int

@@ -14,6 +14,7 @@ limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 from leadscore.log.records import RuleAward
 from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve, Selection
+from leadscore.scoring.flags import flags_of, keep_later
 from leadscore.scoring.recent import (
     AT,
     HASH_START,
@@ -38,7 +39,7 @@ from leadscore.scoring.selection import (
     rules_of,
     without_bursts,
 )
-from leadscore.scoring.state import AwardedPoints, LeadState, Points, Settled, Total, flags_of, keep_later
+from leadscore.scoring.state import AwardedPoints, LeadState, Points, Settled, Total
 from leadscore.time_units import DAY_MS
 
 MAX_ONCE_VALUES = 256

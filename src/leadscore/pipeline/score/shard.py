@@ -16,9 +16,11 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.publishing import ErasedLead, Output
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.erasures import Erasure, lead_hash
+from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick
-from leadscore.scoring.leads import Erasure, apply_award, lead_hash
-from leadscore.scoring.state import LeadState, StateFormatError, decode_state, encode_state, latest_ms
+from leadscore.scoring.leads import apply_award
+from leadscore.scoring.state import LeadState, StateFormatError, decode_state, encode_state
 from leadscore.scoring.sure_stay import FAR_MS
 from leadscore.scoring.timeline import disqualifying_condition
 from leadscore.store.fence import Fence
