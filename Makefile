@@ -14,11 +14,12 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons nightly mutants full restarts bench bench-in-process bench-instructions bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-instructions bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
 
-test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons
+test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons and unit-compiled
 	$(PYTEST)
 	$(BIN)/python -m tests.other_pythons
+	$(BIN)/python -m tests.compiled_build
 
 demo: $(VENV)/demo ## see leads cross the threshold, with nothing but Python
 	$(BIN)/leadscore demo
@@ -35,6 +36,9 @@ unit: $(VENV)/dev ## the tests that need no server
 
 unit-all-pythons: $(VENV)/dev ## the tests that need no server, on the other versions of Python that are found here
 	$(BIN)/python -m tests.other_pythons
+
+unit-compiled: $(VENV)/dev ## the tests that need no server, and the main job, on the compiled build
+	$(BIN)/python -m tests.compiled_build
 
 nightly: $(VENV)/dev ## the random histories, ten thousand of each
 	$(PYTEST) tests/unit --hypothesis-profile nightly $(HOURS)

@@ -1,7 +1,6 @@
 """Every kind of install has every file of the package: the schemas behind their link and the Lua file among them."""
 
 import os
-import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -10,24 +9,15 @@ from zipfile import ZipFile
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKED = ["pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "schemas", "deploy"]
+from tests.source_tree import ROOT, copy_tree
+
 STARTER = {"starter/model.yaml", "starter/mappings.yaml", "starter/leadscore.env"}
 DATA = {"py.typed", "store/write_shard.lua", "schemas/crossing.avsc", "schemas/website_event.avsc"} | STARTER
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean copy, so that what an earlier build left cannot help this one."""
-    copy = tmp_path_factory.mktemp("tree")
-    for name in PACKED:
-        original = ROOT / name
-        if original.is_dir():
-            ignore = shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so")
-            shutil.copytree(original, copy / name, symlinks=True, ignore=ignore)
-        else:
-            shutil.copy(original, copy / name)
-    return copy
+    return copy_tree(tmp_path_factory.mktemp("tree"))
 
 
 def expected_files(tree: Path) -> set[str]:

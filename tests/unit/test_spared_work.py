@@ -20,8 +20,11 @@ from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import Simulation
 from tests import histories
 from tests.histories import ALL, END_MS
+from tests.of_the_source import OF_THE_SOURCE
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
+
+pytestmark = OF_THE_SOURCE
 
 STARTER = Path(__file__).parents[2] / "deploy" / "model.yaml"
 START_MS = 1_767_225_600_000

@@ -9,6 +9,7 @@ from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.simulation import Simulation
 from leadscore.scoring.standing import Standing, standings_in
 from leadscore.scoring.sure_stay import FAR_MS, sure_until
+from tests.of_the_source import OF_THE_SOURCE
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
 from tests.unit.semantics import ShardOfOne, at, model_of, rule, visit
@@ -53,6 +54,7 @@ def test_a_lead_whose_lasting_points_are_enough_never_leaves() -> None:
     assert sure_until(Outlook(lead.state(), model), standing, at(0)) == FAR_MS
 
 
+@OF_THE_SOURCE
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rules", [WITHOUT_DAYS, RULES], ids=["half-lives", "half-lives and days"])
 @pytest.mark.parametrize("conditions", [{}, QUIET, COUNT], ids=["no condition", "quiet", "count"])
