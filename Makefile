@@ -14,7 +14,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-instructions bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons and unit-compiled
 	$(PYTEST)
@@ -60,6 +60,9 @@ bench-in-process: $(VENV)/dev ## CPU per event of the hot path without servers, 
 
 bench-instructions: $(VENV)/dev ## machine instructions per event of the hot path, on any load; needs valgrind
 	$(BENCH_WITH) tests.bench.instructions $(BENCH)
+
+bench-builds: $(VENV)/dev ## bench-in-process on the pure and the compiled build, in turn, and the ratios; BENCH="peers --rounds 5"
+	$(BENCH_WITH) tests.bench.builds $(BENCH)
 
 bench-features: $(VENV)/dev ## what each feature of a model costs per event
 	$(BENCH_WITH) tests.bench.features $(BENCH)

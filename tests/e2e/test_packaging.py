@@ -1,14 +1,23 @@
-"""Every kind of install has every file of the package: the schemas behind their link and the Lua file among them."""
+"""Every kind of install has every file of the package: the schemas behind their link and the Lua file among them.
+
+A wheel has extension modules where there is a C compiler, and works without.
+"""
 
 import os
+import runpy
 import subprocess
 import sys
+import tarfile
+from collections.abc import Mapping, Sequence
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.resources import files
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from tests.compiled_build import NoCompiler, compiled_build
+from tests.conftest import on_ci
 from tests.source_tree import ROOT, copy_tree
 
 STARTER = {"starter/model.yaml", "starter/mappings.yaml", "starter/leadscore.env"}
@@ -29,12 +38,21 @@ def expected_files(tree: Path) -> set[str]:
     return code | DATA | schemas
 
 
-def build(tree: Path, into: Path, *kinds: str) -> Path:
-    """The pure wheel that is made; without ``kinds``, from the source distribution."""
+NO_COMPILER = {"CC": "no-such-compiler"}
+
+
+def run_build(
+    tree: Path, into: Path, kinds: Sequence[str], environ: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "build", "--no-isolation", *kinds, "--outdir", str(into), str(tree)]
-    run = subprocess.run(
-        command, env=os.environ | {"LEADSCORE_BUILD": "pure"}, capture_output=True, text=True, timeout=100, check=False
+    return subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=100, check=False
     )
+
+
+def build(tree: Path, into: Path, kinds: Sequence[str], environ: Mapping[str, str]) -> Path:
+    """The wheel that is made; without ``kinds``, from the source distribution."""
+    run = run_build(tree, into, kinds, environ)
     assert run.returncode == 0, run.stdout + run.stderr
     (wheel,) = into.glob("*.whl")
     return wheel
@@ -46,14 +64,29 @@ def files_in(wheel: Path) -> set[str]:
     return {name.removeprefix("leadscore/") for name in names if name.startswith("leadscore/")}
 
 
-def test_a_wheel_from_the_tree_has_every_file(tree: Path, tmp_path: Path) -> None:
-    assert expected_files(tree) - files_in(build(tree, tmp_path, "--wheel")) == set()
+def test_without_a_compiler_the_wheel_is_pure_and_has_every_file(tree: Path, tmp_path: Path) -> None:
+    wheel = build(tree, tmp_path, ["--wheel"], NO_COMPILER)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert expected_files(tree) - files_in(wheel) == set()
+
+
+def test_a_compiled_wheel_without_a_compiler_fails_and_says_why(tree: Path, tmp_path: Path) -> None:
+    run = run_build(tree, tmp_path, ["--wheel"], NO_COMPILER | {"LEADSCORE_BUILD": "compiled"})
+    assert run.returncode != 0
+    assert "LEADSCORE_BUILD=compiled needs a C compiler and Python's headers: " in run.stdout + run.stderr
+    assert list(tmp_path.glob("*.whl")) == []
+
+
+def test_a_build_of_another_kind_is_refused(tree: Path, tmp_path: Path) -> None:
+    run = run_build(tree, tmp_path, ["--wheel"], {"LEADSCORE_BUILD": "fast"})
+    assert run.returncode != 0
+    assert "LEADSCORE_BUILD is 'fast': expected 'compiled' or 'pure'" in run.stdout + run.stderr
 
 
 @pytest.fixture(scope="module")
 def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """From the source distribution, as an index has it."""
-    return build(tree, tmp_path_factory.mktemp("dist"))
+    """A pure one from the source distribution, as an index has it."""
+    return build(tree, tmp_path_factory.mktemp("dist"), [], {"LEADSCORE_BUILD": "pure"})
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +99,41 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_from_the_source_distribution_has_every_file(tree: Path, wheel: Path) -> None:
     assert expected_files(tree) - files_in(wheel) == set()
+    with tarfile.open(next(wheel.parent.glob("*.tar.gz"))) as archive:  # without it, no wheel from here is compiled
+        assert any(name.endswith("/setup.py") for name in archive.getnames())
+
+
+@pytest.fixture(scope="module")
+def compiled() -> Path:
+    """The folder that a compiled wheel was installed into."""
+    try:
+        return compiled_build()
+    except NoCompiler as failure:
+        if on_ci():
+            raise
+        pytest.skip(f"no C compiler here: {failure}")
+
+
+def test_a_compiled_wheel_has_every_file_and_the_extension_modules(compiled: Path, tree: Path) -> None:
+    package = compiled / "leadscore"
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert expected_files(tree) - files == set()
+    modules: list[str] = runpy.run_path(str(tree / "setup.py"))["COMPILED"]
+    extensions = {module.removesuffix(".py") + EXTENSION_SUFFIXES[0] for module in modules}
+    assert {name for name in files if name.endswith(EXTENSION_SUFFIXES[0])} == extensions
+
+
+def test_a_compiler_that_works_is_found(tree: Path) -> None:
+    assert runpy.run_path(str(tree / "setup.py"))["compiler_problem"]() is None
+
+
+@pytest.mark.parametrize(("install", "build_kind"), [("installed", "pure"), ("compiled", "compiled")])
+def test_the_version_says_what_is_installed(
+    install: str, build_kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    program = 'import leadscore.cli.main\nleadscore.cli.main.main(["--version"])'
+    run = run_installed(request.getfixturevalue(install), tmp_path, program)
+    assert run.stdout == f"leadscore 0.1.0 ({build_kind}, Python {sys.version_info.major}.{sys.version_info.minor})\n"
 
 
 def run_installed(installed: Path, folder: Path, program: str) -> subprocess.CompletedProcess[str]:

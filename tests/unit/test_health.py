@@ -10,6 +10,7 @@ from threading import Barrier, Event
 
 import pytest
 
+from leadscore.build_kind import build_kind
 from leadscore.errors import ConfigError
 from leadscore.ops.health import MAX_REQUESTS_AT_ONCE, START, Health, HealthServer, serve
 from leadscore.ops.metrics import Metrics
@@ -216,7 +217,7 @@ def test_readyz_answers_by_status_and_body(server: HealthServer, health: Health)
 def test_metrics_are_on_the_same_port(server: HealthServer) -> None:
     status, headers, body = ask(server, "/metrics")
     assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
-    assert b'leadscore_build_info{version="1.2.3"} 1.0\n' in body
+    assert f'leadscore_build_info{{build="{build_kind()}",version="1.2.3"}} 1.0\n'.encode() in body
 
 
 def test_startupz_answers_by_status_and_body(server: HealthServer, health: Health) -> None:

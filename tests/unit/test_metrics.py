@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason
 from leadscore.ops import metrics as metrics_module
 from leadscore.ops.metrics import (
@@ -150,7 +151,7 @@ def test_only_the_newest_model_and_configuration_are_reported_to_be_in_use(metri
     metrics.process.set_config("cd")
     assert samples(metrics, "leadscore_model_info") == {("b2b", "4"): 1}
     assert samples(metrics, "leadscore_config_info") == {("cd",): 1}
-    assert samples(metrics, "leadscore_build_info") == {("1.2.3",): 1}
+    assert samples(metrics, "leadscore_build_info") == {("1.2.3", build_kind()): 1}
 
 
 def test_log_lines_are_counted_by_level(metrics: Metrics) -> None:

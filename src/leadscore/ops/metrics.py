@@ -16,6 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason, KafkaErrorKind
 from leadscore.scoring.crossing import Cause, Direction
 
@@ -336,9 +337,12 @@ class ProcessMetrics:
             stage=STAGES,
         )
         self.log_messages = declare.counter("leadscore_log_messages_total", "Lines logged.", level=LEVELS)
-        declare.gauge("leadscore_build_info", "1; the label is the program's version.", version=(version,)).labels(
-            version
-        ).set(1)
+        declare.gauge(
+            "leadscore_build_info",
+            "1; the labels are the program's version, and whether its hot modules are compiled or pure Python.",
+            version=(version,),
+            build=(build_kind(),),
+        ).labels(version, build_kind()).set(1)
         self._config_info = declare.gauge(
             "leadscore_config_info", "1; the label is the fingerprint of the configuration without secrets.", sha256=()
         )
