@@ -46,7 +46,7 @@ class Share(NamedTuple):
 @pytest.mark.parametrize(
     ("events", "settings"),
     [
-        pytest.param(6_000, {"ALIGNMENT_BUFFER": "200", "BATCH_SIZE": "500"}, id="small"),
+        pytest.param(6_000, {"ALIGNMENT_BYTES": "200000", "BATCH_SIZE": "500"}, id="small"),
         pytest.param(200_000, {}, id="full", marks=[pytest.mark.full, pytest.mark.timeout(1_800)]),
     ],
 )

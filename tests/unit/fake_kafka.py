@@ -40,6 +40,9 @@ class FakeMessage:
     def value(self) -> bytes | None:
         return self.content
 
+    def __len__(self) -> int:
+        return len(self.content or b"")
+
     def headers(self) -> None:
         return None
 

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason
 from leadscore.ops import metrics as metrics_module
+from leadscore.ops.batch_histogram import BatchHistogram
 from leadscore.ops.metrics import (
     AWARD_OUTCOMES,
     LATENCY_BUCKETS_S,
@@ -23,7 +24,6 @@ from leadscore.ops.metrics import (
     STEPS,
     STORE_CALLS,
     STORE_ERRORS,
-    BatchHistogram,
     Metrics,
 )
 from leadscore.pipeline.score.reconcile import Found
@@ -32,7 +32,7 @@ from leadscore.store.failures import FailureKind
 METRICS_SOURCE = Path(metrics_module.__file__)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 TOPICS = ("web", "leadscore.commands")
-UNITS = ("_seconds", "_records")
+UNITS = ("_seconds", "_records", "_bytes")
 PLAIN_GAUGES = {
     "leadscore_assigned_partitions",
     "leadscore_stopped_partitions",

@@ -164,8 +164,10 @@ class Config:
     alignment_wait_ms: int = _setting(
         duration_ms("0s", "1h"), "10s", "How long the merge by time waits for an empty source partition; 0s: no merge."
     )
-    alignment_buffer: int = _setting(
-        whole_number(1, 1_000_000), "10000", "Records held per source partition while merging by time."
+    alignment_bytes: int = _setting(
+        whole_number(65_536, 17_179_869_184),
+        "134217728",
+        "Memory for the records that are held while merging by time, of all source partitions together.",
     )
     cache_leads: int = _setting(whole_number(0, 100_000_000), "200000", "Lead states kept in memory; 0: none.")
     dead_letter_max_ratio: float = _setting(

@@ -5,19 +5,16 @@ lead, an event id, an offset or words off the wire. The pipeline counts in plain
 """
 
 import itertools
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from threading import Lock
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.context_managers import Timer
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 
 from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason, KafkaErrorKind
+from leadscore.ops.batch_histogram import BatchHistogram
 from leadscore.scoring.crossing import Cause, Direction
 
 LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
@@ -70,36 +67,6 @@ class Described(NamedTuple):
     help: str
 
 
-class BatchHistogram(Collector):
-    """A histogram without labels that takes a whole batch of values at once.
-
-    The client library's own takes about a microsecond a value, as much as decoding an event should.
-    """
-
-    def __init__(self, name: str, help_text: str, buckets_s: Sequence[float]) -> None:
-        self._name = name
-        self._help = help_text
-        self._bounds_s = tuple(buckets_s)
-        self._counts = [0] * (len(self._bounds_s) + 1)
-        self._sum_s = 0.0
-        self._lock = Lock()
-
-    def observe_all(self, durations_s: Sequence[float]) -> None:
-        """Count every one of the durations."""
-        with self._lock:
-            for duration_s in durations_s:
-                self._counts[bisect_left(self._bounds_s, duration_s)] += 1
-            self._sum_s += sum(durations_s)
-
-    def collect(self) -> Iterator[Metric]:
-        """What the registry renders."""
-        with self._lock:
-            totals, sum_s = list(itertools.accumulate(self._counts)), self._sum_s
-        names = [*map(str, map(float, self._bounds_s)), "+Inf"]
-        buckets: list[tuple[str, float]] = [(name, total) for name, total in zip(names, totals, strict=True)]
-        yield HistogramMetricFamily(self._name, self._help, buckets=buckets, sum_value=sum_s)
-
-
 class Catalogue:
     """Declares metrics in one registry and keeps the list of them."""
 
@@ -140,6 +107,21 @@ def _combinations(labels: dict[str, Sequence[str]]) -> Iterable[tuple[str, ...]]
     return itertools.product(*labels.values()) if labels else ()
 
 
+class AlignmentMetrics:
+    """What merging the source partitions by time holds back."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self.held_bytes = declare.gauge(
+            "leadscore_alignment_held_bytes",
+            "Memory of the source records that wait for earlier ones of others; LEADSCORE_ALIGNMENT_BYTES bounds it.",
+        )
+        self.pauses = declare.counter(
+            "leadscore_alignment_pauses_total",
+            "Times that a source partition was paused because it was far ahead of others; what Kafka's client had "
+            "fetched of it and not delivered is fetched again.",
+        )
+
+
 class MatchMetrics:
     """What the match stage counts."""
 
@@ -157,6 +139,7 @@ class MatchMetrics:
         self.records_in_hand = declare.gauge(
             "leadscore_records_in_hand", "Source records read and not processed yet.", topic=topics
         )
+        self.alignment = AlignmentMetrics(declare)
         self.records_reread = declare.counter(
             "leadscore_records_reread_total",
             "Source records that Kafka's client delivered although they were read already or lie below the committed "

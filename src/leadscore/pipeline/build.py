@@ -2,9 +2,11 @@
 
 import gc
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from confluent_kafka import Consumer
@@ -25,7 +27,9 @@ from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
+    CONSUMER,
     PRODUCER,
+    SOURCE_CONSUMER,
     ask_for_rights,
     largest_record_bytes,
     log_bounds,
@@ -175,7 +179,7 @@ class WorkerBuilder:
             refusals=self._refusals(config.match_group),
         )
         commits = self._commits()
-        return MatchStage(parts, self._consumer(config.match_group, "range", commits), commits)
+        return MatchStage(parts, self._consumer(config.match_group, "range", commits, SOURCE_CONSUMER), commits)
 
     def _decoder(self) -> Decoder:
         config, registry = self._config, make_registry(self._config)
@@ -234,7 +238,7 @@ class WorkerBuilder:
             refusals=self._refusals(config.score_group),
         )
         commits = self._commits()
-        return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits), commits)
+        return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits, CONSUMER), commits)
 
     def _crossing_encoding(self) -> CrossingEncoding:
         """Avro under the registry's id where there is a registry; registering a schema again changes nothing."""
@@ -259,8 +263,8 @@ class WorkerBuilder:
     def _commits(self) -> Commits:
         return Commits(CommitPolicy(self._config.commit_interval_ms / 1000))
 
-    def _consumer(self, group: str, assignor: str, commits: Commits) -> Consumer:
-        return make_consumer(self._config.kafka, group, assignor, self._logger, commits.on_commit)
+    def _consumer(self, group: str, assignor: str, commits: Commits, fetching: Mapping[str, Any]) -> Consumer:
+        return make_consumer(self._config.kafka, group, assignor, self._logger, commits.on_commit, fetching=fetching)
 
     def _refusals(self, group: str) -> Refusals:
         return Refusals(group, partial(ask_for_rights, self._admin), self._plan.metrics.kafka)

@@ -63,11 +63,19 @@ CONSUMER: Mapping[str, Any] = {
     "enable.partition.eof": True,
     "isolation.level": "read_committed",
     "fetch.queue.backoff.ms": 50,
-    # A fetch brings a little of every partition, so that merging by time seldom has to pause one: pausing throws away
-    # what was fetched ahead.
     "fetch.message.max.bytes": 256 * 1024,
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 32_768,
+}
+SOURCE_CONSUMER: Mapping[str, Any] = {
+    **CONSUMER,
+    # Merging by time holds what comes early, and pauses partitions that are far ahead, for which the client throws away
+    # what it has fetched ahead: that is little of each partition.
+    "fetch.message.max.bytes": 128 * 1024,
+    "queued.min.messages": 500,
+    # The partitions that have room in the client's queue are fetched together. Where these are quiet ones, the others
+    # are not fetched before that fetch is answered.
+    "fetch.wait.max.ms": 100,
 }
 
 
@@ -88,9 +96,14 @@ def make_consumer(
     assignor: str,
     logger: logging.Logger,
     on_commit: Callable[[KafkaError | None, list[TopicPartition]], None] | None = None,
+    *,
+    fetching: Mapping[str, Any] = CONSUMER,
 ) -> Consumer:
-    """A consumer that commits only what it is told to; ``on_commit`` is told what became of it."""
-    properties = {"client.id": group, **CONSUMER, **kafka}
+    """A consumer that commits only what it is told to; ``on_commit`` is told what became of it.
+
+    ``fetching`` has its own properties, ``SOURCE_CONSUMER`` those of one whose records are merged by time.
+    """
+    properties = {"client.id": group, **fetching, **kafka}
     own = {"group.id": group, "partition.assignment.strategy": assignor}
     callbacks = {} if on_commit is None else {"on_commit": on_commit}
     return Consumer({**properties, **own, **callbacks}, logger=logger)

@@ -33,6 +33,7 @@ from leadscore.pipeline.match.batch import Work
 from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset
 from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
 from leadscore.pipeline.match.dead_letters import DeadLetters
+from leadscore.pipeline.match.polled import Polled
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.steps import Steps
 
@@ -72,7 +73,7 @@ class MatchStage:
         self._consumer = consumer
         self.commits = commits
         self._deliveries = Deliveries(parts.outbound, config.log_topic, frame_counts)
-        self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_buffer)
+        self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_bytes)
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
         commits.note = self._limit.note
         self._sources: dict[Partition, Source] = {}
@@ -232,9 +233,7 @@ class MatchStage:
 
     def _accept(self, messages: list[Message], now_s: float) -> None:
         alignment, read = self._alignment, self._read
-        counts: Counter[Partition] = Counter()
-        again: Counter[Partition] = Counter()
-        given_up: Counter[Partition] = Counter()
+        polled = Polled()
         key: Partition = ("", -1)
         for message in messages:
             error = message.error()
@@ -243,27 +242,18 @@ class MatchStage:
                 key = (topic or "", -1 if number is None else number)
             if error is None:
                 offset = message.offset() or 0
-                counts[key] += 1
+                polled.read[key] += 1
                 if offset <= read.get(key, -1):  # the client has been seen to deliver an offset twice
-                    again[key] += 1
-                elif alignment.add(key, message.timestamp()[1], message):
+                    polled.again[key] += 1
+                elif alignment.add(key, message.timestamp()[1], len(message), message):
                     read[key] = offset
                 else:
-                    given_up[key] += 1
+                    polled.given_up[key] += 1
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
                 alignment.at_end(key)
             else:
                 self._client_error(key, error, now_s)
-        self._count_read(counts, again, given_up)
-
-    def _count_read(self, counts: Counter[Partition], again: Counter[Partition], given_up: Counter[Partition]) -> None:
-        match = self._parts.metrics.match
-        for (topic, _), number in counts.items():
-            match.records_consumed.labels(topic).inc(number)
-        for (topic, _), number in again.items():
-            match.records_reread.labels(topic).inc(number)
-        for partition, number in given_up.items():
-            self._count_given_up(partition, number)
+        polled.count(self._parts.metrics.match)
 
     def _client_error(self, partition: Partition, error: KafkaError, now_s: float) -> None:
         if error.fatal():
@@ -290,6 +280,7 @@ class MatchStage:
 
     def _keep_flow(self) -> None:
         flow = self._alignment.flow()
+        self._parts.metrics.match.alignment.pauses.inc(len(flow.pause))
         self.subscription.pause(flow.pause)
         self.subscription.resume(flow.resume)
 
@@ -387,6 +378,7 @@ class MatchStage:
         if now_s - self._told_in_hand_s < IN_HAND_EVERY_S:
             return
         self._told_in_hand_s = now_s
+        self._parts.metrics.match.alignment.held_bytes.set(self._alignment.held_bytes)
         counts: Counter[str] = Counter()
         for (topic, _), number in self._alignment.buffered_by_partition().items():
             counts[topic] += number
