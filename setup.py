@@ -15,6 +15,9 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError, PlatformError
 
 COMPILED = [
+    "events/avro_reader.py",
+    "events/decoder.py",
+    "events/validation.py",
     "model/addition.py",
     "model/compiled.py",
     "model/matching.py",

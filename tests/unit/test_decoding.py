@@ -224,6 +224,18 @@ def test_arrays_bytes_and_local_times_of_a_foreign_record_are_dropped() -> None:
     assert registered(schema, {**ENVELOPE, **more}).fields == {"last": "x"}
 
 
+@pytest.mark.parametrize("last", [None, {}])
+def test_a_value_may_end_with_a_union_whose_branches_take_no_bytes(last: Json | None) -> None:
+    nothing = {"type": "record", "name": "Nothing", "fields": []}
+    schema = a_record({"name": "last", "type": ["null", nothing]})
+    assert registered(schema, {**ENVELOPE, "last": last}).fields == {}
+
+
+def test_a_logical_type_that_does_not_fit_its_type_is_ignored() -> None:
+    schema = a_record({"name": "local", "type": {"type": "string", "logicalType": "local-timestamp-millis"}})
+    assert registered(schema, {**ENVELOPE, "local": "noon"}).fields == {"local": "noon"}
+
+
 @pytest.mark.parametrize(("logical", "factor"), [("millis", 1), ("micros", 1_000), ("nanos", 1_000_000)])
 def test_instants_of_any_resolution_become_milliseconds(logical: str, factor: int) -> None:
     instant_schema = {"type": "long", "logicalType": f"timestamp-{logical}"}

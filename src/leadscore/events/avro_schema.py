@@ -57,25 +57,36 @@ class AvroSchema:
             return self._is_empty_record(schema)
         return schema["type"] == "null" or (schema["type"] == "fixed" and schema["size"] == 0)
 
-    def holds_scalars(self, apart_from: AbstractSet[str], text_maps: AbstractSet[str] = frozenset()) -> bool:
-        """Whether every field is text, a flag or a whole number (or null); of ``text_maps``, a map of texts."""
-        return all(
-            name in apart_from or (self._is_text_map(schema) if name in text_maps else self._is_scalar(schema))
-            for name, schema in fields_of(self.definition)
-        )
+    def numbers_among_scalars(
+        self, apart_from: AbstractSet[str], text_maps: AbstractSet[str] = frozenset()
+    ) -> list[str] | None:
+        """The fields that may hold a floating-point number, if every field is a scalar (or null); else ``None``.
+
+        Fields of ``text_maps`` may be a map of texts; what those ``apart_from`` this hold does not matter.
+        """
+        numbers = []
+        for name, schema in fields_of(self.definition):
+            if name in apart_from or (name in text_maps and self._is_text_map(schema)):
+                continue
+            if not self._is_one_of(_SCALARS, schema):
+                return None
+            if not self._is_one_of(_EXACT, schema):
+                numbers.append(name)
+        return numbers
 
     def _is_text_map(self, schema: Schema) -> bool:
         schema = self.resolve(schema)
         return isinstance(schema, dict) and schema["type"] == "map" and schema["values"] == "string"
 
-    def _is_scalar(self, schema: Schema) -> bool:
+    def _is_one_of(self, types: AbstractSet[str], schema: Schema) -> bool:
+        """Whether all that values of the schema can be are scalars of these types, enums among them."""
         schema = self.resolve(schema)
         if isinstance(schema, list):
-            return all(self._is_scalar(branch) for branch in schema)
+            return all(self._is_one_of(types, branch) for branch in schema)
         if isinstance(schema, dict):
             is_local = str(schema.get("logicalType", "")).startswith("local-timestamp-")
-            return not is_local and schema["type"] in {*_SCALARS, "enum"}
-        return schema in _SCALARS
+            return not is_local and schema["type"] in {*types, "enum"}
+        return schema in types
 
     def _is_empty_record(self, record: dict[str, object]) -> bool:
         name = str(record["name"])
@@ -116,7 +127,8 @@ class AvroSchema:
 
 
 _UNFINISHED = -1
-_SCALARS = frozenset({"null", "string", "int", "long", "boolean"})
+_EXACT = frozenset({"null", "string", "int", "long", "boolean"})
+_SCALARS = _EXACT | {"float", "double"}
 
 
 def fields_of(record: dict[str, object]) -> list[tuple[str, Schema]]:

@@ -5,12 +5,11 @@ Pure but for ``lookup``, which asks a schema registry. Everything a value can do
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.avro_reader import RecordReader, compile_reader
+from leadscore.events.avro_reader import AvroReader, RecordReader
 from leadscore.events.avro_schema import AvroSchema, refused
 from leadscore.events.contracts import contract_of_record
 from leadscore.events.event import Event
@@ -41,7 +40,7 @@ _json = msgspec.json.Decoder(dict[str, object])
 
 
 class Decoder:
-    """Decodes the values of all input topics. One per worker; keeps one compiled reader per schema id."""
+    """Decodes the values of all input topics. One per worker; keeps one reader per schema id."""
 
     def __init__(
         self,
@@ -53,8 +52,8 @@ class Decoder:
         self._mappers: dict[str, RecordMapper] = {t: compile_mapping(m) for t, m in (mappings or {}).items()}
         self._lookup = lookup
         self._max_value_bytes = max_value_bytes
-        self._readers: dict[int, _Reader] = {}
-        self._refused: dict[int, str] = {}
+        self._readers: dict[bytes, RecordReader] = {}
+        self._refused: dict[bytes, str] = {}
         self._local_readers = _local_readers()
 
     def decode(self, topic: str, value: bytes | None, headers: Headers | None = None) -> Event:
@@ -65,49 +64,46 @@ class Decoder:
             raise DeadLetter(
                 DeadLetterReason.TOO_LARGE, f"{len(value)} bytes, expected at most {self._max_value_bytes}"
             )
-        reader, start = self._reader(value, headers)
+        first = value[0]
+        if first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
+            start = CONFLUENT_HEADER_BYTES
+            reader = self._readers.get(value[:CONFLUENT_HEADER_BYTES]) or self._first_seen(
+                value[:CONFLUENT_HEADER_BYTES]
+            )
+        elif first == SINGLE_OBJECT_MAGIC[0] and value[1:2] == SINGLE_OBJECT_MAGIC[1:]:
+            start = SINGLE_OBJECT_HEADER_BYTES
+            reader = self._local_reader(value[:SINGLE_OBJECT_HEADER_BYTES])
+        elif first == _JSON_START or value.lstrip(_JSON_SPACE)[:1] == b"{":
+            start = 0
+            reader = _JSON_READER
+        else:
+            raise _unknown_format(headers)
         record = reader.read(value, start)
         mapper = self._mappers.get(topic) if self._mappers else None
         if mapper is not None:
             return event_of(*mapper(record))
-        return event_of(record, record, are_scalars=reader.gives_scalars)
+        return event_of(record, record, reader.numbers)
 
-    def _reader(self, value: bytes, headers: Headers | None) -> "tuple[_Reader, int]":
-        """What reads the value, and where the record begins in it."""
-        first = value[0]
-        if first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
-            return self._registered_reader(int.from_bytes(value[1:CONFLUENT_HEADER_BYTES])), CONFLUENT_HEADER_BYTES
-        if first == _JSON_START:
-            return _JSON_READER, 0
-        if value.startswith(SINGLE_OBJECT_MAGIC):
-            return self._local_reader(value[:SINGLE_OBJECT_HEADER_BYTES]), SINGLE_OBJECT_HEADER_BYTES
-        if value.lstrip(_JSON_SPACE)[:1] == b"{":
-            return _JSON_READER, 0
-        raise _unknown_format(headers)
-
-    def _local_reader(self, header: bytes) -> "_Reader":
+    def _local_reader(self, header: bytes) -> RecordReader:
         reader = self._local_readers.get(header)
         if reader is None:
             raise refused(f"no local schema has the fingerprint {header[2:].hex()}")
         return reader
 
-    def _registered_reader(self, schema_id: int) -> "_Reader":
-        reader = self._readers.get(schema_id)
-        return reader if reader is not None else self._first_seen(schema_id)
-
-    def _first_seen(self, schema_id: int) -> "_Reader":
-        """Look the schema up and compile it. A schema under an id never changes, so a refusal is for good."""
-        if schema_id in self._refused:
-            raise refused(self._refused[schema_id])
+    def _first_seen(self, header: bytes) -> RecordReader:
+        """Look the schema up and make its reader. A schema under an id never changes, so a refusal is for good."""
+        if header in self._refused:
+            raise refused(self._refused[header])
         if self._lookup is None:
             raise refused("no schema registry is configured")
+        schema_id = int.from_bytes(header[1:], "big")
         answer = self._lookup(schema_id)
         try:
-            self._readers[schema_id] = _reader_of(answer)
+            reader = self._readers[header] = _reader_of(answer)
         except DeadLetter as error:
-            self._refused[schema_id] = f"schema id {schema_id}: {error.detail}"
-            raise refused(self._refused[schema_id]) from error
-        return self._readers[schema_id]
+            self._refused[header] = f"schema id {schema_id}: {error.detail}"
+            raise refused(self._refused[header]) from error
+        return reader
 
 
 def read_json(value: bytes | str, start: int = 0) -> Record:
@@ -124,22 +120,32 @@ def read_json(value: bytes | str, start: int = 0) -> Record:
         raise DeadLetter(reason, str(error)) from error
 
 
-class _Reader(NamedTuple):
-    """How records of one schema are read; ``gives_scalars``: nothing but scalars stands beside their attributes."""
-
-    read: RecordReader
-    gives_scalars: bool
+class _JsonReader(RecordReader):
+    def read(self, value: bytes, start: int) -> Record:
+        return read_json(value, start)
 
 
-_JSON_READER = _Reader(read_json, gives_scalars=False)
+class _ContractReader(AvroReader):
+    """In our own schemas the entries of the map ``fields`` stand beside the named fields, which win."""
+
+    def read(self, value: bytes, start: int) -> Record:
+        record = AvroReader.read(self, value, start)
+        entries = record.pop("fields", None)
+        if entries and isinstance(entries, dict):
+            for name, entry in entries.items():
+                record.setdefault(name, entry)
+        return record
+
+
+_JSON_READER = _JsonReader(None)
 
 
 @functools.cache
-def _local_readers() -> dict[bytes, _Reader]:
+def _local_readers() -> dict[bytes, RecordReader]:
     return {single_object_header(name): _avro_reader(text) for name, text in schema_texts().items()}
 
 
-def _reader_of(answer: dict[str, object]) -> _Reader:
+def _reader_of(answer: dict[str, object]) -> RecordReader:
     schema_type = answer.get("schemaType") or "AVRO"
     if schema_type == "JSON":
         return _JSON_READER
@@ -150,26 +156,11 @@ def _reader_of(answer: dict[str, object]) -> _Reader:
     return _avro_reader(str(answer.get("schema", "")))
 
 
-def _avro_reader(text: str) -> _Reader:
+def _avro_reader(text: str) -> RecordReader:
     schema = with_event_types(AvroSchema(text))
-    reader = compile_reader(schema)
     if contract_of_record(schema.name) is not None:
-        return _Reader(_beside_named_fields(reader), gives_scalars=schema.holds_scalars({"attributes"}, {"fields"}))
-    return _Reader(reader, gives_scalars=schema.holds_scalars({"attributes"}))
-
-
-def _beside_named_fields(reader: RecordReader) -> RecordReader:
-    """In our own schemas the entries of the map ``fields`` stand beside the named fields, which win."""
-
-    def read(value: bytes, start: int) -> Record:
-        record = reader(value, start)
-        extra = record.pop("fields", None)
-        if isinstance(extra, dict):
-            for name, entry in extra.items():
-                record.setdefault(name, entry)
-        return record
-
-    return read
+        return _ContractReader(schema, schema.numbers_among_scalars({"attributes"}, {"fields"}))
+    return AvroReader(schema, schema.numbers_among_scalars({"attributes"}))
 
 
 def _unknown_format(headers: Headers | None) -> DeadLetter:

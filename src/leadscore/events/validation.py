@@ -4,6 +4,7 @@ A record is a dict as a decoder gives it: scalars, dicts, and sequences (arrays,
 """
 
 import re
+from collections.abc import Sequence
 from math import isfinite
 from typing import TypeGuard, cast
 
@@ -41,28 +42,32 @@ class FieldProblem(DeadLetter):
         self.expected = expected
 
 
-def event_of(envelope: Record, fields: Record, *, are_scalars: bool = False) -> Event:
+def event_of(envelope: Record, fields: Record, numbers: Sequence[str] | None = None) -> Event:
     """The event that ``envelope`` (id, lead, time, type, attributes) and ``fields`` describe; ``DeadLetter`` if none.
 
-    The envelope's own names are taken out of it. Both may be the same dict: then what is left are the fields.
-    ``are_scalars`` says that there is nothing in ``fields`` but text, flags and integers of 64 bits.
+    The envelope's own names are taken out of it. Both may be the same dict: then what is left are the fields. Where
+    ``fields`` is known to hold nothing but scalars and no null, ``numbers`` are those that may be a ``float``, and no
+    other is looked at.
     """
     take = envelope.pop
     event_type = take("type", None)
-    if not _is_text(event_type, MAX_TYPE_LENGTH):
+    if type(event_type) is not str or not _is_text(event_type, MAX_TYPE_LENGTH):
         raise FieldProblem("type", event_type, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
     event_id = _identifier(take("event_id", None), "event_id")
     lead_id = _identifier(take("lead_id", None), "lead_id")
-    occurred_at_ms = instant_ms(take("occurred_at", None), "occurred_at")
+    occurred_at = take("occurred_at", None)
+    if type(occurred_at) is not int or not EARLIEST_MS <= occurred_at < LATEST_MS:
+        occurred_at = instant_ms(occurred_at, "occurred_at")
     members = take("attributes", None)
     attributes = None if members is None else _attributes(members)
-    take("received_at", None)
-    scalars = cast("dict[str, FieldValue]", fields) if are_scalars else _scalars(fields)
+    if "received_at" in envelope:
+        del envelope["received_at"]
+    scalars = _scalars(fields) if numbers is None else _checked(fields, numbers)
     if "campaign" in scalars:
         _settle_campaign(scalars)
     if event_type.startswith(COMMAND_PREFIX):
         _settle_command(event_type, scalars, attributes)
-    return Event(event_type, event_id, lead_id, occurred_at_ms, scalars, attributes)
+    return Event(event_type, event_id, lead_id, occurred_at, scalars, attributes)
 
 
 def instant_ms(value: object, field: str) -> int:
@@ -116,6 +121,13 @@ def _scalars(fields: Record) -> dict[str, FieldValue]:
         elif value is not None and not isinstance(value, list | tuple):
             scalars[name] = _number_or_flag(value, "", name)
     return scalars
+
+
+def _checked(fields: Record, numbers: Sequence[str]) -> dict[str, FieldValue]:
+    for name in numbers:
+        if name in fields:
+            _number_or_flag(fields[name], "", name)
+    return cast("dict[str, FieldValue]", fields)
 
 
 def _flat(source: Record, prefix: str, where: str, depth: int) -> dict[str, FieldValue]:
