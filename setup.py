@@ -21,6 +21,7 @@ COMPILED = [
     "model/addition.py",
     "model/compiled.py",
     "model/matching.py",
+    "pipeline/match/batch.py",
     "scoring/conditions.py",
     "scoring/context.py",
     "scoring/course.py",

@@ -1,13 +1,11 @@
 """Design 1.2: which events are accepted, and once."""
 
-from typing import cast
-
 import msgspec
 import pytest
 from confluent_kafka import Message
 
 from leadscore.events.decoder import Decoder
-from leadscore.events.event import Event
+from leadscore.events.event_bytes import json_bytes
 from leadscore.log.records import Frame, encode
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
@@ -62,40 +60,17 @@ def test_the_same_id_of_another_lead_is_another_event() -> None:
     assert [(one.lead_id, one.score) for one in scores] == [("L1", 10), ("L2", 10)]
 
 
-class FakeMessage:
-    """A record of an input topic, as the client gives it; ``day`` and ``plus_ms`` are its Kafka timestamp."""
-
-    def __init__(self, value: Plain, day: float, plus_ms: int = 0) -> None:
-        self._value, self._time_ms = value, at(day, plus_ms)
-
-    def topic(self) -> str:
-        return "website"
-
-    def partition(self) -> int:
-        return 0
-
-    def offset(self) -> int:
-        return 0
-
-    def value(self) -> Plain:
-        return self._value
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self._time_ms
+def record(visited: Plain, day: float, plus_ms: int = 0) -> Message:
+    """A record of an input topic; ``day`` and ``plus_ms`` are its Kafka timestamp."""
+    value = json_bytes(event_of(visited))
+    return Message(topic="website", partition=0, offset=0, value=value, timestamp=(1, at(day, plus_ms)))
 
 
-class PlainDecoder:
-    """What a decoder gives, without bytes."""
-
-    def decode(self, _topic: str, value: Plain) -> Event:
-        return event_of(value)
-
-
-def taken(message: FakeMessage, **settings: str) -> list[str]:
+def taken(message: Message, **settings: str) -> list[str]:
     """What the match stage makes of the record: an award, or the reason of a dead letter."""
     matcher = Matcher(msgspec.convert(TEN_PER_VISIT, ModelDefinition))
-    work = Work(load_config(settings), cast("Decoder", PlainDecoder()), matcher, {("website", 0): SOURCE})
-    work.take(cast("Message", message))
+    work = Work(load_config(settings), Decoder(), matcher, {("website", 0): SOURCE})
+    work.take([message])
     return [failure.reason.value for _, failure in work.dead] + [
         "award" for awards in work.awards.values() for _ in awards
     ]
@@ -103,17 +78,17 @@ def taken(message: FakeMessage, **settings: str) -> list[str]:
 
 @pytest.mark.parametrize(("ahead_ms", "becomes"), [(300_000, "award"), (300_001, "future")])
 def test_an_event_too_far_ahead_of_its_kafka_timestamp_is_a_dead_letter(ahead_ms: int, becomes: str) -> None:
-    assert taken(FakeMessage(visit("e1", 3, ahead_ms), 3)) == [becomes]
+    assert taken(record(visit("e1", 3, ahead_ms), 3)) == [becomes]
 
 
 def test_how_far_ahead_an_event_may_be_is_configurable() -> None:
-    ahead = FakeMessage(visit("e1", 3, 60_001), 3)
+    ahead = record(visit("e1", 3, 60_001), 3)
     assert taken(ahead, LEADSCORE_MAX_FUTURE_SKEW="1m") == ["future"]
     assert taken(ahead, LEADSCORE_MAX_FUTURE_SKEW="2m") == ["award"]
 
 
 def test_a_record_may_come_long_after_its_event() -> None:
-    assert taken(FakeMessage(visit("e1", -20_000), 3)) == ["award"]
+    assert taken(record(visit("e1", -20_000), 3)) == ["award"]
 
 
 def test_old_events_are_welcome_at_any_age() -> None:

@@ -1,12 +1,12 @@
 """One batch of the match stage on its way: decoded, matched, not yet logged."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from confluent_kafka import Message
 
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
-from leadscore.events.event import Event
+from leadscore.events.event import COMMAND_PREFIX, Event
 from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Frame, Source, encode, partition_of
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
@@ -53,9 +53,8 @@ class Work:
         self.dead: list[tuple[Message, DeadLetter]] = []
         self._lanes: dict[Partition, _Lane] = {}
         self._known = sources
-        self._decode = decoder.decode
-        self._award = matcher.award
-        self._version = matcher.version
+        self._decoder = decoder
+        self._matcher = matcher
         self._command_topic = config.command_topic
         self._partitions = config.log_partitions
         self._skew_ms = config.max_future_skew_ms
@@ -82,30 +81,31 @@ class Work:
             if lane.records
         }
 
-    def take(self, message: Message) -> None:
-        """Decode and match one record; ``Unavailable`` leaves everything as it was."""
-        topic, offset = message.topic() or "", message.offset() or 0
-        partition = (topic, message.partition() or 0)
-        lane = self._lanes.get(partition)
-        try:
-            event = self._decode(topic, message.value())
-            self._check(event, topic, message.timestamp()[1])
-        except DeadLetter as failure:
-            lane = lane or self._new_lane(partition)
-            self.dead.append((message, failure))
-            lane.dead.append(offset)
-        else:
-            lane = lane or self._new_lane(partition)
-            award = self._award(event, lane.index, offset)
-            if award is None:
-                lane.ignored.append(offset)
+    def take(self, messages: Sequence[Message]) -> None:
+        """Decode and match records, one after the other; ``Unavailable`` where ``records`` of them are taken."""
+        decoder, matcher, lanes, awards = self._decoder, self._matcher, self._lanes, self.awards
+        for message in messages:
+            topic, offset = message.topic() or "", message.offset() or 0
+            partition = (topic, message.partition() or 0)
+            try:
+                event = decoder.decode(topic, message.value())
+                self._check(event, topic, message.timestamp()[1])
+            except DeadLetter as failure:
+                lane = lanes.get(partition) or self._new_lane(partition)
+                self.dead.append((message, failure))
+                lane.dead.append(offset)
             else:
-                number = partition_of(event.lead_id, self._partitions)
-                if number not in self.awards:
-                    self.awards[number] = []
-                self.awards[number].append(award)
-                lane.matched.append(offset)
-        lane.next_offset = offset + 1
+                lane = lanes.get(partition) or self._new_lane(partition)
+                award = matcher.award(event, lane.index, offset)
+                if award is None:
+                    lane.ignored.append(offset)
+                else:
+                    number = partition_of(event.lead_id, self._partitions)
+                    if number not in awards:
+                        awards[number] = []
+                    awards[number].append(award)
+                    lane.matched.append(offset)
+            lane.next_offset = offset + 1
 
     def leave_out(self, partition: Partition, first: int) -> int:
         """Take back the records of a partition from this offset on; how many those were."""
@@ -123,7 +123,7 @@ class Work:
         """The frames for the log, each with its log partition."""
         for number, awards in self.awards.items():
             if awards:
-                for value in _frames(self._version, self.sources, awards):
+                for value in _frames(self._matcher.version, self.sources, awards):
                     yield number, value
 
     def count(self, metrics: Metrics) -> None:
@@ -148,7 +148,7 @@ class Work:
                 DeadLetterReason.FUTURE,
                 f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, expected at most {self._skew_ms} ms",
             )
-        if event.is_command != (topic == self._command_topic):
+        if event.type.startswith(COMMAND_PREFIX) != (topic == self._command_topic):
             expected = "commands only" if topic == self._command_topic else "no commands"
             raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: expected {expected} on this topic")
 

@@ -292,13 +292,11 @@ class MatchStage:
         work = Work(parts.config, parts.decoder, parts.matcher, self._sources)
         self._held = []
         with self._timed("match"):
-            for index, message in enumerate(ready):
-                try:
-                    work.take(message)
-                except Unavailable as outage:
-                    self._held = ready[index:]
-                    self._pause(now_s, outage)
-                    break
+            try:
+                work.take(ready)
+            except Unavailable as outage:
+                self._held = ready[work.records :]
+                self._pause(now_s, outage)
         self._stop_bad_topics(work)
         for message, failure in work.dead:
             if (message.topic(), message.partition()) not in self.stopped:
