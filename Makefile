@@ -14,7 +14,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons and unit-compiled
 	$(PYTEST)
@@ -69,6 +69,9 @@ bench-features: $(VENV)/dev ## what each feature of a model costs per event
 
 bench-memory: $(VENV)/dev ## bytes of Redis memory per lead; BENCH="--leads 1000000"
 	$(BENCH_WITH) tests.bench.memory $(BENCH)
+
+bench-peers: $(VENV)/dev ## the same work in leadscore, Kafka Streams, Quix Streams and Redis; BENCH="--only leadscore --add"
+	$(BENCH_WITH) tests.bench.peers.run $(BENCH)
 
 wheel-check: $(VENV)/dev ## every file of the package is in every kind of install
 	$(PYTEST) tests/e2e/test_packaging.py

@@ -184,9 +184,9 @@ def base_events(seed: int, number: int, leads: int) -> list[Event]:
     return made
 
 
-def starter_events(seed: int, number: int) -> list[Event]:
+def starter_events(seed: int, number: int, span: Span = SPAN) -> list[Event]:
     """What ``leadscore produce`` makes up: sessions, mails, webinars and profiles of personas."""
-    plan = TrafficPlan(start_ms=SPAN.start_ms, end_ms=SPAN.end_ms, events=number)
+    plan = TrafficPlan(start_ms=span.start_ms, end_ms=span.end_ms, events=number)
     made = (record.content for record in generate(Random(seed), plan))
     return [event for event in made if isinstance(event, Event)]
 
