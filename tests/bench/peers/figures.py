@@ -36,7 +36,10 @@ class Crossings(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run of one system. The rates and the CPU begin with the first event; ``half`` is the second half alone."""
+    """One run of one system. The rates and the CPU begin with the first event; ``half`` is the second half alone.
+
+    ``memory_mb`` is the most that the worker's processes had resident, ``redis_mb`` what Redis held at the end.
+    """
 
     system: str
     workload: Workload
@@ -48,6 +51,7 @@ class Run(msgspec.Struct, frozen=True):
     start_cpu_s: float
     memory_mb: float
     crossings: Crossings
+    redis_mb: float = 0.0
 
 
 class Absent(msgspec.Struct, frozen=True):

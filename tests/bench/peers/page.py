@@ -19,7 +19,7 @@ HEAD = (
     "CPU per event, second half",
     "worker + broker + Redis",
     "the same, whole run",
-    "memory",
+    "memory: worker + Redis",
     "start",
     "crossings: enter, leave, repeated",
 )
@@ -54,7 +54,7 @@ def tables(report: Report) -> str:
         f"\nMeasured on {report.date}: {facts['cores']} cores ({machine}), Python {facts['python']}, leadscore "
         f"{facts['leadscore']}. CPU of the idle broker, subtracted: {idle}.\n"
     )
-    parts = [measured]
+    parts = [measured, f"\n![CPU per event and events per second]({PLOT.relative_to(PAGE.parent)})\n"]
     for workload in report.workloads():
         rows = [cells(report.titles[system], runs) for system, runs in report.rows(workload).items()]
         lines = [HEAD, ["---"] * len(HEAD), *rows]
@@ -74,7 +74,7 @@ def cells(title: str, runs: Sequence[Run]) -> list[str]:
         _range(spread(runs, lambda run: run.half_cpu.total), "{:.1f}") + " µs",
         _parts(runs, lambda run: run.half_cpu),
         _parts(runs, lambda run: run.cpu),
-        _number(spread(runs, lambda run: run.memory_mb)) + " MB",
+        f"{_median(runs, lambda run: run.memory_mb):,.0f} + {_median(runs, lambda run: run.redis_mb):,.0f} MB",
         f"{_median(runs, lambda run: run.start_s):.1f} s ({_median(runs, lambda run: run.start_cpu_s):.1f} s CPU)",
         _crossings(runs),
     ]

@@ -102,8 +102,8 @@ def measure(options: argparse.Namespace) -> Report:
         registry = stack.enter_context(registry_stub())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         topics = Topics(kafka.bootstrap)
-        servers = Servers(kafka, redis_server).measured_idle()
-        session = Session(Bench(servers, topics))
+        bench = Bench(Servers(kafka, redis_server), topics)
+        session = Session(bench)
         plan = planned(options)
         session.install(list(dict.fromkeys(name for systems in plan.values() for name in systems)))
         for number, (workload, systems) in enumerate(plan.items()):
@@ -113,10 +113,11 @@ def measure(options: argparse.Namespace) -> Report:
             source = INPUTS[workload.name](topics, place, registry, workload)
             if number == 0:
                 warm_up(session, source)
+                bench.servers = bench.servers.measured_idle()
             session.all_rounds(source, systems, options.rounds if workload.events <= options.events else 1)
             topics.delete_all_of("input-")
         facts = machine_facts() | {"servers": f"{kafka}; {redis_server}", "leadscore": full_version()}
-    idle = round(servers.broker_idle, 4) if kafka.pid else None
+    idle = round(bench.servers.broker_idle, 4) if kafka.pid else None
     absent = [Absent(name, reason) for name, reason in session.absent.items()]
     titles = {name: system.title for name, system in SYSTEMS.items()}
     return Report(time.strftime("%Y-%m-%d"), facts, titles, idle, session.runs, absent)

@@ -68,6 +68,11 @@ class Servers(NamedTuple):
             used = client.info("cpu")
             return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
+    def redis_mb(self) -> float:
+        """What Redis holds."""
+        with closing(redis.Redis.from_url(self.redis.url)) as client:
+            return float(client.info("memory")["used_memory"]) / 1e6
+
     def empty_redis(self) -> None:
         """Every run finds an empty one."""
         with closing(redis.Redis.from_url(self.redis.url)) as client:
@@ -224,14 +229,15 @@ class Bench:
         return Run(
             name,
             source.workload,
-            scale * _rate(first, last),
-            scale * _rate(half, last),
+            round(scale * _rate(first, last)),
+            round(scale * _rate(half, last)),
             self._cpu(first, ended, scale),
             self._cpu(half, last, scale),
             round(about[1], 2),
             round(first.worker_s - start.worker_s, 2),
             round(about[0], 1),
             self._topics.crossings(place.crossings),
+            round(self.servers.redis_mb(), 1),
         )
 
     def _cpu(self, first: Sample, last: Sample, scale: float) -> Cpu:
