@@ -14,7 +14,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons and unit-compiled
 	$(PYTEST)
@@ -72,6 +72,12 @@ bench-memory: $(VENV)/dev ## bytes of Redis memory per lead; BENCH="--leads 1000
 
 bench-peers: $(VENV)/dev ## the same work in leadscore, Kafka Streams, Quix Streams and Redis; BENCH="--only leadscore --add"
 	$(BENCH_WITH) tests.bench.peers.run $(BENCH)
+
+bench-latency: $(VENV)/dev ## from an event to its crossing at a subscriber, at three loads; BENCH="--seconds 10"
+	$(BENCH_WITH) tests.bench.latency $(BENCH)
+
+bench-recovery: $(VENV)/dev ## start-up, catching up, rebuilding, rebalancing; BENCH="--events 100000"
+	$(BENCH_WITH) tests.bench.recovery $(BENCH)
 
 wheel-check: $(VENV)/dev ## every file of the package is in every kind of install
 	$(PYTEST) tests/e2e/test_packaging.py
