@@ -16,10 +16,8 @@ EXTENSIONS = find src -name '*.so'
 .DELETE_ON_ERROR:
 .PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
-test: lint types ## format, lint and type checks, then every test on real servers, then unit-all-pythons and unit-compiled
-	$(PYTEST)
-	$(BIN)/python -m tests.other_pythons
-	$(BIN)/python -m tests.compiled_build
+test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
+	$(BIN)/python -m tests.side_by_side
 
 demo: $(VENV)/demo ## see leads cross the threshold, with nothing but Python
 	$(BIN)/leadscore demo

@@ -43,7 +43,7 @@ from leadscore.scoring.simulation import simulate
 from leadscore.scoring.state import LeadState, decode_state, encode_state
 from leadscore.store.fence import Fence
 from leadscore.store.redis_store import RedisStore
-from tests.servers import KafkaServer, RedisServer, wait_until
+from tests.servers import KafkaServer, RedisServer, ending_with_parent, wait_until
 
 SOURCES = ("website", "email", "webinar", "profiles")
 LOG_PARTITIONS = 4
@@ -438,7 +438,7 @@ class WorkerProcess:
         self._log = log_path.open("wb")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEADSCORE_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "leadscore.cli.main", "run"],
+            ending_with_parent([sys.executable, "-m", "leadscore.cli.main", "run"]),
             env=inherited | dict(environ),
             stdout=self._log,
             stderr=subprocess.STDOUT,

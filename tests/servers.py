@@ -424,12 +424,21 @@ if os.getppid() == int(parent):
 """
 
 
+def ending_with_parent(command: Sequence[str]) -> list[str]:
+    """The command, so that its process ends with this one, even when this one is killed."""
+    return [sys.executable, "-c", _END_WITH_PARENT, str(os.getpid()), *command]
+
+
 def _spawn(command: Sequence[str], directory: Path, undo: ExitStack) -> subprocess.Popen[bytes]:
     """Start a server with its output in ``directory``/server.log, in a session of its own: Ctrl-C is not for it."""
-    wrapped = [sys.executable, "-c", _END_WITH_PARENT, str(os.getpid()), *command]
     with (directory / "server.log").open("wb") as log:
         process = subprocess.Popen(
-            wrapped, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory, start_new_session=True
+            ending_with_parent(command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=directory,
+            start_new_session=True,
         )
     undo.callback(_kill, process)
     return process
