@@ -393,6 +393,24 @@ MUTANTS = (
         "speed += max(value, 0.0) / half_life_ms * _weight(at_ms - self._latest_ms, half_life_ms)",
     ),
     Mutant(
+        "what a lead can reach is bounded by penalties that decay until then",
+        SCORE,
+        "is_at_latest = at_ms == state.latest_record_ms",
+        "is_at_latest = True",
+    ),
+    Mutant(
+        "a leave is searched for from an instant that may be after it",
+        TIMELINE,
+        "first_leave(outlook, standing, sure_ms - 1, FAR_MS)",
+        "first_leave(outlook, standing, sure_ms + 1, FAR_MS)",
+    ),
+    Mutant(
+        "a score that stays at the level for a time is taken for one that never falls below",
+        TIMELINE,
+        "if end >= level and course.lower_bound(start_ms, end_ms) >= level:",
+        "if end >= level:",
+    ),
+    Mutant(
         "looked at again too late",
         TIMELINE,
         "if course.lower_bound(start_ms, stop_ms) < level:\n            return start_ms",

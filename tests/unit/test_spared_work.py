@@ -1,8 +1,9 @@
 """What the fold spares itself changes nothing: the same histories with every shortcut taken away.
 
 Shortcuts: no evaluation where a bound says that nothing can cross; the instant to look at a lead again is bounded, not
-searched for; what conditions found is kept over a record; the latest event of a rule with a selection is added without
-counting the others again; an instant is closed in on by slope. Long histories of few leads show what short ones do not.
+searched for; a search begins where the lead may no longer be in for sure; what conditions found is kept over a record;
+the latest event of a rule with a selection is added without counting the others again; an instant is closed in on by
+slope. Long histories of few leads show what short ones do not.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from tests.histories import ALL, END_MS
 from tests.of_the_source import OF_THE_SOURCE
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
+from tests.unit.semantics import act, crossings, model_of, rule
+from tests.unit.test_sure_stay import RULES
+from tests.unit.test_sure_stay import run as run_of_stays
 
 pytestmark = OF_THE_SOURCE
 
@@ -43,6 +47,7 @@ def no_shortcuts() -> Iterator[None]:
         patched.setattr(fold, "_may_cross", lambda *_: True)
         patched.setattr(fold, "_only_raises", lambda *_: False)
         patched.setattr(thresholds, "no_leave_before", searched)
+        patched.setattr(timeline, "sure_until", lambda *_: None)
         patched.setattr(conditions.Outlook, "after_rules", lambda self, _: conditions.Outlook(self.state, self.model))
         patched.setattr(totals, "counts_last", lambda *_: None)
         patched.setattr(course.Course, "only_falls", lambda *_: False)
@@ -67,6 +72,22 @@ def test_a_long_history_of_few_leads_is_the_same_without_shortcuts(seed: int) ->
         expected = simulated(model, log, end_ms)
     assert len(expected.crossings) > 10
     assert_same(simulated(model, log, end_ms), expected)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_penalties_and_late_events_are_the_same_without_shortcuts(seed: int) -> None:
+    with no_shortcuts():
+        expected = run_of_stays(RULES, {}, Random(seed))
+    assert len(expected.crossings) > 10
+    assert_same(run_of_stays(RULES, {}, Random(seed)), expected)
+
+
+def test_a_penalty_that_has_decayed_keeps_no_lead_out() -> None:
+    rules = {"view": rule(40, "view", decay="none"), "gone": rule(-30, "gone", decay={"half_life": "1d"})}
+    model = model_of(rules, thresholds={"mql": {"enter": 65, "exit": 35}})
+    first, penalty, second = act("view", "e1"), act("gone", "e2", 1), act("view", "e3", 20)
+    assert crossings(model, 21, first, penalty, second)[0][:2] == ("ENTER", "EVENT")
+    assert not crossings(model, 21, first, act("gone", "e2", 20), second)
 
 
 def dense_events(random: Random, number: int) -> Iterator[Plain]:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from leadscore.scoring import timeline
-from leadscore.scoring.conditions import Outlook
+from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.simulation import Simulation
 from leadscore.scoring.standing import Standing, standings_in
 from leadscore.scoring.sure_stay import FAR_MS, sure_until
@@ -73,6 +73,32 @@ def test_no_lead_leaves_before(rules: Plain, conditions: Plain, seed: int, monke
     run(rules, conditions, Random(seed))
     assert answers["said"] > (2 if rules is RULES else 50)
     assert (answers["nothing"] > 0) == (rules is RULES)
+
+
+@OF_THE_SOURCE
+@pytest.mark.parametrize("conditions", [{}, QUIET], ids=["no condition", "quiet"])
+def test_a_search_begun_late_gives_the_same_leave(conditions: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = timeline._searched_leave
+    leaves = {"never": 0, "at an instant": 0}
+
+    def compared(outlook: Outlook, standing: Standing, after_ms: int) -> Leave | None:
+        leave = searched(outlook, standing, after_ms)
+        assert leave == timeline.first_leave(outlook, standing, after_ms, FAR_MS)
+        assert leave is None or leave == by_halving(outlook, standing, after_ms)
+        leaves["never" if leave is None else "at an instant"] += 1
+        return leave
+
+    monkeypatch.setattr(timeline, "_searched_leave", compared)
+    for rules in (WITHOUT_DAYS, RULES):
+        run(rules, conditions, Random(7))
+    assert min(leaves.values()) > 5
+
+
+def by_halving(outlook: Outlook, standing: Standing, after_ms: int) -> Leave | None:
+    """The leave without a guess at where the score is below."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(timeline, "GUESSES", 0)
+        return timeline.first_leave(outlook, standing, after_ms, FAR_MS)
 
 
 def run(rules: Plain, conditions: Plain, random: Random) -> Simulation:

@@ -125,8 +125,8 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
 
     Terms
 
-    *Upper bound*: a number that engagement + fit do not exceed from the record on. Gains as if none had decayed, no
-    penalties, every condition that gives points as if it held, the best that the fit can be.
+    *Upper bound*: a number that engagement + fit do not exceed at tau. Gains as if none had decayed, penalties only
+    where tau is the lead's latest record, every condition that gives points as if it held, the best that the fit can be.
     *Out of reach*: what a threshold is with an upper bound less than ``enter`` - 1e-6. Never, where the floor of the
     model is at ``enter`` already.
     *Only raises* (``_only_raises``): the record is the lead's latest and gives points, takes none, and hides no other
@@ -144,11 +144,11 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
        the quick upper bound, one sum; then by the exact one, with every rule's ``max`` and every group's clamp.
 
     Example: ``mql`` with enter 65; conditions and fit add 20 at most; a group with max 40. The lead is out, with 30
-    points in that group and a penalty of -12.
+    points in that group and a penalty of -12; the record is its latest.
 
         3 points in the group     30 + 3 + 20 = 53: out of reach, no
         40 points in the group    30 + 40 + 20 = 90 by the quick bound; by the exact one 40 + 20 = 60: no
-        40 points elsewhere       90 by either: yes; the penalty is in neither
+        40 points elsewhere       90 by either: yes; the penalty is in neither. Of a record that comes late: 78, yes
         -5 points                 50: no. Were the lead in ``mql``: yes, by rule 4
 
     Kept in step
@@ -182,7 +182,7 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
         points += all_gains(state.totals)
         if points < out_of_reach:
             return False
-    return upper_bound_at(state, model, award) >= out_of_reach
+    return upper_bound_at(state, model, award, tau_ms) >= out_of_reach
 
 
 def _may_free(rule: CompiledRule, state: LeadState, award: Award) -> bool:

@@ -53,16 +53,19 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
     )
 
 
-def upper_bound_at(state: LeadState, model: CompiledModel, more: Award) -> float:
-    """An upper bound of engagement and fit together from the lead's latest record on, with this award added.
+def upper_bound_at(state: LeadState, model: CompiledModel, more: Award, at_ms: int) -> float:
+    """An upper bound of engagement and fit together at ``at_ms``, with this award added.
 
-    Gains as if none had decayed, no penalties, every condition that gives points; clamped like the score.
+    Gains as if none had decayed, every condition that gives points; clamped like the score. Penalties are in it at the
+    instant of the lead's latest record only, where running totals need no decay: later on they weigh less.
     """
     sums, rules = list(model.condition_upper_bounds), model.rules
+    is_at_latest = at_ms == state.latest_record_ms
     for rule_id, total in zip(state.rules, state.totals, strict=True):
-        gains = total if type(total) is float else gains_of(total)
-        if gains > 0 and (rule := rules.get(rule_id)) is not None:
-            sums[rule.group] += gains if gains < rule.maximum else rule.maximum
+        points = total if type(total) is float else gains_of(total)
+        if (points > 0 or is_at_latest) and (rule := rules.get(rule_id)) is not None:
+            maximum = rule.maximum
+            sums[rule.group] += -maximum if points < -maximum else maximum if points > maximum else points
     for award in more.rules:
         if award.points > 0 and (rule := rules.get(award.rule_id)) is not None:
             sums[rule.group] += award.points

@@ -26,6 +26,7 @@ Theory of operation
    d. Else the interval is halved, and both halves are looked at like this, the earlier first.
 4. A stretch without an end is looked at in pieces of 4 days, 16, 64 and so on, until the lower bound of all that is
    left is at the level or above, or 200 years are over.
+5. A search without an end (``next_leave``) begins where ``sure_stay`` ends: no instant before can be the answer.
 
 Example: 100 points (half-life 30 d) and -60 (half-life 7 d) on day 0, exit level 30. The score begins at 40, rises to
 57.5 on day 12, and is 30 on day 51.6.
@@ -51,7 +52,7 @@ Kept in step
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import log
+from math import floor, log
 
 from leadscore.model.compiled import EPSILON
 from leadscore.scoring.conditions import Leave, Outlook
@@ -65,6 +66,8 @@ FIRST_PIECE_MS = 4 * DAY_MS
 """The first piece of a stretch without an end."""
 HORIZON_MS = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
+GUESSES = 3
+"""How often the instant below may be guessed without the interval being halved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,16 @@ class _Stretch:
     start_ms: int
     end_ms: int
     may_fall: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Fall:
+    """An interval in which the score only falls, from not below the level to below, with its scores."""
+
+    above_ms: int
+    above: float
+    below_ms: int
+    below: float
 
 
 def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
@@ -102,8 +115,17 @@ def next_leave(outlook: Outlook, standing: Standing, after_ms: int) -> Leave | N
     """The first instant after ``after_ms`` at which the lead leaves if nothing else happens; ``None``: never."""
     key = (standing.state, after_ms)
     if key not in outlook.leaves:
-        outlook.leaves[key] = first_leave(outlook, standing, after_ms, FAR_MS)
+        outlook.leaves[key] = _searched_leave(outlook, standing, after_ms)
     return outlook.leaves[key]
+
+
+def _searched_leave(outlook: Outlook, standing: Standing, after_ms: int) -> Leave | None:
+    """``first_leave`` without an end, begun where the lead may no longer be in for sure."""
+    if disqualifying_condition(outlook, after_ms + 1) is None:
+        sure_ms = sure_until(outlook, standing, after_ms)
+        if sure_ms is not None:
+            return None if sure_ms >= FAR_MS else first_leave(outlook, standing, sure_ms - 1, FAR_MS)
+    return first_leave(outlook, standing, after_ms, FAR_MS)
 
 
 def no_leave_before(outlook: Outlook, standing: Standing, after_ms: int) -> int | None:
@@ -143,14 +165,18 @@ def _stretches(outlook: Outlook, standing: Standing, after_ms: int, until_ms: in
 
 def _first_below(course: Course, level: float, start_ms: int, end_ms: int) -> int | None:
     """The first instant in [start_ms, end_ms] with a score below the level: step 3."""
-    if course.score(start_ms) < level:
-        return start_ms
     if end_ms >= FAR_MS:
         return _first_below_in_pieces(course, level, start_ms)
-    if start_ms == end_ms or course.lower_bound(start_ms, end_ms) >= level:
+    start = course.score(start_ms)
+    if start < level:
+        return start_ms
+    if start_ms == end_ms:
+        return None
+    end = course.score(end_ms)
+    if end >= level and course.lower_bound(start_ms, end_ms) >= level:
         return None
     if course.only_falls(start_ms, end_ms):
-        return _falls_below(course, level, start_ms, end_ms) if course.score(end_ms) < level else None
+        return _falls_below(course, level, _Fall(start_ms, start, end_ms, end)) if end < level else None
     middle_ms = _middle(start_ms, end_ms)
     below_ms = _first_below(course, level, start_ms, middle_ms)
     return _first_below(course, level, middle_ms + 1, end_ms) if below_ms is None else below_ms
@@ -160,11 +186,13 @@ def _first_below_in_pieces(course: Course, level: float, start_ms: int) -> int |
     """The first instant from ``start_ms`` on with a score below the level: step 4."""
     length_ms = FIRST_PIECE_MS
     last_ms = start_ms + HORIZON_MS
-    while start_ms < last_ms and course.lower_bound(start_ms, FAR_MS) < level:
+    while start_ms < last_ms:
         below_ms = _first_below(course, level, start_ms, start_ms + length_ms)
         if below_ms is not None:
             return below_ms
         start_ms, length_ms = start_ms + length_ms, 4 * length_ms
+        if course.lower_bound(start_ms, FAR_MS) >= level:
+            return None
     return None
 
 
@@ -192,25 +220,27 @@ def _middle(start_ms: int, end_ms: int) -> int:
     return (start_ms + end_ms) // 2 if first_day == last_day else (first_day + last_day + 1) // 2 * DAY_MS - 1
 
 
-def _falls_below(course: Course, level: float, above_ms: int, below_ms: int) -> int:
-    """The first instant below, of a score that only falls from not below at ``above_ms`` to below at ``below_ms``.
+def _falls_below(course: Course, level: float, fall: _Fall) -> int:
+    """The first instant below, of a score that only falls.
 
-    Between the two it is taken for one exponential, which it often is: a few steps, where halving takes thirty. Every
-    other step halves, so that steps and plateaus of the score cost no more than that.
+    It is taken for the exponential through the two instants tried last, which it often is: a few steps, where halving
+    takes thirty. Where three of them did not halve the interval, it is halved, so that steps and plateaus of the score
+    cost four times as much as that and no more.
     """
-    above, below = course.score(above_ms), course.score(below_ms)
-    halves = False
+    above_ms, below_ms = fall.above_ms, fall.below_ms
+    last_ms, last, earlier_ms, earlier = above_ms, fall.above, below_ms, fall.below
+    guesses, width_ms = 0, below_ms - above_ms
     while below_ms - above_ms > 1:
         middle_ms = (above_ms + below_ms) // 2
-        if not halves and below > 0 and above > level > 0:
-            share = log(above / level) / log(above / below)
-            guess_ms = above_ms + round((below_ms - above_ms) * share)
-            middle_ms = min(max(guess_ms, above_ms + 1), below_ms - 1)
-        score = course.score(middle_ms)
-        width_ms = below_ms - above_ms
-        if score < level:
-            below_ms, below = middle_ms, score
+        if guesses < GUESSES and min(last, earlier, level) > 0 and last != earlier:
+            share = log(last / level) / log(last / earlier)
+            middle_ms = min(max(last_ms + floor((earlier_ms - last_ms) * share), above_ms + 1), below_ms - 1)
+        earlier_ms, earlier, last_ms, last = last_ms, last, middle_ms, course.score(middle_ms)
+        if last < level:
+            below_ms = middle_ms
         else:
-            above_ms, above = middle_ms, score
-        halves = not halves and 2 * (below_ms - above_ms) > width_ms
+            above_ms = middle_ms
+        guesses += 1
+        if 2 * (below_ms - above_ms) <= width_ms:
+            guesses, width_ms = 0, below_ms - above_ms
     return below_ms
