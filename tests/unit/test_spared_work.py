@@ -24,9 +24,9 @@ from tests.histories import ALL, END_MS
 from tests.of_the_source import OF_THE_SOURCE
 from tests.oracle import DAY_MS, Entry, Plain
 from tests.simulated import simulated
+from tests.stays import RULES
+from tests.stays import run as run_of_stays
 from tests.unit.semantics import act, crossings, model_of, rule
-from tests.unit.test_sure_stay import RULES
-from tests.unit.test_sure_stay import run as run_of_stays
 
 pytestmark = OF_THE_SOURCE
 

@@ -6,25 +6,13 @@ import pytest
 
 from leadscore.scoring import timeline
 from leadscore.scoring.conditions import Leave, Outlook
-from leadscore.scoring.simulation import Simulation
 from leadscore.scoring.standing import Standing, standings_in
 from leadscore.scoring.sure_stay import FAR_MS, sure_until
 from tests.of_the_source import OF_THE_SOURCE
-from tests.oracle import DAY_MS, Entry, Plain
-from tests.simulated import simulated
+from tests.oracle import DAY_MS, Plain
+from tests.stays import RULES, run
 from tests.unit.semantics import ShardOfOne, at, model_of, rule, visit
 
-START_MS = 1_767_225_600_000
-GROUPS: Plain = {"web": {"max": 40}, "mail": {"max": 30, "min": -20}, "talk": {"max": 50}}
-RULES: Plain = {
-    "view": {"event": "t.view", "points": 4, "group": "web"},
-    "price": {"event": "t.price", "points": 15, "group": "web", "decay": {"half_life": "14d"}},
-    "open": {"event": "t.open", "points": 5, "group": "mail", "max": 12},
-    "gone": {"event": "t.gone", "points": -30, "group": "mail", "decay": {"half_life": "60d"}},
-    "bored": {"event": "t.bored", "points": -8, "group": "talk", "decay": {"linear": "20d"}},
-    "talk": {"event": "t.talk", "points": 4, "group": "talk", "decay": {"steps": {"7d": 1, "30d": 0.5}}},
-    "partner": {"event": "t.partner", "points": 10, "decay": "none"},
-}
 WITHOUT_DAYS = {name: RULES[name] for name in ("view", "price", "open", "gone", "partner")}
 QUIET: Plain = {"silent": {"when": {"quiet": {"rules": ["open", "view"], "within": "9d"}}, "points": -10}}
 COUNT: Plain = {"keen": {"when": {"count": {"rules": ["view"], "at_least": 2, "within": "3d"}}, "points": 12}}
@@ -99,28 +87,3 @@ def by_halving(outlook: Outlook, standing: Standing, after_ms: int) -> Leave | N
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(timeline, "GUESSES", 0)
         return timeline.first_leave(outlook, standing, after_ms, FAR_MS)
-
-
-def run(rules: Plain, conditions: Plain, random: Random) -> Simulation:
-    """Twenty leads, each with many events, a third of them late; all look to the end of the next quarter."""
-    model: Plain = {
-        "model": "stay",
-        "version": 1,
-        "decay": {"half_life": "30d"},
-        "groups": GROUPS,
-        "rules": rules,
-        "conditions": conditions,
-        "thresholds": {"warm": {"enter": 25, "exit": 15}, "mql": {"enter": 50, "exit": 35}},
-    }
-    log = []
-    for index in range(800):
-        log_ms = START_MS + index * DAY_MS // 10
-        late_ms = random.randrange(20 * DAY_MS) if random.random() < 0.33 else 0
-        event = {
-            "type": random.choice(list(rules.values()))["event"],
-            "event_id": f"e{index}",
-            "lead_id": f"L{random.randrange(20)}",
-            "occurred_at": log_ms - late_ms,
-        }
-        log.append(Entry(event, log_ms))
-    return simulated(model, log, START_MS + 170 * DAY_MS)

@@ -126,7 +126,8 @@ def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext
     Terms
 
     *Upper bound*: a number that engagement + fit do not exceed at tau. Gains as if none had decayed, penalties only
-    where tau is the lead's latest record, every condition that gives points as if it held, the best that the fit can be.
+    where tau is the instant of the lead's latest record, every condition that gives points as if it held, the best
+    that the fit can be.
     *Out of reach*: what a threshold is with an upper bound less than ``enter`` - 1e-6. Never, where the floor of the
     model is at ``enter`` already.
     *Only raises* (``_only_raises``): the record is the lead's latest and gives points, takes none, and hides no other
