@@ -53,6 +53,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor, log
+from typing import Final
 
 from leadscore.model.compiled import EPSILON
 from leadscore.scoring.conditions import Leave, Outlook
@@ -62,11 +63,11 @@ from leadscore.scoring.standing import Standing
 from leadscore.scoring.sure_stay import FAR_MS, sure_until
 from leadscore.time_units import DAY_MS
 
-FIRST_PIECE_MS = 4 * DAY_MS
+FIRST_PIECE_MS: Final = 4 * DAY_MS
 """The first piece of a stretch without an end."""
-HORIZON_MS = 200 * 366 * DAY_MS
+HORIZON_MS: Final = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
-GUESSES = 3
+GUESSES: Final = 3
 """How often the instant below may be guessed without the interval being halved."""
 
 
