@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from leadscore.events.event import Event
+from leadscore.events.event import Event, FieldValue
 from leadscore.log.records import (
     ADJUST,
     ERASE,
@@ -90,7 +90,7 @@ def everything() -> Workload:
 
 WORKLOADS: Mapping[str, Callable[[], Workload]] = {made.__name__: made for made in (peers, base, starter, everything)}
 
-_ATTRIBUTES: tuple[dict[str, str | int | float | bool | None], ...] = (
+_ATTRIBUTES: tuple[dict[str, FieldValue], ...] = (
     {"company_size": 5_000},
     {"company_size": 250, "role": "cto"},
     {"role": "Head of IT"},
@@ -129,7 +129,7 @@ _TYPES = [
 ]
 
 
-def _fields(event_type: str, random: Random, index: int) -> dict[str, str | int | float | bool | None]:
+def _fields(event_type: str, random: Random, index: int) -> dict[str, FieldValue]:
     if event_type == ADJUST:
         return {"points": random.choice([7, -12, 0.1, 3.75])}
     if event_type == RETRACT:

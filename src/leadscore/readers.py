@@ -35,6 +35,11 @@ def duration_ms(text: str) -> int:
 def instant_ms(text: str) -> int:
     """UTC milliseconds of ISO 8601 with an offset or ``Z``; fractions of a millisecond are cut."""
     try:
-        return (datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
+        return instant_ms_of(datetime.fromisoformat(text))
     except (TypeError, OverflowError) as error:  # TypeError: an instant without an offset
         raise ValueError(f"{text}: expected an instant with an offset, such as 2026-01-05T10:00:00Z") from error
+
+
+def instant_ms_of(instant: datetime) -> int:
+    """UTC milliseconds of an instant with an offset; fractions of a millisecond are cut."""
+    return (instant - _EPOCH) // _MILLISECOND

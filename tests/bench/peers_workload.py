@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from leadscore.events.event import Event
+from leadscore.events.event import Event, FieldValue
 from leadscore.model.definition import ModelDefinition
 from leadscore.time_units import DAY_MS
 from tests.bench.workload import Span
@@ -92,7 +92,7 @@ def events(random: Random, number: int, leads: int, span: Span, *, in_order: boo
         offset_ms = random.randrange(DAYS * DAY_MS)
         if in_order:
             offset_ms = DAYS * DAY_MS * index // number
-        fields = {
+        fields: dict[str, FieldValue] = {
             "path": f"/blog/{random.randrange(500)}",
             "campaign": f"spring-{random.randrange(9)}",
             "asset": None,

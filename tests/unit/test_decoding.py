@@ -13,6 +13,7 @@ from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_confluent, encode_single_object
 from leadscore.events.event import Event
 from leadscore.events.local_schemas import schema_texts
+from leadscore.events.validation import MAX_ELEMENTS
 
 Json = dict[str, Any]  # what JSON holds
 
@@ -171,8 +172,12 @@ def test_objects_are_followed_five_levels_deep() -> None:
     assert fields_of(a={"b": {"c": {"d": {"e": 1, "f": {"g": 2}}}}}) == {"a.b.c.d.e": 1}
 
 
-def test_arrays_are_dropped() -> None:
-    assert fields_of(a=[1, 2], b={"c": [{"d": 1}], "e": 2}) == {"b.e": 2}
+def test_lists_of_scalars_are_kept_and_lists_of_objects_dropped() -> None:
+    assert fields_of(a=[1, "x", None, {"d": 1}], b={"c": [{"d": 1}], "e": 2}) == {"a": (1, "x"), "b.e": 2}
+
+
+def test_of_a_long_list_the_first_elements_count() -> None:
+    assert fields_of(a=list(range(1_000)))["a"] == tuple(range(MAX_ELEMENTS))
 
 
 def test_a_null_field_is_absent() -> None:
@@ -194,7 +199,7 @@ def test_the_map_of_fields_stands_beside_the_named_fields_which_win() -> None:
 
 def test_nested_attributes_become_dotted_names() -> None:
     event = decode_json({**ENVELOPE, "attributes": {"company": {"size": 250, "name": None}, "tags": ["a"]}})
-    assert event.attributes == {"company.size": 250, "company.name": None}
+    assert event.attributes == {"company.size": 250, "company.name": None, "tags": ("a",)}
 
 
 @pytest.mark.parametrize("none", [None, {}])
@@ -212,7 +217,7 @@ def test_null_in_a_foreign_record_of_attributes_says_nothing() -> None:
     assert event.attributes == {"size": 3}
 
 
-def test_arrays_bytes_and_local_times_of_a_foreign_record_are_dropped() -> None:
+def test_bytes_and_local_times_of_a_foreign_record_are_dropped() -> None:
     schema = a_record(
         {"name": "tags", "type": {"type": "array", "items": "string"}},
         {"name": "raw", "type": "bytes"},
@@ -221,7 +226,7 @@ def test_arrays_bytes_and_local_times_of_a_foreign_record_are_dropped() -> None:
         {"name": "last", "type": "string"},
     )
     more = {"tags": ["a", "b"], "raw": b"123", "digest": b"1234", "local": 5, "last": "x"}
-    assert registered(schema, {**ENVELOPE, **more}).fields == {"last": "x"}
+    assert registered(schema, {**ENVELOPE, **more}).fields == {"tags": ("a", "b"), "last": "x"}
 
 
 @pytest.mark.parametrize("last", [None, {}])

@@ -56,7 +56,7 @@ def test_an_id_may_be_any_other_text(good: str) -> None:
     assert (event.event_id, event.lead_id) == (good, good)
 
 
-@pytest.mark.parametrize("field", ["lead_id", "event_id", "campaign"])
+@pytest.mark.parametrize("field", ["lead_id", "event_id"])
 @pytest.mark.parametrize("address", ["jane@example.com", "<jane.17@mail.example.com>", "@", "\u00a0jane@example.com"])
 def test_what_leaves_the_worker_is_no_address(field: str, address: str) -> None:
     reason, detail = refusal_of({**ENVELOPE, field: address})
@@ -138,11 +138,29 @@ def test_an_empty_campaign_is_absent() -> None:
     assert fields_of(campaign="") == {}
 
 
-@pytest.mark.parametrize("wrong", ["x" * 257, "a\x1f", 1.5, True])
-def test_a_campaign_is_short_text(wrong: object) -> None:
-    reason, detail = refusal_of({**ENVELOPE, "campaign": wrong})
-    assert reason is DeadLetterReason.INVALID_FIELD
-    assert detail.startswith("campaign: ")
+@pytest.mark.parametrize("wrong", ["x" * 257, "a\x1f", 1.5, True, {"name": "spring"}, ["spring"], "a@b.example"])
+def test_a_campaign_that_is_no_short_text_is_left_out_and_the_event_counts(wrong: object) -> None:
+    left_out: list[str] = []
+    decoder = Decoder(leave_out=left_out.append)
+    event = decoder.decode("topic", json.dumps({**ENVELOPE, "campaign": wrong, "x": 1}).encode())
+    assert "campaign" not in event.fields
+    assert event.fields["x"] == 1
+    assert left_out == ([] if isinstance(wrong, dict) else ["campaign"])
+
+
+@pytest.mark.parametrize("wrong", ["none", [{"key": "x"}], 5])
+def test_attributes_that_are_no_object_are_left_out_and_the_event_counts(wrong: object) -> None:
+    left_out: list[str] = []
+    event = Decoder(leave_out=left_out.append).decode("topic", json.dumps({**ENVELOPE, "attributes": wrong}).encode())
+    assert (event.attributes, left_out) == (None, ["attributes"])
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_a_number_beyond_64_bits_is_left_out_and_the_event_counts(number: int) -> None:
+    left_out: list[str] = []
+    record = {**ENVELOPE, "big": number, "in": {"big": number}, "attributes": {"big": number, "a": 1}}
+    event = Decoder(leave_out=left_out.append).decode("topic", json.dumps(record).encode())
+    assert (event.fields, event.attributes, left_out) == ({}, {"a": 1}, ["number"] * 3)
 
 
 # Commands

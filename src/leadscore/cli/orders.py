@@ -4,6 +4,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from math import isfinite
 from uuid import uuid4
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -58,6 +59,8 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
             f"--at: {iso_instant(occurred_at_ms)}: expected at most {config.max_future_skew_ms} ms from now: the "
             "worker refuses what lies further ahead"
         )
+    if args.points is not None and not isfinite(args.points):
+        raise ConfigError(f"--points: {args.points}: expected a finite number")
     record: Record = {
         "type": COMMAND_PREFIX + args.order,
         "event_id": str(uuid4()) if args.id is None else args.id,

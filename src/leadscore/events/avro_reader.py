@@ -1,7 +1,7 @@
 """A strict Avro reader: a writer schema becomes a tree of readers, one for each field, that is walked per value. Pure.
 
 It reads what an event can hold: records and maps become dicts (a record's nulls are left out, a map's stay), scalars
-are themselves, instants are UTC milliseconds. Arrays, bytes and fixed are checked, skipped, and stand as ``DROPPED``.
+and lists are themselves, instants are UTC milliseconds. Bytes and fixed are checked, skipped, and stand as ``DROPPED``.
 Refused: indexes out of range, negative lengths, more items than bytes, numbers of more than 64 bits, bad UTF-8, values
 that end early or late. What a number may be (finite, an instant in range) is for ``validation`` to say.
 
@@ -22,7 +22,7 @@ from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
 from leadscore.events.validation import Record
 
 DROPPED = ()
-"""Stands for an array or bytes: no rule can test them."""
+"""Stands for bytes: no rule can test them."""
 
 _DIVISOR_TO_MS = {"timestamp-millis": 1, "timestamp-micros": 1_000, "timestamp-nanos": 1_000_000}
 _float_at = struct.Struct("<f").unpack_from
@@ -206,12 +206,14 @@ class _Array(_Reader):
         self._items = items
 
     def read(self, data: bytes, i: int) -> tuple[object, int]:
+        items: list[object] = []
         count, i = _block(data, i)
         while count:
             for _ in range(count):
-                _, i = self._items.read(data, i)
+                item, i = self._items.read(data, i)
+                items.append(item)
             count, i = _block(data, i)
-        return DROPPED, i
+        return items, i
 
 
 _Field = tuple[str, bool, bool, _Reader]

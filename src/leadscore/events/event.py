@@ -1,13 +1,21 @@
 """What one input record says, whatever its schema and encoding were. Pure values."""
 
+import re
 from typing import Final
 
 import msgspec
 
-FieldValue = str | int | float | bool | None
-"""What rules can test: scalars. Nested values are flattened to dotted names (``context.page.path``) or dropped."""
+FieldValue = str | int | float | bool | tuple[str | int | float | bool, ...] | None
+"""What rules can test: scalars, and lists of them. Objects are flattened to dotted names (``context.page.path``)."""
 
 COMMAND_PREFIX: Final = "command."
+MAX_TYPE_LENGTH: Final = 128
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def is_type(text: str) -> bool:
+    """Whether an event may have this type."""
+    return 0 < len(text) <= MAX_TYPE_LENGTH and not CONTROL_CHARACTER.search(text)
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

@@ -1,31 +1,31 @@
 """What a record must say to be an event: one set of checks for Avro, JSON and mapped records. Pure.
 
-A record is a dict as a decoder gives it: scalars, dicts, and sequences (arrays, bytes), which no rule can test.
+A record is a dict as a decoder gives it: scalars, dicts, lists, and tuples that stand for what no rule can test.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from math import isfinite
 from typing import TypeGuard, cast
 
 from leadscore import readers
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
+from leadscore.events.event import COMMAND_PREFIX, CONTROL_CHARACTER, MAX_TYPE_LENGTH, Event, FieldValue
 from leadscore.log.records import ADJUST, COMMANDS, RETRACT
 
 Record = dict[str, object]
 
 MAX_ID_LENGTH = 256
-MAX_TYPE_LENGTH = 128
 MAX_DEPTH = 5
 """Objects deeper than this are dropped: ``a.b.c.d.e`` is the deepest field name."""
+MAX_ELEMENTS = 256
+"""Of a list longer than this, the first count."""
 MAX_ADJUSTMENT = 1_000_000
 EARLIEST_MS = -2_208_988_800_000
 """1900-01-01."""
 LATEST_MS = 7_258_118_400_000
 """2200-01-01."""
 
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _EXPECTED_ID = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
 _EXPECTED_OPAQUE = "an opaque id, not an email address"
 _EXPECTED_INSTANT = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
@@ -42,7 +42,17 @@ class FieldProblem(DeadLetter):
         self.expected = expected
 
 
-def event_of(envelope: Record, fields: Record, numbers: Sequence[str] | None = None) -> Event:
+LeaveOut = Callable[[str], None]
+"""Is told of every field that an event loses because it could not be understood: the kind of it, for a metric."""
+
+
+def unnoticed(_kind: str) -> None:
+    """Tell no one of fields that are left out."""
+
+
+def event_of(
+    envelope: Record, fields: Record, numbers: Sequence[str] | None = None, leave_out: LeaveOut = unnoticed
+) -> Event:
     """The event that ``envelope`` (id, lead, time, type, attributes) and ``fields`` describe; ``DeadLetter`` if none.
 
     The envelope's own names are taken out of it. Both may be the same dict: then what is left are the fields. Where
@@ -59,12 +69,37 @@ def event_of(envelope: Record, fields: Record, numbers: Sequence[str] | None = N
     if type(occurred_at) is not int or not EARLIEST_MS <= occurred_at < LATEST_MS:
         occurred_at = instant_ms(occurred_at, "occurred_at")
     members = take("attributes", None)
-    attributes = None if members is None else _attributes(members)
+    attributes = None if members is None else _attributes(members, leave_out)
     if "received_at" in envelope:
         del envelope["received_at"]
-    scalars = _scalars(fields) if numbers is None else _checked(fields, numbers)
+    scalars = _scalars(fields, leave_out) if numbers is None else _checked(fields, numbers, leave_out)
     if "campaign" in scalars:
-        _settle_campaign(scalars)
+        _settle_campaign(scalars, leave_out)
+    if event_type.startswith(COMMAND_PREFIX):
+        _settle_command(event_type, scalars, attributes)
+    return Event(event_type, event_id, lead_id, occurred_at, scalars, attributes)
+
+
+def event_of_parts(  # noqa: PLR0913, PLR0917 - what an event is made of; a value for them would cost as much again
+    event_type: object,
+    event_id: object,
+    lead_id: object,
+    occurred_at: object,
+    members: object,
+    fields: Record,
+    leave_out: LeaveOut,
+) -> Event:
+    """The event that a mapping made these parts of; ``DeadLetter`` as of any other event."""
+    if type(event_type) is not str or not _is_text(event_type, MAX_TYPE_LENGTH):
+        raise FieldProblem("type", event_type, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
+    event_id = _identifier(event_id, "event_id")
+    lead_id = _identifier(lead_id, "lead_id")
+    if type(occurred_at) is not int or not EARLIEST_MS <= occurred_at < LATEST_MS:
+        occurred_at = instant_ms(occurred_at, "occurred_at")
+    attributes = None if members is None else _attributes(members, leave_out)
+    scalars = _scalars(fields, leave_out)
+    if "campaign" in scalars:
+        _settle_campaign(scalars, leave_out)
     if event_type.startswith(COMMAND_PREFIX):
         _settle_command(event_type, scalars, attributes)
     return Event(event_type, event_id, lead_id, occurred_at, scalars, attributes)
@@ -89,7 +124,7 @@ def _is_text(value: object, max_length: int) -> TypeGuard[str]:
     """Whether this is text of 1 to ``max_length`` characters without control characters."""
     if type(value) is not str or not 0 < len(value) <= max_length:
         return False
-    return value.isprintable() or not _CONTROL_CHARACTER.search(value)
+    return value.isprintable() or not CONTROL_CHARACTER.search(value)
 
 
 def _identifier(value: object, field: str) -> str:
@@ -105,65 +140,84 @@ def _identifier(value: object, field: str) -> str:
     return value
 
 
-def _attributes(value: object) -> dict[str, FieldValue] | None:
+def _attributes(value: object, leave_out: LeaveOut) -> dict[str, FieldValue] | None:
     if type(value) is not dict:
-        raise FieldProblem("attributes", value, "an object of scalars")
-    return _flat(value, "", "attributes.", 1) or None
+        leave_out("attributes")
+        return None
+    flat: dict[str, FieldValue] = {}
+    _flatten(value, "", 1, flat, leave_out)
+    return flat or None
 
 
-def _scalars(fields: Record) -> dict[str, FieldValue]:
+def _scalars(fields: Record, leave_out: LeaveOut) -> dict[str, FieldValue]:
     scalars: dict[str, FieldValue] = {}
     for name, value in fields.items():
         if type(value) is str:
             scalars[name] = value
         elif type(value) is dict:
-            scalars.update(_without_nulls(_flat(value, f"{name}.", "", 2)))
-        elif value is not None and not isinstance(value, list | tuple):
-            scalars[name] = _number_or_flag(value, "", name)
+            flat: dict[str, FieldValue] = {}
+            _flatten(value, f"{name}.", 2, flat, leave_out)
+            scalars.update(_without_nulls(flat))
+        elif value is not None:
+            _put(scalars, name, value, leave_out)
     return scalars
 
 
-def _checked(fields: Record, numbers: Sequence[str]) -> dict[str, FieldValue]:
+def _checked(fields: Record, numbers: Sequence[str], leave_out: LeaveOut) -> dict[str, FieldValue]:
     for name in numbers:
-        if name in fields:
-            _number_or_flag(fields[name], "", name)
+        value = fields.get(name)
+        if type(value) is float and not isfinite(value):
+            del fields[name]
+            leave_out("number")
     return cast("dict[str, FieldValue]", fields)
 
 
-def _flat(source: Record, prefix: str, where: str, depth: int) -> dict[str, FieldValue]:
-    """The scalars of a nested dict under dotted names, nulls among them; sequences and what is too deep is dropped."""
-    flat: dict[str, FieldValue] = {}
+def _flatten(source: Record, prefix: str, depth: int, flat: dict[str, FieldValue], leave_out: LeaveOut) -> None:
+    """Put the values of a nested dict under dotted names, nulls among them; what is too deep is dropped."""
     for name, value in source.items():
         path = prefix + name
         if type(value) is str or value is None:
             flat[path] = value
         elif type(value) is dict:
             if depth < MAX_DEPTH:
-                flat.update(_flat(value, f"{path}.", where, depth + 1))
-        elif not isinstance(value, list | tuple):
-            flat[path] = _number_or_flag(value, where, path)
-    return flat
+                _flatten(value, f"{path}.", depth + 1, flat, leave_out)
+        else:
+            _put(flat, path, value, leave_out)
+
+
+def _put(fields: dict[str, FieldValue], name: str, value: object, leave_out: LeaveOut) -> None:
+    """Put a number, a flag or a list there, unless it is one that no test can have a use for."""
+    if type(value) is list:
+        if elements := _elements(value):
+            fields[name] = elements
+    elif type(value) is tuple:
+        return
+    elif (type(value) is int and not -(2**63) <= value < 2**63) or (type(value) is float and not isfinite(value)):
+        leave_out("number")
+    else:
+        fields[name] = cast("FieldValue", value)
+
+
+def _elements(values: list[object]) -> tuple[str | int | float | bool, ...]:
+    """The scalars of a list, up to the largest number of them that a test looks at; empty without any."""
+    return tuple(islice((value for value in values if isinstance(value, str | int | float)), MAX_ELEMENTS))
 
 
 def _without_nulls(values: dict[str, FieldValue]) -> dict[str, FieldValue]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _number_or_flag(value: object, where: str, path: str) -> FieldValue:
-    if type(value) is int and not -(2**63) <= value < 2**63:
-        raise FieldProblem(where + path, value, "an integer of 64 bits")
-    if type(value) is float and not isfinite(value):
-        raise FieldProblem(where + path, value, "a finite number")
-    return cast("FieldValue", value)
-
-
-def _settle_campaign(fields: dict[str, FieldValue]) -> None:
+def _settle_campaign(fields: dict[str, FieldValue], leave_out: LeaveOut) -> None:
     """The campaign travels in the log and in crossings: it is an id like the others, or absent."""
     value = fields["campaign"]
     if value == "":
         del fields["campaign"]
-    else:
+        return
+    try:
         fields["campaign"] = _identifier(value, "campaign")
+    except FieldProblem:
+        del fields["campaign"]
+        leave_out("campaign")
 
 
 def _settle_command(command: str, arguments: dict[str, FieldValue], attributes: object) -> None:

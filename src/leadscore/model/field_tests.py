@@ -89,6 +89,20 @@ def _below(level: float) -> Predicate:
     return lambda value: _is_number(value) and value < level  # type: ignore[operator]  # _is_number narrows
 
 
+def _contains(element: Scalar) -> Predicate:
+    is_element = _one_of([element])
+    if not isinstance(element, str):
+        return lambda value: isinstance(value, tuple) and any(map(is_element, value))
+    return lambda value: (
+        element in value if isinstance(value, str) else isinstance(value, tuple) and any(map(is_element, value))
+    )
+
+
+def _containing(element: Scalar) -> ValueSet:
+    kinds = {ValueKind.LIST, ValueKind.TEXT} if isinstance(element, str) else {ValueKind.LIST}
+    return ValueSet(frozenset(kinds), is_exact=False)
+
+
 def _matches(pattern: str) -> Predicate:
     search = re.compile(pattern).search
     return lambda value: isinstance(value, str) and search(value, 0, regex.MAX_SUBJECT_CHARACTERS) is not None
@@ -150,6 +164,13 @@ class Test(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
                 lambda level: f"is below {level}",
                 lambda level: ValueSet(frozenset({ValueKind.NUMBER}), below=level),
             ),
+        ),
+    ] = None
+    contains: Annotated[
+        Scalar | None,
+        _row(
+            "The value is a list with this among its elements, or text with this in it.",
+            TestKind(_contains, lambda element: f"contains {_shown(element)}", _containing),
         ),
     ] = None
     matches: Annotated[

@@ -6,7 +6,7 @@ Every check yields findings, a path and a problem each; ``load`` gives them thei
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from leadscore.events.event import COMMAND_PREFIX
+from leadscore.events.event import COMMAND_PREFIX, is_type
 from leadscore.log.records import ADJUST, stable_id
 from leadscore.model.compile import attribute_tests
 from leadscore.model.compiled import GRADES
@@ -134,6 +134,11 @@ def _duration(text: str | None, path: Path, *, longer_than_0: bool = False) -> I
 def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     if rule.event.startswith(COMMAND_PREFIX):
         yield (*path, "event"), f"{rule.event}: expected a type that does not begin with {COMMAND_PREFIX}"
+    elif "*" in rule.event or not is_type(rule.event):
+        yield (
+            (*path, "event"),
+            f"{shown(rule.event)}: no event has this type: expected one whole type such as email.click, not a pattern",
+        )
     for field, test in rule.where.items():
         if isinstance(test, Test):
             yield from _test(test, (*path, "where", field))

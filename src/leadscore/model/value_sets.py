@@ -16,6 +16,7 @@ class ValueKind(StrEnum):
     FLAG = "true or false"
     NUMBER = "a number"
     TEXT = "text"
+    LIST = "a list"
 
 
 PRESENT = frozenset(ValueKind) - {ValueKind.MISSING}
