@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.events.mapping import load_mappings
+from leadscore.mapping.load import load_mappings
 from leadscore.model.load import load_model
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS

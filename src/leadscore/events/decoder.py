@@ -1,26 +1,24 @@
-"""Bytes of a record's value to an event: the format by its first bytes, the schema by its id, the mapping by its topic.
+"""Bytes of a record's value to an event: the format by its first bytes, the schema by its id.
 
 Pure but for ``lookup``, which asks a schema registry. Everything a value can do wrong ends in ``DeadLetter``.
 """
 
 import functools
-from collections.abc import Callable, Mapping
-
-import msgspec
+from collections.abc import Callable
 
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.avro_reader import AvroReader, RecordReader
 from leadscore.events.avro_schema import AvroSchema, refused
 from leadscore.events.contracts import contract_of_record
 from leadscore.events.event import Event
+from leadscore.events.json_text import json_reader
 from leadscore.events.local_schemas import (
     SINGLE_OBJECT_MAGIC,
     schema_texts,
     single_object_header,
     with_event_types,
 )
-from leadscore.events.mapping import RecordMapper, TopicMapping, compile_mapping
-from leadscore.events.validation import Record, event_of
+from leadscore.events.validation import LeaveOut, Record, event_of, unnoticed
 
 Headers = list[tuple[str, bytes | None]]
 
@@ -36,7 +34,6 @@ SINGLE_OBJECT_HEADER_BYTES = 10
 _JSON_START = ord("{")
 _JSON_SPACE = b" \t\r\n"
 _HEADER_SCHEMA_ID = "__value_schema_id"
-_json = msgspec.json.Decoder(dict[str, object])
 
 
 class Decoder:
@@ -44,19 +41,19 @@ class Decoder:
 
     def __init__(
         self,
-        mappings: Mapping[str, TopicMapping] | None = None,
         lookup: SchemaLookup | None = None,
         max_value_bytes: int = MAX_VALUE_BYTES,
+        leave_out: LeaveOut = unnoticed,
     ) -> None:
-        """``mappings`` are of foreign schemas, by topic; without ``lookup`` Confluent-framed values cannot be read."""
-        self._mappers: dict[str, RecordMapper] = {t: compile_mapping(m) for t, m in (mappings or {}).items()}
+        """Without ``lookup`` Confluent-framed values cannot be read; ``leave_out`` is told of fields left out."""
+        self._leave_out = leave_out
         self._lookup = lookup
         self._max_value_bytes = max_value_bytes
         self._readers: dict[bytes, RecordReader] = {}
         self._refused: dict[bytes, str] = {}
         self._local_readers = _local_readers()
 
-    def decode(self, topic: str, value: bytes | None, headers: Headers | None = None) -> Event:
+    def decode(self, _topic: str, value: bytes | None, headers: Headers | None = None) -> Event:
         """The event in a record's value; ``DeadLetter`` if none, ``Unavailable`` if the registry does not answer."""
         if not value:
             raise DeadLetter(DeadLetterReason.EMPTY, "the record has no value")
@@ -77,12 +74,9 @@ class Decoder:
             start = 0
             reader = _JSON_READER
         else:
-            raise _unknown_format(headers)
+            raise unknown_format(value, headers)
         record = reader.read(value, start)
-        mapper = self._mappers.get(topic) if self._mappers else None
-        if mapper is not None:
-            return event_of(*mapper(record))
-        return event_of(record, record, reader.numbers)
+        return event_of(record, record, reader.numbers, self._leave_out)
 
     def _local_reader(self, header: bytes) -> RecordReader:
         reader = self._local_readers.get(header)
@@ -106,23 +100,18 @@ class Decoder:
         return reader
 
 
-def read_json(value: bytes | str, start: int = 0) -> Record:
-    """The object that is the whole of a JSON text."""
-    try:
-        return _json.decode(value[start:] if start else value)
-    except UnicodeDecodeError as error:
-        raise DeadLetter(DeadLetterReason.MALFORMED, "a text is not UTF-8") from error
-    except RecursionError as error:
-        raise DeadLetter(DeadLetterReason.MALFORMED, "JSON nested too deeply") from error
-    except msgspec.MsgspecError as error:
-        trailing = "trailing characters" in str(error)
-        reason = DeadLetterReason.TRAILING_BYTES if trailing else DeadLetterReason.MALFORMED
-        raise DeadLetter(reason, str(error)) from error
+def is_registered(value: bytes) -> bool:
+    """Whether the id of a schema in a registry stands before the value."""
+    return value[0] == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES
+
+
+read_json: Callable[[bytes | str], Record] = json_reader(dict[str, object])
+"""The object that is the whole of a JSON text."""
 
 
 class _JsonReader(RecordReader):
     def read(self, value: bytes, start: int) -> Record:
-        return read_json(value, start)
+        return read_json(value[start:] if start else value)
 
 
 class _ContractReader(AvroReader):
@@ -163,9 +152,12 @@ def _avro_reader(text: str) -> RecordReader:
     return AvroReader(schema, schema.numbers_among_scalars({"attributes"}))
 
 
-def _unknown_format(headers: Headers | None) -> DeadLetter:
+def unknown_format(value: bytes, headers: Headers | None) -> DeadLetter:
+    """The error for a value whose first bytes belong to no format."""
     if any(name == _HEADER_SCHEMA_ID for name, _ in headers or []):
         detail = "the schema id is in a header, expected it in front of the value (Confluent framing)"
+    elif value.lstrip(_JSON_SPACE)[:1] == b"[":
+        detail = "a JSON list, expected an object; a mapping reads lists of events: each: $record"
     else:
         detail = "expected Confluent framing, Avro single-object encoding or a JSON object"
     return DeadLetter(DeadLetterReason.UNKNOWN_FORMAT, detail)

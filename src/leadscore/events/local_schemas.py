@@ -8,7 +8,7 @@ import msgspec
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
 from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
-from leadscore.events.contracts import contract_of_record
+from leadscore.events.contracts import EVENT_CONTRACTS, contract_of_record
 
 SINGLE_OBJECT_MAGIC = b"\xc3\x01"
 
@@ -55,3 +55,14 @@ def _type_enum(schema: AvroSchema) -> dict[str, object]:
 def _symbols_of_ours() -> dict[str, frozenset[str]]:
     schemas = [AvroSchema(text) for text in schema_texts().values()]
     return {s.name: frozenset(cast("list[str]", _type_enum(s).get("symbols", []))) for s in schemas}
+
+
+@functools.cache
+def event_types_of_ours() -> frozenset[str]:
+    """The types of events that our schemas have."""
+    symbols = _symbols_of_ours()
+    return frozenset(
+        f"{contract.type_prefix}.{symbol.lower()}"
+        for contract in EVENT_CONTRACTS
+        for symbol in symbols[contract.record]
+    )

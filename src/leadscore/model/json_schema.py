@@ -7,8 +7,8 @@ import msgspec
 
 from leadscore.model.compiled import GRADES
 from leadscore.model.definition import ModelDefinition
+from leadscore.yaml_reading.editor_schema import without_null
 
-_NULL = {"type": "null"}
 _ROOT = "ModelDefinition"
 _ONE = {"minProperties": 1, "maxProperties": 1}
 _KEY_COUNTS = {
@@ -32,21 +32,5 @@ def model_schema() -> dict[str, object]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:leadscore:schema:model",
-        **_without_null({**root, "title": "leadscore model", "$defs": definitions}),
+        **without_null({**root, "title": "leadscore model", "$defs": definitions}),
     }
-
-
-def _without_null(schema: dict[str, object]) -> dict[str, object]:
-    """Optional keys are left out of a model file, never empty; so ``null`` is no choice and no default."""
-    cleaned = {key: _cleaned(item) for key, item in schema.items() if not (key == "default" and item is None)}
-    choices = cleaned.get("anyOf")
-    if isinstance(choices, list) and len(choices) == 1:
-        del cleaned["anyOf"]
-        return {**choices[0], **cleaned}
-    return cleaned
-
-
-def _cleaned(value: object) -> object:
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value if item != _NULL]
-    return _without_null(value) if isinstance(value, dict) else value

@@ -1,0 +1,258 @@
+"""A mapping of a topic, compiled once: from a foreign record to the events in it. Pure.
+
+What is wrong with a record is said by the paths of the mapping: its author knows no other names.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from leadscore.errors import DeadLetter
+from leadscore.events.event import Event, FieldValue
+from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of, event_of_parts, unnoticed
+from leadscore.log.records import ERASE
+from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
+from leadscore.mapping.language import Attributes, TopicMapping
+from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_rooted, steps_of
+from leadscore.mapping.sense import paths_in
+from leadscore.mapping.text_json import read_text_json
+from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, Times
+from leadscore.mapping.types import Types
+from leadscore.mapping.values import HashKey, all_paths, parts_of, paths_finder, paths_of, value_finder, words_of
+from leadscore.model.field_tests import Predicate, Test, predicate_of
+from leadscore.model.value_sets import Scalar
+
+REMOVED_TYPE = "profile.updated"
+"""The type of an event that removes attributes, where the mapping has no type for all records."""
+_MISSING = {"lead_id": "an opaque id of the lead", "event_id": "an id of the event"}
+"""What is expected where a record has nothing."""
+_LEAD_ID, _TYPE = "$lead_id", "$type"
+
+Checks = list[tuple[Finder, Predicate]]
+
+
+class CompiledMapping:
+    """What ``events`` needs, found out once."""
+
+    def __init__(
+        self, mapping: TopicMapping, hash_key: HashKey = None, *, gives_commands: bool = False, leave_out: LeaveOut
+    ) -> None:
+        self._mapping = mapping
+        self._leave_out = leave_out
+        self._json = [(path, steps_of(path)) for path in mapping.json]
+        self._lists = None if mapping.elements_of is None else [finder(path) for path in paths_of(mapping.elements_of)]
+        self._find_lead = value_finder(mapping.lead_id, hash_key)
+        self._find_id = value_finder(mapping.event_id, hash_key)
+        self._find_time = _time_finder(mapping)
+        self._find_type = _type_finder(mapping, hash_key, gives_commands=gives_commands)
+        has_attributes = mapping.attributes != NONE
+        self._find_attributes = attributes_finder(mapping.attributes, hash_key) if has_attributes else None
+        has_campaign = mapping.campaign != "campaign"  # that stays where it is
+        self._find_campaign = value_finder(mapping.campaign, hash_key) if has_campaign else None
+        self._lifted = [finder(path) for path in mapping.lift]
+        self._fields = [(name, value_finder(value, hash_key)) for name, value in mapping.fields.items()]
+        self._used = _used_names(mapping)
+        self._looks_beside = any(path.startswith(BESIDE) for path in paths_in(mapping)) or mapping.on_delete != "ignore"
+        special: dict[str, Finder] = {
+            _LEAD_ID: self._find_lead,
+            _TYPE: self._find_type,
+        }
+        self._skips: list[Checks] = [_checks(tests, special) for tests in mapping.skip]
+        self._deleted = _checks(mapping.deleted, special) if mapping.deleted else None
+        self._words = {name: words_of(getattr(mapping, name)) for name in ("lead_id", "event_id")}
+        self._words["type"] = words_of(mapping.type_field)
+
+    @property
+    def looks_beside(self) -> bool:
+        """Whether it needs the record's key, headers or timestamp."""
+        return self._looks_beside
+
+    def events(self, incoming: Incoming) -> list[Event]:
+        """The events of a record, in its order; none for a record that is not for us. ``DeadLetter`` if it is wrong."""
+        record = incoming.record
+        if record is None:
+            return self._of_tombstone(incoming)
+        parts = None if self._lists is None else self._listed(incoming)
+        if parts is not None:
+            return self._of_each(parts, incoming)
+        if type(record) is not dict:
+            raise FieldProblem("the record", record, "an object; for a list of events: each: $record in the mapping")
+        event = self._event(record, incoming)
+        return [] if event is None else [event]
+
+    def _listed(self, incoming: Incoming) -> list[object] | None:
+        record = incoming.record if isinstance(incoming.record, dict) else {}
+        lists = (find(record, incoming) for find in self._lists or [])
+        return next((parts for parts in lists if isinstance(parts, list)), None)
+
+    def _of_each(self, parts: list[object], incoming: Incoming) -> list[Event]:
+        events = []
+        for index, part in enumerate(parts):
+            try:
+                if type(part) is not dict:
+                    raise FieldProblem("the event", part, "an object")
+                event = self._event(part, incoming)
+            except DeadLetter as problem:
+                raise DeadLetter(problem.reason, f"event {index} of the record: {problem.detail}") from problem
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _event(self, record: Record, incoming: Incoming) -> Event | None:
+        for path, steps in self._json:
+            read_text_json(record, path, steps)
+        for checks in self._skips:
+            if _passes(checks, record, incoming):
+                return None
+        if self._deleted is not None and _passes(self._deleted, record, incoming):
+            return self._of_delete(record, incoming)
+        event_type = self._find_type(record, incoming)
+        event_id = self._find_id(record, incoming)
+        lead_id = self._find_lead(record, incoming)
+        occurred_at = self._find_time(record, incoming)
+        members = None if self._find_attributes is None else self._find_attributes(record, incoming)
+        fields = self._field_values(record, incoming)
+        try:
+            return event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, self._leave_out)
+        except FieldProblem as problem:
+            self._rename(problem)
+
+    def _field_values(self, record: Record, incoming: Incoming) -> Record:
+        """The fields: the record itself, which is no one else's, with what the mapping takes and adds."""
+        added = [(name, find_value(record, incoming)) for name, find_value in self._fields]
+        lifted = [find_members(record, incoming) for find_members in self._lifted]
+        campaign = None if self._find_campaign is None else self._find_campaign(record, incoming)
+        for name in self._used:
+            if name in record:
+                del record[name]
+        for members in lifted:
+            if type(members) is dict:
+                record.update(members)
+        if campaign is not None:
+            record["campaign"] = campaign
+        for name, value in added:
+            if value is not None:
+                record[name] = value
+        return record
+
+    def _rename(self, problem: FieldProblem) -> NoReturn:
+        path = self._words.get(problem.field, problem.field)
+        missing = _MISSING.get(problem.field) if problem.value is None else None
+        expected = missing or problem.expected + _what_is_there(problem.value)
+        raise FieldProblem(path, problem.value, expected, problem.reason) from problem
+
+    # --- deletes ---
+
+    def _of_tombstone(self, incoming: Incoming) -> list[Event]:
+        """A record without a value deletes, if its key says whom it is about."""
+        if self._mapping.on_delete == "ignore" or self._find_lead({}, incoming) is None:
+            return []
+        event = self._of_delete({}, incoming)
+        return [] if event is None else [event]
+
+    def _of_delete(self, record: Record, incoming: Incoming) -> Event | None:
+        fields: Record = {}
+        if self._mapping.on_delete == "ignore":
+            return None
+        erases = self._mapping.on_delete == "erase"
+        envelope: Record = {
+            "type": ERASE if erases else self._mapping.type or REMOVED_TYPE,
+            "event_id": self._find_id(record, incoming) or f"deleted:{incoming.timestamp_ms}",
+            "lead_id": self._find_lead(record, incoming),
+            "occurred_at": self._time_of_delete(record, incoming),
+            "attributes": None if erases else self._removed(record, incoming),
+        }
+        try:
+            return event_of(envelope, fields, leave_out=self._leave_out)
+        except FieldProblem as problem:
+            self._rename(problem)
+
+    def _time_of_delete(self, record: Record, incoming: Incoming) -> object:
+        return self._find_time(record, incoming) if record else incoming.timestamp_ms
+
+    def _removed(self, record: Record, incoming: Incoming) -> dict[str, FieldValue] | None:
+        members = None if self._find_attributes is None else self._find_attributes(record, incoming)
+        removed: dict[str, FieldValue] = dict.fromkeys(members) if isinstance(members, dict) else {}
+        if isinstance(self._mapping.attributes, Attributes):
+            removed |= dict.fromkeys(self._mapping.attributes.named)
+        return removed or None
+
+
+def compile_mapping(
+    mapping: TopicMapping,
+    hash_key: HashKey = None,
+    *,
+    gives_commands: bool = False,
+    leave_out: LeaveOut = unnoticed,
+) -> CompiledMapping:
+    """The mapping of a topic, ready for its records; ``leave_out`` is told of every field that was left out."""
+    return CompiledMapping(mapping, hash_key, gives_commands=gives_commands, leave_out=leave_out)
+
+
+def _time_finder(mapping: TopicMapping) -> Callable[[Record, Incoming], object]:
+    times = Times(mapping.occurred_at_unit, mapping.time_zone)
+    places = [(path, steps_of(path), finder(path)) for path in paths_of(mapping.occurred_at)]
+    is_ms = mapping.occurred_at_unit in (None, "ms")
+
+    def find(record: Record, incoming: Incoming) -> object:
+        for path, steps, find_value in places:
+            value = find_value(record, incoming)
+            if value is not None and value != "":
+                if path == "$timestamp":
+                    return value
+                if is_ms and type(value) is int and MOST_SECONDS <= value < MOST_MS and not incoming.logical:
+                    return value  # nearly always
+                return times.read(value, path, incoming.logical.get(steps) if incoming.logical else None)
+        raise FieldProblem(" or ".join(paths_of(mapping.occurred_at)), None, EXPECTED_TIME)
+
+    return find
+
+
+def _type_finder(
+    mapping: TopicMapping, hash_key: HashKey, *, gives_commands: bool
+) -> Callable[[Record, Incoming], object]:
+    if mapping.type is not None:
+        constant = mapping.type
+        return lambda _record, _incoming: constant
+    find_name = value_finder(mapping.type_field, hash_key)
+    types = Types(mapping.types, mapping.type_prefix, words_of(mapping.type_field), gives_commands=gives_commands)
+    remembered = types.remembered
+
+    def find(record: Record, incoming: Incoming) -> object:
+        name = find_name(record, incoming)
+        if type(name) is str and name in remembered:
+            return remembered[name]
+        return types.of(name)
+
+    return find
+
+
+def _checks(tests: Mapping[str, Scalar | Test], special: dict[str, Finder]) -> Checks:
+    finders = [(special.get(path) or paths_finder(path), test) for path, test in tests.items()]
+    return [(find, predicate_of(test)) for find, test in finders]
+
+
+def _passes(checks: Checks, record: Record, incoming: Incoming) -> bool:
+    return all(passes(_testable(find_value(record, incoming))) for find_value, passes in checks)
+
+
+def _testable(value: object) -> FieldValue:
+    """The value as a test sees it: lists as tuples; an object is just something that is there."""
+    if isinstance(value, list):
+        return tuple(part for part in value if isinstance(part, str | int | float | bool))
+    return () if isinstance(value, dict) else value  # type: ignore[return-value]  # scalars, as JSON and Avro have them
+
+
+def _what_is_there(value: object) -> str:
+    if isinstance(value, list):
+        return "; there is a list"
+    return "; there is an object" if isinstance(value, dict) else ""
+
+
+def _used_names(mapping: TopicMapping) -> frozenset[str]:
+    """What the mapping uses on the top level, and is no field any more."""
+    paths = [*all_paths(mapping.lead_id), *all_paths(mapping.event_id), *paths_of(mapping.occurred_at), *mapping.lift]
+    paths += members_paths(mapping.attributes)
+    if mapping.type is None:
+        paths += [path for part in parts_of(mapping.type_field) for path in all_paths(part)]
+    single = [steps_of(path) for path in paths if not is_rooted(path)]
+    return frozenset(str(steps[0]) for steps in single if len(steps) == 1)

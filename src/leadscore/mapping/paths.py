@@ -1,0 +1,171 @@
+"""Paths into foreign records: ``user.id``, ``tags[0]``, ``context."page.url"``, ``$key``, ``$headers.ce_type``. Pure.
+
+A path is read once, into steps; what it finds is found by a function that was made for it.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from leadscore.events.validation import Record
+
+if TYPE_CHECKING:
+    from leadscore.mapping.times import LogicalType
+
+ROOTS = ("$record", "$key", "$headers", "$timestamp")
+BESIDE = ("$key", "$headers", "$timestamp")
+EXPECTED_PATH = (
+    'a path: names with dots between them, such as user.id, mail.tags[0], context."page.url", $key.id, '
+    "$headers.ce_type, $timestamp or $record"
+)
+
+Steps = tuple[str | int, ...]
+
+_STEP = re.compile(r'(?:"(?P<quoted>[^"]+)"|(?P<plain>[^."\[\]]+))(?P<elements>(?:\[-?[0-9]{1,6}\])*)')
+_ELEMENT = re.compile(r"\[(-?[0-9]+)\]")
+
+
+class Incoming:
+    """A record of a topic, as paths reach into it: the value, and what came beside it."""
+
+    __slots__ = ("_headers", "_key", "logical", "record", "timestamp_ms")
+
+    def __init__(
+        self,
+        record: object,
+        key: bytes | str | None = None,
+        headers: list[tuple[str, bytes | None]] | None = None,
+        timestamp_ms: int | None = None,
+        logical: "Mapping[Steps, LogicalType] | None" = None,
+    ) -> None:
+        """``record`` is the decoded value; ``timestamp_ms`` the Kafka timestamp; ``logical`` what its schema adds."""
+        self.record = record
+        self.logical = logical
+        self.timestamp_ms = timestamp_ms
+        self._key = key
+        self._headers = headers
+
+    @property
+    def key(self) -> object:
+        """The key: what its JSON says, else its text; ``None`` where it is neither."""
+        return _read(self._key)
+
+    @property
+    def headers(self) -> dict[str, object]:
+        """The headers as text, the last of several with one name."""
+        return {name: _text(value) for name, value in self._headers or []}
+
+
+Finder = Callable[[Record, Incoming], object]
+"""What finds a value in an event's part of a record; ``None`` where nothing is there."""
+
+
+def steps_of(path: str) -> Steps:
+    """The steps of a path; ``ValueError`` for text that is no path."""
+    steps: list[str | int] = []
+    position = 0
+    while True:
+        step = _STEP.match(path, position)
+        if step is None:
+            raise ValueError(EXPECTED_PATH)
+        steps.append(step["quoted"] or step["plain"])
+        steps += [int(index) for index in _ELEMENT.findall(step["elements"])]
+        position = step.end()
+        if position == len(path):
+            break
+        if path[position] != ".":
+            raise ValueError(EXPECTED_PATH)
+        position += 1
+    if path.startswith("$"):
+        _check_root(steps)
+    return tuple(steps)
+
+
+def _check_root(steps: list[str | int]) -> None:
+    if steps[0] not in ROOTS or (steps[0] == "$timestamp" and len(steps) > 1):
+        raise ValueError(f"expected one of {', '.join(ROOTS)}, and what begins with $ as a name in quotes")
+
+
+def is_rooted(path: str) -> bool:
+    """Whether a path begins beside the event's part of the record: at the key, a header, the whole record."""
+    return path.startswith("$")
+
+
+def finder(path: str) -> Finder:
+    """The function that finds what is at a path."""
+    steps = steps_of(path)
+    if is_rooted(path):
+        return _rooted(str(steps[0]), steps[1:])
+    if len(steps) == 1:
+        return _top_level(str(steps[0]))
+    if len(steps) == 2 and isinstance(steps[1], str):
+        return _nested(str(steps[0]), steps[1])
+    return lambda record, _incoming: value_at(record, steps)
+
+
+def _top_level(name: str) -> Finder:
+    def find(record: Record, _incoming: Incoming) -> object:
+        value = record.get(name)
+        return None if value == "" else value
+
+    return find
+
+
+def _nested(outer: str, inner: str) -> Finder:
+    def find(record: Record, _incoming: Incoming) -> object:
+        members = record.get(outer)
+        return members.get(inner) if type(members) is dict else None
+
+    return find
+
+
+def _rooted(root: str, steps: Steps) -> Finder:
+    if root == "$timestamp":
+        return lambda _record, incoming: incoming.timestamp_ms
+    if root == "$record":
+        return lambda _record, incoming: value_at(incoming.record, steps)
+    if root == "$key":
+        return lambda _record, incoming: value_at(incoming.key, steps)
+    return lambda _record, incoming: value_at(incoming.headers, steps)
+
+
+def value_at(value: object, steps: Steps) -> object:
+    """What is behind the steps; ``None`` where a step leads nowhere."""
+    for step in steps:
+        if type(step) is str:
+            value = value.get(step) if isinstance(value, dict) else None
+        elif isinstance(value, list) and -len(value) <= step < len(value):  # type: ignore[operator]  # step is an int
+            value = value[step]  # type: ignore[index]
+        else:
+            return None
+    return value
+
+
+def has_place(record: object, steps: Steps) -> bool:
+    """Whether there is something behind the steps, be it a null."""
+    around = value_at(record, steps[:-1])
+    last = steps[-1]
+    if isinstance(last, str):
+        return isinstance(around, dict) and last in around
+    return isinstance(around, list) and -len(around) <= last < len(around)
+
+
+def _text(value: bytes | str | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _read(value: bytes | str | None) -> object:
+    text = _text(value)
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text) if text[0] in '{["' else text
+    except (msgspec.MsgspecError, RecursionError):
+        return text

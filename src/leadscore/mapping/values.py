@@ -1,0 +1,134 @@
+"""Values of a mapping, compiled: paths, alternatives, joins, constants, hashes of addresses. Pure."""
+
+import hmac
+import unicodedata
+from collections.abc import Callable
+from hashlib import sha256
+
+from leadscore.events.validation import Record
+from leadscore.mapping.language import Form
+from leadscore.mapping.paths import Finder, Incoming, finder, is_rooted, steps_of
+
+ValueOf = str | Form | list[str | Form]
+HashKey = bytes | None
+
+
+def paths_of(paths: str | list[str] | None) -> list[str]:
+    """The alternatives."""
+    return [] if paths is None else [paths] if isinstance(paths, str) else paths
+
+
+def parts_of(value: ValueOf) -> list[str | Form]:
+    """The alternatives of a value."""
+    return value if isinstance(value, list) else [value]
+
+
+def form_paths(form: Form) -> list[str]:
+    """Every path that a form names."""
+    joined = [path for part in form.join or [] for path in paths_of(part)]
+    return [*joined, *paths_of(form.keyed_hash), *paths_of(form.opaque)]
+
+
+def all_paths(value: ValueOf) -> list[str]:
+    """Every path that a value names."""
+    return [path for part in parts_of(value) for path in ([part] if isinstance(part, str) else form_paths(part))]
+
+
+def words_of(value: ValueOf) -> str:
+    """The value as a message names it: by the paths of the file."""
+    return " or ".join(part if isinstance(part, str) else _form_words(part) for part in parts_of(value))
+
+
+def value_finder(value: ValueOf, hash_key: HashKey = None) -> Finder:
+    """The function that finds the value; ``None`` where a record has none, or an empty text."""
+    if isinstance(value, str) and len(steps_of(value)) == 1 and not is_rooted(value):
+        return finder(value)  # it takes empty text for nothing by itself
+    return first_of([_part_finder(part, hash_key) for part in parts_of(value)])
+
+
+def paths_finder(paths: str | list[str]) -> Finder:
+    """The function that finds the first of the paths with a value."""
+    return first_of([finder(path) for path in paths_of(paths)])
+
+
+def first_of(finders: list[Finder]) -> Finder:
+    """The first of several that finds a value."""
+    if len(finders) == 1:
+        find_only = finders[0]
+
+        def find_one(record: Record, incoming: Incoming) -> object:
+            value = find_only(record, incoming)
+            return None if value == "" else value
+
+        return find_one
+
+    def find(record: Record, incoming: Incoming) -> object:
+        for find_one in finders:
+            value = find_one(record, incoming)
+            if value is not None and value != "":
+                return value
+        return None
+
+    return find
+
+
+def keyed_hash(address: str, key: bytes) -> str:
+    """HMAC-SHA-256 of an address, trimmed, in lower case, in Unicode's NFC: 64 hexadecimal digits."""
+    plain = unicodedata.normalize("NFC", address.strip().lower())
+    return hmac.new(key, plain.encode("utf-8", "surrogatepass"), sha256).hexdigest()
+
+
+def _part_finder(part: str | Form, hash_key: HashKey) -> Finder:
+    if isinstance(part, str):
+        return finder(part)
+    if part.constant is not None:
+        constant = part.constant
+        return lambda _record, _incoming: constant
+    if part.join is not None:
+        return _join_finder([paths_finder(paths) for paths in part.join], part.separator)
+    if part.keyed_hash is not None:
+        return _hash_finder(paths_finder(part.keyed_hash), hash_key or b"")
+    return first_of([_without_addresses(finder(path)) for path in paths_of(part.opaque)])
+
+
+def _join_finder(finders: list[Finder], separator: str) -> Finder:
+    def find(record: Record, incoming: Incoming) -> object:
+        texts = [_as_text(find_part(record, incoming)) for find_part in finders]
+        return None if "" in texts else separator.join(texts)
+
+    return find
+
+
+def _hash_finder(find_address: Finder, key: bytes) -> Finder:
+    def find(record: Record, incoming: Incoming) -> object:
+        address = find_address(record, incoming)
+        return keyed_hash(address, key) if type(address) is str and address.strip() else None
+
+    return find
+
+
+def _without_addresses(find_value: Finder) -> Finder:
+    def find(record: Record, incoming: Incoming) -> object:
+        value = find_value(record, incoming)
+        return None if type(value) is str and "@" in value else value
+
+    return find
+
+
+def _as_text(value: object) -> str:
+    if type(value) is str:
+        return value
+    if type(value) is bool:
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else ""
+
+
+_FORM_WORDS: dict[str, Callable[[Form], str]] = {
+    "join": lambda form: " with ".join(" or ".join(paths_of(paths)) for paths in form.join or []),
+    "keyed_hash": lambda form: " or ".join(paths_of(form.keyed_hash)),
+    "opaque": lambda form: " or ".join(paths_of(form.opaque)),
+}
+
+
+def _form_words(form: Form) -> str:
+    return next((words(form) for key, words in _FORM_WORDS.items() if getattr(form, key) is not None), "a constant")
