@@ -50,6 +50,7 @@ class DeadLetterReason(StrEnum):
     MISSING_FIELD = "missing_field"
     INVALID_FIELD = "invalid_field"
     FUTURE = "future"
+    TOO_EARLY = "too_early"
     INVALID_COMMAND = "invalid_command"
 
 

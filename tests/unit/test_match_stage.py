@@ -72,7 +72,8 @@ class StageOfMatch:
         parts = MatchParts(
             config=config,
             matcher=Matcher(DEFINITION),
-            decoder=Decoder(None, None, config.max_record_bytes),
+            decoder=Decoder(None, config.max_record_bytes),
+            mapped=None,
             outbound=Outbound(self.producer.as_producer),
             dead_letters=DeadLetters(
                 Outbound(self.dead_letters.as_producer), DEAD, config.match_group, metrics, lambda: self.limit_bytes
@@ -85,7 +86,7 @@ class StageOfMatch:
             refusals=Refusals("group", self.rights, metrics.kafka),
         )
         self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
-        self.now_s = 1_000_000.0
+        self.now_s = NOON_MS / 1000 - 60
 
     def rights(self, topics: Sequence[str]) -> "dict[str, Future[Any]]":
         """What a broker that is asked for the rights on topics says, at once."""

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 from confluent_kafka import Message
 
+from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
 from leadscore.events.event_bytes import json_bytes
+from leadscore.events.times import EARLIEST_MS, TimeLimits, too_early
 from leadscore.log.records import Frame, encode
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
@@ -88,7 +90,28 @@ def test_how_far_ahead_an_event_may_be_is_configurable() -> None:
 
 
 def test_a_record_may_come_long_after_its_event() -> None:
-    assert taken(record(visit("e1", -20_000), 3)) == ["award"]
+    assert taken(record(visit("e1", -9_000), 3)) == ["award"]
+
+
+def test_an_event_before_the_earliest_time_is_a_dead_letter() -> None:
+    assert taken(record(visit("e1", -20_000), 3)) == ["too_early"]
+    assert taken(record(visit("e1", -20_000), 3), LEADSCORE_EARLIEST="1950-01-01T00:00:00Z") == ["award"]
+
+
+def test_seconds_that_are_read_as_milliseconds_are_named_so() -> None:
+    assert "is it in seconds?" in too_early(1_767_607_200, EARLIEST_MS).detail
+    assert "seconds" not in too_early(-5, EARLIEST_MS).detail
+
+
+@pytest.mark.parametrize("kafka_day", [3, None])
+def test_an_event_ahead_of_the_clock_is_a_dead_letter_whatever_kafka_says(kafka_day: float | None) -> None:
+    """Producers copy a wrong clock into Kafka's timestamp; -1 is no timestamp."""
+    kafka_time_ms = -1 if kafka_day is None else at(kafka_day)
+    limits = TimeLimits(EARLIEST_MS, 300_000, at(2))
+    limits.check(at(2, 300_000), kafka_time_ms)
+    with pytest.raises(DeadLetter, match="ahead of the worker's clock") as caught:
+        limits.check(at(3), kafka_time_ms)
+    assert caught.value.reason is DeadLetterReason.FUTURE
 
 
 def test_old_events_are_welcome_at_any_age() -> None:

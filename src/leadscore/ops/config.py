@@ -23,6 +23,7 @@ from leadscore.ops.setting_types import (
     SettingType,
     choice,
     duration_ms,
+    instant_ms,
     number,
     pattern,
     switch,
@@ -108,6 +109,9 @@ class Config:
     )
 
     mappings: str | None = _optional(text(), "Path of the YAML file that maps foreign schemas, topic by topic.")
+    lead_id_key: str | None = _optional(
+        text(), "Secret key of the lead ids that mappings make of e-mail addresses (keyed_hash).", secret=True
+    )
     max_record_bytes: int = _setting(
         whole_number(1_024, 104_857_600), "1048576", "Bytes of the largest record value that is decoded."
     )
@@ -144,7 +148,14 @@ class Config:
         "Recent events kept per lead; at least as many as a count or a burst of the model needs.",
     )
     max_future_skew_ms: int = _setting(
-        duration_ms("0s", "7d"), "5m", "How far ahead of its Kafka timestamp an event may have occurred."
+        duration_ms("0s", "7d"),
+        "5m",
+        "How far ahead of its Kafka timestamp, or of this worker's clock, an event may have occurred.",
+    )
+    earliest_ms: int = _setting(
+        instant_ms(),
+        "2000-01-01T00:00:00Z",
+        "The earliest time an event may have occurred; what is before is a dead letter.",
     )
     stale_after_ms: int = _setting(
         duration_ms("1s", "3650d"), "24h", "A crossing decided later than this after it occurred is marked stale."

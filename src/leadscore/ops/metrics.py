@@ -122,6 +122,14 @@ class AlignmentMetrics:
         )
 
 
+def _fields_left_out(declare: Catalogue) -> Counter:
+    return declare.counter(
+        "leadscore_fields_left_out_total",
+        "Fields that events lost because they could not be understood; the events count.",
+        kind=["attributes", "campaign", "number"],
+    )
+
+
 class MatchMetrics:
     """What the match stage counts."""
 
@@ -156,6 +164,7 @@ class MatchMetrics:
             "Dead letters that the dead-letter topic acknowledged.",
             reason=[reason.value for reason in DeadLetterReason],
         )
+        self.fields_left_out = _fields_left_out(declare)
         self.frames_published = declare.counter(
             "leadscore_frames_published_total", "Frames that the award log acknowledged."
         )

@@ -135,3 +135,8 @@ def topic_names() -> SettingType[tuple[str, ...]]:
         return tuple(_read_topic_name(name.strip()) for name in value.split(","))
 
     return SettingType("topic names with commas between them", read)
+
+
+def instant_ms() -> SettingType[int]:
+    """An instant, as milliseconds since 1970."""
+    return SettingType("an instant with an offset, such as 2000-01-01T00:00:00Z", readers.instant_ms)

@@ -14,8 +14,10 @@ from confluent_kafka import Consumer
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.decoder import Decoder, SchemaLookup
 from leadscore.events.local_schemas import schema_texts
-from leadscore.events.mapping import load_mappings
 from leadscore.events.registry import RegistryClient
+from leadscore.mapping.decoding import MappedTopics
+from leadscore.mapping.load import load_mappings
+from leadscore.mapping.topics import compile_mappings
 from leadscore.model.load import LoadedModel, load_model
 from leadscore.model.matching import Matcher
 from leadscore.model.sense import events_looked_at
@@ -165,10 +167,12 @@ class WorkerBuilder:
         self._patience.until_answered(lambda: self._models.publish(definition, model.text, self._outbound))
         metrics.process.set_model(definition.model, definition.version)
         metrics.score.expect_thresholds(definition.thresholds)
+        lookup = self._lookup()
         parts = MatchParts(
             config=config,
             matcher=Matcher(definition),
-            decoder=self._decoder(),
+            decoder=self._decoder(lookup),
+            mapped=self._mapped(lookup),
             outbound=self._outbound,
             dead_letters=self._dead_letters(),
             metrics=metrics,
@@ -181,13 +185,23 @@ class WorkerBuilder:
         commits = self._commits()
         return MatchStage(parts, self._consumer(config.match_group, "range", commits, SOURCE_CONSUMER), commits)
 
-    def _decoder(self) -> Decoder:
-        config, registry = self._config, make_registry(self._config)
-        return Decoder(
-            load_mappings(config.mappings) if config.mappings else None,
-            self._counted_lookup(registry) if registry is not None else None,
-            config.max_record_bytes,
-        )
+    def _decoder(self, lookup: SchemaLookup | None) -> Decoder:
+        return Decoder(lookup, self._config.max_record_bytes, self._count_left_out)
+
+    def _mapped(self, lookup: SchemaLookup | None) -> MappedTopics | None:
+        config = self._config
+        if config.mappings is None:
+            return None
+        mappings = load_mappings(config.mappings)
+        compiled = compile_mappings(mappings, config.lead_id_key, config.command_topic, self._count_left_out)
+        return MappedTopics(compiled, lookup, config.max_record_bytes)
+
+    def _count_left_out(self, kind: str) -> None:
+        self._plan.metrics.match.fields_left_out.labels(kind).inc()
+
+    def _lookup(self) -> SchemaLookup | None:
+        registry = make_registry(self._config)
+        return self._counted_lookup(registry) if registry is not None else None
 
     def _counted_lookup(self, registry: RegistryClient) -> SchemaLookup:
         match = self._plan.metrics.match

@@ -7,7 +7,9 @@ from confluent_kafka import Message
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
 from leadscore.events.event import COMMAND_PREFIX, Event
+from leadscore.events.times import NO_CLOCK_MS, TimeLimits
 from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Frame, Source, encode, partition_of
+from leadscore.mapping.decoding import NOTHING_BESIDE, Beside, MappedTopics
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
@@ -47,7 +49,16 @@ class _Lane:
 class Work:
     """One batch on its way: awards by log partition, dead letters, and the offsets it will make safe."""
 
-    def __init__(self, config: Config, decoder: Decoder, matcher: Matcher, sources: Mapping[Partition, Source]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        decoder: Decoder,
+        matcher: Matcher,
+        sources: Mapping[Partition, Source],
+        mapped: MappedTopics | None = None,
+        now_ms: int = NO_CLOCK_MS,
+    ) -> None:
+        """``mapped`` decodes the topics that have a mapping; ``now_ms`` is this worker's clock."""
         self.awards: dict[int, list[Award]] = {}
         self.sources: list[Source] = []
         self.dead: list[tuple[Message, DeadLetter]] = []
@@ -57,7 +68,8 @@ class Work:
         self._matcher = matcher
         self._command_topic = config.command_topic
         self._partitions = config.log_partitions
-        self._skew_ms = config.max_future_skew_ms
+        self._mapped = mapped
+        self._times = TimeLimits(config.earliest_ms, config.max_future_skew_ms, now_ms)
 
     @property
     def offsets(self) -> dict[Partition, int]:
@@ -83,10 +95,14 @@ class Work:
 
     def take(self, messages: Sequence[Message]) -> None:
         """Decode and match records, one after the other; ``Unavailable`` where ``records`` of them are taken."""
-        decoder, matcher, lanes, awards = self._decoder, self._matcher, self._lanes, self.awards
+        decoder, matcher, lanes, awards, mapped = self._decoder, self._matcher, self._lanes, self.awards, self._mapped
+        mapped_topics: frozenset[str] = frozenset() if mapped is None else mapped.topics
         for message in messages:
             topic, offset = message.topic() or "", message.offset() or 0
             partition = (topic, message.partition() or 0)
+            if topic in mapped_topics and mapped is not None:
+                self._take_mapped(mapped, message, partition, offset)
+                continue
             try:
                 event = decoder.decode(topic, message.value())
                 self._check(event, topic, message.timestamp()[1])
@@ -106,6 +122,32 @@ class Work:
                     awards[number].append(award)
                     lane.matched.append(offset)
             lane.next_offset = offset + 1
+
+    def _take_mapped(self, mapped: MappedTopics, message: Message, partition: Partition, offset: int) -> None:
+        """Take one record of a topic with a mapping: it may hold no event, one or several."""
+        kafka_time_ms = message.timestamp()[1]
+        beside = NOTHING_BESIDE
+        if mapped.looks_beside(partition[0]):
+            timestamp_ms = kafka_time_ms if kafka_time_ms >= 0 else None
+            beside = Beside(message.key(), message.headers(), timestamp_ms)  # type: ignore[arg-type]  # a list
+        try:
+            events = mapped.events(partition[0], message.value(), beside)
+            for event in events:
+                self._times.check(event.occurred_at_ms, kafka_time_ms)
+        except DeadLetter as failure:
+            lane = self._lanes.get(partition) or self._new_lane(partition)
+            self.dead.append((message, failure))
+            lane.dead.append(offset)
+        else:
+            lane = self._lanes.get(partition) or self._new_lane(partition)
+            is_matched = False
+            for event in events:
+                award = self._matcher.award(event, lane.index, offset)
+                if award is not None:
+                    is_matched = True
+                    self.awards.setdefault(partition_of(event.lead_id, self._partitions), []).append(award)
+            (lane.matched if is_matched else lane.ignored).append(offset)
+        lane.next_offset = offset + 1
 
     def leave_out(self, partition: Partition, first: int) -> int:
         """Take back the records of a partition from this offset on; how many those were."""
@@ -142,12 +184,7 @@ class Work:
         return lane
 
     def _check(self, event: Event, topic: str, kafka_time_ms: int) -> None:
-        ahead_ms = event.occurred_at_ms - kafka_time_ms
-        if ahead_ms > self._skew_ms:
-            raise DeadLetter(
-                DeadLetterReason.FUTURE,
-                f"occurred_at is {ahead_ms} ms ahead of the Kafka timestamp, expected at most {self._skew_ms} ms",
-            )
+        self._times.check(event.occurred_at_ms, kafka_time_ms)
         if event.type.startswith(COMMAND_PREFIX) != (topic == self._command_topic):
             expected = "commands only" if topic == self._command_topic else "no commands"
             raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: expected {expected} on this topic")
@@ -159,10 +196,26 @@ def _is_from(message: Message, partition: Partition, first: int) -> bool:
 
 
 def _frames(version: int, sources: list[Source], awards: list[Award]) -> list[bytes]:
-    """The awards in as few frames as their limits allow."""
-    if len(awards) <= MAX_FRAME_AWARDS:
+    """The awards in as few frames as their limits allow. Those of one record stay together."""
+    middle = _middle(awards)
+    if len(awards) <= MAX_FRAME_AWARDS or middle == 0:
         value = encode(Frame(version, sources, awards))
-        if len(value) <= MAX_FRAME_BYTES or len(awards) == 1:
+        if len(value) <= MAX_FRAME_BYTES or middle == 0:
             return [value]
-    middle = len(awards) // 2
     return _frames(version, sources, awards[:middle]) + _frames(version, sources, awards[middle:])
+
+
+def _middle(awards: list[Award]) -> int:
+    """Where one record's awards end and another's begin, near the middle; 0 if all are of one record."""
+    middle = len(awards) // 2
+    while middle > 0 and _is_same_record(awards[middle - 1], awards[middle]):
+        middle -= 1
+    if middle == 0:
+        middle = len(awards) // 2 + 1
+        while middle < len(awards) and _is_same_record(awards[middle - 1], awards[middle]):
+            middle += 1
+    return middle if middle < len(awards) else 0
+
+
+def _is_same_record(one: Award, other: Award) -> bool:
+    return one.offset == other.offset and one.source == other.source

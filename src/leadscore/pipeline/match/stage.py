@@ -16,6 +16,7 @@ from prometheus_client.context_managers import Timer
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.events.decoder import Decoder
 from leadscore.log.records import Source
+from leadscore.mapping.decoding import MappedTopics
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
@@ -53,6 +54,7 @@ class MatchParts:
     config: Config
     matcher: Matcher
     decoder: Decoder
+    mapped: MappedTopics | None
     outbound: Outbound
     dead_letters: DeadLetters
     metrics: Metrics
@@ -289,7 +291,7 @@ class MatchStage:
     def _match(self, ready: list[Message], now_s: float) -> None:
         """Decode and match a batch, dead letters out first; the rest waits if the schema registry does not answer."""
         parts = self._parts
-        work = Work(parts.config, parts.decoder, parts.matcher, self._sources)
+        work = Work(parts.config, parts.decoder, parts.matcher, self._sources, parts.mapped, int(now_s * 1000))
         self._held = []
         with self._timed("match"):
             try:

@@ -176,13 +176,15 @@ class Shard:
         context = self._context(log_time_ms)
         keys = [source_key(source) for source in frame.sources]
         topics = [source.topic for source in frame.sources]
-        seen = [self._sources.get(key, -1) for key in keys]
+        before = [self._sources.get(key, -1) for key in keys]
+        seen = list(before)
         touched, states, erasures = self._touched, self._states, self.erasures
         outputs: list[Output] = []
         replayed = 0
         for award in frame.awards:
             source = award.source
-            if award.offset <= seen[source]:
+            # Of a record with several events all awards for a shard are in one frame: none is a replay, or all are.
+            if award.offset < seen[source] or award.offset == before[source]:
                 replayed += 1
                 continue
             seen[source] = award.offset
