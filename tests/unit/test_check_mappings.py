@@ -54,7 +54,10 @@ def test_a_line_that_would_be_a_dead_letter_is_named_with_its_reason(
     [
         (["--events", "x"], "--topic: missing: expected one of the file's: shop.events, tracking"),
         (["--events", "x", "--topic", "shop"], "--topic: 'shop': expected one of the file's: shop.events, tracking"),
-        (["--events", "/none", "--topic", "tracking"], "--events: /none: No such file or directory: expected a file"),
+        (
+            ["--events", "/none", "--topic", "tracking"],
+            "/none: cannot be read: No such file or directory: ",
+        ),
     ],
 )
 def test_what_is_wrong_with_the_options_is_reported(
@@ -67,3 +70,17 @@ def test_what_is_wrong_with_the_options_is_reported(
 def test_events_without_mappings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--schema", "--events", "x"]) == 2
     assert "expected them with --mappings" in capsys.readouterr().err
+
+
+def test_rules_whose_type_no_topic_gives_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, mappings = tmp_path / "model.yaml", tmp_path / "mappings.yaml"
+    types = ["website.page_view", "shop.cart", "shop.order_paid", "crm.called", "meeting.booked"]
+    rules = "".join(f"  r{index}: {{event: {name}, points: 1}}\n" for index, name in enumerate(types))
+    model.write_text(f"model: m\nversion: 1\nrules:\n{rules}")
+    mappings.write_text("a: {types: {x: shop.cart}, type_prefix: shop.}\nb: {type: crm.called}\n")
+    assert main(["check", "--model", str(model), "--mappings", str(mappings)]) == 0
+    said = capsys.readouterr()
+    assert [line.partition(": no topic")[0] for line in said.err.splitlines()] == [
+        "warning: rules.r4.event: meeting.booked"
+    ]
+    assert said.out.startswith("Model m, version 1")

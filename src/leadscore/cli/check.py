@@ -3,13 +3,15 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from leadscore.errors import ConfigError, DeadLetter
-from leadscore.events.decoder import Decoder
-from leadscore.events.event_bytes import json_bytes
-from leadscore.events.mapping import TopicMapping, load_mappings
+from leadscore.cli.map import try_mappings
+from leadscore.cli.mapped_records import Records
+from leadscore.errors import ConfigError
+from leadscore.events.local_schemas import event_types_of_ours
+from leadscore.mapping.load import load_mappings
+from leadscore.mapping.sense import may_give
+from leadscore.model.definition import ModelDefinition
 from leadscore.model.describe import describe
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import load_model
@@ -23,15 +25,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Check a model file and print what it says in words. If it is wrong: every problem with its line. "
         "A mappings file can be tried on JSON lines without a Kafka: each becomes an event, or what is wrong with it.",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--model", type=Path, metavar="FILE", help="the model file to check")
-    what.add_argument("--mappings", type=Path, metavar="FILE", help="the mappings file to check instead of a model")
     what.add_argument("--schema", action="store_true", help="print the JSON Schema of model files, for editors")
+    parser.add_argument(
+        "--mappings",
+        type=Path,
+        metavar="FILE",
+        help="the mappings file to check; with --model, rules whose type no topic gives are named",
+    )
     parser.add_argument("--events", type=Path, metavar="FILE", help="with --mappings: try it on these JSON lines")
     parser.add_argument(
         "--topic", metavar="NAME", help="with --events: the topic they are of, where several are mapped"
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, refuse=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,37 +48,35 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.mappings is None and (args.events or args.topic):
         raise ConfigError("--events, --topic: expected them with --mappings")
-    if args.schema:
+    if args.schema and args.mappings is None:
         print(json.dumps(model_schema(), indent=2))
-    elif args.mappings is not None:
-        return _check_mappings(load_mappings(args.mappings), args.events, args.topic)
-    else:
-        print(describe(load_model(args.model).definition), end="")
-    return 0
-
-
-def _check_mappings(mappings: Mapping[str, TopicMapping], events: Path | None, topic: str | None) -> int:
-    if events is None:
-        print(f"{len(mappings)} {'topic' if len(mappings) == 1 else 'topics'}: {', '.join(sorted(mappings))}")
         return 0
-    chosen = next(iter(mappings)) if topic is None and len(mappings) == 1 else topic
-    if chosen is None or chosen not in mappings:
-        problem = "missing" if topic is None else repr(topic)
-        raise ConfigError(f"--topic: {problem}: expected one of the file's: {', '.join(sorted(mappings))}")
-    return _try(Decoder(mappings), chosen, events)
+    if args.schema or (args.model is None and args.mappings is None):
+        args.refuse("expected one of --model, --mappings (or both), --schema")
+    if args.model is not None:
+        definition = load_model(args.model).definition
+        print(describe(definition), end="")
+        if args.mappings is not None:
+            _warn_of_unused_rules(definition, args.mappings)
+    return _check_mappings(args.mappings, args.events, args.topic) if args.mappings is not None else 0
 
 
-def _try(decoder: Decoder, topic: str, events: Path) -> int:
-    """Print what becomes of each line: an event as leadscore's own JSON, or the reason of the dead letter."""
-    try:
-        lines = events.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigError(f"--events: {events}: {error.strerror}: expected a file of JSON lines") from error
-    dead_letters = 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            print(json_bytes(decoder.decode(topic, line)).decode())
-        except DeadLetter as dead_letter:
-            dead_letters += 1
-            print(f"{events}:{number}: {dead_letter}", file=sys.stderr)
-    return 1 if dead_letters else 0
+def _warn_of_unused_rules(definition: ModelDefinition, mappings: Path) -> None:
+    """Name the rules whose type comes neither from a mapped topic nor with a schema of ours."""
+    topics = load_mappings(mappings).values()
+    ours = event_types_of_ours()
+    for name, rule in definition.rules.items():
+        if rule.event not in ours and not any(may_give(mapping, rule.event) for mapping in topics):
+            print(
+                f"warning: rules.{name}.event: {rule.event}: no topic of {mappings} gives this type, and no schema of "
+                "leadscore has it; only JSON in leadscore's own form could",
+                file=sys.stderr,
+            )
+
+
+def _check_mappings(mappings: Path, events: Path | None, topic: str | None) -> int:
+    if events is not None:
+        return try_mappings(str(mappings), Records(str(events), topic))
+    topics = load_mappings(mappings)
+    print(f"{len(topics)} {'topic' if len(topics) == 1 else 'topics'}: {', '.join(sorted(topics))}")
+    return 0

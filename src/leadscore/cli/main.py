@@ -16,6 +16,7 @@ COMMANDS = (
     "init",
     "run",
     "check",
+    "map",
     "simulate",
     "explain",
     "list",

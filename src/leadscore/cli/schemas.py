@@ -7,17 +7,20 @@ from importlib import resources
 from leadscore.cli.columns import aligned
 from leadscore.events.local_schemas import schema_texts, single_object_header
 
-_MODEL = "model"
-_MODEL_FILE = "model.schema.json"
+_FILES = {
+    "model": "JSON Schema of model files, for editors.",
+    "mappings": "JSON Schema of mappings files, for editors.",
+}
+"""The schemas of files that people write, and what each is."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and what it can do."""
     command = subparsers.add_parser(
         "schemas",
-        help="list the contracts, or print one: the Avro schemas and the JSON Schema of model files",
+        help="list the contracts, or print one: the Avro schemas and the JSON Schemas of our files",
         description="The contracts that come with this version: an Avro schema for each topic, their earlier versions, "
-        "and the JSON Schema of model files.",
+        "and the JSON Schemas of model files and mappings files.",
     )
     actions = command.add_subparsers(metavar="ACTION", required=True)
     listing = actions.add_parser(
@@ -43,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
 
 def contract_texts() -> dict[str, str]:
     """The text of every contract by its name."""
-    model = (resources.files("leadscore") / "schemas" / _MODEL_FILE).read_text("utf-8")
-    return {**schema_texts(), _MODEL: model}
+    folder = resources.files("leadscore") / "schemas"
+    return schema_texts() | {name: (folder / f"{name}.schema.json").read_text("utf-8") for name in _FILES}
 
 
 def _rows() -> list[tuple[str, ...]]:
     schemas = [
         (name, single_object_header(name).hex(), json.loads(text)["doc"]) for name, text in schema_texts().items()
     ]
-    return [*schemas, (_MODEL, "", "JSON Schema of model files, for editors.")]
+    return [*schemas, *((name, "", meaning) for name, meaning in _FILES.items())]

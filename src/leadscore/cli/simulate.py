@@ -4,19 +4,19 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from leadscore.cli.mapped_records import Records, mapped_records
 from leadscore.cli.options import duration, instant
-from leadscore.errors import EventsFileError
+from leadscore.errors import ConfigError, EventsFileError
 from leadscore.events.event import Event
 from leadscore.events.json_lines import Line, read_lines
+from leadscore.events.times import EARLIEST_MS, MAX_FUTURE_SKEW_MS, TimeLimits, too_early
 from leadscore.model.load import load_model
 from leadscore.scoring.crossing import as_json_object, iso_instant
 from leadscore.scoring.simulation import LeadScore, simulate
-
-MAX_FUTURE_SKEW_MS = 300_000
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,15 +43,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="DURATION",
         help="leave out lines whose occurred_at is further ahead of their received_at (default: 5m)",
     )
+    parser.add_argument(
+        "--earliest",
+        type=instant,
+        default=EARLIEST_MS,
+        metavar="TIME",
+        help="leave out lines that occurred before (default: 2000-01-01T00:00:00Z)",
+    )
+    parser.add_argument("--mappings", metavar="FILE", help="the file holds raw records, which these mappings map")
+    parser.add_argument("--topic", metavar="NAME", help="with --mappings: the topic the records are of")
+    parser.add_argument("--kcat", action="store_true", help="with --mappings: the lines are as `kcat -J` writes them")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print crossings and scores; ``InputError`` for a wrong model or line, and then nothing is printed."""
     definition = load_model(args.model).definition
-    with _opened(args.events) as source:
-        name = "standard input" if args.events == "-" else args.events
-        entries = log_entries(_lines(source, name), name, args.max_future_skew, sys.stderr)
+    with _entries(args, sys.stderr) as entries:
         noted = _noted_if_over(entries, args.scores_at, sys.stderr)
         simulation = simulate(definition, noted, args.scores_at)
     for crossing in simulation.crossings:
@@ -61,18 +69,43 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def log_entries(
-    lines: Iterable[Line], name: str, max_future_skew_ms: int, notes: TextIO
-) -> Iterator[tuple[Event, int]]:
-    """Each line's event and log time (ms). Lines too far ahead of their ``received_at`` go to ``notes`` instead."""
+@contextmanager
+def _entries(args: argparse.Namespace, notes: TextIO) -> Iterator[Iterable[tuple[Event, int]]]:
+    limits = TimeLimits(args.earliest, args.max_future_skew, 0)
+    if args.mappings is not None:
+        yield _mapped_entries(args.mappings, Records(args.events, args.topic, args.kcat, None, limits), notes)
+    elif args.topic is not None or args.kcat:
+        raise ConfigError("--topic, --kcat: expected them with --mappings")
+    else:
+        with _opened(args.events) as source:
+            name = "standard input" if args.events == "-" else args.events
+            yield log_entries(_lines(source, name), name, limits, notes)
+
+
+def _mapped_entries(mappings: str, records: Records, notes: TextIO) -> Iterator[tuple[Event, int]]:
+    """Each event of the records, its log time that of the record's Kafka timestamp where the file has it."""
+    for record in mapped_records(mappings, records):
+        if record.dead_letter is not None:
+            notes.write(f"{record.where}: left out: {record.dead_letter}\n")
+        for event in record.events:
+            received_at_ms = record.timestamp_ms if records.is_kcat else None
+            yield event, event.occurred_at_ms if received_at_ms is None else received_at_ms
+
+
+def log_entries(lines: Iterable[Line], name: str, limits: TimeLimits, notes: TextIO) -> Iterator[tuple[Event, int]]:
+    """Each line's event and log time (ms). Lines outside the limits go to ``notes`` instead."""
     for line in lines:
-        log_time_ms = line.event.occurred_at_ms if line.received_at_ms is None else line.received_at_ms
-        ahead_ms = line.event.occurred_at_ms - log_time_ms
-        if ahead_ms > max_future_skew_ms:
+        occurred_at_ms = line.event.occurred_at_ms
+        log_time_ms = occurred_at_ms if line.received_at_ms is None else line.received_at_ms
+        ahead_ms = occurred_at_ms - log_time_ms
+        if ahead_ms > limits.max_ahead_ms:
             notes.write(
-                f"{name}:{line.number}: left out: occurred_at: {iso_instant(line.event.occurred_at_ms)}: "
-                f"{ahead_ms} ms ahead of received_at: expected at most {max_future_skew_ms} ms\n"
+                f"{name}:{line.number}: left out: occurred_at: {iso_instant(occurred_at_ms)}: "
+                f"{ahead_ms} ms ahead of received_at: expected at most {limits.max_ahead_ms} ms\n"
             )
+        elif occurred_at_ms < limits.earliest_ms:
+            problem = too_early(occurred_at_ms, limits.earliest_ms).detail
+            notes.write(f"{name}:{line.number}: left out: {iso_instant(occurred_at_ms)}: {problem}\n")
         else:
             yield line.event, log_time_ms
 

@@ -16,7 +16,7 @@ from leadscore.cli.options import duration, number_from_1
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, contract_of_source
 from leadscore.events.local_schemas import schema_texts
-from leadscore.events.mapping import load_mappings
+from leadscore.mapping.load import load_mappings
 from leadscore.ops.config import Config, CrossingFormat, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_registry

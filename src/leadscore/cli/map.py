@@ -1,0 +1,83 @@
+"""``leadscore map``: what a mappings file makes of records, without a worker; presets to begin with."""
+
+import argparse
+import sys
+from collections import Counter
+
+from leadscore.cli.mapped_records import MappedRecord, Records, mapped_records
+from leadscore.cli.options import instant
+from leadscore.errors import ConfigError
+from leadscore.events.event_bytes import json_bytes
+from leadscore.mapping.load import preset_names, preset_text
+
+_EVENTS, _IGNORED, _DEAD = "gave events", "ignored", "dead letters"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "map",
+        help="try a mappings file on records of a topic; print a preset",
+        description="Print the events that a mappings file makes of records, one a line, as leadscore's own JSON; what "
+        "is ignored, and what would be a dead letter and why, goes to standard error, and a summary after it. Exit 1 "
+        "if anything would be a dead letter.",
+    )
+    parser.add_argument("records", nargs="?", metavar="RECORDS", help="JSON lines or an Avro container file; -: stdin")
+    parser.add_argument("--mappings", metavar="FILE", help="the mappings file")
+    parser.add_argument("--topic", metavar="NAME", help="the topic the records are of, where several are mapped")
+    parser.add_argument(
+        "--kcat", action="store_true", help="the lines are as `kcat -J` writes them, with key and headers"
+    )
+    parser.add_argument(
+        "--received-at", type=instant, metavar="TIME", help="stands for the Kafka timestamp (default: now)"
+    )
+    parser.add_argument("--print-preset", choices=preset_names(), metavar="NAME", help=f"{', '.join(preset_names())}")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a preset, or what becomes of each record; 1 if one would be a dead letter."""
+    if args.print_preset is not None:
+        print(preset_text(args.print_preset), end="")
+        return 0
+    if args.mappings is None or args.records is None:
+        raise ConfigError("leadscore map: expected --mappings FILE and RECORDS, or --print-preset NAME")
+    return try_mappings(args.mappings, Records(args.records, args.topic, args.kcat, args.received_at))
+
+
+def try_mappings(mappings: str, records: Records) -> int:
+    """Print what the mappings make of the records, and a summary."""
+    outcomes: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for record in mapped_records(mappings, records, lambda kind: left_out.update([kind])):
+        outcomes[_print(record)] += 1
+        if record.dead_letter is not None:
+            reasons[record.dead_letter.reason.value] += 1
+    print(_summary(outcomes, reasons, left_out), file=sys.stderr)
+    return 1 if outcomes[_DEAD] else 0
+
+
+def _print(record: MappedRecord) -> str:
+    for event in record.events:
+        print(json_bytes(event).decode())
+    if record.dead_letter is not None:
+        print(f"{record.where}: {record.dead_letter}", file=sys.stderr)
+        return _DEAD
+    if not record.events:
+        print(f"{record.where}: ignored", file=sys.stderr)
+        return _IGNORED
+    return _EVENTS
+
+
+def _summary(outcomes: Counter[str], reasons: Counter[str], left_out: Counter[str]) -> str:
+    total = outcomes.total()
+    shares = [f"{outcomes[name]} {name} ({_percent(outcomes[name], total)})" for name in (_EVENTS, _IGNORED, _DEAD)]
+    parts = [f"{total} {'record' if total == 1 else 'records'}: {', '.join(shares)}"]
+    parts += [f"  {number} x {reason}" for reason, number in reasons.most_common()]
+    parts += [f"  fields left out: {number} x {kind}" for kind, number in left_out.most_common()]
+    return "\n".join(parts)
+
+
+def _percent(part: int, total: int) -> str:
+    return f"{100 * part / total:.0f} %" if total else "0 %"
