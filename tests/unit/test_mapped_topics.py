@@ -150,3 +150,22 @@ def test_no_address_is_in_a_message() -> None:
     value = json.dumps({"email": "jane@example.com", "id": "e", "at": NOON_MS}).encode()
     with pytest.raises(DeadLetter, match=r"^invalid_field: email: expected an opaque id, not an email address$"):
         topics(mapping).events(TOPIC, value)
+
+
+# Messages
+
+
+@pytest.mark.parametrize("topic", [TOPIC, "other"])
+def test_a_schema_id_in_a_header_is_named(topic: str) -> None:
+    headers: list[tuple[str, str | bytes | None]] = [("__value_schema_id", b"1")]
+    record = Message(topic=topic, partition=0, offset=0, value=b"\x08abc", headers=headers, timestamp=(1, NOON_MS))
+    config = load_config({"LEADSCORE_SOURCE_TOPICS": topic})
+    work = Work(config, Decoder(), Matcher(MODEL), {(topic, 0): Source(topic, "", 0)}, topics())
+    work.take([record])
+    ((_, failure),) = work.dead
+    assert failure.detail.startswith("the schema id is in a header")
+
+
+def test_a_list_on_a_topic_without_a_mapping_is_named_so() -> None:
+    with pytest.raises(DeadLetter, match="a JSON list, expected an object; a mapping reads lists"):
+        Decoder().decode("topic", b"[{}]")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from confluent_kafka import Message
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.decoder import Decoder
+from leadscore.events.decoder import Decoder, unknown_format
 from leadscore.events.event import COMMAND_PREFIX, Event
 from leadscore.events.times import NO_CLOCK_MS, TimeLimits
 from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Frame, Source, encode, partition_of
@@ -108,7 +108,7 @@ class Work:
                 self._check(event, topic, message.timestamp()[1])
             except DeadLetter as failure:
                 lane = lanes.get(partition) or self._new_lane(partition)
-                self.dead.append((message, failure))
+                self.dead.append((message, _with_headers_in_mind(failure, message)))
                 lane.dead.append(offset)
             else:
                 lane = lanes.get(partition) or self._new_lane(partition)
@@ -136,7 +136,7 @@ class Work:
                 self._times.check(event.occurred_at_ms, kafka_time_ms)
         except DeadLetter as failure:
             lane = self._lanes.get(partition) or self._new_lane(partition)
-            self.dead.append((message, failure))
+            self.dead.append((message, _with_headers_in_mind(failure, message)))
             lane.dead.append(offset)
         else:
             lane = self._lanes.get(partition) or self._new_lane(partition)
@@ -188,6 +188,14 @@ class Work:
         if event.type.startswith(COMMAND_PREFIX) != (topic == self._command_topic):
             expected = "commands only" if topic == self._command_topic else "no commands"
             raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: expected {expected} on this topic")
+
+
+def _with_headers_in_mind(failure: DeadLetter, message: Message) -> DeadLetter:
+    """Where the format is unknown the headers may say why: newer Confluent clients put the schema's id there."""
+    value = message.value()
+    if failure.reason is not DeadLetterReason.UNKNOWN_FORMAT or value is None:
+        return failure
+    return unknown_format(value, message.headers())  # type: ignore[arg-type]  # a list
 
 
 def _is_from(message: Message, partition: Partition, first: int) -> bool:
