@@ -60,24 +60,11 @@ def event_of(
     other is looked at.
     """
     take = envelope.pop
-    event_type = take("type", None)
-    if type(event_type) is not str or not _is_text(event_type, MAX_TYPE_LENGTH):
-        raise FieldProblem("type", event_type, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
-    event_id = _identifier(take("event_id", None), "event_id")
-    lead_id = _identifier(take("lead_id", None), "lead_id")
-    occurred_at = take("occurred_at", None)
-    if type(occurred_at) is not int or not EARLIEST_MS <= occurred_at < LATEST_MS:
-        occurred_at = instant_ms(occurred_at, "occurred_at")
-    members = take("attributes", None)
-    attributes = None if members is None else _attributes(members, leave_out)
+    event_type, event_id, lead_id = take("type", None), take("event_id", None), take("lead_id", None)
+    occurred_at, members = take("occurred_at", None), take("attributes", None)
     if "received_at" in envelope:
         del envelope["received_at"]
-    scalars = _scalars(fields, leave_out) if numbers is None else _checked(fields, numbers, leave_out)
-    if "campaign" in scalars:
-        _settle_campaign(scalars, leave_out)
-    if event_type.startswith(COMMAND_PREFIX):
-        _settle_command(event_type, scalars, attributes)
-    return Event(event_type, event_id, lead_id, occurred_at, scalars, attributes)
+    return event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, numbers, leave_out)
 
 
 def event_of_parts(  # noqa: PLR0913, PLR0917 - what an event is made of; a value for them would cost as much again
@@ -87,9 +74,10 @@ def event_of_parts(  # noqa: PLR0913, PLR0917 - what an event is made of; a valu
     occurred_at: object,
     members: object,
     fields: Record,
+    numbers: Sequence[str] | None,
     leave_out: LeaveOut,
 ) -> Event:
-    """The event that a mapping made these parts of; ``DeadLetter`` as of any other event."""
+    """The event that these parts make; ``members`` are its attributes."""
     if type(event_type) is not str or not _is_text(event_type, MAX_TYPE_LENGTH):
         raise FieldProblem("type", event_type, f"text of 1 to {MAX_TYPE_LENGTH} characters: website.page_view")
     event_id = _identifier(event_id, "event_id")
@@ -97,7 +85,7 @@ def event_of_parts(  # noqa: PLR0913, PLR0917 - what an event is made of; a valu
     if type(occurred_at) is not int or not EARLIEST_MS <= occurred_at < LATEST_MS:
         occurred_at = instant_ms(occurred_at, "occurred_at")
     attributes = None if members is None else _attributes(members, leave_out)
-    scalars = _scalars(fields, leave_out)
+    scalars = _scalars(fields, leave_out) if numbers is None else _checked(fields, numbers, leave_out)
     if "campaign" in scalars:
         _settle_campaign(scalars, leave_out)
     if event_type.startswith(COMMAND_PREFIX):

@@ -112,7 +112,7 @@ class CompiledMapping:
         members = None if self._find_attributes is None else self._find_attributes(record, incoming)
         fields = self._field_values(record, incoming)
         try:
-            return event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, self._leave_out)
+            return event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, None, self._leave_out)
         except FieldProblem as problem:
             self._rename(problem)
 
