@@ -115,9 +115,17 @@ def _groups(decays: SearchStrategy[Plain] | SearchStrategy[Plain | str]) -> Sear
 
 def wheres() -> SearchStrategy[Plain]:
     """Tests of the fields of events, by field."""
-    numbers = st.sampled_from([{"at_least": 2}, {"below": 2}, {"at_least": 1, "below": 3}, {"exists": False}, 2, "2"])
+    numbers = st.sampled_from(
+        [{"at_least": 2}, {"below": 2}, {"at_least": 1, "below": 3}, {"exists": False}, {"exists": True}, 2, "2"]
+    )
     paths = st.sampled_from(
-        ["/blog", {"matches": "^/pricing"}, {"in": ["/blog", "/careers"]}, {"not_in": ["/careers"]}, {"exists": True}]
+        [
+            "/blog",
+            {"matches": "^/pricing"},
+            {"in": ["/blog", "/careers"]},
+            {"not_in": ["/careers"]},
+            {"contains": "pricing"},
+        ]
     )
     both = st.fixed_dictionaries({"path": paths, "pages": numbers})
     return st.one_of(both, st.fixed_dictionaries({"path": paths}), st.fixed_dictionaries({"pages": numbers}))
@@ -173,10 +181,16 @@ def _in_known_groups(parts: Plain, groups: Plain) -> Plain:
 def attribute_tests() -> SearchStrategy[Plain]:
     """Tests of an attribute, with its name."""
     roles: SearchStrategy[Plain] = st.sampled_from(
-        [{"in": ["ceo", "cto"]}, {"matches": "(?i)^HEAD of"}, {"exists": False}, {"exists": True}, {"not_in": ["ceo"]}]
+        [
+            {"in": ["ceo", "cto"]},
+            {"matches": "(?i)^HEAD of"},
+            {"exists": False},
+            {"contains": "ce"},
+            {"not_in": ["ceo"]},
+        ]
     )
     sizes: SearchStrategy[Plain] = st.sampled_from(
-        [{"at_least": 1000}, {"at_least": 200, "below": 5000}, {"below": 10}, {"exists": False}]
+        [{"at_least": 1000}, {"at_least": 200, "below": 5000}, {"below": 10}, {"exists": False}, {"exists": True}]
     )
     return st.one_of(
         roles.map(lambda test: {"name": "role", **test}), sizes.map(lambda test: {"name": "company_size", **test})

@@ -108,12 +108,19 @@ def passes(test: object, value: Any) -> bool:
     if not isinstance(test, dict):
         return value is not None and _same(value, test)
     if value is None:
-        return test.get("exists") is False and not {"in", "not_in", "at_least", "below", "matches"} & set(test)
+        return test.get("exists") is False and not {"in", "not_in", "at_least", "below", "contains", "matches"} & set(
+            test
+        )
     checks: dict[str, Callable[[Any], bool]] = {
         "in": lambda expected: any(_same(value, one) for one in expected),
         "not_in": lambda expected: not any(_same(value, one) for one in expected),
         "at_least": lambda least: _is_number(value) and bool(value >= least),
         "below": lambda bound: _is_number(value) and bool(value < bound),
+        "contains": lambda part: (
+            (isinstance(part, str) and part in value)
+            if isinstance(value, str)
+            else isinstance(value, list) and any(_same(one, part) for one in value)
+        ),
         "matches": lambda pattern: isinstance(value, str) and re.search(pattern, value[:4096]) is not None,
         "exists": lambda expected: expected is True,
     }
