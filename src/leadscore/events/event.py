@@ -1,11 +1,13 @@
 """What one input record says, whatever its schema and encoding were. Pure values."""
 
+from typing import Final
+
 import msgspec
 
 FieldValue = str | int | float | bool | None
 """What rules can test: scalars. Nested values are flattened to dotted names (``context.page.path``) or dropped."""
 
-COMMAND_PREFIX = "command."
+COMMAND_PREFIX: Final = "command."
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

@@ -5,23 +5,24 @@ default, so that old records stay readable.
 """
 
 import zlib
+from typing import Final
 
 import msgspec
 
 from leadscore.errors import LeadscoreError
 
-FORMAT = 1
-MAX_FRAME_AWARDS = 1_000
-MAX_FRAME_BYTES = 256 * 1024
+FORMAT: Final = 1
+MAX_FRAME_AWARDS: Final = 1_000
+MAX_FRAME_BYTES: Final = 256 * 1024
 
-ADJUST = "command.adjust"
-RETRACT = "command.retract"
-RESET = "command.reset"
-SUSPEND = "command.suspend"
-RESUME = "command.resume"
-REQUALIFY = "command.requalify"
-ERASE = "command.erase"
-COMMANDS = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE})
+ADJUST: Final = "command.adjust"
+RETRACT: Final = "command.retract"
+RESET: Final = "command.reset"
+SUSPEND: Final = "command.suspend"
+RESUME: Final = "command.resume"
+REQUALIFY: Final = "command.requalify"
+ERASE: Final = "command.erase"
+COMMANDS: Final = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE})
 
 
 def stable_id(name: str) -> int:
@@ -29,7 +30,7 @@ def stable_id(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-ADJUST_RULE_ID = stable_id("command.adjust")
+ADJUST_RULE_ID: Final = stable_id("command.adjust")
 
 
 class Source(msgspec.Struct, array_like=True, frozen=True):
@@ -101,7 +102,7 @@ class LogFormatError(LeadscoreError):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[LogRecord] = msgspec.msgpack.Decoder(LogRecord)
-_PREFIX = bytes([FORMAT])
+_PREFIX: Final = bytes([FORMAT])
 
 
 def encode(record: LogRecord) -> bytes:

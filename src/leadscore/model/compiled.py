@@ -4,12 +4,13 @@
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-EPSILON = 1e-9
+EPSILON: Final = 1e-9
 """Two sums of points closer than this are equal: the same events give the same to 1e-9, whatever their order (1.6)."""
 
-NO_GROUP = -1
-GRADES = ("A", "B", "C", "D", "E", "F")
+NO_GROUP: Final = -1
+GRADES: Final = ("A", "B", "C", "D", "E", "F")
 
 
 @dataclass(frozen=True, slots=True)

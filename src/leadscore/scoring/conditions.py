@@ -6,7 +6,7 @@ for; after that any instant from the lead's latest record on costs a comparison.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import Combined, CompiledModel, ConditionTest, CountTest, QuietTest, ValueTest
@@ -16,7 +16,7 @@ from leadscore.scoring.recent import AT, ROW, at_of, every_row, time_of
 from leadscore.scoring.selection import is_adjust, live_rows, without_bursts
 from leadscore.scoring.state import AttributeState, Flags, LeadState, ThresholdState
 
-NEVER = 1 << 60
+NEVER: Final = 1 << 60
 """Later than any instant."""
 
 

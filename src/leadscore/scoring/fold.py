@@ -21,6 +21,7 @@ Nothing here reads a clock, an environment or a random number: a replay of the l
 """
 
 from math import inf
+from typing import Final
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
 from leadscore.model.compiled import CompiledRule
@@ -33,11 +34,11 @@ from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.score import all_gains, points_of_values, rule_points, score_at, upper_bound_at
 from leadscore.scoring.selection import points_awarded
-from leadscore.scoring.state import AttributeState, LeadState, Suspension, new_state
+from leadscore.scoring.state import AttributeState, LeadState, Suspension
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
-FORGOTTEN_BELOW_POINTS = 0.01
+FORGOTTEN_BELOW_POINTS: Final = 0.01
 NO_CROSSINGS: list[Crossing] = []
 
 
@@ -54,7 +55,7 @@ def fold_award(
     ):
         state = remembered(state, context)
     if state is None:
-        state = new_state(model.version, occurred_ms)
+        state = LeadState(model.version, occurred_ms)
     is_event = award.type not in COMMANDS
     hashed = event_hash(award.event_id)
     if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed, context):

@@ -1,6 +1,7 @@
 """The leads of a shard, or of a simulation: which state a record is folded into, and what erasing leaves. Pure."""
 
 from collections.abc import MutableMapping
+from typing import Final
 
 from leadscore.log.records import ERASE, Award
 from leadscore.model.matching import event_hash
@@ -14,7 +15,7 @@ States = MutableMapping[str, LeadState | None]
 """Leads by id; ``None`` is a lead without any record."""
 
 
-MOST_ERASE_COMMANDS = 16
+MOST_ERASE_COMMANDS: Final = 16
 
 
 def apply_award(

@@ -1,13 +1,15 @@
 """Why a lead crossed a threshold: the parts of its score with the most points (design 1.7). Pure."""
 
+from typing import Final
+
 from leadscore.model.compiled import EPSILON
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason
 from leadscore.scoring.ranking import ranked
 from leadscore.scoring.score import attribute_points, rule_points
 
-MOST_REASONS = 5
-WORTH_A_REASON = 0.005
+MOST_REASONS: Final = 5
+WORTH_A_REASON: Final = 0.005
 """Points below this would be shown as 0.00."""
 
 

@@ -20,7 +20,7 @@ from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered
 from leadscore.scoring.leads import apply_award
 from leadscore.scoring.standing import standings_in
-from leadscore.scoring.state import LeadState, new_state
+from leadscore.scoring.state import LeadState
 
 
 class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +118,7 @@ class _Run:
 def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_ms: int) -> LeadScore:
     """The lead as of ``at_ms``; a lead without any record has the score of a newcomer."""
     model: CompiledModel = context.model
-    state = remembered(state, context) or new_state(model.version, at_ms)
+    state = remembered(state, context) or LeadState(model.version, at_ms)
     explanation = explain(state, model, max(at_ms, latest_ms(state)))
     entered = {standing.threshold.name for standing in standings_in(state, model.thresholds)}
     return LeadScore(

@@ -126,11 +126,6 @@ _decoder = msgspec.msgpack.Decoder(LeadState)
 _PREFIX = bytes([FORMAT])
 
 
-def new_state(model_version: int, latest_record_ms: int) -> LeadState:
-    """A lead without any record."""
-    return LeadState(model_version=model_version, latest_record_ms=latest_record_ms)
-
-
 def encode_state(state: LeadState) -> bytes:
     """The bytes kept in Redis."""
     rows = state.rows

@@ -24,6 +24,7 @@ Kept in step with ``score.score_at``: whatever can fall must be a gain here.
 """
 
 from math import inf, log2
+from typing import Final
 
 from leadscore.model.compiled import EPSILON, CompiledModel
 from leadscore.scoring.conditions import Outlook
@@ -31,9 +32,9 @@ from leadscore.scoring.score import day_aged, fit_of, rule_points
 from leadscore.scoring.standing import Standing
 from leadscore.scoring.state import LeadState
 
-FAR_MS = 1 << 53
+FAR_MS: Final = 1 << 53
 """Later than any instant: everything that decays has decayed."""
-_ROUNDING = 1e-12
+_ROUNDING: Final = 1e-12
 """The share of the time that is left off, so that rounding makes no instant too late."""
 
 

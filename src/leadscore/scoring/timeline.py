@@ -52,6 +52,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
+from typing import Final
 
 from leadscore.model.compiled import EPSILON
 from leadscore.scoring.conditions import Leave, Outlook
@@ -61,9 +62,9 @@ from leadscore.scoring.standing import Standing
 from leadscore.scoring.sure_stay import FAR_MS, sure_until
 from leadscore.time_units import DAY_MS
 
-FIRST_PIECE_MS = 4 * DAY_MS
+FIRST_PIECE_MS: Final = 4 * DAY_MS
 """The first piece of a stretch without an end."""
-HORIZON_MS = 200 * 366 * DAY_MS
+HORIZON_MS: Final = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
 
 

@@ -11,6 +11,8 @@ Events that fall out of the recent ones are *settled*: their points stay in the 
 limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
+from typing import Final
+
 from leadscore.log.records import RuleAward
 from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve, Selection
@@ -42,7 +44,7 @@ from leadscore.scoring.selection import (
 from leadscore.scoring.state import AwardedPoints, LeadState, Points, Settled, Total
 from leadscore.time_units import DAY_MS
 
-MAX_ONCE_VALUES = 256
+MAX_ONCE_VALUES: Final = 256
 """How many values of a rule's ``once_per`` are remembered for settled events."""
 
 
