@@ -64,7 +64,7 @@ def has_every_lag(worker: Any) -> bool:
 
 
 @pytest.mark.lasting_leads
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployment: Deployment) -> None:
     worker = deployment.start_worker()
     deployment.send(wandering_events("before", 50))
@@ -85,7 +85,7 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
         wait_until(lambda: time.monotonic() > away_s + QUESTIONS_TIME_OUT_S, 60, "every question to time out")
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 90, "readiness again")
+    wait_until(lambda: worker.get("/readyz")[0] == 200, 180, "readiness again")
     assert (len(worker.said("kafka_away")), len(worker.said("kafka_back"))) == (1, 1)
     deployment.send(wandering_events("after", 50))
     deployment.wait_until_settled()
