@@ -27,7 +27,6 @@ def rows_of(text: str) -> list[list[str]]:
     return [line.strip("|").split("|") for line in text.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.skipif(not page.FIGURES.exists(), reason="nothing was measured yet")
 def test_the_page_and_the_plot_are_those_of_the_figures() -> None:
     report = page.read_report()
     text = page.PAGE.read_text("utf-8")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from leadscore.build_kind import full_version
+from leadscore import __version__
 from tests.bench.clock import machine_facts, print_table, say
 from tests.bench.peers.figures import Absent, Report, Run, Workload
 from tests.bench.peers.inputs import INPUTS, Input, Topics
@@ -116,7 +116,8 @@ def measure(options: argparse.Namespace) -> Report:
                 bench.servers = bench.servers.measured_idle()
             session.all_rounds(source, systems, options.rounds if workload.events <= options.events else 1)
             topics.delete_all_of("input-")
-        facts = machine_facts() | {"servers": f"{kafka}; {redis_server}", "leadscore": full_version()}
+        product = f"{__version__}, compiled where a row does not say otherwise"
+        facts = machine_facts() | {"servers": f"{kafka}; {redis_server}", "leadscore": product}
     idle = round(bench.servers.broker_idle, 4) if kafka.pid else None
     absent = [Absent(name, reason) for name, reason in session.absent.items()]
     titles = {name: system.title for name, system in SYSTEMS.items()}
