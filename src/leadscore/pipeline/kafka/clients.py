@@ -53,12 +53,9 @@ PRODUCER: Mapping[str, Any] = {
 CONSUMER: Mapping[str, Any] = {
     **CLIENT,
     # A worker that was killed keeps its partitions for this long, and so does the old member of one that joined anew
-    # after Kafka was away: nobody reads them meanwhile. Heartbeats come from a thread of the client, however busy the
-    # loop is. Brokers allow no less than 6 s, unless they are told to.
+    # after Kafka was away: nobody reads them meanwhile. Heartbeats come every 3 s from a thread of the client, however
+    # busy the loop is: five in a row must fail. Brokers allow no less than 6 s, unless they are told to.
     "session.timeout.ms": 15_000,
-    # The answer to a heartbeat says that the group rebalances. A partition that moves waits for two of them, for up to
-    # 3 s each by default.
-    "heartbeat.interval.ms": 500,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     # An expired offset is a loud stop, not a silent jump.
