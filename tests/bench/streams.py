@@ -16,10 +16,10 @@ import fastavro
 import msgspec
 from confluent_kafka import Message
 
-from leadscore.events.decoder import CONFLUENT_HEADER_BYTES
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_record, json_bytes
 from leadscore.events.local_schemas import schema_texts
+from leadscore.events.registered import CONFLUENT_HEADER_BYTES
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
 from tests.bench import peers_workload, workload

@@ -11,8 +11,9 @@ import pytest
 from fastavro.schema import parse_schema
 
 from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason
-from leadscore.events.decoder import Decoder, SchemaLookup
+from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event
+from leadscore.events.registered import SchemaLookup
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.mapping.language import TopicMapping
 from leadscore.mapping.load import load_mappings, mappings_in, preset
@@ -55,6 +56,20 @@ def by_segment(record: Json, **types: str) -> Event:
 
 
 # Mappings
+
+
+def test_the_registry_is_asked_once_for_a_schema_that_is_refused() -> None:
+    asked: list[int] = []
+
+    def lookup(schema_id: int) -> Json:
+        asked.append(schema_id)
+        return {"schema": "", "schemaType": "PROTOBUF"}
+
+    decoder = topics({"topic": TopicMapping()}, lookup)
+    for _ in range(3):
+        with pytest.raises(DeadLetter, match="schema id 7: a schema of type PROTOBUF, expected AVRO or JSON"):
+            decoder.events("topic", b"\x00\x00\x00\x00\x07abc")
+    assert asked == [7]
 
 
 def test_a_foreign_record_is_mapped_to_an_event() -> None:

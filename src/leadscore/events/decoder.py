@@ -18,17 +18,18 @@ from leadscore.events.local_schemas import (
     single_object_header,
     with_event_types,
 )
+from leadscore.events.registered import (
+    CONFLUENT_HEADER_BYTES,
+    CONFLUENT_MAGIC,
+    RegisteredSchemas,
+    SchemaLookup,
+    avro_text,
+)
 from leadscore.events.validation import LeaveOut, Record, event_of, unnoticed
 
 Headers = list[tuple[str, bytes | None]]
 
-SchemaLookup = Callable[[int], dict[str, object]]
-"""The registry's answer for a schema id (``schema``, ``schemaType``); ``DeadLetter`` if it has no such schema,
-``Unavailable`` if it does not answer."""
-
 MAX_VALUE_BYTES = 1024 * 1024
-CONFLUENT_MAGIC = 0x00
-CONFLUENT_HEADER_BYTES = 5
 SINGLE_OBJECT_HEADER_BYTES = 10
 
 _JSON_START = ord("{")
@@ -47,10 +48,9 @@ class Decoder:
     ) -> None:
         """Without ``lookup`` Confluent-framed values cannot be read; ``leave_out`` is told of fields left out."""
         self._leave_out = leave_out
-        self._lookup = lookup
         self._max_value_bytes = max_value_bytes
-        self._readers: dict[bytes, RecordReader] = {}
-        self._refused: dict[bytes, str] = {}
+        self._registered = RegisteredSchemas(lookup, _reader_of)
+        self._readers = self._registered.made
         self._local_readers = _local_readers()
 
     def decode(self, _topic: str, value: bytes | None, headers: Headers | None = None) -> Event:
@@ -64,9 +64,8 @@ class Decoder:
         first = value[0]
         if first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
             start = CONFLUENT_HEADER_BYTES
-            reader = self._readers.get(value[:CONFLUENT_HEADER_BYTES]) or self._first_seen(
-                value[:CONFLUENT_HEADER_BYTES]
-            )
+            header = value[:CONFLUENT_HEADER_BYTES]
+            reader = self._readers.get(header) or self._registered.first_seen(header)
         elif first == SINGLE_OBJECT_MAGIC[0] and value[1:2] == SINGLE_OBJECT_MAGIC[1:]:
             start = SINGLE_OBJECT_HEADER_BYTES
             reader = self._local_reader(value[:SINGLE_OBJECT_HEADER_BYTES])
@@ -83,26 +82,6 @@ class Decoder:
         if reader is None:
             raise refused(f"no local schema has the fingerprint {header[2:].hex()}")
         return reader
-
-    def _first_seen(self, header: bytes) -> RecordReader:
-        """Look the schema up and make its reader. A schema under an id never changes, so a refusal is for good."""
-        if header in self._refused:
-            raise refused(self._refused[header])
-        if self._lookup is None:
-            raise refused("no schema registry is configured")
-        schema_id = int.from_bytes(header[1:], "big")
-        answer = self._lookup(schema_id)
-        try:
-            reader = self._readers[header] = _reader_of(answer)
-        except DeadLetter as error:
-            self._refused[header] = f"schema id {schema_id}: {error.detail}"
-            raise refused(self._refused[header]) from error
-        return reader
-
-
-def is_registered(value: bytes) -> bool:
-    """Whether the id of a schema in a registry stands before the value."""
-    return value[0] == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES
 
 
 read_json: Callable[[bytes | str], Record] = json_reader(dict[str, object])
@@ -135,14 +114,8 @@ def _local_readers() -> dict[bytes, RecordReader]:
 
 
 def _reader_of(answer: dict[str, object]) -> RecordReader:
-    schema_type = answer.get("schemaType") or "AVRO"
-    if schema_type == "JSON":
-        return _JSON_READER
-    if schema_type != "AVRO":
-        raise refused(f"a schema of type {schema_type}, expected AVRO or JSON")
-    if answer.get("references"):
-        raise refused("a schema with references to other subjects, expected a complete one")
-    return _avro_reader(str(answer.get("schema", "")))
+    text = avro_text(answer)
+    return _JSON_READER if text is None else _avro_reader(text)
 
 
 def _avro_reader(text: str) -> RecordReader:

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.avro_reader import AvroReader
-from leadscore.events.avro_schema import AvroSchema, refused
-from leadscore.events.decoder import (
-    CONFLUENT_HEADER_BYTES,
-    MAX_VALUE_BYTES,
-    Headers,
-    SchemaLookup,
-    is_registered,
-    unknown_format,
-)
+from leadscore.events.avro_schema import AvroSchema
+from leadscore.events.decoder import MAX_VALUE_BYTES, Headers, unknown_format
 from leadscore.events.event import Event
 from leadscore.events.json_text import json_reader
+from leadscore.events.registered import (
+    CONFLUENT_HEADER_BYTES,
+    RegisteredSchemas,
+    SchemaLookup,
+    avro_text,
+    is_registered,
+)
 from leadscore.mapping.avro_shape import RecordShape, with_local_times
 from leadscore.mapping.compiled import CompiledMapping
 from leadscore.mapping.paths import Incoming, Steps
@@ -51,9 +51,9 @@ class MappedTopics:
         """``mappings`` are by topic; without ``lookup`` Confluent-framed values cannot be read."""
         self._mappings = mappings
         self.topics = frozenset(mappings)
-        self._lookup = lookup
         self._max_value_bytes = max_value_bytes
-        self._schemas: dict[bytes, _Schema] = {}
+        self._registered = RegisteredSchemas(lookup, _Schema)
+        self._schemas = self._registered.made
 
     def looks_beside(self, topic: str) -> bool:
         """Whether the mapping of the topic needs what a record has beside its value."""
@@ -70,38 +70,23 @@ class MappedTopics:
             if value[0] in _JSON_STARTS:
                 record = _read_json(value)
             elif is_registered(value):
-                schema = self._schema(value[:CONFLUENT_HEADER_BYTES])
+                header = value[:CONFLUENT_HEADER_BYTES]
+                schema = self._schemas.get(header) or self._registered.first_seen(header)
                 record, logical = schema.read(value), schema.logical
             else:
                 raise unknown_format(value, beside.headers)
         key, headers, timestamp_ms = beside
         return self._mappings[topic].events(Incoming(record, key, headers, timestamp_ms, logical))
 
-    def _schema(self, header: bytes) -> "_Schema":
-        if header not in self._schemas:
-            if self._lookup is None:
-                raise refused("no schema registry is configured")
-            answer = self._lookup(int.from_bytes(header[1:], "big"))
-            self._schemas[header] = _Schema(answer)
-        return self._schemas[header]
-
 
 class _Schema:
     """What is read with one schema of the registry."""
 
-    def __init__(self, answer: Mapping[str, object]) -> None:
-        schema_type = answer.get("schemaType") or "AVRO"
-        self._reader: AvroReader | None = None
-        self._shape: RecordShape | None = None
-        if schema_type == "JSON":
-            return
-        if schema_type != "AVRO":
-            raise refused(f"a schema of type {schema_type}, expected AVRO or JSON")
-        if answer.get("references"):
-            raise refused("a schema with references to other subjects, expected a complete one")
-        schema = AvroSchema(with_local_times(str(answer.get("schema", ""))))
-        self._reader = AvroReader(schema)
-        self._shape = RecordShape(schema)
+    def __init__(self, answer: dict[str, object]) -> None:
+        text = avro_text(answer)
+        schema = None if text is None else AvroSchema(with_local_times(text))
+        self._reader = None if schema is None else AvroReader(schema)
+        self._shape = None if schema is None else RecordShape(schema)
 
     def read(self, value: bytes) -> object:
         """The record in a framed value."""

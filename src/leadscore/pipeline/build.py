@@ -12,8 +12,9 @@ from urllib.parse import quote, urlsplit
 from confluent_kafka import Consumer
 
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.events.decoder import Decoder, SchemaLookup
+from leadscore.events.decoder import Decoder
 from leadscore.events.local_schemas import schema_texts
+from leadscore.events.registered import SchemaLookup
 from leadscore.events.registry import RegistryClient
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.mapping.load import load_mappings
