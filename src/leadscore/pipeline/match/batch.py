@@ -95,59 +95,51 @@ class Work:
 
     def take(self, messages: Sequence[Message]) -> None:
         """Decode and match records, one after the other; ``Unavailable`` where ``records`` of them are taken."""
-        decoder, matcher, lanes, awards, mapped = self._decoder, self._matcher, self._lanes, self.awards, self._mapped
+        matcher, lanes, awards, mapped = self._matcher, self._lanes, self.awards, self._mapped
         mapped_topics: frozenset[str] = frozenset() if mapped is None else mapped.topics
         for message in messages:
             topic, offset = message.topic() or "", message.offset() or 0
             partition = (topic, message.partition() or 0)
-            if topic in mapped_topics and mapped is not None:
-                self._take_mapped(mapped, message, partition, offset)
-                continue
             try:
-                event = decoder.decode(topic, message.value())
-                self._check(event, topic, message.timestamp()[1])
+                if mapped is not None and topic in mapped_topics:
+                    events = self._of_mapped(mapped, message, topic)
+                else:
+                    events = self._of_own(message, topic)
             except DeadLetter as failure:
                 lane = lanes.get(partition) or self._new_lane(partition)
                 self.dead.append((message, _with_headers_in_mind(failure, message)))
                 lane.dead.append(offset)
             else:
                 lane = lanes.get(partition) or self._new_lane(partition)
-                award = matcher.award(event, lane.index, offset)
-                if award is None:
-                    lane.ignored.append(offset)
-                else:
-                    number = partition_of(event.lead_id, self._partitions)
-                    if number not in awards:
-                        awards[number] = []
-                    awards[number].append(award)
-                    lane.matched.append(offset)
+                is_matched = False
+                for event in events:
+                    award = matcher.award(event, lane.index, offset)
+                    if award is not None:
+                        is_matched = True
+                        number = partition_of(event.lead_id, self._partitions)
+                        if number not in awards:
+                            awards[number] = []
+                        awards[number].append(award)
+                (lane.matched if is_matched else lane.ignored).append(offset)
             lane.next_offset = offset + 1
 
-    def _take_mapped(self, mapped: MappedTopics, message: Message, partition: Partition, offset: int) -> None:
-        """Take one record of a topic with a mapping: it may hold no event, one or several."""
+    def _of_own(self, message: Message, topic: str) -> list[Event]:
+        """The event of a record of a topic without a mapping."""
+        event = self._decoder.decode(topic, message.value())
+        self._check(event, topic, message.timestamp()[1])
+        return [event]
+
+    def _of_mapped(self, mapped: MappedTopics, message: Message, topic: str) -> list[Event]:
+        """The events of a record of a topic with a mapping: none, one or several."""
         kafka_time_ms = message.timestamp()[1]
         beside = NOTHING_BESIDE
-        if mapped.looks_beside(partition[0]):
+        if mapped.looks_beside(topic):
             timestamp_ms = kafka_time_ms if kafka_time_ms >= 0 else None
             beside = Beside(message.key(), message.headers(), timestamp_ms)  # type: ignore[arg-type]  # a list
-        try:
-            events = mapped.events(partition[0], message.value(), beside)
-            for event in events:
-                self._times.check(event.occurred_at_ms, kafka_time_ms)
-        except DeadLetter as failure:
-            lane = self._lanes.get(partition) or self._new_lane(partition)
-            self.dead.append((message, _with_headers_in_mind(failure, message)))
-            lane.dead.append(offset)
-        else:
-            lane = self._lanes.get(partition) or self._new_lane(partition)
-            is_matched = False
-            for event in events:
-                award = self._matcher.award(event, lane.index, offset)
-                if award is not None:
-                    is_matched = True
-                    self.awards.setdefault(partition_of(event.lead_id, self._partitions), []).append(award)
-            (lane.matched if is_matched else lane.ignored).append(offset)
-        lane.next_offset = offset + 1
+        events = mapped.events(topic, message.value(), beside)
+        for event in events:
+            self._times.check(event.occurred_at_ms, kafka_time_ms)
+        return events
 
     def leave_out(self, partition: Partition, first: int) -> int:
         """Take back the records of a partition from this offset on; how many those were."""
