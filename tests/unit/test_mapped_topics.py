@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from leadscore.errors import ConfigError, DeadLetter
+from leadscore.cli.topics import LOG_MAX_BYTES
+from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
 from leadscore.log.records import Award, Frame, Source, decode
+from leadscore.mapping.compiled import MOST_EVENTS
 from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
 from leadscore.mapping.topics import compile_mappings
@@ -91,6 +93,15 @@ def test_the_events_of_one_record_are_in_one_frame(events: int) -> None:
     places = [{award.offset for award in frame.awards} for frame in frames]
     assert sum(len(frame.awards) for frame in frames) == 999 + events + 3
     assert all(not one & other for index, one in enumerate(places) for other in places[index + 1 :])
+
+
+def test_a_record_with_more_events_than_a_frame_of_the_log_can_hold_is_a_dead_letter() -> None:
+    fits, too_many = message(opens(MOST_EVENTS, "l" * 256), 0), message(opens(MOST_EVENTS + 1), 1)
+    work = work_of(fits, too_many)
+    assert all(len(value) < LOG_MAX_BYTES for _, value in work.frames())
+    ((dead, failure),) = work.dead
+    assert (dead.offset(), failure.reason) == (1, DeadLetterReason.TOO_LARGE)
+    assert failure.detail == f"{MOST_EVENTS + 1} events in one record, expected at most {MOST_EVENTS}"
 
 
 def test_a_record_with_500_events_is_scored_once_through_a_replay_in_other_frames() -> None:

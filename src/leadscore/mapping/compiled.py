@@ -6,7 +6,7 @@ What is wrong with a record is said by the paths of the mapping: its author know
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from leadscore.errors import DeadLetter
+from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import Event, FieldValue
 from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of, event_of_parts, unnoticed
 from leadscore.log.records import ERASE
@@ -23,6 +23,9 @@ from leadscore.model.value_sets import Scalar
 
 REMOVED_TYPE = "profile.updated"
 """The type of an event that removes attributes, where the mapping has no type for all records."""
+MOST_EVENTS = 2_000
+"""Events in one record. Their awards for a log partition are in one frame, about 1 KB each with the longest ids, and
+the award log takes records of 2 MiB: one that it refused would end the worker, again after each restart."""
 _MISSING = {"lead_id": "an opaque id of the lead", "event_id": "an id of the event"}
 """What is expected where a record has nothing."""
 _LEAD_ID, _TYPE = "$lead_id", "$type"
@@ -85,6 +88,9 @@ class CompiledMapping:
         return next((parts for parts in lists if isinstance(parts, list)), None)
 
     def _of_each(self, parts: list[object], incoming: Incoming) -> list[Event]:
+        if len(parts) > MOST_EVENTS:
+            detail = f"{len(parts)} events in one record, expected at most {MOST_EVENTS}"
+            raise DeadLetter(DeadLetterReason.TOO_LARGE, detail)
         events = []
         for index, part in enumerate(parts):
             try:
