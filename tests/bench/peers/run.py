@@ -158,6 +158,8 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if unknown := set(options.only or ()) - set(SYSTEMS):
         parser.error(f"{', '.join(sorted(unknown))}: expected some of {', '.join(SYSTEMS)}")
+    if options.wide_leads == options.leads:
+        parser.error(f"--wide-leads {options.wide_leads}: expected another number than that of --leads")
     return options
 
 
