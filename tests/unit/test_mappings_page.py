@@ -11,7 +11,7 @@ from leadscore.cli.mapped_records import Records, mapped_records
 from leadscore.events.event_bytes import json_bytes
 from leadscore.mapping.json_schema import mappings_schema
 from leadscore.mapping.language import NAMES, Attributes, Form, Pairs
-from leadscore.mapping.load import load_mappings, preset_names
+from leadscore.mapping.load import load_mappings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "mappings.md").read_text()
@@ -58,11 +58,6 @@ def test_every_key_has_an_example() -> None:
     keys = {*NAMES, *Form.__struct_fields__, *Pairs.__struct_fields__, *Attributes.__struct_fields__}
     assert {key for key in keys if not re.search(rf"\b{key}:", shown)} - {"keyed_hash"} == set()
     assert "keyed_hash:" in shown
-
-
-def test_every_preset_is_in_the_table() -> None:
-    rows = "\n".join(line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `"))
-    assert {name for name in preset_names() if f"`{name}`" not in rows} == set()
 
 
 def test_the_schema_in_the_repository_is_current() -> None:

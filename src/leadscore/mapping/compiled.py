@@ -60,6 +60,7 @@ class CompiledMapping:
             _TYPE: self._find_type,
         }
         self._skips: list[Checks] = [_checks(tests, special) for tests in mapping.skip]
+        self._skips_of_unread = [_checks(tests, {}) for tests in mapping.skip if not special.keys() & tests]
         self._deleted = _checks(mapping.deleted, special) if mapping.deleted else None
         self._words = {name: words_of(getattr(mapping, name)) for name in ("lead_id", "event_id")}
         self._words["type"] = words_of(mapping.type_field)
@@ -94,9 +95,7 @@ class CompiledMapping:
         events = []
         for index, part in enumerate(parts):
             try:
-                if type(part) is not dict:
-                    raise FieldProblem("the event", part, "an object")
-                event = self._event(part, incoming)
+                event = self._event(_element(part), incoming)
             except DeadLetter as problem:
                 raise DeadLetter(problem.reason, f"event {index} of the record: {problem.detail}") from problem
             if event is not None:
@@ -104,11 +103,12 @@ class CompiledMapping:
         return events
 
     def _event(self, record: Record, incoming: Incoming) -> Event | None:
-        for path, steps in self._json:
-            read_text_json(record, path, steps)
-        for checks in self._skips:
+        unread = self._read_json(record) if self._json else None
+        for checks in self._skips if unread is None else self._skips_of_unread:
             if _passes(checks, record, incoming):
                 return None
+        if unread is not None:
+            raise unread
         if self._deleted is not None and _passes(self._deleted, record, incoming):
             return self._of_delete(record, incoming)
         event_type = self._find_type(record, incoming)
@@ -121,6 +121,15 @@ class CompiledMapping:
             return event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, None, self._leave_out)
         except FieldProblem as problem:
             self._rename(problem)
+
+    def _read_json(self, record: Record) -> DeadLetter | None:
+        """Put what JSON in texts says in their place. The problem, if a text is no JSON: the record may be no event."""
+        try:
+            for path, steps in self._json:
+                read_text_json(record, path, steps)
+        except DeadLetter as problem:
+            return problem
+        return None
 
     def _field_values(self, record: Record, incoming: Incoming) -> Record:
         """The fields: the record itself, which is no one else's, with what the mapping takes and adds."""
@@ -192,6 +201,15 @@ def compile_mapping(
 ) -> CompiledMapping:
     """The mapping of a topic, ready for its records; ``leave_out`` is told of every field that was left out."""
     return CompiledMapping(mapping, hash_key, gives_commands=gives_commands, leave_out=leave_out)
+
+
+def _element(part: object) -> Record:
+    """An element of a list of events; of a list of ids or names each is at ``value``."""
+    if type(part) is dict:
+        return part
+    if type(part) is str or type(part) is int:
+        return {"value": part}
+    raise FieldProblem("the event", part, "an object, text or a whole number")
 
 
 def _time_finder(mapping: TopicMapping) -> Callable[[Record, Incoming], object]:

@@ -27,7 +27,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Form(_Part, frozen=True):
-    """A value that is more than what is at a path: exactly one of the four."""
+    """A value that is more than what is at a path: exactly one of the five."""
 
     join: Annotated[
         Joined | None,
@@ -45,6 +45,9 @@ class Form(_Part, frozen=True):
     opaque: Annotated[
         Paths | None, Meta(description="The value of the first of these paths that holds no e-mail address.")
     ] = None
+    url_path: Annotated[
+        Paths | None, Meta(description="The path in a web address: `/pricing` of `https://shop.example/pricing?a=b`.")
+    ] = None
 
 
 Value = Annotated[
@@ -52,7 +55,7 @@ Value = Annotated[
     Meta(
         extra={
             WORDS: "a path of dotted names such as user.id, or a list of such, or one of join, constant, keyed_hash, "
-            "opaque"
+            "opaque, url_path"
         }
     ),
 ]
@@ -99,7 +102,8 @@ class TopicMapping(_Part, frozen=True):
         Paths | None,
         Meta(
             description="A list of which every element is an event of its own; `$record` for a list on top. Other paths"
-            " then begin in the element. A record without the list is one event."
+            " then begin in the element; one that is text or a whole number is at `value`. A record without the list is"
+            " one event."
         ),
     ] = msgspec.field(name="each", default=None)
     skip: Annotated[

@@ -7,18 +7,18 @@ import msgspec
 
 from leadscore.events.event import COMMAND_PREFIX
 from leadscore.mapping.attributes import members_paths
-from leadscore.mapping.language import Attributes, Form, TopicMapping
+from leadscore.mapping.language import Attributes, FieldTests, Form, TopicMapping
 from leadscore.mapping.paths import steps_of
-from leadscore.mapping.spelling import normalised, snake_case
+from leadscore.mapping.spelling import compared, normalised, snake_case
 from leadscore.mapping.values import ValueOf, all_paths, parts_of, paths_of
-from leadscore.model.field_tests import Test, applied_tests
+from leadscore.model.field_tests import Test, applied_tests, predicate_of
 from leadscore.yaml_reading.document import Path
 from leadscore.yaml_reading.shape import Finding, shown
 
 IN_TESTS = frozenset({"$lead_id", "$type"})
 _TYPE = re.compile(r"\w[\w.:/-]{0,127}")
 _TYPE_KEYS = ("type_field", "types", "type_prefix")
-_FORMS = ("join", "constant", "keyed_hash", "opaque")
+_FORMS = ("join", "constant", "keyed_hash", "opaque", "url_path")
 _EXPECTED_TYPE = "a type of at most 128 letters, digits, '_', '.', ':', '/' and '-', such as email.click"
 
 
@@ -47,12 +47,18 @@ def needs_key(mapping: TopicMapping) -> bool:
 
 def may_give(mapping: TopicMapping, event_type: str) -> bool:
     """Whether records of the topic may become events of the type."""
+    if any(_skips_type(tests, event_type) for tests in mapping.skip):
+        return False
     if mapping.type is not None:
         return event_type == mapping.type
     if event_type in mapping.types.values():
         return True
     words = event_type.removeprefix(mapping.type_prefix)
     return event_type.startswith(mapping.type_prefix) and words in (snake_case(words), normalised(words))
+
+
+def _skips_type(tests: FieldTests, event_type: str) -> bool:
+    return list(tests) == ["$type"] and predicate_of(tests["$type"])(event_type)
 
 
 def paths_in(mapping: TopicMapping) -> list[str]:
@@ -137,7 +143,7 @@ def _type_findings(topic: str, mapping: TopicMapping, written: Iterable[str]) ->
     spellings: dict[str, str] = {}
     for name, event_type in mapping.types.items():
         yield from _one_type((topic, "types", name), event_type)
-        other = spellings.setdefault(normalised(name), name)
+        other = spellings.setdefault(compared(name), name)
         if mapping.types[other] != event_type:
             yield (topic, "types", name), f"{shown(other)} is the same name in another spelling: expected it once"
 

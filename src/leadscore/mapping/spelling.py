@@ -14,3 +14,8 @@ def snake_case(name: str) -> str:
 def normalised(name: str) -> str:
     """The parts between dots in snake case: ``Contact.propertyChange`` to ``contact.property_change``."""
     return ".".join(filter(None, map(snake_case, name.split("."))))
+
+
+def compared(name: str) -> str:
+    """What is the same of two spellings of a name. A `$` before it counts: trackers mark their own events by it."""
+    return f"${normalised(name)}" if name.startswith("$") else normalised(name)

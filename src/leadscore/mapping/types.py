@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from leadscore.errors import DeadLetterReason
 from leadscore.events.event import COMMAND_PREFIX
 from leadscore.events.validation import FieldProblem
-from leadscore.mapping.spelling import normalised, snake_case
+from leadscore.mapping.spelling import compared, normalised, snake_case
 
 MOST_REMEMBERED = 1_000
 """Names of types a topic has; a sender that invents more is read all the same."""
@@ -18,7 +18,7 @@ class Types:
     def __init__(self, types: Mapping[str, str], prefix: str, path: str, *, gives_commands: bool) -> None:
         """``path`` is what messages call the place of the name; commands come from the command topic alone."""
         self._types = types
-        self._by_spelling = {normalised(name): event_type for name, event_type in types.items()}
+        self._by_spelling = {compared(name): event_type for name, event_type in types.items()}
         self._prefix = prefix
         self._path = path
         self._gives_commands = gives_commands
@@ -35,7 +35,7 @@ class Types:
         return event_type
 
     def _looked_up(self, name: str) -> str:
-        event_type = self._types.get(name) or self._by_spelling.get(normalised(name))
+        event_type = self._types.get(name) or self._by_spelling.get(compared(name))
         if event_type is None:
             words = snake_case(name) if self._prefix else normalised(name)
             if not words:

@@ -1,6 +1,7 @@
 """Values of a mapping, compiled: paths, alternatives, joins, constants, hashes of addresses. Pure."""
 
 import hmac
+import re
 import unicodedata
 from collections.abc import Callable
 from hashlib import sha256
@@ -11,6 +12,9 @@ from leadscore.mapping.paths import Finder, Incoming, finder, is_rooted, steps_o
 
 ValueOf = str | Form | list[str | Form]
 HashKey = bytes | None
+
+_ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
+"""As RFC 3986 takes an address apart: scheme, host, path."""
 
 
 def paths_of(paths: str | list[str] | None) -> list[str]:
@@ -26,7 +30,7 @@ def parts_of(value: ValueOf) -> list[str | Form]:
 def form_paths(form: Form) -> list[str]:
     """Every path that a form names."""
     joined = [path for part in form.join or [] for path in paths_of(part)]
-    return [*joined, *paths_of(form.keyed_hash), *paths_of(form.opaque)]
+    return [*joined, *paths_of(form.keyed_hash), *paths_of(form.opaque), *paths_of(form.url_path)]
 
 
 def all_paths(value: ValueOf) -> list[str]:
@@ -78,6 +82,12 @@ def keyed_hash(address: str, key: bytes) -> str:
     return hmac.new(key, plain.encode("utf-8", "surrogatepass"), sha256).hexdigest()
 
 
+def url_path(address: str) -> str:
+    """The path in a web address, ``/`` where it has none."""
+    parts = _ADDRESS.match(address.strip())
+    return (parts and parts[1]) or "/"
+
+
 def _part_finder(part: str | Form, hash_key: HashKey) -> Finder:
     if isinstance(part, str):
         return finder(part)
@@ -88,6 +98,8 @@ def _part_finder(part: str | Form, hash_key: HashKey) -> Finder:
         return _join_finder([paths_finder(paths) for paths in part.join], part.separator)
     if part.keyed_hash is not None:
         return _hash_finder(paths_finder(part.keyed_hash), hash_key or b"")
+    if part.url_path is not None:
+        return _url_path_finder(paths_finder(part.url_path))
     return first_of([_without_addresses(finder(path)) for path in paths_of(part.opaque)])
 
 
@@ -103,6 +115,14 @@ def _hash_finder(find_address: Finder, key: bytes) -> Finder:
     def find(record: Record, incoming: Incoming) -> object:
         address = find_address(record, incoming)
         return keyed_hash(address, key) if type(address) is str and address.strip() else None
+
+    return find
+
+
+def _url_path_finder(find_address: Finder) -> Finder:
+    def find(record: Record, incoming: Incoming) -> object:
+        address = find_address(record, incoming)
+        return url_path(address) if type(address) is str and address.strip() else None
 
     return find
 
@@ -127,6 +147,7 @@ _FORM_WORDS: dict[str, Callable[[Form], str]] = {
     "join": lambda form: " with ".join(" or ".join(paths_of(paths)) for paths in form.join or []),
     "keyed_hash": lambda form: " or ".join(paths_of(form.keyed_hash)),
     "opaque": lambda form: " or ".join(paths_of(form.opaque)),
+    "url_path": lambda form: " or ".join(paths_of(form.url_path)),
 }
 
 
