@@ -355,12 +355,15 @@ def test_properties_never_replace_what_the_envelope_says() -> None:
     assert event.fields["type"] == "pdf"
 
 
+TIMES = "timestamp or originalTimestamp or sentAt or receivedAt"
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [
         ({"userId": None, "anonymousId": None}, "userId or anonymousId"),
         ({"messageId": None}, "messageId"),
-        ({"timestamp": None, "originalTimestamp": None}, "timestamp or originalTimestamp or sentAt or receivedAt"),
+        ({"timestamp": None, "originalTimestamp": None}, f"{TIMES} or $record.sentAt or $record.receivedAt"),
         ({"type": None, "event": None}, "event or type"),
     ],
 )
