@@ -1,4 +1,4 @@
-"""Other people's programs: kafkajs produces events in the Segment format, and reads the crossings as CloudEvents."""
+"""Other people's programs: kafkajs produces events in foreign formats, and reads the crossings as CloudEvents."""
 
 import json
 import os
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from leadscore.mapping.values import keyed_hash
 from leadscore.scoring.crossing import iso_instant
 from tests.deployment import Deployment, now_ms
 
@@ -28,6 +29,24 @@ MODEL = {
     "fit": {"attributes": {"role": [{"in": ["cto"], "points": 15}]}},
     "thresholds": {"mql": {"enter": 60, "exit": 40}},
 }
+
+SYSTEMS_MODEL = {
+    "model": "systems",
+    "version": 1,
+    "rules": {
+        "clicked": {"event": "email.click", "points": 30},
+        "pricing": {"event": "website.page_view", "where": {"path": "/pricing"}, "points": 30},
+        "referred": {"event": "com.partner.referred", "where": {"plan": "team"}, "points": 60},
+    },
+    "thresholds": {"mql": {"enter": 55, "exit": 40}},
+}
+SYSTEMS = {
+    "email": {"preset": "sendgrid", "lead_id": {"keyed_hash": "email"}},
+    "website": {"preset": "segment", "lead_id": [{"keyed_hash": "userId"}, "anonymousId"]},
+    "webinar": {"preset": "cloudevents-binary"},
+}
+JANE = "Jane@Example.com"
+LEAD_ID_KEY = "a secret of at least sixteen characters"
 
 
 @pytest.mark.lasting_leads
@@ -52,6 +71,48 @@ def test_events_of_a_foreign_producer_are_scored_and_a_foreign_subscriber_reads_
         assert_is_cloud_event(crossing, began_ms)
     assert {crossing["partition"] for crossing in crossings} == {0, 1}
     assert [crossing["partition"] for crossing in crossings] == [row["partition_here"] for row in crossings]
+
+
+@pytest.mark.lasting_leads
+def test_one_person_known_by_address_in_two_systems_of_a_foreign_producer_is_one_lead(
+    deploy: Callable[..., Deployment], node_modules: Path
+) -> None:
+    """SendGrid and Segment know the address, the CloudEvents an id: no address is in the log or a crossing."""
+    deployment = deploy(SYSTEMS_MODEL)
+    key_file = deployment.folder / "lead-id-key"
+    key_file.write_text(LEAD_ID_KEY)
+    path = deployment.folder / "mappings.yaml"
+    path.write_text(yaml.safe_dump({deployment.topic(word): mapping for word, mapping in SYSTEMS.items()}))
+    worker = deployment.start_worker(
+        LEADSCORE_MAPPINGS=str(path), LEADSCORE_LEAD_ID_KEY_FILE=str(key_file), LEADSCORE_CROSSING_FORMAT="json"
+    )
+    for word, record in records_of_systems(now_ms()).items():
+        run_client(node_modules, ["produce", deployment.kafka.bootstrap, deployment.topic(word)], [record])
+
+    deployment.wait_until_done()
+    assert worker.terminate() == 0
+    assert deployment.read("dead-letters") == []
+    crossings = {record.key(): json.loads(record.value() or b"") for record in deployment.read("crossings")}
+    jane = keyed_hash(JANE, LEAD_ID_KEY.encode())
+    assert crossings.keys() == {jane.encode(), b"partner-7"}
+    assert {reason["name"] for reason in crossings[jane.encode()]["reasons"]} == {"clicked", "pricing"}
+    written = [record.value() or b"" for word in ("log", "crossings") for record in deployment.read(word)]
+    assert b"example.com" not in b"".join([*written, *deployment.keys(), worker.log_path.read_bytes()]).lower()
+
+
+def records_of_systems(at_ms: int) -> dict[str, dict[str, Any]]:
+    """One record for each topic: an array of SendGrid, a batch of Segment, a CloudEvent in the binary mode."""
+    mail = {"email": JANE, "timestamp": at_ms // 1_000, "event": "click", "sg_event_id": "click-1"}
+    opened = {**mail, "event": "open", "sg_event_id": "open-1"}
+    page = {"type": "page", "messageId": "page-1", "anonymousId": "anon-1", "userId": f" {JANE.upper()}"}
+    batch = {"batch": [{**page, "properties": {"path": "/pricing"}}], "sentAt": iso_time(at_ms)}
+    headers = {"ce_specversion": "1.0", "ce_id": "1", "ce_source": "/partners", "ce_type": "com.partner.referred"}
+    headers |= {"ce_subject": "partner-7", "ce_time": iso_time(at_ms), "content-type": "application/json"}
+    return {
+        "email": {"key": None, "value": json.dumps([opened, mail])},
+        "website": {"key": None, "value": json.dumps(batch)},
+        "webinar": {"key": "7", "value": json.dumps({"plan": "team"}), "headers": headers},
+    }
 
 
 def assert_is_cloud_event(crossing: dict[str, Any], began_ms: int) -> None:

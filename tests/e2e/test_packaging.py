@@ -36,7 +36,9 @@ def expected_files(tree: Path) -> set[str]:
     schemas = {
         f"schemas/{path.relative_to(tree / 'schemas').as_posix()}" for path in (tree / "schemas").rglob("*.json")
     }
-    return code | DATA | schemas
+    presets = {path.relative_to(package).as_posix() for path in package.glob("mapping/presets/*.yaml")}
+    assert presets
+    return code | DATA | schemas | presets
 
 
 NO_COMPILER = {"CC": "no-such-compiler"}
@@ -160,7 +162,11 @@ sys.exit(leadscore.cli.main.main(["--version"]))
 
 @pytest.mark.parametrize(
     "arguments",
-    [["demo", "--duration", "1", "--leads", "20", "--json"], ["init", "scoring"]],
+    [
+        ["demo", "--duration", "1", "--leads", "20", "--json"],
+        ["init", "scoring"],
+        ["map", "--print-preset", "salesforce"],
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_what_was_installed_from_a_wheel_needs_nothing_of_the_repository(

@@ -3,11 +3,13 @@
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fastavro
 import pytest
 
+from leadscore.cli import mapped_records as mapped_records_module
 from leadscore.cli.main import main
 from leadscore.cli.mapped_records import MappedRecord, Records, mapped_records
 from leadscore.events.event import Event
@@ -154,3 +156,29 @@ def test_an_avro_logical_type_says_its_unit_by_itself(unit: str, tmp_path: Path)
     records = mapped_records(str(tmp_path / "mapping.yaml"), Records(str(tmp_path / "records.avro"), None))
     ((event,),) = [record.events for record in records]
     assert event.occurred_at_ms == instant_ms("2025-11-28T10:40:00.123Z")
+
+
+def test_a_page_counts_once_and_three_of_them_more(capsys: pytest.CaptureFixture[str]) -> None:
+    model = FIELD / "url_once_and_three_times" / "model.yaml"
+    leads = scores("url_once_and_three_times", capsys, model, at="2026-01-06T11:00:00Z")
+    assert {lead_id: line["score"] for lead_id, line in leads.items()} == {"L1": 6, "L2": 1, "L3": 0}
+
+
+def test_a_kafka_time_as_wrong_as_that_of_the_event_is_judged_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The records as ``kcat -J`` writes them: a producer gave them the time that the event says."""
+    folder = FIELD / "future_in_kafka_time"
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    sent = [{"topic": "website", "ts": instant_ms(json.loads(line)["received_at"]), "payload": line} for line in lines]
+    (tmp_path / "sent.jsonl").write_text("\n".join(map(json.dumps, sent)))
+    monkeypatch.setattr(mapped_records_module, "time", SimpleNamespace(time=lambda: JAN_5 / 1_000 + 3_600))
+    words = ["--mappings", str(folder / "mapping.yaml"), "--kcat"]
+    assert main(["map", *words, str(tmp_path / "sent.jsonl")]) == 1
+    assert "sent.jsonl:4: future: occurred_at is" in capsys.readouterr().err
+    words += ["--model", str(folder / "model.yaml"), "--events", str(tmp_path / "sent.jsonl")]
+    assert main(["simulate", *words]) == 0
+    crossings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {(crossing["lead_id"], crossing["occurred_at"], crossing["direction"]) for crossing in crossings} == {
+        (lead_id, "2026-01-05T10:02:00.000Z", "ENTER") for lead_id in ("good", "skewed")
+    }

@@ -1,6 +1,6 @@
 // A producer and a subscriber as other people write them, with kafkajs and its defaults. JSON lines in, JSON lines out.
 //
-//   node client.js produce BOOTSTRAP TOPIC            stdin: {"key": text or null, "value": text}
+//   node client.js produce BOOTSTRAP TOPIC            stdin: {"key": text or null, "value": text, "headers": texts by name}
 //   node client.js subscribe BOOTSTRAP TOPIC COUNT    stdout: {"key", "value", "headers", "partition", "partition_here"}
 //
 // partition_here is where this client's own producer would have put the key.
