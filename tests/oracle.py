@@ -17,6 +17,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 Plain = dict[str, Any]  # what YAML and JSON give
 
+Identity = tuple[str, str]  # type and event id: what tells one event of a lead from another
+
 DAY_MS = 86_400_000
 TOLERANCE = 1e-9
 NEGLIGIBLE_POINTS = 0.01
@@ -26,6 +28,7 @@ NEGLIGIBLE_HALF_LIVES = 60  # 2^-60: no points are left of anything
 
 ADJUST, RETRACT, RESET, ERASE = "command.adjust", "command.retract", "command.reset", "command.erase"
 SUSPEND, RESUME, REQUALIFY = "command.suspend", "command.resume", "command.requalify"
+PROFILE = "profile.updated"
 ENVELOPE = frozenset({"type", "event_id", "lead_id", "occurred_at", "received_at", "attributes"})
 
 
@@ -169,8 +172,13 @@ class Record:
 
     @property
     def order(self) -> tuple[int, bytes]:
-        """What is earlier: by time, then by the hash of the id."""
+        """What is earlier: by time, then by the hash of type and id."""
         return self.at_ms, self.digest
+
+    @property
+    def identity(self) -> Identity:
+        """What a second event has to have to be the same one."""
+        return self.type, self.event_id
 
     @property
     def is_act(self) -> bool:
@@ -192,11 +200,21 @@ def record_of(model: Plain, event: Plain) -> Record:
         event_id=event["event_id"],
         type=event["type"],
         at_ms=instant_ms(event["occurred_at"]),
-        digest=hashlib.blake2b(event["event_id"].encode(), digest_size=8).digest(),
+        digest=digest_of((event["type"], event["event_id"])),
         fields=fields,
         attributes={name: value for name, value in (event.get("attributes") or {}).items() if name in named},
         rules=tuple(name for name, rule in rules_of(model).items() if _matches(rule, event["type"], fields)),
     )
+
+
+def digest_of(identity: Identity) -> bytes:
+    """The fixed 64-bit hash of 1.3."""
+    return hashlib.blake2b("\x1f".join(identity).encode(), digest_size=8).digest()
+
+
+def event_types_of(model: Plain) -> set[str]:
+    """The types that the model names, and those that every model knows."""
+    return {PROFILE} | {rule["event"] for rule in rules_of(model).values()}
 
 
 def rules_of(model: Plain) -> Plain:
@@ -284,15 +302,21 @@ class History:
     records: tuple[Record, ...]
     recent_events: int = 64
 
+    def is_retracted(self, record: Record) -> bool:
+        """Whether the event is as if it had never come: by its type, or by its id alone if the model names its type."""
+        if record.identity in self.retracted:
+            return True
+        return (None, record.event_id) in self.retracted and record.type in event_types_of(self.model)
+
     @cached_property
-    def retracted(self) -> set[str]:
-        """The event ids that are as if they had never come."""
-        return {record.fields["target"] for record in self.records if record.type == RETRACT}
+    def retracted(self) -> set[tuple[str | None, str]]:
+        """The types and ids that were retracted; ``None`` for every type that the model names."""
+        return {(r.fields.get("target_type"), r.fields["target"]) for r in self.records if r.type == RETRACT}
 
     @cached_property
     def acts(self) -> list[Record]:
         """Events and adjustments that were not retracted, earliest first."""
-        acts = [record for record in self.records if record.is_act and record.event_id not in self.retracted]
+        acts = [record for record in self.records if record.is_act and not self.is_retracted(record)]
         return sorted(acts, key=lambda record: record.order)
 
     def latest_command(self, *types: str) -> Record | None:
@@ -793,9 +817,9 @@ class _World:
             return False
         if not record.is_act:
             return True
-        if record.event_id in lead.history.retracted:
+        if lead.history.is_retracted(record):
             return False
-        if record.event_id in recent_event_ids(lead.history, self._limits):
+        if record.identity in recent_identities(lead.history, self._limits):
             return False
         return bool(record.rules or record.attributes)
 
@@ -879,7 +903,7 @@ class _World:
 
     def _enter_one(self, fact: _Fact, name: str, cause: str) -> None:
         assert fact.record is not None
-        crossing_id = enter_id(self._model["model"], fact.lead_id, name, fact.record.event_id)
+        crossing_id = enter_id(self._model["model"], fact.lead_id, name, fact.record.identity)
         held = cause == "INSTANT" and fact.now.score <= self._thresholds[name]["exit"] + TOLERANCE
         crossed = fact.lead.standings[name].crossed + 1
         fact.lead.standings[name] = Standing(True, crossing_id, fact.now.at_ms, held, crossed)
@@ -922,10 +946,10 @@ class _World:
         }
 
 
-def enter_id(model: str, lead_id: str, threshold: str, record_id: str) -> str:
+def enter_id(model: str, lead_id: str, threshold: str, record: Identity) -> str:
     """The id of the enter that a record causes (1.7)."""
     namespace = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
-    return str(uuid5(namespace, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_id}"))
+    return str(uuid5(namespace, "\x1f".join([model, lead_id, threshold, *record])))
 
 
 def leave_id(entered_id: str) -> str:
@@ -933,9 +957,9 @@ def leave_id(entered_id: str) -> str:
     return str(uuid5(UUID(entered_id), "leave"))
 
 
-def recent_event_ids(history: History, limits: Limits) -> list[str]:
-    """The latest events and adjustments, earliest first: a second one with the id of one of them changes nothing."""
-    return [act.event_id for act in history.acts[-limits.recent_events :]]
+def recent_identities(history: History, limits: Limits) -> list[Identity]:
+    """The latest events and adjustments, earliest first: what is one of them changes nothing a second time."""
+    return [act.identity for act in history.acts[-limits.recent_events :]]
 
 
 def _order_by_time(crossing: Plain) -> tuple[int, str, float]:
@@ -967,7 +991,7 @@ def _score_line(lead_id: str, lead: _Lead, at_ms: int, limits: Limits) -> Plain:
         "thresholds": {name: "in" if standing.is_in else "out" for name, standing in lead.standings.items()},
         "as_of_ms": at_ms,
         "reasons_against": against,
-        "recent_events": recent_event_ids(lead.history, limits),
+        "recent_events": recent_identities(lead.history, limits),
         "explanation": {
             "rules": reading.rules,
             "conditions": reading.conditions,

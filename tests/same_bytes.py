@@ -133,7 +133,8 @@ def _fields(event_type: str, random: Random, index: int) -> dict[str, FieldValue
     if event_type == ADJUST:
         return {"points": random.choice([7, -12, 0.1, 3.75])}
     if event_type == RETRACT:
-        return {"target": f"e{max(0, index - random.randrange(1, 60))}"}
+        target = f"e{max(0, index - random.randrange(1, 60))}"
+        return {"target": target, "target_type": random.choice([None, random.choice(_TYPES)])}
     asset, country = random.choice(["one", "two", "three"]), random.choice(["DE", "FR", "US"])
     path, pages = random.choice(["/pricing", "/blog"]), random.randrange(5)
     return {"path": path, "form": "whitepaper", "country": country, "pages": pages, "asset": asset}

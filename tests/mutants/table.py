@@ -62,8 +62,8 @@ MUTANTS = (
     Mutant(
         "id from a counter",
         THRESHOLDS,
-        "enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)",
-        "enter_id(context.model.name, award.lead_id, threshold.name, str(len(state.rows)))",
+        "enter_id(context.model.name, award.lead_id, threshold.name, award.type, award.event_id)",
+        "enter_id(context.model.name, award.lead_id, threshold.name, award.type, str(len(state.rows)))",
     ),
     Mutant(
         "cooldown from the leave",
@@ -311,6 +311,18 @@ MUTANTS = (
         DISQUALIFICATION,
         "flags = state.flags\n",
         "flags = state.flags\n    if flags is not None and flags.reset_ms is not None:\n        return None\n",
+    ),
+    Mutant(
+        "one id of two types is one event",
+        MATCHING,
+        'f"{event_type}\\x1f{event_id}"',
+        "event_id",
+    ),
+    Mutant(
+        "a retraction without a type finds what no rule names when it comes later",
+        FOLD,
+        "award.type in context.model.event_types and ",
+        "",
     ),
     Mutant(
         "retraction not remembered",

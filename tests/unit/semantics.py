@@ -3,6 +3,7 @@
 Points do not decay unless a test says so, so that numbers can be computed by hand. Day 0 is a Thursday, at midnight.
 """
 
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -71,9 +72,15 @@ def stop(event_id: str, day: float) -> Plain:
     return act("stop", event_id, day)
 
 
-def ids_in_order(*event_ids: str) -> list[str]:
-    """The ids as their hashes decide where times are equal: the earlier first."""
-    return sorted(event_ids, key=event_hash)
+def ids_in_order(*event_ids: str, event_type: str = "visit") -> list[str]:
+    """The ids as the hashes of events of this type decide where times are equal: the earlier first."""
+    return sorted(event_ids, key=lambda event_id: event_hash(event_type, event_id))
+
+
+def id_before(later: Plain, event_type: str) -> str:
+    """An id that makes an event of the type the earlier one of two with equal times."""
+    latest = event_hash(later["type"], later["event_id"])
+    return next(one for one in (f"earlier{number}" for number in count()) if event_hash(event_type, one) < latest)
 
 
 # --- through ``simulate`` -------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ def test_an_award_has_the_names_of_its_model_version_and_its_source(names: dict[
                     {"name": "job", "id": stable_id("job"), "points": None},
                 ],
                 "target": None,
+                "target_type": None,
                 "source": {"topic": "mail", "topic_id": "idm", "partition": 4, "offset": 9},
             }
         ],

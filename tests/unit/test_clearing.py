@@ -141,11 +141,6 @@ def test_erasures_are_kept_where_the_log_may_not_hold_them_any_more(without_fenc
     assert not decode_fence(shard.fence).is_clearing
 
 
-def test_a_fence_of_before_has_nothing_to_clear() -> None:
-    old = b"\x01\x96\xa3log\x07\x01\x00\x80\xa1w"  # as it was written before there was clearing
-    assert decode_fence(old) == Fence("log", 7, 1, 0, {}, "w", is_clearing=False)
-
-
 def test_a_long_clearing_beats_with_every_page(monkeypatch: pytest.MonkeyPatch, without_fence: FakeStore) -> None:
     monkeypatch.setattr(fake_store, "SCAN_PAGE_LEADS", 1)
     scoring = scoring_on(without_fence, committed=60)

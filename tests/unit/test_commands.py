@@ -30,14 +30,18 @@ def test_orders_carry_their_arguments_and_time() -> None:
     assert adjusted == Event("command.adjust", "c1", "L1", NOW_MS, {"points": -2.5, "reason": "met at the fair"})
     retracted = command("command", "retract", "L1", "--target", "e7", "--id", "c2", "--at", "2026-01-05T10:00:00Z")
     assert retracted == Event("command.retract", "c2", "L1", 1_767_607_200_000, {"target": "e7"})
+    of_type = command("command", "retract", "L1", "--target", "e7", "--target-type", "email.click", "--id", "c2")
+    assert of_type == Event("command.retract", "c2", "L1", NOW_MS, {"target": "e7", "target_type": "email.click"})
     assert command("erase", "L1", "--id", "c3") == Event("command.erase", "c3", "L1", NOW_MS, {})
 
 
 def test_every_order_can_be_read_by_the_worker() -> None:
-    ordered = command("command", "adjust", "L1", "--points", "10", "--reason", "met")
-    value = avro_bytes(ordered)
-    assert value is not None
-    assert Decoder().decode("commands", value) == ordered
+    adjust = command("command", "adjust", "L1", "--points", "10", "--reason", "met")
+    retract = command("command", "retract", "L1", "--target", "e7", "--target-type", "email.click")
+    for ordered in (adjust, retract):
+        value = avro_bytes(ordered)
+        assert value is not None
+        assert Decoder().decode("commands", value) == ordered
 
 
 def test_a_persons_command_is_a_new_fact_each_time() -> None:
@@ -52,6 +56,10 @@ def test_a_persons_command_is_a_new_fact_each_time() -> None:
         (["command", "adjust", "L1", "--points", "nan"], "--points: nan: expected a finite number"),
         (["command", "adjust", "L1", "--points", "2e6"], "--points: 2000000.0: expected a number from"),
         (["command", "retract", "L1", "--target", ""], "--target: '': expected the event_id to take back"),
+        (
+            ["command", "retract", "L1", "--target", "e1", "--target-type", "command.reset"],
+            "--target-type: 'command.reset': expected the type of the event to take back",
+        ),
         (["erase", "me@x.org"], "LEAD: 'me@x.org': expected an opaque id"),
         (["erase", "L1", "--id", "a\nb"], r"--id: 'a\nb': expected text of 1 to 256 characters"),
         (["erase", "L1", "--at", str(NOW_MS + 300_001)], "--at: 2026-01-05T12:05:00.001Z: expected at most 300000 ms"),

@@ -195,6 +195,9 @@ def test_other_commands_need_no_arguments(name: str) -> None:
         (command("retract", target=""), "target"),
         (command("retract", target="x" * 257), "target"),
         (command("retract", target=["e1"]), "target"),
+        (command("retract", target="e1", target_type=""), "target_type"),
+        (command("retract", target="e1", target_type=["email.click"]), "target_type"),
+        (command("retract", target="e1", target_type="command.erase"), "target_type"),
         (command("dance"), "type"),
         (command(""), "type"),
         (command("reset", attributes={"role": "ceo"}), "attributes"),
@@ -204,6 +207,13 @@ def test_a_wrong_command_is_refused_by_the_name_of_the_argument(wrong: Json, fie
     reason, detail = refusal_of(wrong)
     assert reason is DeadLetterReason.INVALID_COMMAND
     assert detail.startswith(f"{field}: expected ")
+
+
+def test_a_command_written_before_there_was_a_target_type_is_read() -> None:
+    before: Json = {**PAGE_VIEW, "type": "RETRACT", "target": "e7"}
+    event = decode(encode_single_object("lead_command.1", before))
+    assert event == decode_json(command("retract", target="e7", target_type=None))
+    assert event.fields == {"target": "e7"}
 
 
 def test_an_integer_target_becomes_text_as_event_ids_do() -> None:

@@ -52,6 +52,12 @@ def scores(
     return {line["lead_id"]: line for line in lines if "direction" not in line}
 
 
+def test_one_id_in_two_topics_is_two_events(capsys: pytest.CaptureFixture[str]) -> None:
+    """10 points of the webinar and 40 of the request, which enters at once: it was taken for the first event again."""
+    lead = scores("ids_of_two_topics", capsys)["L1"]
+    assert (round(lead["score"], 2), lead["thresholds"]["mql"]) == (49.99, "in")
+
+
 def test_one_record_with_an_array_of_sendgrid_events() -> None:
     assert outcomes("sendgrid_array") == ["email.open email.click", "email.open", "ignored", "email.unsubscribe"]
     assert {event.lead_id for event in events_of("sendgrid_array")} == {"c-1"}

@@ -12,7 +12,7 @@ from leadscore.events.event import FieldValue
 from leadscore.model.definition import Band
 from leadscore.model.field_tests import TEST_KEYS, Test, applied_tests, passes_missing, predicate_of
 from leadscore.model.never_true import contradiction, unreached
-from tests import histories
+from tests import histories, random_models
 from tests.unit.model_texts import PAGE
 
 Arguments = dict[str, object]
@@ -26,8 +26,8 @@ VALUES: SearchStrategy[FieldValue] = st.one_of(
 
 def combined_tests() -> SearchStrategy[Arguments]:
     """One or several of the tests that random models make, put together as they come."""
-    wheres = histories.wheres().flatmap(lambda where: st.sampled_from([*where.values(), {}]))
-    single = st.one_of(wheres, histories.attribute_tests())
+    wheres = random_models.wheres().flatmap(lambda where: st.sampled_from([*where.values(), {}]))
+    single = st.one_of(wheres, random_models.attribute_tests())
     made = single.filter(lambda test: isinstance(test, dict)).map(
         lambda test: {k: test[k] for k in TEST_KEYS if k in test}
     )

@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 
 from leadscore.log.records import COMMANDS
-from tests import histories
-from tests.histories import ALL
-from tests.oracle import ADJUST, DAY_MS, ERASE, RETRACT, Entry, Plain
+from tests import histories, random_models
+from tests.oracle import ADJUST, DAY_MS, ERASE, PROFILE, RETRACT, Entry, Plain
+from tests.random_models import ALL, TYPES
 from tests.unit.never_seen import never_seen
 from tests.unit.schema_keys import keys_of_the_schema, keys_within
 
@@ -19,12 +19,14 @@ DECAYS = {"half_life", "steps", "linear", "expire", "none"}
 
 def test_random_models_use_every_key_of_the_model_file_in_every_place() -> None:
     expected = keys_of_the_schema() | expected_combinations()
-    assert never_seen(expected, histories.models(ALL), combinations) == set()
+    assert never_seen(expected, random_models.models(ALL), combinations) == set()
 
 
 def test_random_logs_have_everything_that_can_happen_to_a_lead() -> None:
-    expected = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "after its retraction", "retracted"}
-    expected |= {"adjustment retracted", "after an erase", "up to an erase"} | COMMANDS
+    expected = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "one id, two types"}
+    expected |= {"after its retraction", "after its retraction, any type"}
+    expected |= {f"{how} {what} retracted" for how in (None, "one") for what in (TYPES[0], ADJUST, PROFILE)}
+    expected |= {"after an erase", "up to an erase"} | COMMANDS
     assert never_seen(expected, histories.logs(ALL), happenings) == set()
 
 
@@ -91,8 +93,8 @@ def of_when(when: Plain) -> Iterator[str]:
 
 
 def happenings(log: list[Entry]) -> Iterator[str]:
-    seen: dict[str, Plain] = {}
-    retracted: set[tuple[str, str]] = set()
+    seen: dict[tuple[str, str, str], Plain] = {}
+    retracted: set[tuple[str, str | None, str]] = set()
     erased_ms: dict[str, int] = {}
     latest_ms: dict[str, int] = {}
     for entry in log:
@@ -101,22 +103,25 @@ def happenings(log: list[Entry]) -> Iterator[str]:
         lead, occurred_ms = event["lead_id"], event["occurred_at"]
         apart_ms = occurred_ms - entry.log_time_ms
         yield "late" if apart_ms < 0 else "ahead" if apart_ms > 0 else "in time"
-        if event["event_id"] in seen:
+        identity = (lead, event["type"], event["event_id"])
+        if identity in seen:
             yield "twice"
+        if any(one[::2] == identity[::2] and one != identity for one in seen):
+            yield "one id, two types"
         if any(one["lead_id"] == lead and one["occurred_at"] == occurred_ms for one in seen.values()):
             yield "equal times"
-        if (lead, event["event_id"]) in retracted:
-            yield "after its retraction"
+        by = {one[1] for one in retracted if one[::2] == identity[::2]} & {None, event["type"]}
+        yield from ("after its retraction, any type" if one is None else "after its retraction" for one in by)
         if lead in erased_ms:
             yield "up to an erase" if occurred_ms <= erased_ms[lead] else "after an erase"
         if entry.log_time_ms - latest_ms.get(lead, entry.log_time_ms) > 31 * DAY_MS:
             yield "forgotten"
         if event["type"] == RETRACT:
-            retracted.add((lead, event["target"]))
-            target = seen.get(event["target"], {"lead_id": None, "type": None})
-            if target["lead_id"] == lead:
-                yield "adjustment retracted" if target["type"] == ADJUST else "retracted"
+            target_type, target = event.get("target_type"), event["target"]
+            retracted.add((lead, target_type, target))
+            types = {one[1] for one in seen if one[::2] == (lead, target) and target_type in (None, one[1])}
+            yield from (f"{target_type and 'one'} {event_type} retracted" for event_type in types)
         if event["type"] == ERASE:
             erased_ms[lead] = occurred_ms
         latest_ms[lead] = max(occurred_ms, latest_ms.get(lead, occurred_ms))
-        seen[event["event_id"]] = event
+        seen[identity] = event

@@ -3,7 +3,6 @@
 The oracle computes design 1.1-1.11 from lists of records; the product folds bounded state. They share no code.
 """
 
-from hashlib import blake2b
 from itertools import accumulate
 
 import pytest
@@ -13,9 +12,10 @@ from hypothesis import strategies as st
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import LeadScore
-from tests import histories, oracle
-from tests.histories import ALL, CORE, END_MS, ORDERLESS, SETTLED, VERSIONS, Features
+from tests import histories, oracle, random_models
+from tests.histories import END_MS
 from tests.oracle import DAY_MS, Entry, Limits, Plain
+from tests.random_models import ALL, CORE, ORDERLESS, SETTLED, VERSIONS, Features
 from tests.simulated import scores_over_versions, simulated, simulated_from_bytes
 
 pytestmark = pytest.mark.timeout(3_600)  # the nightly profile takes its time
@@ -27,7 +27,7 @@ INSTANT_MS = 1_000
 
 
 def cases(features: Features) -> st.SearchStrategy[tuple[Plain, list[Entry]]]:
-    return st.tuples(histories.models(features), histories.logs(features))
+    return st.tuples(random_models.models(features), histories.logs(features))
 
 
 @given(cases(CORE))
@@ -81,7 +81,7 @@ def with_one_reason(model: Plain) -> Plain:
     return model | {"rules": rules}
 
 
-@given(histories.models(VERSIONS), histories.models(VERSIONS), histories.logs(VERSIONS), st.data())
+@given(random_models.models(VERSIONS), random_models.models(VERSIONS), histories.logs(VERSIONS), st.data())
 @slowly
 def test_scores_under_a_new_version_agree_with_the_oracle(
     old: Plain, new: Plain, log: list[Entry], data: st.DataObject
@@ -259,10 +259,7 @@ def assert_same_scores(expected: list[Plain], actual: list[LeadScore]) -> None:
 
 
 def assert_same_recent_events(expected: list[Plain], actual: dict[str, list[bytes]]) -> None:
-    hashes = {
-        one["lead_id"]: [blake2b(event_id.encode(), digest_size=8).digest() for event_id in one["recent_events"]]
-        for one in expected
-    }
+    hashes = {one["lead_id"]: [oracle.digest_of(identity) for identity in one["recent_events"]] for one in expected}
     hashes_by_lead = {lead_id: actual.get(lead_id, []) for lead_id in hashes}
     assert hashes_by_lead == hashes
 

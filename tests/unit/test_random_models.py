@@ -10,9 +10,9 @@ import pytest
 from hypothesis import strategies as st
 
 from leadscore.model.field_tests import TEST_KEYS
-from tests import histories
-from tests.histories import ALL
+from tests import histories, random_models
 from tests.oracle import Plain, passes
+from tests.random_models import ALL
 from tests.unit.never_seen import never_seen
 
 pytestmark = pytest.mark.timeout(900)  # it looks until it has seen everything
@@ -23,19 +23,21 @@ ENDS = ("passes", "fails")
 def test_in_random_rules_every_test_passes_and_fails() -> None:
     expected = {f"{key} {end}" for key, end in product(("plain value", *TEST_KEYS), ENDS)}
 
-    assert never_seen(expected, st.tuples(histories.wheres(), histories.acts()), ends_in_a_rule) == set()
+    assert never_seen(expected, st.tuples(random_models.wheres(), histories.acts()), ends_in_a_rule) == set()
 
 
 def test_in_random_attributes_every_test_passes_and_fails() -> None:
     expected = {f"{key} {end}" for key, end in product(TEST_KEYS, ENDS)}
 
-    assert never_seen(expected, st.tuples(histories.attribute_tests(), histories.acts()), ends_in_attributes) == set()
+    assert (
+        never_seen(expected, st.tuples(random_models.attribute_tests(), histories.acts()), ends_in_attributes) == set()
+    )
 
 
 def test_random_models_make_every_test_in_rules_bands_and_conditions() -> None:
     expected = {f"{place} {key}" for place, key in product(("rule", "band", "condition"), TEST_KEYS)}
 
-    assert never_seen(expected, histories.models(ALL), places) == set()
+    assert never_seen(expected, random_models.models(ALL), places) == set()
 
 
 def ends_in_a_rule(example: tuple[Plain, Plain]) -> Iterator[str]:

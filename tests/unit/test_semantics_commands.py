@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import msgspec
+import pytest
 
 from leadscore.model.definition import ModelDefinition
 from leadscore.scoring.context import FoldSettings
@@ -16,7 +17,7 @@ from tests.unit.semantics import (
     at,
     command,
     crossings,
-    ids_in_order,
+    id_before,
     line,
     model_of,
     profile,
@@ -144,6 +145,44 @@ def test_a_retraction_that_uncovers_points_enters_and_one_that_takes_them_leaves
     assert crossings(model, 9, *taken)[1:] == [("LEAVE", "COMMAND", 2)]
 
 
+TWO_TYPES: Plain = model_of({"visit": rule(10), "click": rule(5, "click")})
+
+
+@pytest.mark.parametrize(
+    ("retraction", "left"),
+    [
+        ({"target_type": "visit"}, 5 + 3 + 1),
+        ({"target_type": "click"}, 10 + 3 + 1),
+        ({"target_type": "profile.updated"}, 10 + 5 + 3),
+        ({"target_type": "command.adjust"}, 10 + 5 + 1),
+        ({"target_type": "form"}, 10 + 5 + 3 + 1),
+        ({}, 0),
+    ],
+)
+def test_a_retraction_takes_back_one_type_or_every_type_of_the_model(retraction: Plain, left: float) -> None:
+    """Also events that come after it, whatever the order."""
+    model = TWO_TYPES | {"fit": {"attributes": {"role": [{"in": ["ceo"], "points": 1}]}}}
+    acts = visit("7", 0), act("click", "7", 0), command("adjust", "7", 0, points=3), profile("7", 0, role="ceo")
+    for place in range(len(acts) + 1):
+        order = [*acts[:place], command("retract", "7", 1, target="7", **retraction), *acts[place:]]
+        assert score(model, 2, *order) == left
+
+
+def test_a_retraction_without_a_type_spares_what_no_rule_names() -> None:
+    """Of such an event nothing but attributes is known; its type can be said."""
+    model = TWO_TYPES | {"fit": {"attributes": {"role": [{"in": ["ceo"], "points": 1}]}}}
+    signed_up, retract = act("signed_up", "7", 0, attributes={"role": "ceo"}), command("retract", "c1", 1, target="7")
+    assert score(model, 2, signed_up, retract) == score(model, 2, retract, signed_up) == 1
+    assert score(model, 2, signed_up, retract | {"target_type": "signed_up"}) == 0
+
+
+def test_a_retraction_of_every_type_is_one_of_those_that_are_remembered() -> None:
+    shard = ShardOfOne(model_of({name: rule(10, name) for name in ("visit", "click", "form")}))
+    shard.apply(1, *(command("retract", f"c{number}", 0, number, target=f"e{number}") for number in range(64)))
+    shard.apply(1, visit("e0", 1), act("form", "e63", 1))
+    assert shard.line(1, 2).score == 0
+
+
 def test_an_adjustment_can_be_retracted() -> None:
     assert score(TEN, 9, command("adjust", "c1", 0, points=7), command("retract", "c2", 1, target="c1")) == 0
 
@@ -190,8 +229,8 @@ def test_of_suspend_and_resume_the_latest_wins_not_the_last_to_arrive() -> None:
 
 def test_of_suspend_and_resume_at_equal_times_the_hash_of_the_id_decides() -> None:
     model = model_of({"visit": rule(60)}, thresholds=MQL)
-    first, second = ids_in_order("c1", "c2")
-    orders = command("suspend", first, 1), command("resume", second, 1)
+    resume = command("resume", "c1", 1)
+    orders = command("suspend", id_before(resume, "command.suspend"), 1), resume
     for arrived in (orders, orders[::-1]):
         assert crossings(model, 9, *arrived, visit("e1", 3)) == [("ENTER", "EVENT", 3)]
 

@@ -23,7 +23,7 @@ def test_a_crossing_carries_everything_a_subscriber_needs() -> None:
     model = mql() | {"fit": fit, "version": 7}
     before = profile("p1", 0, role="ceo")
     enter, leave = ShardOfOne(model).apply(7, before, visit("e1", 0, campaign="spring"), stop("e2", 1), log_day=1.5)
-    entered = uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fe1")
+    entered = uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fvisit\x1fe1")
     assert enter == Crossing(
         id=str(entered),
         model="m",
@@ -76,7 +76,7 @@ def test_a_crossing_carries_everything_a_subscriber_needs() -> None:
 
 def test_the_id_of_an_enter_by_a_command_is_that_of_the_command() -> None:
     (enter,) = run(mql(), 1, command("adjust", "c1", 0, points=50)).crossings
-    assert enter.id == str(uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fc1"))
+    assert enter.id == str(uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fcommand.adjust\x1fc1"))
     assert enter.trigger == Trigger(None, "c1", "command.adjust", None)
 
 
@@ -88,7 +88,7 @@ def test_the_previous_score_has_decayed_to_the_instant_of_the_record() -> None:
 
 def test_the_id_of_an_enter_is_that_of_model_lead_threshold_and_causing_record() -> None:
     enter, _ = in_and_out()
-    assert enter.id == str(uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fe1"))
+    assert enter.id == str(uuid5(NAMESPACE, "m\x1fL1\x1fmql\x1fvisit\x1fe1"))
     assert enter.entered_id is None
 
 

@@ -35,17 +35,22 @@ from tests.unit.semantics import (
 TEN_PER_VISIT = model_of({"visit": rule(10)})
 
 
-def test_a_second_event_with_the_same_id_for_the_same_lead_changes_nothing() -> None:
+def test_a_second_event_with_the_same_type_and_id_for_the_same_lead_changes_nothing() -> None:
     assert score(TEN_PER_VISIT, 5, visit("e1", 0), visit("e1", 0)) == 10
 
 
-def test_a_second_event_with_the_same_id_changes_nothing_even_if_it_says_something_else() -> None:
+def test_a_second_event_with_the_same_type_and_id_changes_nothing_even_if_it_says_something_else() -> None:
+    model = model_of({"visit": rule(10), "long": rule(5, where={"pages": {"at_least": 3}})})
+    assert score(model, 5, visit("e1", 0), visit("e1", 3, pages=4)) == 10
+
+
+def test_the_same_id_of_another_type_is_another_event() -> None:
     model = model_of({"visit": rule(10), "click": rule(5, "click")})
-    assert score(model, 5, visit("e1", 0), act("click", "e1", 3)) == 10
+    assert score(model, 5, visit("1001", 0), act("click", "1001", 0), command("adjust", "1001", 0, points=3)) == 18
 
 
-@pytest.mark.parametrize("again", [visit("e1", 0), act("click", "e1", 3), profile("e1", 9, role="ceo")])
-def test_a_second_event_with_the_same_id_leaves_the_lead_as_it_is(again: Plain) -> None:
+@pytest.mark.parametrize("again", [visit("e1", 0), visit("e1", 3), visit("e1", 9, attributes={"role": "ceo"})])
+def test_a_second_event_with_the_same_type_and_id_leaves_the_lead_as_it_is(again: Plain) -> None:
     """Its points, attributes and conditions, and its latest time."""
     busy = {"when": {"count": {"rules": ["visit"], "at_least": 1, "within": "7d"}}, "points": 5}
     fit = {"attributes": {"role": [{"in": ["ceo"], "points": 15}]}}

@@ -25,7 +25,7 @@ def test_the_latest_value_by_occurred_at_wins_in_any_order_of_arrival() -> None:
 
 
 def test_of_values_with_equal_times_the_hash_of_the_event_id_decides() -> None:
-    first, second = ids_in_order("e1", "e2")
+    first, second = ids_in_order("e1", "e2", event_type="profile.updated")
     older, newer = profile(first, 0, role="cto"), profile(second, 0, role="ceo")
     assert score(fit_model(), 1, older, newer) == score(fit_model(), 1, newer, older) == 15
 

@@ -19,10 +19,11 @@ from leadscore.model.load import load_model
 from leadscore.scoring import conditions, course, fold, thresholds, timeline, totals
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import Simulation
-from tests import histories
-from tests.histories import ALL, END_MS
+from tests import histories, random_models
+from tests.histories import END_MS
 from tests.of_the_source import OF_THE_SOURCE
 from tests.oracle import DAY_MS, Entry, Plain
+from tests.random_models import ALL
 from tests.simulated import simulated
 from tests.stays import RULES
 from tests.stays import run as run_of_stays
@@ -54,7 +55,7 @@ def no_shortcuts() -> Iterator[None]:
         yield
 
 
-@given(histories.models(ALL), histories.logs(ALL))
+@given(random_models.models(ALL), histories.logs(ALL))
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @pytest.mark.timeout(3_600)
 def test_random_histories_are_the_same_without_shortcuts(model: Plain, log: list[Entry]) -> None:

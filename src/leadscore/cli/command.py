@@ -39,9 +39,14 @@ def _refuse_erase(args: argparse.Namespace) -> int:
 
 def _add_order(parser: argparse.ArgumentParser, order: str) -> None:
     add_common_options(parser)
-    parser.set_defaults(run=run, order=order, points=None, reason=None, target=None)
+    parser.set_defaults(run=run, order=order, points=None, reason=None, target=None, target_type=None)
     if order == "adjust":
         parser.add_argument("--points", type=number, required=True, metavar="N", help="the points; may be negative")
     if order == "retract":
         parser.add_argument("--target", required=True, metavar="ID", help="the event_id of the event to take back")
+        parser.add_argument(
+            "--target-type",
+            metavar="TYPE",
+            help="the type of that event, such as email.click (default: every type that the model names)",
+        )
     parser.add_argument("--reason", metavar="TEXT", help="why, for people")

@@ -15,4 +15,4 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     erase.add_argument("--yes", action="store_true", help="do it; without it nothing is sent")
     add_common_options(erase)
-    erase.set_defaults(run=run, order="erase", points=None, reason=None, target=None)
+    erase.set_defaults(run=run, order="erase", points=None, reason=None, target=None, target_type=None)

@@ -138,6 +138,7 @@ def _award_object(award: Award, source: Source, names: Names) -> dict[str, objec
             for value in award.attributes
         ],
         "target": award.target,
+        "target_type": award.target_type,
         "source": {
             "topic": source.topic,
             "topic_id": source.topic_id,

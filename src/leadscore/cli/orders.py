@@ -66,12 +66,16 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
         "event_id": str(uuid4()) if args.id is None else args.id,
         "lead_id": args.lead_id,
         "occurred_at": occurred_at_ms,
-        **{name: value for name in ("points", "reason", "target") if (value := getattr(args, name)) is not None},
+        **{
+            name: value
+            for name in ("points", "reason", "target", "target_type")
+            if (value := getattr(args, name)) is not None
+        },
     }
     try:
         return event_of(record, record)
     except FieldProblem as problem:
-        option = {"lead_id": "LEAD", "event_id": "--id"}.get(problem.field, f"--{problem.field}")
+        option = {"lead_id": "LEAD", "event_id": "--id"}.get(problem.field, f"--{problem.field.replace('_', '-')}")
         raise ConfigError(f"{option}: {problem.value!r}: expected {problem.expected}") from problem
 
 

@@ -9,6 +9,8 @@ FieldValue = str | int | float | bool | tuple[str | int | float | bool, ...] | N
 """What rules can test: scalars, and lists of them. Objects are flattened to dotted names (``context.page.path``)."""
 
 COMMAND_PREFIX: Final = "command."
+PROFILE_UPDATED: Final = "profile.updated"
+"""The type of the events of ``lead_profile``, which need no rule: they carry attributes and nothing else."""
 MAX_TYPE_LENGTH: Final = 128
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 

@@ -217,6 +217,7 @@ def _settle_command(command: str, arguments: dict[str, FieldValue], attributes: 
         _check_points(arguments.get("points"))
     if command == RETRACT:
         arguments["target"] = _target(arguments.get("target"))
+        _check_target_type(arguments.get("target_type"))
 
 
 def _check_points(points: FieldValue) -> None:
@@ -229,6 +230,15 @@ def _target(value: FieldValue) -> str:
         return _identifier(value, "target")
     except FieldProblem as problem:
         raise _invalid_command("target", value, f"the event_id to take back, {problem.expected}") from problem
+
+
+def _check_target_type(value: FieldValue) -> None:
+    if value is None:
+        return
+    if not _is_text(value, MAX_TYPE_LENGTH) or (value.startswith(COMMAND_PREFIX) and value != ADJUST):
+        raise _invalid_command(
+            "target_type", value, f"the type of the event to take back, such as email.click or {ADJUST}"
+        )
 
 
 def _invalid_command(field: str, value: object, expected: str) -> FieldProblem:

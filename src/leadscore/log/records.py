@@ -63,7 +63,8 @@ class AttributeAward(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one event earned, or one command (``type`` ``command.*``; ``adjust`` is an award of its own rule).
 
-    ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names.
+    ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names, ``target_type`` the
+    type of that event, ``None`` for every type that the model names.
     """
 
     source: int
@@ -76,6 +77,7 @@ class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     rules: list[RuleAward] = []
     attributes: list[AttributeAward] = []
     target: str | None = None
+    target_type: str | None = None
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, tag="frame"):

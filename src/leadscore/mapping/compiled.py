@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.event import Event, FieldValue
+from leadscore.events.event import PROFILE_UPDATED, Event, FieldValue
 from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of, event_of_parts, unnoticed
 from leadscore.log.records import ERASE
 from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
@@ -21,8 +21,6 @@ from leadscore.mapping.values import HashKey, all_paths, parts_of, paths_finder,
 from leadscore.model.field_tests import Predicate, Test, predicate_of
 from leadscore.model.value_sets import Scalar
 
-REMOVED_TYPE = "profile.updated"
-"""The type of an event that removes attributes, where the mapping has no type for all records."""
 MOST_EVENTS = 2_000
 """Events in one record. Their awards for a log partition are in one frame, about 1 KB each with the longest ids, and
 the award log takes records of 2 MiB: one that it refused would end the worker, again after each restart."""
@@ -170,7 +168,7 @@ class CompiledMapping:
             return None
         erases = self._mapping.on_delete == "erase"
         envelope: Record = {
-            "type": ERASE if erases else self._mapping.type or REMOVED_TYPE,
+            "type": ERASE if erases else self._mapping.type or PROFILE_UPDATED,
             "event_id": self._find_id(record, incoming) or f"deleted:{incoming.timestamp_ms}",
             "lead_id": self._find_lead(record, incoming),
             "occurred_at": self._time_of_delete(record, incoming),

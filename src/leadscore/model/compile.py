@@ -9,6 +9,7 @@ from math import inf
 
 import msgspec
 
+from leadscore.events.event import PROFILE_UPDATED
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, stable_id
 from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import (
@@ -87,6 +88,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         fit_maximum=fit_maximum,
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
         thresholds=thresholds,
+        event_types=tuple(sorted({ADJUST, PROFILE_UPDATED, *(rule.event for rule in definition.rules.values())})),
         with_bursts=frozenset(
             rule.rule_id for rule in rules.values() if rule.selection is not None and rule.selection.burst_at_least
         ),

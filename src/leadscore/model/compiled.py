@@ -159,6 +159,8 @@ class CompiledModel:
     fit_maximum: float
     grades: tuple[tuple[float, str], ...]
     thresholds: tuple[CompiledThreshold, ...]
+    event_types: tuple[str, ...]
+    """The types that rules name, and those that need no rule: of profiles and of ``adjust``."""
     with_bursts: frozenset[int]
     """Rules with ``exclude_burst``."""
     disqualifying: frozenset[int]

@@ -17,9 +17,9 @@ NO_RULES: list[RuleAward] = []
 NO_ATTRIBUTES: list[AttributeAward] = []
 
 
-def event_hash(event_id: str) -> bytes:
-    """The fixed 64-bit hash of an event id: deduplicates, and decides between equal times (BLAKE2b, 8 bytes)."""
-    return blake2b(event_id.encode(), digest_size=8).digest()
+def event_hash(event_type: str, event_id: str) -> bytes:
+    """The fixed 64-bit hash of type and id: deduplicates, and decides between equal times (BLAKE2b, 8 bytes)."""
+    return blake2b(f"{event_type}\x1f{event_id}".encode(), digest_size=8).digest()
 
 
 def value_hash(value: FieldValue) -> bytes:
@@ -92,10 +92,11 @@ def _compiled(name: str, rule: Rule) -> _CompiledMatch:
 
 def _command(event: Event, source: int, offset: int) -> Award:
     rules = [RuleAward(ADJUST_RULE_ID, _plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
-    target: Any = event.fields.get("target")  # text, as ``validation`` leaves it
+    target: Any = event.fields.get("target")  # text, as ``validation`` leaves them
+    target_type: Any = event.fields.get("target_type")
     campaign: Any = event.fields.get("campaign")
     identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms)
-    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target)
+    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type)
 
 
 class _CompiledAttribute:

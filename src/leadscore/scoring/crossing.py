@@ -74,9 +74,9 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool
 
 
-def enter_id(model: str, lead_id: str, threshold: str, record_id: str) -> UUID:
+def enter_id(model: str, lead_id: str, threshold: str, record_type: str, record_id: str) -> UUID:
     """The id of the enter that this event or command causes."""
-    return uuid5(CROSSING_NAMESPACE, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_id}")
+    return uuid5(CROSSING_NAMESPACE, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_type}\x1f{record_id}")
 
 
 def leave_id(entered: UUID) -> UUID:

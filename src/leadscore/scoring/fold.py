@@ -39,6 +39,8 @@ from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
 FORGOTTEN_BELOW_POINTS: Final = 0.01
+ANY_TYPE: Final = ""
+"""Stands for the type where a retraction names none."""
 NO_CROSSINGS: list[Crossing] = []
 
 
@@ -57,8 +59,8 @@ def fold_award(
     if state is None:
         state = LeadState(model.version, occurred_ms)
     is_event = award.type not in COMMANDS
-    hashed = event_hash(award.event_id)
-    if (is_event or award.type == ADJUST) and not _is_acceptable(state, hashed, context):
+    hashed = event_hash(award.type, award.event_id)
+    if (is_event or award.type == ADJUST) and not _is_acceptable(state, award, hashed, context):
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
     tau_ms = max(latest_ms(state), occurred_ms)
@@ -253,15 +255,25 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
     return is_worthless and disqualified(Outlook(state, model), at_ms) is None
 
 
-def _is_acceptable(state: LeadState, hashed: bytes, context: FoldContext) -> bool:
+def _is_acceptable(state: LeadState, award: Award, hashed: bytes, context: FoldContext) -> bool:
     """Neither among the recent events nor retracted; the context counts those that are."""
     if find(state.rows, hashed) >= 0:
         context.duplicates += 1
         return False
-    if state.flags is not None and hashed in state.flags.retracted:
+    if (
+        state.flags is not None
+        and state.flags.retracted
+        and _is_retracted(state.flags.retracted, award, hashed, context)
+    ):
         context.rejected += 1
         return False
     return True
+
+
+def _is_retracted(retracted: dict[bytes, int], award: Award, hashed: bytes, context: FoldContext) -> bool:
+    if hashed in retracted:
+        return True
+    return award.type in context.model.event_types and event_hash(ANY_TYPE, award.event_id) in retracted
 
 
 def _apply(state: LeadState, award: Award, at: bytes, context: FoldContext) -> None:
@@ -291,8 +303,9 @@ def _apply_command(state: LeadState, award: Award, at: bytes, context: FoldConte
         if flags.suspension is None or flags.suspension.at < at:
             flags.suspension = Suspension(at, award.type == SUSPEND)
     elif award.type == RETRACT and award.target is not None:
-        target = event_hash(award.target)
-        retract(state, context.model, target)
+        for event_type in context.model.event_types if award.target_type is None else (award.target_type,):
+            retract(state, context.model, event_hash(event_type, award.target))
+        target = event_hash(award.target_type or ANY_TYPE, award.target)
         _remember_retraction(flags.retracted, target, occurred_ms, context.settings.recent_events)
 
 

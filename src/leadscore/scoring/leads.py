@@ -36,7 +36,7 @@ def apply_award(
 def _erase(states: States, erasures: Erasures, award: Award, context: FoldContext) -> None:
     hashed, expires_ms = lead_hash(award.lead_id), context.log_time_ms + context.settings.erasure_memory_ms
     erasure = erasures.get(hashed, Erasure(award.occurred_at_ms, expires_ms))
-    commands = (*erasure.commands, event_hash(award.event_id))[-MOST_ERASE_COMMANDS:]
+    commands = (*erasure.commands, event_hash(ERASE, award.event_id))[-MOST_ERASE_COMMANDS:]
     erasures[hashed] = Erasure(max(erasure.erased_ms, award.occurred_at_ms), expires_ms, commands)
     states[award.lead_id] = None
 
@@ -47,5 +47,5 @@ def _is_erased(erasures: Erasures, award: Award, log_time_ms: int) -> bool:
     if erasure is None or log_time_ms > erasure.expires_ms:
         return False
     if award.type == ERASE:
-        return event_hash(award.event_id) in erasure.commands
+        return event_hash(ERASE, award.event_id) in erasure.commands
     return award.occurred_at_ms <= erasure.erased_ms

@@ -9,7 +9,7 @@ import msgspec
 from leadscore.errors import LeadscoreError
 from leadscore.scoring.recent import packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
 
 Points = int | float
 """Points as they were awarded: whole ones stay ``int``, which is one byte in the state instead of nine."""
@@ -85,7 +85,7 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     suspension: Suspension | None = None
     """The latest ``suspend`` or ``resume``."""
     retracted: dict[bytes, int] = {}
-    """Hashes of retracted event ids, with the time of the command."""
+    """Hashes of the type and id of retracted events, without the type where none was named; the time of the command."""
     settled_first_ms: int | None = None
     settled_last_ms: int | None = None
     settled: dict[int, Settled] = {}

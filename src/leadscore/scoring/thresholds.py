@@ -137,7 +137,7 @@ def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozense
         rule = model.rules.get(rule_award.rule_id)
         if rule is None or rule.qualifies is None:
             continue
-        at = at_of(award.occurred_at_ms, event_hash(award.event_id))
+        at = at_of(award.occurred_at_ms, event_hash(award.type, award.event_id))
         rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))
         if any(row.startswith(at) for row in rows):
             qualified.add(rule.qualifies)
@@ -162,7 +162,7 @@ def _may_enter(
 def _enter(
     state: LeadState, award: Award, threshold: CompiledThreshold, decision: Decision, context: FoldContext
 ) -> Crossing:
-    entered = enter_id(context.model.name, award.lead_id, threshold.name, award.event_id)
+    entered = enter_id(context.model.name, award.lead_id, threshold.name, award.type, award.event_id)
     held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
     before = threshold_state(state, threshold)
     sequence = 1 if before is None else before.latest_sequence + 1

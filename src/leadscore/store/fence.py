@@ -8,7 +8,7 @@ import msgspec
 
 from leadscore.errors import PartitionStopped, StopCause
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Fence(msgspec.Struct, array_like=True, frozen=True):
