@@ -160,6 +160,11 @@ def start_kafka() -> KafkaServer:
     raise ServerNotAvailable("; ".join(reasons))
 
 
+def start_kafka_reached_by(port: int) -> KafkaServer:
+    """A Kafka process that tells clients another port of this machine; ``ServerNotAvailable`` without Java."""
+    return _start_kafka_process(more=[f"advertised.listeners=PLAINTEXT://{LOOPBACK}:{port}"])
+
+
 SASL_USERS = {"admin": "admin-secret", "worker": "worker-secret"}
 """Of ``start_kafka_with_permissions``: the first may do everything, the other what ACLs allow."""
 

@@ -35,6 +35,9 @@ CLIENT: Mapping[str, Any] = {
     # A connection that goes silent without a reset holds whatever waits for an answer on it, by default for 60 s. With
     # 8 s a worker was measured to go on after 8 s. Joining a group and storing records have time limits of their own.
     "socket.timeout.ms": 8_000,
+    # A broker that was cut off names no broker at all until the controller has it back. A client that asks in that
+    # moment has nobody left to ask until it refreshes what it knows of the cluster, by default every five minutes.
+    "topic.metadata.refresh.interval.ms": 10_000,
 }
 PRODUCER: Mapping[str, Any] = {
     **CLIENT,

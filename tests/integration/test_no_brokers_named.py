@@ -1,0 +1,82 @@
+"""A broker that was cut off names no broker at all for a moment: clients ask again, and are back within seconds.
+
+librdkafka drops every broker that an answer does not name. A client without topics, as for questions, then has none
+until it refreshes what it knows of the cluster: by default after five minutes.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from leadscore.pipeline.kafka.clients import Admin, make_admin, make_consumer, make_producer
+from tests.kafka_way import KafkaWay
+from tests.servers import KAFKA_VARIABLE, ServerNotAvailable, start_kafka_reached_by, wait_until
+
+TOPIC = "cut-off"
+BACK_WITHIN_S = 60
+CLIENTS = {"producer", "leadscore-admin", "group"}
+LOGGER = logging.getLogger("tests.no_brokers")
+
+
+@pytest.fixture
+def way(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaWay]:
+    monkeypatch.delenv(KAFKA_VARIABLE, raising=False)
+    with KafkaWay() as made:
+        try:
+            kafka = start_kafka_reached_by(made.port)
+        except ServerNotAvailable as reason:
+            pytest.skip(f"needs a real Kafka: {reason}")
+        with kafka:
+            made.target_port = int(kafka.bootstrap.rpartition(":")[2])
+            yield made
+            made.shutdown()
+
+
+@pytest.fixture
+def properties(way: KafkaWay) -> Mapping[str, str]:
+    reached = {"bootstrap.servers": f"127.0.0.1:{way.port}"}
+    admin = AdminClient({**reached, "client.id": "creator"})
+    admin.create_topics([NewTopic(TOPIC, 1, 1)])[TOPIC].result(timeout=30)
+    return reached
+
+
+def from_the_beginning(consumer: Consumer, places: list[TopicPartition]) -> None:
+    consumer.assign([TopicPartition(place.topic, place.partition, 0) for place in places])
+
+
+def test_clients_that_were_told_of_no_broker_are_back_within_seconds(
+    way: KafkaWay, properties: Mapping[str, str]
+) -> None:
+    producer, admin = make_producer(properties, "producer", LOGGER), make_admin(properties, LOGGER)
+    consumer = make_consumer(properties, "group", "range", LOGGER)
+    consumer.subscribe([TOPIC], on_assign=from_the_beginning)
+
+    def send_and_read() -> None:
+        producer.produce(TOPIC, b"a record")
+        assert producer.flush(BACK_WITHIN_S) == 0
+        wait_until(lambda: has_read(consumer), BACK_WITHIN_S, "the record")
+
+    send_and_read()
+    wait_until(lambda: brokers_of(admin) == 1, BACK_WITHIN_S, "the broker's name")
+    way.hides_brokers = True
+    for client in (producer, consumer, admin):
+        client.list_topics(timeout=30)
+    assert way.told >= CLIENTS
+    way.hides_brokers = False
+    send_and_read()
+    wait_until(lambda: brokers_of(admin) == 1, BACK_WITHIN_S, "the broker's name")
+    consumer.close()
+
+
+def has_read(consumer: Consumer) -> bool:
+    return any(message.error() is None for message in consumer.consume(10, 0.1))
+
+
+def brokers_of(admin: Admin) -> int:
+    try:
+        return len(admin.describe_cluster(request_timeout=2).result(timeout=5).nodes)
+    except KafkaException:
+        return 0
