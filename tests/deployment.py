@@ -356,7 +356,13 @@ class Deployment:
 
     def lag(self) -> int:
         """Records not committed: of the sources by the match group, of the log by the score group."""
-        return self._lag(f"{self.name}-match", [*SOURCES, "commands"]) + self._lag(f"{self.name}-score", ["log"])
+        return self._lag_of_match() + self._lag_of_score()
+
+    def _lag_of_match(self) -> int:
+        return self._lag(f"{self.name}-match", [*SOURCES, "commands"])
+
+    def _lag_of_score(self) -> int:
+        return self._lag(f"{self.name}-score", ["log"])
 
     def _lag(self, group: str, words: list[str]) -> int:
         consumer = Consumer({**self.kafka.properties, "group.id": group, **OUT_OF_GROUP})
@@ -403,7 +409,17 @@ class Deployment:
                 worker.check()
             return self.lag() == 0
 
-        wait_until(is_done, timeout_s, "all records committed")
+        try:
+            wait_until(is_done, timeout_s, "all records committed")
+        except TimeoutError as failure:
+            raise TimeoutError("\n".join([str(failure), *self._what_is_left()])) from None
+
+    def _what_is_left(self) -> Iterator[str]:
+        """What a run elsewhere, of which nothing else is left, must say to be understood."""
+        yield f"lag of match: {self._lag_of_match()}, of score: {self._lag_of_score()}"
+        for worker in self.workers:
+            yield f"{worker.log_path.name}:"
+            yield from (json.dumps(line)[:LINE_CHARACTERS] for line in worker.lines()[-LAST_LINES:])
 
     def wait_until_nothing_is_due(self, timeout_s: float = 30) -> None:
         """Until every lead that time alone takes out of a threshold by now has left."""
@@ -424,6 +440,8 @@ class Deployment:
         self.wait_until_nothing_is_due()
 
 
+LAST_LINES, LINE_CHARACTERS = 20, 400
+"""Of each worker's log, in the message of a failed wait."""
 Snapshot = Mapping[bytes, tuple[int, bytes]]
 """By key: the rest of its life (ms, 0: for good) and its content as DUMP gives it."""
 DELETE_ALL = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end"
