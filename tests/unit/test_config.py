@@ -109,14 +109,12 @@ def test_the_limits_themselves_are_accepted() -> None:
         ("LEADSCORE_DEAD_LETTER_MAX_RATIO", "nan", "a number from 0 to 1"),
         ("LEADSCORE_ALLOW_EVICTION", "maybe", "true or false"),
         ("LEADSCORE_ROLE", "matcher", "one of all, match, score"),
-        ("LEADSCORE_REDIS_URL", "localhost:6379", "a URL that starts with redis:// or rediss://"),
-        ("LEADSCORE_REDIS_URL", "redis://localhost:port", "a URL that starts with redis:// or rediss://"),
-        ("LEADSCORE_SCHEMA_REGISTRY_URL", "http://", "a URL that starts with http:// or https://"),
         ("LEADSCORE_LOG_TOPIC", "..", "a topic name: up to 249 letters, digits, '.', '_' and '-'"),
         ("LEADSCORE_LOG_TOPIC", "a b", "a topic name: up to 249 letters, digits, '.', '_' and '-'"),
         ("LEADSCORE_SOURCE_TOPICS", "a,,b", "topic names with commas between them"),
         ("LEADSCORE_REDIS_PREFIX", "a{b}", "up to 32 letters, digits, '.', '_' and '-'"),
-        ("LEADSCORE_MODEL", "a\nb", "text without control characters"),
+        ("LEADSCORE_MODEL", "a\nb", "the path of a file"),
+        ("LEADSCORE_SCHEMA_REGISTRY_USER", "a\nb", "text without control characters"),
     ],
 )
 def test_a_wrong_value_is_refused_with_variable_value_and_what_was_expected(
@@ -209,8 +207,8 @@ def test_a_value_may_come_from_a_file_without_its_trailing_newline(tmp_path: Pat
 def test_a_missing_file_is_named() -> None:
     message = refused({"LEADSCORE_REDIS_PASSWORD_FILE": "/nonexistent/secret"})
     assert message == (
-        "LEADSCORE_REDIS_PASSWORD_FILE: cannot read '/nonexistent/secret': No such file or directory: "
-        "expected a file with the value"
+        "LEADSCORE_REDIS_PASSWORD_FILE: cannot read the file: No such file or directory: "
+        "expected the path of a file with the value"
     )
 
 

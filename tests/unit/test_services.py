@@ -7,7 +7,7 @@ from leadscore.ops.services import addresses_of, outage_words
 SECRETIVE = load_config(
     {
         "LEADSCORE_REDIS_URL": "rediss://user:s3cret@redis.example:6380/2?ssl_password=s3cret",
-        "LEADSCORE_SCHEMA_REGISTRY_URL": "https://user:s3cret@registry.example/path?token=s3cret",
+        "LEADSCORE_SCHEMA_REGISTRY_URL": "https://user:s3cret@registry.example/path",
         "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": "k1:9092,k2:9092",
     }
 )

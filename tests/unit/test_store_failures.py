@@ -78,16 +78,16 @@ def test_unavailable_names_service_kind_and_detail() -> None:
     ("urls", "message"),
     [
         ([], "missing: expected redis://"),
-        (["http://somewhere"], "http://somewhere: .* expected redis://"),
-        (["somewhere:6379"], "somewhere:6379: .* expected redis://"),
-        (["redis://h:port"], "redis://h:port: .* expected redis://"),
-        (["unix:///run/redis"], "unix:///run/redis: .* expected redis://"),
-        (["redis://h:6379/0?no_such_option=1"], "redis://h:6379/0: .*no_such_option.* expected redis://"),
-        (["redis://h:6379/first"], "redis://h:6379/first: .* expected redis://"),
+        (["http://somewhere"], "it cannot be read: expected redis://"),
+        (["somewhere:6379"], "it cannot be read: expected redis://"),
+        (["redis://h:port"], "it cannot be read: expected redis://"),
+        (["unix:///run/redis"], "it cannot be read: expected redis://"),
+        (["redis://h:6379/0?hunter2=1"], "it has an option that the Redis client does not know: expected redis://"),
+        (["redis://h:6379/first"], "it cannot be read: expected redis://"),
     ],
 )
-def test_an_address_that_cannot_be_read_is_named(urls: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=f"redis url: {message}"):
+def test_an_address_that_cannot_be_read_is_not_shown(urls: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^LEADSCORE_REDIS_URL: {message}"):
         RedisStore(urls, "ls", 4)
 
 

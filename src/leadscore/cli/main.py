@@ -9,7 +9,7 @@ from importlib import import_module
 from leadscore.build_kind import full_version
 from leadscore.cli.ending import Ending
 from leadscore.errors import InputError, LeadscoreError, Unavailable
-from leadscore.ops.redaction import redact_url
+from leadscore.ops.addresses import shown_urls
 
 COMMANDS = (
     "demo",
@@ -68,7 +68,7 @@ def _address(error: LeadscoreError) -> str:
     """Where the service that does not answer was looked for: most often that is what is wrong."""
     variable = _ADDRESSES.get(error.service) if isinstance(error, Unavailable) else None
     address = os.environ.get(variable) if variable is not None else None
-    return f" ({variable} is {redact_url(address)!r})" if address else ""
+    return f" ({variable} is {shown_urls(address)!r})" if address else ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,24 +13,26 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from leadscore.errors import ConfigError
-from leadscore.ops.kafka_properties import KAFKA_PREFIX, property_name, refusal
+from leadscore.ops.addresses import WrongAddress, check_brokers, has_password, login_of, shown_urls
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS, KAFKA_PREFIX, property_name, refusal
 from leadscore.ops.logs import LogFormat, LogLevel
-from leadscore.ops.redaction import REDACTED, redact_kafka_property, redact_url
+from leadscore.ops.redaction import REDACTED, may_hold_login, redact_kafka_property
 from leadscore.ops.setting_types import (
     SettingType,
     choice,
     duration_ms,
     instant_ms,
     number,
+    path,
     pattern,
+    redis_urls,
+    registry_url,
     switch,
     text,
     topic_name,
     topic_names,
-    url,
     whole_number,
 )
 from leadscore.ops.variables import FILE_SUFFIX, PREFIX, Variable, read_variables
@@ -84,7 +86,7 @@ def _optional(expected: SettingType[T], meaning: str, *, secret: bool = False) -
 class Config:
     """Every setting of the worker. Durations are milliseconds; ``kafka`` holds the librdkafka properties to pass on."""
 
-    model: str | None = _optional(text(), "Path of the model file.")
+    model: str | None = _optional(path(), "Path of the model file.")
     role: Role = _setting(choice(Role), "all", "Stages this process runs: both, or one of them.")
     group: str = _setting(
         pattern(r"[A-Za-z0-9._-]{1,200}", "letters, digits, '.', '_' and '-'"),
@@ -108,14 +110,14 @@ class Config:
         "Partitions of the award log; fixed when the log is created, checked at every start.",
     )
 
-    mappings: str | None = _optional(text(), "Path of the YAML file that maps foreign schemas, topic by topic.")
+    mappings: str | None = _optional(path(), "Path of the YAML file that maps foreign schemas, topic by topic.")
     lead_id_key: str | None = _optional(
         text(), "Secret key of the lead ids that mappings make of e-mail addresses (keyed_hash).", secret=True
     )
     max_record_bytes: int = _setting(
         whole_number(1_024, 104_857_600), "1048576", "Bytes of the largest record value that is decoded."
     )
-    schema_registry_url: str | None = _optional(url("http", "https"), "Address of the schema registry.")
+    schema_registry_url: str | None = _optional(registry_url(), "Address of the schema registry.")
     schema_registry_user: str | None = _optional(text(), "User at the schema registry.")
     schema_registry_password: str | None = _optional(text(), "Password at the schema registry.", secret=True)
     schema_registry_register: bool = _setting(
@@ -126,7 +128,7 @@ class Config:
     )
 
     redis_url: str = _setting(
-        url("redis", "rediss"), "redis://localhost:6379/0", "Address of Redis; of a Redis Cluster, any one node."
+        redis_urls(), "redis://localhost:6379/0", "Address of Redis; of a Redis Cluster, one node or several."
     )
     redis_password: str | None = _optional(text(), "Password of Redis, where the URL has none.", secret=True)
     redis_prefix: str = _setting(
@@ -287,16 +289,23 @@ def _values(variables: Mapping[str, Variable], problems: list[str]) -> dict[str,
         setting = _SETTINGS[name]
         try:
             values[name] = setting.expected.read(variable.text)
-        except ValueError:
-            problems.append(f"{variable.origin}: {_shown(setting, variable)}: expected {setting.expected.what}")
+        except ValueError as error:
+            problems.append(_refused(setting, variable, error))
     return values
+
+
+def _refused(setting: Setting, variable: Variable, error: ValueError) -> str:
+    why = f" {error}:" if isinstance(error, WrongAddress) else ""
+    advice = f"; {setting.expected.advice}" if why and "@" in variable.text else ""
+    return f"{variable.origin}: {_shown(setting, variable)}:{why} expected {setting.expected.what}{advice}"
 
 
 def _shown(setting: Setting, variable: Variable) -> str:
     """The value as an error may show it; never what a file holds: it may be the wrong file."""
-    if setting.secret or variable.from_file:
+    is_hidden = setting.secret or setting.expected.may_hold_secret or variable.from_file
+    shown = variable.text
+    if is_hidden or may_hold_login(shown):
         return REDACTED
-    shown = redact_url(variable.text)
     return repr(shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "...")
 
 
@@ -311,7 +320,20 @@ def _kafka(variables: Mapping[str, Variable], problems: list[str]) -> dict[str, 
             properties[name] = variable.text
         else:
             problems.append(f"{variable.origin}: the librdkafka property {name} cannot be set: {why}")
+    problems += _wrong_brokers(variables)
     return properties
+
+
+def _wrong_brokers(variables: Mapping[str, Variable]) -> Iterator[str]:
+    """What is no list of brokers is not passed on: librdkafka would log it as the name of a host."""
+    variable = variables.get(BOOTSTRAP_SERVERS)
+    try:
+        check_brokers("localhost" if variable is None else variable.text)
+    except WrongAddress as wrong:
+        yield (
+            f"{BOOTSTRAP_SERVERS}: {REDACTED}: {wrong}: expected host:port, with commas between several; a login is "
+            f"set in {KAFKA_PREFIX}SASL_USERNAME and {KAFKA_PREFIX}SASL_PASSWORD"
+        )
 
 
 def _missing(environ: Mapping[str, str], required: Collection[str]) -> Iterator[str]:
@@ -325,7 +347,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     for topic, count in Counter(config.topics).items():
         if count > 1:
             yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: expected a topic of its own for each use"
-    if config.redis_password is not None and urlsplit(config.redis_url).password is not None:
+    if config.redis_password is not None and has_password(config.redis_url):
         yield "LEADSCORE_REDIS_PASSWORD: the URL has a password too: expected it in one of the two places"
     if config.liveness_timeout_ms <= 2 * config.drain_timeout_ms:
         yield (
@@ -334,6 +356,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         )
     if (config.schema_registry_user is None) != (config.schema_registry_password is None):
         yield "LEADSCORE_SCHEMA_REGISTRY_USER: expected together with LEADSCORE_SCHEMA_REGISTRY_PASSWORD, or neither"
+    if config.schema_registry_user is not None and login_of(config.schema_registry_url or "") is not None:
+        yield "LEADSCORE_SCHEMA_REGISTRY_USER: the URL has a user too: expected it in one of the two places"
 
 
 def describe_config(config: Config) -> dict[str, object]:
@@ -350,7 +374,13 @@ def _described(setting: Setting, effective: object) -> object:
         return effective.value
     if isinstance(effective, tuple):
         return list(effective)
-    return redact_url(effective) if isinstance(effective, str) else effective
+    if isinstance(effective, str):
+        return shown_urls(effective) if setting.expected.may_hold_secret else _plain(effective)
+    return effective
+
+
+def _plain(effective: str) -> str:
+    return REDACTED if may_hold_login(effective) else effective
 
 
 def config_sha256(config: Config) -> str:

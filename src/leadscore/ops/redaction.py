@@ -4,20 +4,38 @@ import re
 
 REDACTED = "***"
 
-_URL_USER = re.compile(r"://.*@")
-_URL_QUERY = re.compile(r"([?&][^=&#]*(?:password|secret|token|key)[^=&#]*=)[^&#]*", re.IGNORECASE)
-_SECRET_PROPERTY = re.compile(r"password|passphrase|secret|token|jaas|\.pem$|oauthbearer\.config$")
+_URL_USER = re.compile(r"://.*@", re.DOTALL)
+_LOGIN = re.compile(r".*:.*@", re.DOTALL)
+_URL_OPTIONS = re.compile(r"(://[^?]*\?).*", re.DOTALL)
+_SHOWN_PROPERTY = re.compile(
+    r"bootstrap\.servers|security\.protocol|sasl\.(mechanisms?|username)|sasl\.oauthbearer\.(method|token\.endpoint\.url)"
+    r"|client\.(id|rack|dns\.lookup)|group\.instance\.id|broker\.address\.(family|ttl)|compression\.(codec|type|level)"
+    r"|ssl\.(ca|certificate|key|crl|keystore)\.location|ssl\.endpoint\.identification\.algorithm|debug|log\.queue"
+    r"|enable\.[a-z.]+|[a-z.]+\.(ms|bytes|kbytes|messages|backoff|interval|max|enable)"
+)
+_LOCATION = re.compile(r"[^\s=]{1,200}")
 
 
 def redact_url(shown: str) -> str:
-    """The text without the user part and the secret query values of any URL in it.
+    """The text without the login of any address in it, and without the options of a URL.
 
     Greedy up to the last ``@``: a password may hold one, and rather too much is hidden than too little.
     """
-    return _URL_QUERY.sub(rf"\1{REDACTED}", _URL_USER.sub(f"://{REDACTED}@", shown))
+    if "://" not in shown:
+        return _LOGIN.sub(f"{REDACTED}@", shown)
+    return _URL_OPTIONS.sub(rf"\1{REDACTED}", _URL_USER.sub(f"://{REDACTED}@", shown))
+
+
+def may_hold_login(text: str) -> bool:
+    """Whether a login may be in the text: in an address, or set as ``name=value``."""
+    return any(sign in text for sign in ("@", "://", "="))
 
 
 def redact_kafka_property(name: str, shown: str) -> str:
-    """The value of a librdkafka property, or stars where its name says that it is a secret."""
-    is_secret = _SECRET_PROPERTY.search(name) is not None and not name.endswith(".url")
-    return REDACTED if is_secret else redact_url(shown)
+    """The value of a librdkafka property, or stars unless it is one that never holds a secret.
+
+    A property that librdkafka does not know is hidden: it may be the misspelt name of a password.
+    """
+    if _SHOWN_PROPERTY.fullmatch(name) is None or (name.endswith(".location") and not _LOCATION.fullmatch(shown)):
+        return REDACTED
+    return redact_url(shown)

@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from leadscore.errors import Unavailable
+from leadscore.ops.addresses import places
 from leadscore.ops.config import Config
 from leadscore.ops.ongoing import OngoingLog
-from leadscore.ops.redaction import redact_url
 
 _log = logging.getLogger(__name__)
 
@@ -17,11 +16,11 @@ KAFKA, REDIS, SCHEMA_REGISTRY = "kafka", "redis", "schema_registry"
 def addresses_of(config: Config) -> dict[str, str]:
     """Where each service is expected."""
     addresses = {
-        KAFKA: redact_url(config.kafka.get("bootstrap.servers", "")) or "an address that is not set",
-        REDIS: _without_secrets(config.redis_url),
+        KAFKA: config.kafka.get("bootstrap.servers") or "an address that is not set",
+        REDIS: places(config.redis_url),
     }
     if config.schema_registry_url is not None:
-        addresses[SCHEMA_REGISTRY] = _without_secrets(config.schema_registry_url)
+        addresses[SCHEMA_REGISTRY] = places(config.schema_registry_url)
     return addresses
 
 
@@ -47,9 +46,3 @@ class OutageLog:
     def end(self, now_s: float) -> None:
         """All services do again."""
         self._ongoing.end_others(now_s, ())
-
-
-def _without_secrets(url: str) -> str:
-    """Host, port and path: neither user nor password nor query."""
-    parts = urlsplit(url)
-    return parts.netloc.rpartition("@")[2] + parts.path.rstrip("/")

@@ -1,6 +1,6 @@
 """What the value of a setting may be: how its text is read, and how that is said to people.
 
-A reader raises ``ValueError`` where the text is not what was expected.
+A reader raises ``ValueError`` where the text is not what was expected; ``WrongAddress`` says in which way.
 """
 
 import re
@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
-from urllib.parse import urlsplit
 
 from leadscore import readers
+from leadscore.ops.addresses import WrongAddress, check_database, check_one_cluster, check_url, split_urls
+from leadscore.ops.redaction import redact_url
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -21,10 +22,15 @@ _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 @dataclass(frozen=True, slots=True)
 class SettingType(Generic[T]):
-    """``what`` completes the sentence "expected ..."; ``read`` turns the text into the value."""
+    """``what`` completes the sentence "expected ..."; ``read`` turns the text into the value.
+
+    Of a type that ``may_hold_secret`` no text is shown that was refused; ``advice`` is for one with a login in it.
+    """
 
     what: str
     read: Callable[[str], T]
+    advice: str = ""
+    may_hold_secret: bool = False
 
 
 def _refuse_unless(accepted: bool) -> None:
@@ -40,6 +46,16 @@ def text() -> SettingType[str]:
         return value
 
     return SettingType("text without control characters", read)
+
+
+def path() -> SettingType[str]:
+    """The path of a file; an address is taken for a mistake, because it may have a password in it."""
+
+    def read(value: str) -> str:
+        _refuse_unless(value.isprintable() and "://" not in value and redact_url(value) == value)
+        return value
+
+    return SettingType("the path of a file", read)
 
 
 def pattern(regex: str, what: str) -> SettingType[str]:
@@ -105,17 +121,39 @@ def duration_ms(at_least: str, at_most: str) -> SettingType[int]:
     return SettingType(f"a duration from {at_least} to {at_most}", read)
 
 
-def url(*schemes: str) -> SettingType[str]:
-    """An address with one of the schemes."""
+def registry_url() -> SettingType[str]:
+    """The address of a schema registry."""
 
     def read(value: str) -> str:
-        parts = urlsplit(value)
-        _refuse_unless(value.isprintable() and parts.scheme in schemes)
-        _refuse_unless(bool(parts.hostname))
-        _ = parts.port  # raises ValueError where it is no port
+        check_url(value, ("http", "https"))
+        if "?" in value:
+            raise WrongAddress("it has options after a ?")
         return value
 
-    return SettingType("a URL that starts with " + " or ".join(f"{scheme}://" for scheme in schemes), read)
+    advice = _login_advice("LEADSCORE_SCHEMA_REGISTRY_USER and LEADSCORE_SCHEMA_REGISTRY_PASSWORD")
+    return SettingType("a URL that starts with http:// or https://", read, advice, may_hold_secret=True)
+
+
+def redis_urls() -> SettingType[str]:
+    """The address of one Redis, or those of several nodes of one Redis Cluster, as one text."""
+
+    def read(value: str) -> str:
+        urls = split_urls(value)
+        for url in urls:
+            check_url(url, ("redis", "rediss"))
+            check_database(url)
+        check_one_cluster(urls)
+        return value
+
+    what = "a URL that starts with redis:// or rediss://, or several with commas between them"
+    return SettingType(what, read, _login_advice("LEADSCORE_REDIS_PASSWORD"), may_hold_secret=True)
+
+
+def _login_advice(variables: str) -> str:
+    return (
+        "in a user or password write %2F for /, %3F for ?, %23 for #, %40 for @ and %25 for %, or set it as it is in "
+        f"{variables}"
+    )
 
 
 def _read_topic_name(value: str) -> str:

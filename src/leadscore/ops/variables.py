@@ -87,8 +87,9 @@ def _read_file(origin: str, path: str, problems: list[str]) -> str:
         content = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        problems.append(f"{origin}: cannot read {path!r}: {why}: expected a file with the value")
+        # The path is not shown: it may be the secret itself, set in the wrong variable.
+        problems.append(f"{origin}: cannot read the file: {why}: expected the path of a file with the value")
         return ""
     if not content:
-        problems.append(f"{origin}: {path!r} is empty: expected a file with the value")
+        problems.append(f"{origin}: the file is empty: expected one with the value")
     return content

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from confluent_kafka import Consumer
 
@@ -22,6 +21,7 @@ from leadscore.mapping.topics import compile_mappings
 from leadscore.model.load import LoadedModel, load_model
 from leadscore.model.matching import Matcher
 from leadscore.model.sense import events_looked_at
+from leadscore.ops.addresses import login_of, split_urls, with_password, without_login
 from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
@@ -290,14 +290,11 @@ class WorkerBuilder:
 
 def make_store(config: Config) -> RedisStore:
     """The store as configured; nothing is connected yet."""
-    url = config.redis_url
-    if config.redis_password is not None:
-        parts = urlsplit(url)
-        address = parts.netloc.rpartition("@")[2]
-        url = parts._replace(
-            netloc=f"{parts.username or ''}:{quote(config.redis_password, safe='')}@{address}"
-        ).geturl()
-    return RedisStore([url], config.redis_prefix, config.log_partitions, config.redis_timeout_ms / 1000)
+    password = config.redis_password
+    urls = split_urls(config.redis_url)
+    if password is not None:
+        urls = tuple(with_password(url, password) for url in urls)
+    return RedisStore(urls, config.redis_prefix, config.log_partitions, config.redis_timeout_ms / 1000)
 
 
 def make_registry(config: Config) -> RegistryClient | None:
@@ -305,8 +302,9 @@ def make_registry(config: Config) -> RegistryClient | None:
     if config.schema_registry_url is None:
         return None
     user, password = config.schema_registry_user, config.schema_registry_password
-    credentials = (user, password) if user is not None and password is not None else None
-    return RegistryClient(config.schema_registry_url, credentials, config.schema_registry_timeout_ms / 1000)
+    url = config.schema_registry_url
+    credentials = (user, password) if user is not None and password is not None else login_of(url)
+    return RegistryClient(without_login(url), credentials, config.schema_registry_timeout_ms / 1000)
 
 
 def look_for_garbage_seldom() -> None:

@@ -8,6 +8,7 @@ a changed address is found by the same simple way. Not for use from several thre
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
@@ -54,12 +55,13 @@ class _Connection(Protocol):
     def disconnect(self) -> None: ...
 
 
-class _Endpoint(NamedTuple):
-    """A configured address, and how to connect to it and to the other nodes."""
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """A configured address, and how to connect to it and to the other nodes; the password is not in its ``repr``."""
 
     address: Address
     connection_class: type[redis.Connection]
-    options: dict[str, object]
+    options: dict[str, object] = field(repr=False)
 
 
 class _Topology(NamedTuple):
@@ -78,7 +80,7 @@ class Router:
 
     def __init__(self, urls: Sequence[str], timeout_s: float) -> None:
         if not urls:
-            raise ConfigError("redis url: missing: expected redis://host:port/db or rediss://…")
+            raise ConfigError("LEADSCORE_REDIS_URL: missing: expected redis://host:port/db or rediss://…")
         endpoints = [_endpoint(url, timeout_s) for url in urls]
         self._seeds = tuple(endpoint.address for endpoint in endpoints)
         self._how = endpoints[0]
@@ -167,7 +169,7 @@ class Router:
             return _cluster_topology(slots, asked=address)
         if len(self._seeds) > 1:
             raise ConfigError(
-                f"redis url: {len(self._seeds)} addresses, but {address} is no cluster: expected one address"
+                f"LEADSCORE_REDIS_URL: {len(self._seeds)} addresses, but {address} is no cluster: expected one address"
             )
         return _Topology((address,), [address] * SLOTS)
 
@@ -212,10 +214,14 @@ def _endpoint(url: str, timeout_s: float) -> _Endpoint:
         endpoint = _parsed(url, timeout_s)
         _connect_later(endpoint, endpoint.address)  # finds options the client does not know
     except (ValueError, TypeError, RedisError) as error:
-        # Messages of the URL's parser may quote a part of the password.
-        problem = error if isinstance(error, TypeError) else "cannot be read"
+        # Nothing of the URL is shown, and not what its parser says: that may quote a part of the password.
+        problem = (
+            "it has an option that the Redis client does not know"
+            if isinstance(error, TypeError)
+            else "it cannot be read"
+        )
         expected = "expected redis://[user:password@]host[:port][/db] or rediss://…, with %2F for / in a password"
-        raise ConfigError(f"redis url: {_without_secrets(url)}: {problem}: {expected}") from None
+        raise ConfigError(f"LEADSCORE_REDIS_URL: {problem}: {expected}") from None
     return endpoint
 
 
@@ -240,8 +246,3 @@ def _parsed(url: str, timeout_s: float) -> _Endpoint:
 def _connect_later(how: _Endpoint, address: Address) -> _Connection:
     options = {**how.options, "host": address.host, "port": address.port}
     return cast("_Connection", how.connection_class(**options))
-
-
-def _without_secrets(url: str) -> str:
-    scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"

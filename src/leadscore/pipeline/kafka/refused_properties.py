@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from leadscore.errors import ConfigError
 from leadscore.ops.kafka_properties import variable_of
-from leadscore.ops.redaction import redact_kafka_property
+from leadscore.ops.redaction import REDACTED, redact_kafka_property
 
 _LOGIN = {
     "security.protocol": "SASL_PLAINTEXT",
@@ -31,9 +31,9 @@ def refused_properties(kafka: Mapping[str, str]) -> Iterator[None]:
         if error.args[0].code() != KafkaError._INVALID_ARG:  # noqa: SLF001
             raise
         refused = list(_refused(kafka)) or [
-            f"LEADSCORE_KAFKA__...: librdkafka refuses the properties together: {error.args[0].str()}"
+            f"LEADSCORE_KAFKA__...: librdkafka refuses the properties together: {_words(error, kafka)}"
         ]
-        raise ConfigError("\n".join(refused)) from error
+        raise ConfigError("\n".join(refused)) from None  # librdkafka's own words may quote a secret
 
 
 def _refused(kafka: Mapping[str, str]) -> Iterator[str]:
@@ -57,5 +57,14 @@ def _refusal(properties: Mapping[str, str]) -> str | None:
     try:
         Producer({"log_level": 0, **properties})
     except KafkaException as error:
-        return str(error.args[0].str())
+        return _words(error, properties)
     return None
+
+
+def _words(error: KafkaException, kafka: Mapping[str, str]) -> str:
+    """What librdkafka says, without the values that must not be shown."""
+    words = str(error.args[0].str())
+    for name, value in kafka.items():
+        if redact_kafka_property(name, value) == REDACTED:
+            words = words.replace(value, REDACTED)
+    return words
