@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,10 +13,12 @@ import pytest
 import redis
 
 from leadscore.errors import ConfigError
+from leadscore.events.event import Event
 from leadscore.store.keys import SLOTS, ShardKeys
 from leadscore.store.redis_store import RedisStore
+from tests.deployment import LASTING_MODEL, Deployment, now_ms
 from tests.integration.store_answers import calls_of, fence_or_kind, kind_of_failure, ttl_ms_with
-from tests.servers import LOOPBACK, RedisKind, RedisServer, redis_binaries, start_redis, wait_until
+from tests.servers import LOOPBACK, KafkaServer, RedisKind, RedisServer, redis_binaries, start_redis, wait_until
 from tests.store_contract import CONTRACT, EMPTY, SHARDS, Subject, everything, whole_shard
 
 pytestmark = pytest.mark.lasting_leads
@@ -228,3 +231,33 @@ def test_a_lost_master_is_a_lost_connection_then_a_cluster_that_is_down(short_li
         assert kind_of_failure(lambda: store.read_shards(range(SHARDS))) == "connection"
         last_shard = SHARDS - 1
         wait_until(lambda: fence_or_kind(store, last_shard) == "clusterdown", message="the cluster to notice")
+
+
+def test_a_worker_starts_by_the_second_node_where_the_first_does_not_answer(
+    cluster: Cluster, kafka: KafkaServer, prefix: str, fresh_name: Callable[[str], str], tmp_path: Path
+) -> None:
+    """It finds all masters by the one that answers, and scores on each of them."""
+    deployment = Deployment(kafka, cluster.servers[1], (fresh_name("d"), prefix), tmp_path, LASTING_MODEL)
+    deployment.create_topics(source_partitions=1)
+    away = f"redis://{LOOPBACK}:{free_port()}/0"
+    try:
+        worker = deployment.start_worker(LEADSCORE_REDIS_URL=f"{away}, {cluster.urls[1]}")
+        events = [Event("email.click", f"e-{number}", f"lead-{number}", now_ms(), {}) for number in range(20)]
+        deployment.send_now(events)
+        deployment.wait_until_done()
+        assert all(deployment.stored([event.lead_id for event in events]).values())
+        assert worker.said("starting")[0]["config"]["redis_url"] == f"{away},{cluster.urls[1]}"
+        assert worker.terminate() == 0
+    finally:
+        deployment.stop()
+    fences = [len(list(client.scan_iter(f"*{prefix}*:fence"))) for client in cluster.clients]
+    assert all(fences)
+
+
+def test_a_store_goes_by_any_of_its_addresses(cluster: Cluster, prefix: str) -> None:
+    away = f"redis://{LOOPBACK}:{free_port()}/0"
+    for urls in ([away, cluster.urls[2]], [cluster.urls[2], away], [away, away, *cluster.urls]):
+        with closing(RedisStore(urls, prefix, SHARDS)) as store:
+            assert store.read_shards(range(SHARDS)) == dict.fromkeys(range(SHARDS), EMPTY)
+    with closing(RedisStore([away, away], prefix, SHARDS)) as store:
+        assert kind_of_failure(lambda: store.read_shards([0])) == "connection"
