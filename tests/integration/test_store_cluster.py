@@ -12,10 +12,11 @@ from uuid import uuid4
 import pytest
 import redis
 
-from leadscore.errors import ConfigError
+from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.event import Event
 from leadscore.store.keys import SLOTS, ShardKeys
 from leadscore.store.redis_store import RedisStore
+from tests import permissions_page
 from tests.deployment import LASTING_MODEL, Deployment, now_ms
 from tests.integration.store_answers import calls_of, fence_or_kind, kind_of_failure, ttl_ms_with
 from tests.servers import LOOPBACK, KafkaServer, RedisKind, RedisServer, redis_binaries, start_redis, wait_until
@@ -261,3 +262,19 @@ def test_a_store_goes_by_any_of_its_addresses(cluster: Cluster, prefix: str) -> 
             assert store.read_shards(range(SHARDS)) == dict.fromkeys(range(SHARDS), EMPTY)
     with closing(RedisStore([away, away], prefix, SHARDS)) as store:
         assert kind_of_failure(lambda: store.read_shards([0])) == "connection"
+
+
+def test_the_rights_of_the_page_and_cluster_slots_are_enough(cluster: Cluster, prefix: str) -> None:
+    rules = permissions_page.redis_rules(prefix, "secret")
+    urls = [url.replace("://", f"://{prefix}:secret@") for url in cluster.urls]
+    for client in cluster.clients:
+        client.execute_command("ACL", "SETUSER", prefix, *rules)
+    with closing(RedisStore(urls, prefix, SHARDS)) as store, pytest.raises(Unavailable, match=r"'cluster\|slots'"):
+        store.check_server(allow_eviction=False)
+    for client in cluster.clients:
+        client.execute_command("ACL", "SETUSER", prefix, "+cluster|slots")
+    with closing(RedisStore(urls, prefix, SHARDS)) as store:
+        assert store.check_server(allow_eviction=False).masters == MASTERS
+        assert store.write([everything(shard, None, b"f1") for shard in range(SHARDS)]) == dict.fromkeys(
+            range(SHARDS), b"f1"
+        )

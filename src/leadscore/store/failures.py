@@ -49,6 +49,7 @@ _KIND_BY_CLASS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (OSError, FailureKind.CONNECTION),
 )
 _KIND_BY_CODE = {
+    "ACL": FailureKind.AUTH,  # "ACL failure in script: …"
     "BUSY": FailureKind.BUSY,
     "NOREPLICAS": FailureKind.NOREPLICAS,
     "OOM": FailureKind.OOM,

@@ -30,6 +30,20 @@ local due_length, due_drop_length = tonumber(ARGV[5]), tonumber(ARGV[6])
 local erased_length, erased_drop_length = tonumber(ARGV[7]), tonumber(ARGV[8])
 local next_argument = 9
 
+-- Ask. A command that the user may not run ends the call here, before anything has changed. Redis 6 cannot tell.
+if redis.acl_check_cmd then
+  local calls = {
+    {"get", fence_key}, {"set", fence_key, ""}, {"del", fence_key},
+    {"hlen", outbox_key}, {"hset", outbox_key, "", ""}, {"hdel", outbox_key, ""},
+    {"zcard", due_key}, {"zadd", due_key, "0", ""}, {"zrem", due_key, ""},
+  }
+  for _, call in ipairs(calls) do
+    if not redis.acl_check_cmd(unpack(call)) then
+      return redis.error_reply("NOPERM this user has no permissions to run the '" .. call[1] .. "' command")
+    end
+  end
+end
+
 -- Read. A key of another type ends the call here, before anything has changed: Redis undoes nothing.
 local stored_fence = redis.call("GET", fence_key)
 redis.call("HLEN", outbox_key)
