@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from contextlib import closing
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -21,7 +23,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from leadscore.events.event import Event
-from tests.deployment import LASTING_MODEL, Deployment, WorkerProcess, frames, now_ms
+from tests.deployment import LASTING_MODEL, SOURCES, Deployment, WorkerProcess, frames, now_ms
+from tests.permissions_page import KafkaRight, kafka_rights, redis_rules
 from tests.servers import (
     KafkaServer,
     RedisServer,
@@ -54,8 +57,12 @@ class StrictDeployment(Deployment):
         return AdminClient(dict(self.kafka.properties))
 
     def allow(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
-        binding = AclBinding(kind, name, ResourcePatternType.PREFIXED, WORKER, "*", operation, AclPermissionType.ALLOW)
-        for answer in self.admin.create_acls([binding]).values():
+        self.create(
+            AclBinding(kind, name, ResourcePatternType.PREFIXED, WORKER, "*", operation, AclPermissionType.ALLOW)
+        )
+
+    def create(self, acl: AclBinding) -> None:
+        for answer in self.admin.create_acls([acl]).values():
             answer.result(timeout=30)
 
     def deny_reading(self, topic: str) -> AclBinding:
@@ -68,8 +75,7 @@ class StrictDeployment(Deployment):
             AclOperation.READ,
             AclPermissionType.DENY,
         )
-        for answer in self.admin.create_acls([binding]).values():
-            answer.result(timeout=30)
+        self.create(binding)
         return binding
 
     def take_back(self, acl: AclBinding) -> None:
@@ -87,18 +93,34 @@ class StrictDeployment(Deployment):
 
 
 @pytest.fixture
-def deployment(
+def new_strict(
     strict_kafka: KafkaServer,
     redis_server: RedisServer,
     redis_prefix: str,
     fresh_name: Callable[[str], str],
     tmp_path: Path,
-) -> Iterator[StrictDeployment]:
-    made = StrictDeployment(strict_kafka, redis_server, (fresh_name("d"), redis_prefix), tmp_path, LASTING_MODEL)
-    made.environ |= login_variables("worker")
-    made.create_topics(source_partitions=1)
-    yield made
-    made.stop()
+) -> Iterator[Callable[[], StrictDeployment]]:
+    """``new_strict()`` is a deployment with topics, and without a right in Kafka."""
+    made: list[StrictDeployment] = []
+
+    def make() -> StrictDeployment:
+        prefix = f"{redis_prefix}-{len(made)}"
+        folder = tmp_path / prefix
+        folder.mkdir()
+        new = StrictDeployment(strict_kafka, redis_server, (fresh_name("d"), prefix), folder, LASTING_MODEL)
+        new.environ |= login_variables("worker")
+        made.append(new)
+        new.create_topics(source_partitions=1)
+        return new
+
+    yield make
+    for deployment in made:
+        deployment.stop()
+
+
+@pytest.fixture
+def deployment(new_strict: Callable[[], StrictDeployment]) -> StrictDeployment:
+    return new_strict()
 
 
 def login_variables(user: str, password: str | None = None) -> dict[str, str]:
@@ -177,3 +199,119 @@ def test_topics_create_says_that_the_login_is_refused(deployment: StrictDeployme
     assert done.returncode == 1
     assert "SASL" in done.stderr
     assert "authentication failed" in done.stderr.lower()
+
+
+# Exactly what docs/permissions.md lists
+
+DUE_SOON = {
+    "model": "due-soon",
+    "version": 1,
+    "decay": {"half_life": "5s"},
+    "rules": {"page": {"event": "website.page_view", "points": 60}, "click": {"event": "email.click", "points": 45}},
+    "thresholds": {"mql": {"enter": 50, "exit": 45}},
+}
+"""60 points are less than 45 after 2.1 seconds."""
+REDIS_PASSWORD = "p/w#x@:%"
+
+
+@pytest.fixture
+def of_the_page(deployment: StrictDeployment, redis_server: RedisServer) -> Iterator[StrictDeployment]:
+    """Its workers have the rights of the page, in Redis and in Kafka."""
+    user = deployment.prefix
+    deployment.use_model(DUE_SOON)
+    deployment.environ |= {
+        "LEADSCORE_REDIS_URL": redis_server.url.replace("://", f"://{user}@"),
+        "LEADSCORE_REDIS_PASSWORD": REDIS_PASSWORD,
+        "LEADSCORE_DUE_INTERVAL": "500ms",
+    }
+    for right in kafka_rights():
+        deployment.create(binding(deployment, right))
+    with closing(redis.Redis.from_url(redis_server.url)) as client:
+        client.execute_command("ACL", "SETUSER", user, "reset", *redis_rules(user, REDIS_PASSWORD))
+        yield deployment
+        client.execute_command("ACL", "DELUSER", user)
+
+
+def binding(deployment: Deployment, right: KafkaRight) -> AclBinding:
+    """The right of the page on what the deployment has instead."""
+    name = right.name.replace("leadscore", deployment.name, 1)
+    kind, operation = ResourceType[right.kind.upper()], AclOperation[right.operation.upper()]
+    return AclBinding(kind, name, ResourcePatternType.LITERAL, WORKER, "*", operation, AclPermissionType.ALLOW)
+
+
+def run_command(deployment: Deployment, *words: str, **overrides: str) -> str:
+    """What a command prints that succeeds."""
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("LEADSCORE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "leadscore.cli.main", *words],
+        env=environ | deployment.config(**overrides),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: StrictDeployment) -> None:
+    """Start, scoring, leaves by time, dead letters, an erasure, a rebuild that clears what is left, and reading."""
+    deployment = of_the_page
+    worker = deployment.start_worker()
+    worker.wait_for("shards_started")
+    deployment.send_now([Event("website.page_view", f"e-{lead}", lead, now_ms(), {}) for lead in ("L1", "L2")])
+    deployment.send_bytes("website", b"{", now_ms())
+    deployment.producer.flush(30)
+    wait_until(lambda: {("L1", "LEAVE"), ("L2", "LEAVE")} <= seen(deployment), 40, "leaves by time")
+    assert len(deployment.read("dead-letters")) == 1
+    run_command(deployment, "erase", "L1", "--yes", **login_variables("admin"))
+    deployment.wait_until_done()
+    wait_until(lambda: deployment.stored(["L1"]) == {"L1": None}, 10, "the erasure")
+    assert '"L2"' in run_command(deployment, "log", "--lead", "L2")
+    assert "L2" in run_command(deployment, "explain", "L2")
+    run_command(deployment, "list", "--threshold", "mql")
+    assert worker.terminate() == 0
+    assert "authoriz" not in worker.log_path.read_text().lower()
+
+    deployment.lose_fences()
+    rebuilt = deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
+    rebuilt.wait_for("state_rebuild")
+    deployment.wait_until_done()
+    wait_until(lambda: deployment.stored(["L2"])["L2"] is not None, 20, "the state of the log")
+    assert rebuilt.terminate() == 0
+    assert "authoriz" not in rebuilt.log_path.read_text().lower()
+
+
+def seen(deployment: Deployment) -> set[tuple[str, str]]:
+    return {(crossing["lead_id"], crossing["direction"]) for crossing in deployment.crossings()}
+
+
+OF_SOURCES = {f"leadscore.{word}" for word in SOURCES}
+"""A source topic that may not be read has a test above."""
+
+
+def test_without_any_one_of_the_rights_a_worker_says_which(new_strict: Callable[[], StrictDeployment]) -> None:
+    """A deployment for each right that it lacks; all of them start at the same time."""
+    lacking = [right for right in kafka_rights() if right.name not in OF_SOURCES]
+    workers = {right: (made := new_strict(), start_lacking(made, right)) for right in lacking}
+    for right, (deployment, worker) in workers.items():
+        wait_until(partial(complaints, worker, binding(deployment, right).name), 60, f"a word about {right}")
+
+
+def start_lacking(deployment: StrictDeployment, lacking: KafkaRight) -> WorkerProcess:
+    """A worker with an event and a dead letter to come, and with all rights but one."""
+    for right in kafka_rights():
+        if right != lacking:
+            deployment.create(binding(deployment, right))
+    deployment.send_now([Event("website.page_view", "e-1", "L1", now_ms(), {})])
+    deployment.send_bytes("website", b"{", now_ms())
+    deployment.producer.flush(30)
+    worker = deployment.start_worker(LEADSCORE_START_TIMEOUT="5s")
+    worker.expected_to_die = True
+    return worker
+
+
+def complaints(worker: WorkerProcess, name: str) -> list[str]:
+    """Lines that name the topic or the group, and say that it is not allowed."""
+    lines = [json.dumps(line) for line in worker.lines() if line["level"] in {"warning", "error", "critical"}]
+    return [line for line in lines if name in line and "authoriz" in line.lower()]
