@@ -86,9 +86,9 @@ def test_a_change_of_one_contact_of_hubspot_and_a_list_of_one() -> None:
     events = events_of("hubspot_contact_changes")
     assert {event.lead_id for event in events} == {"1246965"}
     assert [event.attributes for event in events] == [
-        {"jobtitle": "ceo"},
-        {"numberofemployees": 250},
-        {"jobtitle": "ceo"},
+        {"role": "ceo"},
+        {"company_size": 250},
+        {"role": "ceo"},
     ]
 
 

@@ -1,11 +1,11 @@
-"""Mappings: the path in a web address, lists of ids, text that is no JSON, names that begin with a `$`."""
+"""Mappings: paths in web addresses, lists of ids, text that is no JSON, names with a `$`, names of attributes."""
 
 import json
 from typing import Any
 
 import pytest
 
-from leadscore.errors import DeadLetter
+from leadscore.errors import ConfigError, DeadLetter
 from leadscore.events.event import Event
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.mapping.load import mappings_in
@@ -76,3 +76,20 @@ def test_a_name_with_a_dollar_is_another_than_the_one_without() -> None:
     )
     types = [mapped(mapping, shop(event=name))[0].type for name in ("$set", "set", "$page", "Page")]
     assert types == ["profile.updated", "track.set", "track.page", "website.page_view"]
+
+
+def test_attributes_of_the_record_have_the_names_of_the_model() -> None:
+    attributes = (
+        "{members: traits, pairs: {name: k, value: v}, names: {title: role, size: company_size}, numbers: true}"
+    )
+    mapping = f"{PLAIN}, type: a.b, attributes: {attributes}, deleted: {{gone: true}}, on_delete: remove_attributes"
+    record = shop(traits={"title": "cto", "city": None}, k="size", v="250")
+    (event,) = mapped(mapping, record)
+    assert event.attributes == {"role": "cto", "city": None, "company_size": 250}
+    (event,) = mapped(mapping, {**record, "gone": True})
+    assert event.attributes == {"role": None, "city": None, "company_size": None}
+
+
+def test_names_of_attributes_need_something_that_has_them() -> None:
+    with pytest.raises(ConfigError, match=r"t\.attributes\.names: expected members or pairs beside it"):
+        mappings_in(f"t: {{{PLAIN}, type: a.b, attributes: {{named: {{role: title}}, names: {{title: role}}}}}}", "m")

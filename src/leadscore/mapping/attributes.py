@@ -24,15 +24,35 @@ def attributes_finder(spec: _MemberSpec, hash_key: HashKey) -> AttributesOf:
         return lambda _record, _incoming: None
     if not isinstance(spec, Attributes):
         return paths_finder(spec)
+    foreign = _foreign_finder(spec)
+    parts = [] if foreign is None else [foreign]
+    if spec.named:
+        parts.append(_named_finder(spec.named, hash_key))
+    find = parts[0] if len(parts) == 1 else _all_of(parts)
+    return _with_plain_values(find, spec) if spec.numbers or spec.absent else find
+
+
+def _foreign_finder(spec: Attributes) -> AttributesOf | None:
+    """The attributes that have names of the record's, under the model's."""
     parts: list[AttributesOf] = []
     if spec.members is not None:
         parts.append(paths_finder(spec.members))
     if spec.pairs is not None:
         parts.append(_pairs_finder(spec.pairs))
-    if spec.named:
-        parts.append(_named_finder(spec.named, hash_key))
+    if not parts:
+        return None
     find = parts[0] if len(parts) == 1 else _all_of(parts)
-    return _with_plain_values(find, spec) if spec.numbers or spec.absent else find
+    return _under_names(find, spec.names) if spec.names else find
+
+
+def _under_names(find_attributes: AttributesOf, names: dict[str, str]) -> AttributesOf:
+    def find(record: Record, incoming: Incoming) -> object:
+        attributes = find_attributes(record, incoming)
+        if not isinstance(attributes, dict):
+            return attributes
+        return {names.get(name, name): value for name, value in attributes.items()}
+
+    return find
 
 
 def _with_plain_values(find_attributes: AttributesOf, spec: Attributes) -> AttributesOf:

@@ -84,6 +84,10 @@ class Attributes(_Part, frozen=True):
     absent: Annotated[
         list[str], Meta(description="Texts that stand for a value that was not sent: the attribute stays as it is.")
     ] = []
+    names: Annotated[
+        dict[str, str],
+        Meta(description="What the record calls attributes of `members` and `pairs`, to what the model calls them."),
+    ] = {}
     named: Annotated[
         dict[str, Value], Meta(description="Attributes by name, and where each comes from; a null removes it.")
     ] = {}

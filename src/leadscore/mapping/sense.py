@@ -29,6 +29,7 @@ def findings(topic: str, mapping: TopicMapping, written: Iterable[str]) -> Itera
     for name, value in _values(mapping):
         yield from _form_findings((topic, *name), value)
     yield from _type_findings(topic, mapping, written)
+    yield from _attribute_findings(topic, mapping.attributes)
     for key, tests in _tests(mapping):
         for field, test in tests.items():
             yield from _test_findings((topic, *key, field), test)
@@ -146,6 +147,11 @@ def _type_findings(topic: str, mapping: TopicMapping, written: Iterable[str]) ->
         other = spellings.setdefault(compared(name), name)
         if mapping.types[other] != event_type:
             yield (topic, "types", name), f"{shown(other)} is the same name in another spelling: expected it once"
+
+
+def _attribute_findings(topic: str, attributes: object) -> Iterator[Finding]:
+    if isinstance(attributes, Attributes) and attributes.names and not (attributes.members or attributes.pairs):
+        yield (topic, "attributes", "names"), "expected members or pairs beside it, whose names these are"
 
 
 def _one_type(place: Path, event_type: str) -> Iterator[Finding]:
