@@ -19,7 +19,7 @@ from confluent_kafka import Message
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_record, json_bytes
 from leadscore.events.local_schemas import schema_texts
-from leadscore.events.registered import CONFLUENT_HEADER_BYTES
+from leadscore.events.registered import CONFLUENT_HEADER_BYTES, SchemaKey
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
 from tests.bench import peers_workload, workload
@@ -45,9 +45,9 @@ class Stream(NamedTuple):
     schemas: list[str]
     messages: Sequence[Message]
 
-    def lookup(self, schema_id: int) -> dict[str, object]:
+    def lookup(self, schema_id: SchemaKey) -> dict[str, object]:
         """The registry's answer for a schema id."""
-        return {"schema": self.schemas[schema_id]}
+        return {"schema": self.schemas[int(schema_id)]}
 
     def bare_fastavro(self) -> Callable[[bytes], object]:
         """Decoding as it is usually done: one call of fastavro's reader, no check of what comes out."""

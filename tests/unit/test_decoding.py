@@ -13,6 +13,7 @@ from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_confluent, encode_single_object
 from leadscore.events.event import Event
 from leadscore.events.local_schemas import schema_texts
+from leadscore.events.registered import SchemaKey
 from leadscore.events.validation import MAX_ELEMENTS
 
 Json = dict[str, Any]  # what JSON holds
@@ -94,9 +95,9 @@ def test_confluent_framed_json_is_read_when_its_schema_is_json() -> None:
 
 
 def test_the_registry_is_asked_once_per_schema() -> None:
-    asked: list[int] = []
+    asked: list[SchemaKey] = []
 
-    def lookup(schema_id: int) -> Json:
+    def lookup(schema_id: SchemaKey) -> Json:
         asked.append(schema_id)
         return {"schema": schema_texts()["website_event"]}
 
@@ -109,7 +110,7 @@ def test_the_registry_is_asked_once_per_schema() -> None:
 def test_an_outage_of_the_registry_is_no_dead_letter_and_passes() -> None:
     answers: list[Json] = []
 
-    def lookup(_id: int) -> Json:
+    def lookup(_id: SchemaKey) -> Json:
         if not answers:
             raise Unavailable("schema_registry", "timeout", "no answer")
         return answers[0]

@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from leadscore.errors import DeadLetter
-from leadscore.events.avro_reader import DROPPED, AvroReader
-from leadscore.events.avro_schema import AvroSchema
+from leadscore.events.avro_reader import AvroReader
+from leadscore.events.avro_schema import record_schema
+from leadscore.events.avro_values import DROPPED
 from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.event import Event
@@ -156,16 +157,16 @@ def test_our_reader_says_what_fastavro_says(case: tuple[Json, bytes]) -> None:
     schema, value = case
     assume(not has_items_without_width(schema))
     expected = as_we_say_it(read_by_fastavro(schema, value), schema) or {}
-    assert repr(AvroReader(AvroSchema(json.dumps(schema))).read(value, 0)) == repr(expected)
+    assert repr(AvroReader(record_schema(json.dumps(schema))).read(value, 0)) == repr(expected)
 
 
 @given(written())
 def test_where_a_schema_holds_scalars_only_there_is_nothing_to_check(case: tuple[Json, bytes]) -> None:
     text, value = json.dumps(case[0]), case[1]
     assume(not has_items_without_width(case[0]))
-    numbers = AvroSchema(text).numbers_among_scalars(frozenset())
+    numbers = record_schema(text).numbers_among_scalars(frozenset())
     assume(numbers is not None)
-    record = AvroReader(AvroSchema(text)).read(value, 0)
+    record = AvroReader(record_schema(text)).read(value, 0)
     assert _scalars(record, unnoticed) == record
     assert {name for name, entry in record.items() if type(entry) is float} <= set(numbers or [])
 
@@ -181,7 +182,7 @@ def test_what_our_reader_takes_of_broken_bytes_fastavro_reads_alike(
     for _ in range(draws.draw(st.integers(1, 3))):
         broken[draws.draw(st.integers(0, len(value) - 1))] = draws.draw(st.integers(0, 255))
     try:
-        record = AvroReader(AvroSchema(json.dumps(schema))).read(bytes(broken), 0)
+        record = AvroReader(record_schema(json.dumps(schema))).read(bytes(broken), 0)
     except DeadLetter:
         return
     assert repr(record) == repr(as_we_say_it(read_by_fastavro(schema, bytes(broken)), schema) or {})
@@ -192,7 +193,7 @@ def test_bytes_after_the_record_are_refused_whatever_the_schema(case: tuple[Json
     schema, value = case
     assume(not has_items_without_width(schema))
     try:
-        AvroReader(AvroSchema(json.dumps(schema))).read(value + more, 0)
+        AvroReader(record_schema(json.dumps(schema))).read(value + more, 0)
     except DeadLetter as refusal:
         assert refusal.reason == "trailing_bytes"  # noqa: PT017 - DeadLetter is what is expected
     else:

@@ -12,6 +12,7 @@ from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.local_schemas import schema_texts, single_object_header
+from leadscore.events.registered import SchemaKey
 
 HEADER = single_object_header("website_event")
 MOST_CPU_S = 2.0
@@ -166,7 +167,7 @@ def test_a_value_of_exactly_the_limit_is_read() -> None:
 
 
 def test_a_schema_id_in_a_header_is_explained() -> None:
-    with pytest.raises(DeadLetter, match="the schema id is in a header"):
+    with pytest.raises(DeadLetter, match="the schema id is in the header __value_schema_id, and no registry is set"):
         Decoder().decode("topic", b"\x08abc", [("other", None), ("__value_schema_id", b"\x01\x02")])
 
 
@@ -227,7 +228,19 @@ POISONED_SCHEMAS: dict[str, object] = {
     "union of 65 records": record([record("int", name=f"U{i}") for i in range(65)]),
     "union in a union": record([["null", "int"], "string"]),
     "an int": "int",
-    "a union": ["null", record("int")],
+    "a union of nothing": [],
+    "a union without a record": ["null", "int"],
+    "a union of 65 branches": [record("int", name=f"U{i}") for i in range(65)],
+    "a union with a record in itself": ["null", record(["null", "R"])],
+    "a fixed of negative size": record({"type": "fixed", "name": "F", "size": -5}),
+    "a fixed whose size is a text": record({"type": "fixed", "name": "F", "size": "5"}),
+    "an error in a record": record({"type": "error", "name": "E", "fields": []}),
+    "a field with a number for a name": {"type": "record", "name": "R", "fields": [{"name": 5, "type": "int"}]},
+    "a schema that says it is parsed": record("int")
+    | {"__fastavro_parsed": True, "__named_schemas": {}, "fields": [{"name": "a", "type": "nothing"}]},
+    "twenty levels of two records each": record(
+        record("int", name="L0"), *(record(f"L{i}", f"L{i}", name=f"L{i + 1}") for i in range(20))
+    ),
     "a JSON number": 7,
     "a JSON null": "null",
     "no JSON": "{",
@@ -258,9 +271,9 @@ def test_a_schema_we_cannot_use_is_an_unknown_one(answer: dict[str, object]) -> 
 
 
 def test_a_poisoned_schema_is_looked_at_once() -> None:
-    asked: list[int] = []
+    asked: list[SchemaKey] = []
 
-    def lookup(schema_id: int) -> dict[str, object]:
+    def lookup(schema_id: SchemaKey) -> dict[str, object]:
         asked.append(schema_id)
         return {"schema": json.dumps(POISONED_SCHEMAS["array of nulls"])}
 
@@ -292,6 +305,15 @@ def test_wide_records_that_share_records_are_read_in_time() -> None:
     ]
     refusal = refusal_of(b"\x00\x00\x00\x00\x01", record(*levels, name="Wide"))
     assert refusal.reason is DeadLetterReason.MISSING_FIELD
+
+
+def test_a_byte_that_becomes_many_objects_is_refused() -> None:
+    """A megabyte would become forty million objects."""
+    items = {"type": "array", "items": records_nested(40)}
+    assert (
+        "a record of more than 100000 objects and lists"
+        in refusal_of(b"\x00\x00\x00\x00\x01" + long(1_000_000) + bytes(1_000_001), record(items)).detail
+    )
 
 
 def test_many_dropped_items_are_skipped_in_time() -> None:

@@ -174,7 +174,7 @@ def test_a_schema_id_in_a_header_is_named(topic: str) -> None:
     work = Work(config, Decoder(), Matcher(MODEL), {(topic, 0): Source(topic, "", 0)}, topics())
     work.take([record])
     ((_, failure),) = work.dead
-    assert failure.detail.startswith("the schema id is in a header")
+    assert failure.detail.startswith("the schema id is in the header __value_schema_id, and no registry is set")
 
 
 def test_a_list_on_a_topic_without_a_mapping_is_named_so() -> None:

@@ -13,7 +13,7 @@ from fastavro.schema import parse_schema
 from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event
-from leadscore.events.registered import SchemaLookup
+from leadscore.events.registered import SchemaKey, SchemaLookup
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.mapping.language import TopicMapping
 from leadscore.mapping.load import load_mappings, mappings_in, preset
@@ -59,15 +59,15 @@ def by_segment(record: Json, **types: str) -> Event:
 
 
 def test_the_registry_is_asked_once_for_a_schema_that_is_refused() -> None:
-    asked: list[int] = []
+    asked: list[SchemaKey] = []
 
-    def lookup(schema_id: int) -> Json:
+    def lookup(schema_id: SchemaKey) -> Json:
         asked.append(schema_id)
         return {"schema": "", "schemaType": "PROTOBUF"}
 
     decoder = topics({"topic": TopicMapping()}, lookup)
     for _ in range(3):
-        with pytest.raises(DeadLetter, match="schema id 7: a schema of type PROTOBUF, expected AVRO or JSON"):
+        with pytest.raises(DeadLetter, match="schema id 7: a Protobuf schema, which is not read"):
             decoder.events("topic", b"\x00\x00\x00\x00\x07abc")
     assert asked == [7]
 

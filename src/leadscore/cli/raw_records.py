@@ -10,6 +10,7 @@ import fastavro
 import msgspec
 
 from leadscore.errors import EventsFileError
+from leadscore.events.registered import SchemaKey
 from leadscore.mapping.decoding import Beside
 
 AVRO_MAGIC = b"Obj\x01"
@@ -38,7 +39,7 @@ class RawRecords:
         self.schema: str | None = None
         """The schema of an Avro file; every one of its values is framed as one with the registry's id 1."""
 
-    def lookup(self, _schema_id: int) -> dict[str, object]:
+    def lookup(self, _key: SchemaKey) -> dict[str, object]:
         """The schema of the file, as a registry answers."""
         return {"schema": self.schema or "{}"}
 

@@ -4,11 +4,12 @@ Pure but for ``lookup``, which asks a schema registry. Everything a value can do
 """
 
 import functools
+import re
 from collections.abc import Callable
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.avro_reader import AvroReader, RecordReader
-from leadscore.events.avro_schema import AvroSchema, refused
+from leadscore.events.avro_reader import AvroReader, RecordReader, UnionReader
+from leadscore.events.avro_schema import AvroSchema, AvroUnion, record_schema, refused
 from leadscore.events.contracts import contract_of_record
 from leadscore.events.event import Event
 from leadscore.events.json_text import json_reader
@@ -21,20 +22,25 @@ from leadscore.events.local_schemas import (
 from leadscore.events.registered import (
     CONFLUENT_HEADER_BYTES,
     CONFLUENT_MAGIC,
+    ID_HEADER,
+    Headers,
     RegisteredSchemas,
     SchemaLookup,
-    avro_text,
+    id_in_headers,
+    schema_of,
 )
 from leadscore.events.validation import LeaveOut, Record, event_of, unnoticed
-
-Headers = list[tuple[str, bytes | None]]
 
 MAX_VALUE_BYTES = 1024 * 1024
 SINGLE_OBJECT_HEADER_BYTES = 10
 
 _JSON_START = ord("{")
 _JSON_SPACE = b" \t\r\n"
-_HEADER_SCHEMA_ID = "__value_schema_id"
+_LOOKS_LIKE_AN_ID = re.compile(r"schema.?(id|version|guid)|globalid|contentid", re.IGNORECASE)
+"""Names of headers in which others than Confluent write ids of schemas."""
+_GLUE_MAGIC = b"\x03"
+_GLUE_HEADER_BYTES = 18
+_OF_THE_KEY = re.compile(r"^__key|\.key\.")
 
 
 class Decoder:
@@ -53,6 +59,11 @@ class Decoder:
         self._readers = self._registered.made
         self._local_readers = _local_readers()
 
+    @property
+    def looks_at_headers(self) -> bool:
+        """Whether the id of a value's schema may be in a header: there is a registry to ask for it."""
+        return self._registered.can_ask
+
     def decode(self, _topic: str, value: bytes | None, headers: Headers | None = None) -> Event:
         """The event in a record's value; ``DeadLetter`` if none, ``Unavailable`` if the registry does not answer."""
         if not value:
@@ -62,7 +73,11 @@ class Decoder:
                 DeadLetterReason.TOO_LARGE, f"{len(value)} bytes, expected at most {self._max_value_bytes}"
             )
         first = value[0]
-        if first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
+        id_header = id_in_headers(headers) if headers and self._registered.can_ask else None
+        if id_header is not None:
+            start = 0
+            reader = self._readers.get(id_header) or self._registered.first_seen(id_header)
+        elif first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
             start = CONFLUENT_HEADER_BYTES
             header = value[:CONFLUENT_HEADER_BYTES]
             reader = self._readers.get(header) or self._registered.first_seen(header)
@@ -110,16 +125,21 @@ _JSON_READER = _JsonReader(None)
 
 @functools.cache
 def _local_readers() -> dict[bytes, RecordReader]:
-    return {single_object_header(name): _avro_reader(text) for name, text in schema_texts().items()}
+    return {single_object_header(name): _avro_reader(record_schema(text)) for name, text in schema_texts().items()}
 
 
 def _reader_of(answer: dict[str, object]) -> RecordReader:
-    text = avro_text(answer)
-    return _JSON_READER if text is None else _avro_reader(text)
+    schema = schema_of(answer)
+    if isinstance(schema, AvroUnion):
+        return UnionReader([None if branch is None else _avro_reader(branch) for branch in schema.branches])
+    return _JSON_READER if schema is None else _avro_reader(schema)
 
 
-def _avro_reader(text: str) -> RecordReader:
-    schema = with_event_types(AvroSchema(text))
+def _avro_reader(schema: AvroSchema) -> RecordReader:
+    with_event_types(schema)
+    local = schema.local_time("occurred_at")
+    if local is not None:
+        raise refused(f"occurred_at is a {local}, no instant without a zone: a mapping with time_zone reads it")
     if contract_of_record(schema.name) is not None:
         return _ContractReader(schema, schema.numbers_among_scalars({"attributes"}, {"fields"}))
     return AvroReader(schema, schema.numbers_among_scalars({"attributes"}))
@@ -127,8 +147,17 @@ def _avro_reader(text: str) -> RecordReader:
 
 def unknown_format(value: bytes, headers: Headers | None) -> DeadLetter:
     """The error for a value whose first bytes belong to no format."""
-    if any(name == _HEADER_SCHEMA_ID for name, _ in headers or []):
-        detail = "the schema id is in a header, expected it in front of the value (Confluent framing)"
+    names = [name for name, _ in headers or []]
+    others = [name for name in names if _LOOKS_LIKE_AN_ID.search(name) and not _OF_THE_KEY.search(name)]
+    if ID_HEADER in names:
+        detail = f"the schema id is in the header {ID_HEADER}, and no registry is set: LEADSCORE_SCHEMA_REGISTRY_URL"
+    elif others:
+        detail = (
+            f"the schema id seems to be in the header {others[0]}: expected it in front of the value (Confluent "
+            f"framing), or in the header {ID_HEADER}"
+        )
+    elif value[:1] == _GLUE_MAGIC and len(value) >= _GLUE_HEADER_BYTES:
+        detail = "this seems to be the framing of the AWS Glue registry, which is not read: expected Confluent framing"
     elif value.lstrip(_JSON_SPACE)[:1] == b"[":
         detail = "a JSON list, expected an object; a mapping reads lists of events: each: $record"
     else:

@@ -7,7 +7,7 @@ from typing import cast
 import msgspec
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
-from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
+from leadscore.events.avro_schema import AvroSchema, Schema, fields_of, record_schema
 from leadscore.events.contracts import EVENT_CONTRACTS, contract_of_record
 
 SINGLE_OBJECT_MAGIC = b"\xc3\x01"
@@ -34,7 +34,7 @@ def single_object_header(name: str) -> bytes:
     return SINGLE_OBJECT_MAGIC + bytes.fromhex(fingerprint(canonical, "CRC-64-AVRO"))
 
 
-def with_event_types(schema: AvroSchema) -> AvroSchema:
+def with_event_types(schema: AvroSchema) -> None:
     """Make a schema of ours give event types in place of enum symbols; symbols we do not know become ``unknown``."""
     contract = contract_of_record(schema.name)
     if contract is not None:
@@ -42,7 +42,6 @@ def with_event_types(schema: AvroSchema) -> AvroSchema:
         enum = _type_enum(schema)
         symbols = cast("list[str]", enum.get("symbols", []))
         enum["symbols"] = [f"{contract.type_prefix}.{(s if s in ours else 'UNKNOWN').lower()}" for s in symbols]
-    return schema
 
 
 def _type_enum(schema: AvroSchema) -> dict[str, object]:
@@ -53,7 +52,7 @@ def _type_enum(schema: AvroSchema) -> dict[str, object]:
 
 @functools.cache
 def _symbols_of_ours() -> dict[str, frozenset[str]]:
-    schemas = [AvroSchema(text) for text in schema_texts().values()]
+    schemas = [record_schema(text) for text in schema_texts().values()]
     return {s.name: frozenset(cast("list[str]", _type_enum(s).get("symbols", []))) for s in schemas}
 
 

@@ -8,18 +8,24 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse
+from typing import NamedTuple, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
+from uuid import UUID
 
 import msgspec
 from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 
-from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason, Unavailable
+from leadscore.errors import ConfigError, DeadLetter, Unavailable
+from leadscore.events.avro_schema import refused
+from leadscore.events.registered import SchemaKey, key_words, reference_words
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 UNKNOWN_ID_REMEMBERED_S = 5.0
 MAX_UNKNOWN_IDS = 1_000
+MAX_REFERENCES = 50
+"""Schemas that a schema may use, directly or not; each is one question to the registry."""
 
 _CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 _KINDS = {401: "unauthorized", 403: "unauthorized", 429: "overloaded"}
@@ -48,19 +54,65 @@ class RegistryClient:
             self._headers["Authorization"] = f"Basic {token}"
         self._timeout_s = timeout_s
         self._clock = clock
-        self._unknown_until_s: dict[int, float] = {}
+        self._unknown: dict[SchemaKey, _Unknown] = {}
 
-    def lookup(self, schema_id: int) -> dict[str, object]:
-        """The registry's answer for an id: ``schema`` (text), ``schemaType``, ``references``."""
-        if self._unknown_until_s.get(schema_id, 0.0) > self._clock():
-            raise _unknown_id(schema_id)
-        status, answer = self._call("GET", f"schemas/ids/{schema_id}")
+    def lookup(self, key: SchemaKey) -> dict[str, object]:
+        """The registry's answer for an id or a GUID: ``schema`` (text), ``schemaType``, ``references``.
+
+        Of Avro, the references are all that the schema uses, directly or not, each after those it uses itself, and
+        with its ``schema``.
+        """
+        unknown = self._unknown.get(key)
+        if unknown is not None and unknown.until_s > self._clock():
+            raise refused(unknown.detail)
+        try:
+            return self._complete(key, self._schema(key))
+        except DeadLetter as error:
+            self._remember_unknown(key, error.detail)
+            raise
+
+    def _schema(self, key: SchemaKey) -> dict[str, object]:
+        is_guid = isinstance(key, UUID)
+        status, answer = self._call("GET", f"schemas/{'guids' if is_guid else 'ids'}/{key}")
+        if is_guid and status == HTTPStatus.NOT_FOUND and answer.get("error_code") in (None, status):
+            raise _unavailable("bad_answer", f"HTTP status {status} for {key_words(key)}: it may not have GUIDs yet")
         if _is_confirmed_unknown(status, answer):
-            self._remember_unknown(schema_id)
-            raise _unknown_id(schema_id)
-        if status != HTTPStatus.OK or not isinstance(answer.get("schema"), str):
-            raise _unavailable_by(status)
-        return answer
+            raise refused(f"the registry has no {key_words(key)}")
+        return _schema_in(status, answer)
+
+    def _complete(self, key: SchemaKey, answer: dict[str, object]) -> dict[str, object]:
+        if answer.get("schemaType") not in (None, "AVRO") or not answer.get("references"):
+            return answer
+        ordered: list[dict[str, object]] = []
+        try:
+            self._add_references(answer, set(), ordered)
+        except DeadLetter as error:
+            raise refused(f"{key_words(key)}: {error.detail}") from error
+        return {**answer, "references": ordered}
+
+    def _add_references(
+        self, answer: dict[str, object], seen: set[tuple[str, int]], ordered: list[dict[str, object]]
+    ) -> None:
+        """Ask for what the answer refers to, and for what that refers to, first the latter."""
+        references = answer.get("references") or []
+        for entry in references if isinstance(references, list) else [references]:
+            reference = cast("dict[str, object]", entry)
+            subject, version = _place_of(entry)
+            if (subject, version) in seen:
+                continue
+            seen.add((subject, version))
+            if len(seen) > MAX_REFERENCES:
+                raise refused(f"more than {MAX_REFERENCES} schemas are referred to")
+            referred = self._referred(reference, subject, version)
+            self._add_references(referred, seen, ordered)
+            ordered.append({**reference, "schema": referred["schema"]})
+
+    def _referred(self, reference: dict[str, object], subject: str, version: int) -> dict[str, object]:
+        path = f"subjects/{quote(subject, safe='')}/versions/{version}?deleted=true"  # it may be used all the same
+        status, answer = self._call("GET", path)
+        if _is_confirmed_unknown(status, answer):
+            raise refused(f"{reference_words(reference)}: the registry has no such version")
+        return _schema_in(status, answer)
 
     def schema_id(self, subject: str, schema: str, *, register: bool) -> int:
         """The id of a schema text under a subject: registered if need be, or only looked up."""
@@ -144,12 +196,18 @@ class RegistryClient:
     def _timed_out(self) -> Unavailable:
         return _unavailable("timeout", f"no whole answer in {self._timeout_s:g} s")
 
-    def _remember_unknown(self, schema_id: int) -> None:
-        """Only for a moment: the id may be registered just now."""
-        now_s = self._clock()
-        if len(self._unknown_until_s) >= MAX_UNKNOWN_IDS:
-            self._unknown_until_s.clear()
-        self._unknown_until_s[schema_id] = now_s + UNKNOWN_ID_REMEMBERED_S
+    def _remember_unknown(self, key: SchemaKey, detail: str) -> None:
+        """Only for a moment: the schema may be registered just now."""
+        if len(self._unknown) >= MAX_UNKNOWN_IDS:
+            self._unknown.clear()
+        self._unknown[key] = _Unknown(self._clock() + UNKNOWN_ID_REMEMBERED_S, detail)
+
+
+class _Unknown(NamedTuple):
+    """What the registry does not have, until when that is taken for certain."""
+
+    until_s: float
+    detail: str
 
 
 def _object_in(body: bytes) -> dict[str, object]:
@@ -184,8 +242,19 @@ def _unavailable_by(status: int) -> Unavailable:
     return _unavailable(kind, f"HTTP status {status}, expected a registry's answer")
 
 
-def _unknown_id(schema_id: int) -> DeadLetter:
-    return DeadLetter(DeadLetterReason.UNKNOWN_SCHEMA, f"the registry has no schema with id {schema_id}")
+def _schema_in(status: int, answer: dict[str, object]) -> dict[str, object]:
+    if status != HTTPStatus.OK or not isinstance(answer.get("schema"), str):
+        raise _unavailable_by(status)
+    return answer
+
+
+def _place_of(reference: object) -> tuple[str, int]:
+    """Subject and version of what is referred to."""
+    if isinstance(reference, dict):
+        subject, version = reference.get("subject"), reference.get("version")
+        if isinstance(subject, str) and type(version) is int:
+            return subject, version
+    raise refused("references without a subject and a version")
 
 
 def _unavailable(kind: str, detail: str) -> Unavailable:

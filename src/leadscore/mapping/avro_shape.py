@@ -1,79 +1,63 @@
-"""What an Avro schema says of a mapped record beyond its values: columns that are null, units of numbers. Pure.
+"""What an Avro schema says of the numbers in a mapped record: their unit, by where they are. Pure.
 
-The reader leaves nulls out, as events have none. A mapping tells a null (which removes an attribute) from what is not
-there at all, as in JSON: so they are put back.
+A mapping's ``occurred_at_unit`` is for numbers of which the schema says nothing: what has a unit is never divided by
+another.
 """
 
+from collections.abc import Iterator
 from typing import cast
 
-import msgspec
-
 from leadscore.events.avro_schema import AvroSchema, Schema, fields_of
-from leadscore.events.validation import Record
 from leadscore.mapping.paths import Steps
-from leadscore.mapping.times import LOGICAL_TYPES, LogicalType
-
-_MARK = "leadscore-"
-_LOCAL = "local-timestamp-"
-Children = dict[str, "RecordShape | None"]
+from leadscore.mapping.times import LOGICAL_TYPES, SEVERAL, LogicalType
 
 
 class RecordShape:
-    """The fields of a record schema, those inside its records among them."""
+    """The logical types in a record schema."""
 
-    def __init__(self, schema: AvroSchema, definition: dict[str, object] | None = None) -> None:
-        self._children: Children = {}
-        self._logical: dict[Steps, LogicalType] = {}
-        for name, field_type in fields_of(schema.definition if definition is None else definition):
-            self._add(schema, name, field_type)
+    def __init__(self, schema: AvroSchema) -> None:
+        self._schema = schema
+        self._logical: dict[Steps, LogicalType | None] = {}
 
-    @property
-    def logical(self) -> dict[Steps, LogicalType]:
-        """What the schema says of numbers, by the steps to them."""
-        return self._logical
+    def logical_at(self, steps: Steps) -> LogicalType | None:
+        """What the schema says of numbers behind the steps; remembered, for mappings have few paths."""
+        if steps not in self._logical:
+            self._logical[steps] = self._looked_up(steps)
+        return self._logical[steps]
 
-    def complete(self, record: Record) -> Record:
-        """Put the nulls back that the reader left out."""
-        for name, child in self._children.items():
-            value = record.setdefault(name, None)
-            if child is not None and type(value) is dict:
-                child.complete(value)
-        return record
+    def _looked_up(self, steps: Steps) -> LogicalType | None:
+        schemas: list[Schema] = [self._schema.definition]
+        for step in steps:
+            inner = (branch for schema in schemas for part in _inside(schema, step) for branch in self._branches(part))
+            schemas = list({id(schema): schema for schema in inner}.values())
+        logical = {_logical_of(schema) for schema in schemas if _is_whole(schema)}
+        if len(logical) > 1:
+            return SEVERAL
+        return logical.pop() if logical else None
 
-    def _add(self, schema: AvroSchema, name: str, field_type: Schema) -> None:
-        self._children[name] = None
-        for branch in _branches(schema, field_type):
-            if isinstance(branch, dict) and branch.get("type") == "record":
-                child = RecordShape(schema, branch)
-                self._children[name] = child
-                self._logical |= {(name, *steps): logical for steps, logical in child.logical.items()}
-            elif isinstance(branch, dict) and (logical_type := _logical_name(branch)) in LOGICAL_TYPES:
-                self._logical[(name,)] = LOGICAL_TYPES[logical_type]
+    def _branches(self, schema: Schema) -> Iterator[Schema]:
+        resolved = self._schema.resolve(schema)
+        for branch in resolved if isinstance(resolved, list) else [resolved]:
+            yield self._schema.resolve(branch)
 
 
-def with_local_times(text: str) -> str:
-    """The schema with local timestamps as numbers under another name: the reader drops what is no instant."""
-    try:
-        return msgspec.json.encode(_renamed(msgspec.json.decode(text))).decode()
-    except (msgspec.MsgspecError, RecursionError):
-        return text  # what is wrong with it is for ``AvroSchema`` to say
+def _inside(schema: Schema, step: str | int) -> Iterator[Schema]:
+    """The schemas of what one step into a value of the schema leads to."""
+    if not isinstance(schema, dict):
+        return
+    if schema["type"] == "record":
+        yield from (field_schema for name, field_schema in fields_of(schema) if name == step)
+    elif schema["type"] == ("map" if isinstance(step, str) else "array"):
+        yield cast("Schema", schema["values" if isinstance(step, str) else "items"])
 
 
-def _renamed(raw: object) -> object:
-    if isinstance(raw, list):
-        return [_renamed(part) for part in raw]
-    if not isinstance(raw, dict):
-        return raw
-    renamed = {key: _renamed(part) for key, part in raw.items()}
-    if str(renamed.get("logicalType", "")).startswith(_LOCAL):
-        renamed["logicalType"] = f"{_MARK}{renamed['logicalType']}"
-    return renamed
+def _is_whole(schema: Schema) -> bool:
+    return (schema["type"] if isinstance(schema, dict) else schema) in ("int", "long")
 
 
-def _logical_name(branch: dict[str, object]) -> str:
-    return str(branch.get("logicalType", "")).removeprefix(_MARK)
-
-
-def _branches(schema: AvroSchema, field_type: Schema) -> list[Schema]:
-    resolved = schema.resolve(field_type)
-    return [schema.resolve(branch) for branch in resolved] if isinstance(resolved, list) else [cast("Schema", resolved)]
+def _logical_of(schema: Schema) -> LogicalType | None:
+    """What a schema of whole numbers says of them; a logical type that does not fit its type is none, as in Avro."""
+    if not isinstance(schema, dict):
+        return None
+    name = str(schema.get("logicalType", ""))
+    return LOGICAL_TYPES.get(name) if (name == "date") == (schema["type"] == "int") else None

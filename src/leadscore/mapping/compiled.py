@@ -11,11 +11,12 @@ from leadscore.events.event import PROFILE_UPDATED, Event, FieldValue
 from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of, event_of_parts, unnoticed
 from leadscore.log.records import ERASE
 from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
+from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.language import Attributes, TopicMapping
-from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_rooted, steps_of
+from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_rooted, steps_from_top, steps_of
 from leadscore.mapping.sense import paths_in
 from leadscore.mapping.text_json import read_text_json
-from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, Times
+from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, LogicalType, Times
 from leadscore.mapping.types import Types
 from leadscore.mapping.values import HashKey, all_paths, parts_of, paths_finder, paths_of, value_finder, words_of
 from leadscore.model.field_tests import Predicate, Test, predicate_of
@@ -31,6 +32,14 @@ _LEAD_ID, _TYPE = "$lead_id", "$type"
 Checks = list[tuple[Finder, Predicate]]
 
 
+class _List:
+    """A list of events: how it is found, and the steps to it from the record's top."""
+
+    def __init__(self, path: str) -> None:
+        self.find = finder(path)
+        self.steps = steps_from_top(path)
+
+
 class CompiledMapping:
     """What ``events`` needs, found out once."""
 
@@ -40,7 +49,7 @@ class CompiledMapping:
         self._mapping = mapping
         self._leave_out = leave_out
         self._json = [(path, steps_of(path)) for path in mapping.json]
-        self._lists = None if mapping.elements_of is None else [finder(path) for path in paths_of(mapping.elements_of)]
+        self._lists = None if mapping.elements_of is None else [_List(path) for path in paths_of(mapping.elements_of)]
         self._find_lead = value_finder(mapping.lead_id, hash_key)
         self._find_id = value_finder(mapping.event_id, hash_key)
         self._find_time = _time_finder(mapping)
@@ -83,8 +92,12 @@ class CompiledMapping:
 
     def _listed(self, incoming: Incoming) -> list[object] | None:
         record = incoming.record if isinstance(incoming.record, dict) else {}
-        lists = (find(record, incoming) for find in self._lists or [])
-        return next((parts for parts in lists if isinstance(parts, list)), None)
+        for listed in self._lists or []:
+            parts = listed.find(record, incoming)
+            if isinstance(parts, list):
+                incoming.part = (*listed.steps, 0)
+                return parts
+        return None
 
     def _of_each(self, parts: list[object], incoming: Incoming) -> list[Event]:
         if len(parts) > MOST_EVENTS:
@@ -212,21 +225,32 @@ def _element(part: object) -> Record:
 
 def _time_finder(mapping: TopicMapping) -> Callable[[Record, Incoming], object]:
     times = Times(mapping.occurred_at_unit, mapping.time_zone)
-    places = [(path, steps_of(path), finder(path)) for path in paths_of(mapping.occurred_at)]
+    places = [(path, _logical_finder(path), finder(path)) for path in paths_of(mapping.occurred_at)]
     is_ms = mapping.occurred_at_unit in (None, "ms")
 
     def find(record: Record, incoming: Incoming) -> object:
-        for path, steps, find_value in places:
+        for path, find_logical, find_value in places:
             value = find_value(record, incoming)
             if value is not None and value != "":
                 if path == "$timestamp":
                     return value
-                if is_ms and type(value) is int and MOST_SECONDS <= value < MOST_MS and not incoming.logical:
+                if is_ms and type(value) is int and MOST_SECONDS <= value < MOST_MS and incoming.shape is None:
                     return value  # nearly always
-                return times.read(value, path, incoming.logical.get(steps) if incoming.logical else None)
+                return times.read(
+                    value, path, None if incoming.shape is None else find_logical(incoming.shape, incoming)
+                )
         raise FieldProblem(" or ".join(paths_of(mapping.occurred_at)), None, EXPECTED_TIME)
 
     return find
+
+
+def _logical_finder(path: str) -> Callable[[RecordShape, Incoming], LogicalType | None]:
+    steps = steps_from_top(path)
+    if path.startswith(BESIDE):
+        return lambda _shape, _incoming: None
+    if is_rooted(path):
+        return lambda shape, _incoming: shape.logical_at(steps)
+    return lambda shape, incoming: shape.logical_at((*incoming.part, *steps))
 
 
 def _type_finder(

@@ -7,22 +7,23 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.avro_reader import AvroReader
-from leadscore.events.avro_schema import AvroSchema
-from leadscore.events.decoder import MAX_VALUE_BYTES, Headers, unknown_format
+from leadscore.events.avro_reader import NO_RECORD, AvroReader, branch_of
+from leadscore.events.avro_schema import AvroSchema, AvroUnion
+from leadscore.events.decoder import MAX_VALUE_BYTES, unknown_format
 from leadscore.events.event import Event
 from leadscore.events.json_text import json_reader
 from leadscore.events.registered import (
     CONFLUENT_HEADER_BYTES,
+    Headers,
     RegisteredSchemas,
     SchemaLookup,
-    avro_text,
+    id_in_headers,
     is_registered,
+    schema_of,
 )
-from leadscore.mapping.avro_shape import RecordShape, with_local_times
+from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.compiled import CompiledMapping
-from leadscore.mapping.paths import Incoming, Steps
-from leadscore.mapping.times import LogicalType
+from leadscore.mapping.paths import Incoming
 
 _read_json = json_reader(object)
 _JSON_STARTS = b"{[ \t\r\n"
@@ -52,8 +53,13 @@ class MappedTopics:
         self._mappings = mappings
         self.topics = frozenset(mappings)
         self._max_value_bytes = max_value_bytes
-        self._registered = RegisteredSchemas(lookup, _Schema)
+        self._registered = RegisteredSchemas(lookup, _schema_of)
         self._schemas = self._registered.made
+
+    @property
+    def looks_at_headers(self) -> bool:
+        """Whether the id of a value's schema may be in a header: there is a registry to ask for it."""
+        return self._registered.can_ask
 
     def looks_beside(self, topic: str) -> bool:
         """Whether the mapping of the topic needs what a record has beside its value."""
@@ -61,40 +67,81 @@ class MappedTopics:
 
     def events(self, topic: str, value: bytes | None, beside: Beside = NOTHING_BESIDE) -> list[Event]:
         """The events in a record, in its order; ``DeadLetter`` if it is wrong, ``Unavailable`` if the registry is."""
-        record: object = None
-        logical = None
+        read = _NOTHING
         if value:
             if len(value) > self._max_value_bytes:
                 detail = f"{len(value)} bytes, expected at most {self._max_value_bytes}"
                 raise DeadLetter(DeadLetterReason.TOO_LARGE, detail)
-            if value[0] in _JSON_STARTS:
-                record = _read_json(value)
-            elif is_registered(value):
-                header = value[:CONFLUENT_HEADER_BYTES]
-                schema = self._schemas.get(header) or self._registered.first_seen(header)
-                record, logical = schema.read(value), schema.logical
-            else:
-                raise unknown_format(value, beside.headers)
+            read = self._read(value, beside.headers)
         key, headers, timestamp_ms = beside
-        return self._mappings[topic].events(Incoming(record, key, headers, timestamp_ms, logical))
+        return self._mappings[topic].events(Incoming(read.record, key, headers, timestamp_ms, read.shape, read.schema))
+
+    def _read(self, value: bytes, headers: Headers | None) -> "_Read":
+        id_header = id_in_headers(headers) if headers and self._registered.can_ask else None
+        if id_header is not None:
+            start = 0
+        elif value[0] in _JSON_STARTS:
+            return _Read(_read_json(value))
+        elif is_registered(value):
+            start = CONFLUENT_HEADER_BYTES
+            id_header = value[:CONFLUENT_HEADER_BYTES]
+        else:
+            raise unknown_format(value, headers)
+        schema = self._schemas.get(id_header) or self._registered.first_seen(id_header)
+        return schema.read(value, start)
+
+
+class _Read:
+    """A record, and what its Avro schema says of it."""
+
+    __slots__ = ("record", "schema", "shape")
+
+    def __init__(self, record: object, shape: RecordShape | None = None, schema: str | None = None) -> None:
+        self.record = record
+        self.shape = shape
+        self.schema = schema
+
+
+_NOTHING = _Read(None)
 
 
 class _Schema:
-    """What is read with one schema of the registry."""
+    """What is read with one schema of the registry: here, JSON."""
 
-    def __init__(self, answer: dict[str, object]) -> None:
-        text = avro_text(answer)
-        schema = None if text is None else AvroSchema(with_local_times(text))
-        self._reader = None if schema is None else AvroReader(schema)
-        self._shape = None if schema is None else RecordShape(schema)
+    def read(self, value: bytes, start: int) -> _Read:
+        """The record that begins there and ends with the value."""
+        return _Read(_read_json(value[start:]))
 
-    def read(self, value: bytes) -> object:
-        """The record in a framed value."""
-        if self._shape is None or self._reader is None:
-            return _read_json(value[CONFLUENT_HEADER_BYTES:])
-        return self._shape.complete(self._reader.read(value, CONFLUENT_HEADER_BYTES))
 
-    @property
-    def logical(self) -> dict[Steps, LogicalType] | None:
-        """What the schema says of numbers."""
-        return None if self._shape is None else self._shape.logical
+class _AvroRecord(_Schema):
+    """Records of one type."""
+
+    def __init__(self, schema: AvroSchema) -> None:
+        self._reader = AvroReader(schema, for_mapping=True)
+        self._shape = RecordShape(schema)
+        self._name = schema.name
+
+    def read(self, value: bytes, start: int) -> _Read:
+        """The record, read by the schema."""
+        return _Read(self._reader.read(value, start), self._shape, self._name)
+
+
+class _Union(_Schema):
+    """Records of several types."""
+
+    def __init__(self, union: AvroUnion) -> None:
+        self._branches = [None if schema is None else _AvroRecord(schema) for schema in union.branches]
+
+    def read(self, value: bytes, start: int) -> _Read:
+        """The record, read by the branch it was written with."""
+        branch = self._branches[branch_of(value, start, len(self._branches))]
+        if branch is None:
+            raise DeadLetter(DeadLetterReason.MALFORMED, NO_RECORD)
+        return branch.read(value, start + 1)
+
+
+def _schema_of(answer: dict[str, object]) -> _Schema:
+    schema = schema_of(answer)
+    if isinstance(schema, AvroUnion):
+        return _Union(schema)
+    return _Schema() if schema is None else _AvroRecord(schema)

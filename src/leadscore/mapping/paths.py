@@ -4,7 +4,7 @@ A path is read once, into steps; what it finds is found by a function that was m
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,13 +12,14 @@ import msgspec
 from leadscore.events.validation import Record
 
 if TYPE_CHECKING:
-    from leadscore.mapping.times import LogicalType
+    from leadscore.mapping.avro_shape import RecordShape
 
-ROOTS = ("$record", "$key", "$headers", "$timestamp")
+ROOTS = ("$record", "$key", "$headers", "$timestamp", "$schema")
+_WITHOUT_STEPS = ("$timestamp", "$schema")
 BESIDE = ("$key", "$headers", "$timestamp")
 EXPECTED_PATH = (
     'a path: names with dots between them, such as user.id, mail.tags[0], context."page.url", $key.id, '
-    "$headers.ce_type, $timestamp or $record"
+    "$headers.ce_type, $timestamp, $schema or $record"
 )
 
 Steps = tuple[str | int, ...]
@@ -30,7 +31,7 @@ _ELEMENT = re.compile(r"\[(-?[0-9]+)\]")
 class Incoming:
     """A record of a topic, as paths reach into it: the value, and what came beside it."""
 
-    __slots__ = ("_headers", "_key", "logical", "record", "timestamp_ms")
+    __slots__ = ("_headers", "_key", "part", "record", "schema", "shape", "timestamp_ms")
 
     def __init__(
         self,
@@ -38,11 +39,15 @@ class Incoming:
         key: bytes | str | None = None,
         headers: list[tuple[str, bytes | None]] | None = None,
         timestamp_ms: int | None = None,
-        logical: "Mapping[Steps, LogicalType] | None" = None,
+        shape: "RecordShape | None" = None,
+        schema: str | None = None,
     ) -> None:
-        """``record`` is the decoded value; ``timestamp_ms`` the Kafka timestamp; ``logical`` what its schema adds."""
+        """``record`` is the decoded value, ``schema`` the name and ``shape`` the logical types of its Avro record."""
         self.record = record
-        self.logical = logical
+        self.shape = shape
+        self.schema = schema
+        self.part: Steps = ()
+        """Where in the record the event is that is being looked at."""
         self.timestamp_ms = timestamp_ms
         self._key = key
         self._headers = headers
@@ -84,13 +89,18 @@ def steps_of(path: str) -> Steps:
 
 
 def _check_root(steps: list[str | int]) -> None:
-    if steps[0] not in ROOTS or (steps[0] == "$timestamp" and len(steps) > 1):
+    if steps[0] not in ROOTS or (steps[0] in _WITHOUT_STEPS and len(steps) > 1):
         raise ValueError(f"expected one of {', '.join(ROOTS)}, and what begins with $ as a name in quotes")
 
 
 def is_rooted(path: str) -> bool:
     """Whether a path begins beside the event's part of the record: at the key, a header, the whole record."""
     return path.startswith("$")
+
+
+def steps_from_top(path: str) -> Steps:
+    """The steps of a path, without the root of one that begins with one."""
+    return steps_of(path)[1:] if is_rooted(path) else steps_of(path)
 
 
 def finder(path: str) -> Finder:
@@ -124,6 +134,8 @@ def _nested(outer: str, inner: str) -> Finder:
 def _rooted(root: str, steps: Steps) -> Finder:
     if root == "$timestamp":
         return lambda _record, incoming: incoming.timestamp_ms
+    if root == "$schema":
+        return lambda _record, incoming: incoming.schema
     if root == "$record":
         return lambda _record, incoming: value_at(incoming.record, steps)
     if root == "$key":

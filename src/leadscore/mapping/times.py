@@ -15,6 +15,7 @@ from leadscore.readers import instant_ms_of
 from leadscore.time_units import DAY_MS
 
 EXPECTED_TIME = "ISO 8601 with an offset, or a number since 1970"
+_ONE_TYPE = "numbers of one logical type; by the schema they may be of several"
 _WITHOUT_ZONE = "a time with an offset, or time_zone in the mapping: UTC, or an offset such as +01:00"
 
 MOST_SECONDS = 10**11
@@ -50,6 +51,8 @@ LOGICAL_TYPES = {
     "date": LogicalType(0, is_local=True, per_day=True),
 }
 """By name. What ``avro_reader`` has turned into milliseconds has that unit here."""
+SEVERAL = LogicalType(0)
+"""Of numbers that may be of several logical types: which, is not said by the number."""
 
 
 class Times:
@@ -65,14 +68,16 @@ class Times:
             return self._of_text(value, path)
         if type(value) is not int and (type(value) is not float or not isfinite(value)):
             raise FieldProblem(path, value, EXPECTED_TIME)
-        return self._of_number(value, logical, path)
+        return self._of_number(value, logical if type(value) is int else None, path)
 
     def _of_number(self, number: float, logical: LogicalType | None, path: str) -> int:
         if logical is None:
             return _in_ms(number, self._per_second or _per_second_by_size(number))
+        if logical is SEVERAL:
+            raise FieldProblem(path, number, _ONE_TYPE)
         if logical.is_local and self._zone is None:
             raise FieldProblem(path, number, _WITHOUT_ZONE)
-        milliseconds = int(number * DAY_MS) if logical.per_day else _in_ms(number, logical.per_second)
+        milliseconds = int(number) * DAY_MS if logical.per_day else _in_ms(number, logical.per_second)
         return milliseconds - self._offset_ms() if logical.is_local else milliseconds
 
     def _of_text(self, text: str, path: str) -> int:

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.decoder import Decoder
 from leadscore.events.local_schemas import schema_texts
-from leadscore.events.registered import SchemaLookup
+from leadscore.events.registered import SchemaKey, SchemaLookup
 from leadscore.events.registry import RegistryClient
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.mapping.load import load_mappings
@@ -207,10 +207,10 @@ class WorkerBuilder:
     def _counted_lookup(self, registry: RegistryClient) -> SchemaLookup:
         match = self._plan.metrics.match
 
-        def lookup(schema_id: int) -> dict[str, object]:
+        def lookup(key: SchemaKey) -> dict[str, object]:
             match.schema_registry_requests.inc()
             try:
-                return registry.lookup(schema_id)
+                return registry.lookup(key)
             except Unavailable:
                 match.schema_registry_errors.inc()
                 raise

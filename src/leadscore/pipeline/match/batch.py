@@ -65,6 +65,7 @@ class Work:
         self._lanes: dict[Partition, _Lane] = {}
         self._known = sources
         self._decoder = decoder
+        self._looks_at_headers = decoder.looks_at_headers
         self._matcher = matcher
         self._command_topic = config.command_topic
         self._partitions = config.log_partitions
@@ -125,7 +126,8 @@ class Work:
 
     def _of_own(self, message: Message, topic: str) -> list[Event]:
         """The event of a record of a topic without a mapping."""
-        event = self._decoder.decode(topic, message.value())
+        headers = message.headers() if self._looks_at_headers else None
+        event = self._decoder.decode(topic, message.value(), headers)  # type: ignore[arg-type]  # a list
         self._check(event, topic, message.timestamp()[1])
         return [event]
 
@@ -136,6 +138,8 @@ class Work:
         if mapped.looks_beside(topic):
             timestamp_ms = kafka_time_ms if kafka_time_ms >= 0 else None
             beside = Beside(message.key(), message.headers(), timestamp_ms)  # type: ignore[arg-type]  # a list
+        elif mapped.looks_at_headers:
+            beside = Beside(None, message.headers())  # type: ignore[arg-type]  # a list
         events = mapped.events(topic, message.value(), beside)
         for event in events:
             self._times.check(event.occurred_at_ms, kafka_time_ms)
@@ -183,7 +187,7 @@ class Work:
 
 
 def _with_headers_in_mind(failure: DeadLetter, message: Message) -> DeadLetter:
-    """Where the format is unknown the headers may say why: newer Confluent clients put the schema's id there."""
+    """Where the format is unknown the headers may say why: others put the schema's id there."""
     value = message.value()
     if failure.reason is not DeadLetterReason.UNKNOWN_FORMAT or value is None:
         return failure
