@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
-from math import isfinite
 
 from leadscore.events.validation import FieldProblem
 from leadscore.readers import instant_ms_of
@@ -21,6 +20,8 @@ _WITHOUT_ZONE = "a time with an offset, or time_zone in the mapping: UTC, or an 
 MOST_SECONDS = 10**11
 MOST_MS = 10**14
 _MOST_US = 10**17
+_ABOVE_ALL = 1e30
+"""Above any instant in any unit; infinity is, and nothing can be said of what is no number."""
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _NUMBER = re.compile(r"[-+]?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?")
 _ZONE_NAME = re.compile(r"\[[^\]]{1,64}\]$")
@@ -66,7 +67,7 @@ class Times:
         """UTC milliseconds; what an Avro logical type says of a number counts more than the mapping's unit."""
         if type(value) is str:
             return self._of_text(value, path)
-        if type(value) is not int and (type(value) is not float or not isfinite(value)):
+        if type(value) is not int and (type(value) is not float or not abs(value) < _ABOVE_ALL):
             raise FieldProblem(path, value, EXPECTED_TIME)
         return self._of_number(value, logical if type(value) is int else None, path)
 
@@ -84,7 +85,7 @@ class Times:
         text = text.strip()
         if _NUMBER.fullmatch(text):
             number = float(text) if "." in text or "e" in text.lower() else int(text)
-            if type(number) is int or isfinite(number):
+            if abs(number) < _ABOVE_ALL:
                 return self._of_number(number, None, path)
         try:
             return instant_ms_of(self._with_zone(_parsed(text), path))
