@@ -49,16 +49,26 @@ def store_of(server: RedisServer, database: int = 0) -> RedisStore:
     return make_store(load_config({f"LEADSCORE_{name}": text for name, text in variables.items()}))
 
 
+def removal_and_more() -> ShardWrite:
+    """A write that runs every command of the script."""
+    return ShardWrite(
+        shard=0,
+        expected=b"f1",
+        fence=b"f2",
+        leads={"L1": LeadWrite(None, None), "L2": LeadWrite(b"two", None)},
+        outbox={42: b"crossings"},
+        outbox_drop=[41],
+        due={"L1": None, "L2": 1},
+        erased={b"hash": None},
+    )
+
+
 def use_everything(store: RedisStore) -> None:
     """Each command that the store ever sends, and each that its script runs."""
     store.check_server(allow_eviction=False)
     store.claim(b"owner")
     store.write([everything(0, None, b"f1")])
-    gone = {"L1": LeadWrite(None, None)}
-    removal = ShardWrite(
-        shard=0, expected=b"f1", fence=b"f2", leads=gone, outbox_drop=[41], due={"L1": None}, erased={b"hash": None}
-    )
-    store.write([removal])
+    store.write([removal_and_more()])
     store.read_shards([0])
     store.read_leads({0: ["L1"]})
     store.look_at_due([0], 1, 1)
@@ -88,7 +98,10 @@ def test_without_any_one_of_the_rights_something_fails_by_name(
     with closing(store_of(server)) as store, pytest.raises(Unavailable) as caught:
         use_everything(store)
     assert caught.value.kind == "auth"
-    assert ("key" if is_pattern else f"'{right.removeprefix('+')}'") in caught.value.detail
+    name = "key" if is_pattern else f"'{right.removeprefix('+')}'"
+    # Redis 7.0 does not say which command of a script it is; of those that write, the script says it itself.
+    is_unnamed = right in {"+hlen", "+zcard"} and "Redis 7.0" in server.version
+    assert (name in caught.value.detail) != is_unnamed
 
 
 @pytest.mark.parametrize("right", ["+del", "+hset", "+hdel", "+zadd", "+zrem"])
@@ -103,7 +116,7 @@ def test_a_write_that_lacks_a_right_changes_nothing(
         before = whole_shard(store, 0)
         allow(administrator, [rule for rule in rules if rule != right])
         with pytest.raises(Unavailable, match="auth"):
-            store.write([everything(0, b"f1", b"f2")])
+            store.write([removal_and_more()])
         assert whole_shard(store, 0) == before
 
 

@@ -197,7 +197,7 @@ def test_a_login_in_the_address_of_kafka_is_refused_and_not_shown(form: str) -> 
     assert "LEADSCORE_KAFKA__SASL_PASSWORD" in message
 
 
-@pytest.mark.parametrize("brokers", ["k1", "k1:9092,k2:9092", "SASL_SSL://k1:9093, [::1]:9092", "10.0.0.1:9092"])
+@pytest.mark.parametrize("brokers", ["k1", "k1:9092,k2:9092", "SASL_SSL://k1:9093, [::1]:9092", "10.0.0.1:9092,"])
 def test_addresses_of_brokers_are_taken(brokers: str) -> None:
     assert load_config({"LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": brokers}).kafka == {"bootstrap.servers": brokers}
 

@@ -14,7 +14,8 @@ SCRIPT_6 = (
 )
 
 REPLIES = [
-    ("ACL failure in script: User w has no permissions to run the 'hlen' command", FailureKind.AUTH),
+    ("ERR The user executing the script can't run this command or subcommand script: 51, on @f:1.", FailureKind.AUTH),
+    ("ERR ACL failure in script: User w has no permissions to run the 'hlen' command", FailureKind.AUTH),
     ("OOM command not allowed when used memory > 'maxmemory'.", FailureKind.OOM),
     ("OOM command not allowed when used memory > 'maxmemory'. script: 6b1b, on @user_script:30.", FailureKind.OOM),
     (SCRIPT_6 + "-OOM command not allowed when used memory > 'maxmemory'. ", FailureKind.OOM),

@@ -66,7 +66,8 @@ def check_one_cluster(urls: tuple[str, ...]) -> None:
 
 def check_brokers(text: str) -> None:
     """``WrongAddress`` where this is no list of Kafka brokers: librdkafka would log it as the name of a host."""
-    if not all(_BROKER.fullmatch(broker.strip()) for broker in text.split(",")):
+    brokers = [broker.strip() for broker in text.split(",")]
+    if not all(_BROKER.fullmatch(broker) for broker in brokers if broker):
         raise WrongAddress("it has more than hosts and ports")
 
 

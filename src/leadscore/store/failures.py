@@ -55,6 +55,8 @@ _KIND_BY_CODE = {
     "OOM": FailureKind.OOM,
     "READONLY": FailureKind.READONLY,
 }
+_NOT_ALLOWED = "The user executing the script can't run this command"
+"""Of a command in a script, as Redis 7.0 says it."""
 _CODE = re.compile(r"(?:Error running script.* -)?([A-Z]+) ")
 
 
@@ -68,5 +70,7 @@ def kind_of(error: Exception) -> FailureKind:
     for error_class, kind in _KIND_BY_CLASS:
         if isinstance(error, error_class):
             return kind
+    if str(error).startswith(_NOT_ALLOWED):
+        return FailureKind.AUTH
     code = _CODE.match(str(error))
     return _KIND_BY_CODE.get(code[1], FailureKind.OTHER) if code else FailureKind.OTHER
