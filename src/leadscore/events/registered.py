@@ -16,6 +16,8 @@ GUID_MAGIC = 0x01
 GUID_HEADER_BYTES = 17
 ID_HEADER = "__value_schema_id"
 """Where newer Confluent clients write what else stands before a value: a magic byte, and the schema's id or GUID."""
+KEY_ID_HEADER = "__key_schema_id"
+"""The same of a record's key."""
 
 SchemaKey = int | UUID
 """What a registry has a schema by: its id, or its GUID, which is the same in every registry."""
@@ -34,18 +36,18 @@ def is_registered(value: bytes) -> bool:
     return value[0] == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES
 
 
-def id_in_headers(headers: Headers) -> bytes | None:
+def id_in_headers(headers: Headers, header: str = ID_HEADER) -> bytes | None:
     """The schema id among the headers of a record, as it would stand before the value; ``None`` without one."""
     for name, value in reversed(headers):  # a record that was written again has the newest last
-        if name == ID_HEADER:
-            return _schema_id(value or b"")
+        if name == header:
+            return _schema_id(value or b"", header)
     return None
 
 
-def _schema_id(value: bytes) -> bytes:
+def _schema_id(value: bytes, header: str) -> bytes:
     size = {CONFLUENT_MAGIC: CONFLUENT_HEADER_BYTES, GUID_MAGIC: GUID_HEADER_BYTES}.get(value[0] if value else -1, 0)
     if not 0 < size <= len(value):
-        raise refused(f"the header {ID_HEADER} holds no schema id: expected 0 and 4 bytes, or 1 and a GUID of 16 bytes")
+        raise refused(f"the header {header} holds no schema id: expected 0 and 4 bytes, or 1 and a GUID of 16 bytes")
     return value[:size]  # Protobuf has more behind it
 
 

@@ -23,6 +23,7 @@ from leadscore.events.registered import (
 )
 from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.compiled import CompiledMapping
+from leadscore.mapping.keys import Keys
 from leadscore.mapping.paths import Incoming
 
 _read_json = json_reader(object)
@@ -55,6 +56,7 @@ class MappedTopics:
         self._max_value_bytes = max_value_bytes
         self._registered = RegisteredSchemas(lookup, _schema_of)
         self._schemas = self._registered.made
+        self._keys = Keys(lookup)
 
     @property
     def looks_at_headers(self) -> bool:
@@ -74,7 +76,10 @@ class MappedTopics:
                 raise DeadLetter(DeadLetterReason.TOO_LARGE, detail)
             read = self._read(value, beside.headers)
         key, headers, timestamp_ms = beside
-        return self._mappings[topic].events(Incoming(read.record, key, headers, timestamp_ms, read.shape, read.schema))
+        incoming = Incoming(read.record, key, headers, timestamp_ms, read.shape, read.schema)
+        if key is not None:
+            incoming.keys = self._keys
+        return self._mappings[topic].events(incoming)
 
     def _read(self, value: bytes, headers: Headers | None) -> "_Read":
         id_header = id_in_headers(headers) if headers and self._registered.can_ask else None

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from leadscore.events.validation import Record
+from leadscore.mapping.keys import WITHOUT_REGISTRY, text_of
 
 if TYPE_CHECKING:
     from leadscore.mapping.avro_shape import RecordShape
@@ -31,7 +30,7 @@ _ELEMENT = re.compile(r"\[(-?[0-9]+)\]")
 class Incoming:
     """A record of a topic, as paths reach into it: the value, and what came beside it."""
 
-    __slots__ = ("_headers", "_key", "part", "record", "schema", "shape", "timestamp_ms")
+    __slots__ = ("_headers", "_key", "keys", "part", "record", "schema", "shape", "timestamp_ms")
 
     def __init__(
         self,
@@ -51,16 +50,18 @@ class Incoming:
         self.timestamp_ms = timestamp_ms
         self._key = key
         self._headers = headers
+        self.keys = WITHOUT_REGISTRY
+        """What reads the key."""
 
     @property
     def key(self) -> object:
-        """The key: what its JSON says, else its text; ``None`` where it is neither."""
-        return _read(self._key)
+        """What the key says; ``DeadLetter`` if its schema cannot be read."""
+        return self.keys.read(self._key, self._headers)
 
     @property
     def headers(self) -> dict[str, object]:
         """The headers as text, the last of several with one name."""
-        return {name: _text(value) for name, value in self._headers or []}
+        return {name: text_of(value) for name, value in self._headers or []}
 
 
 Finder = Callable[[Record, Incoming], object]
@@ -162,22 +163,3 @@ def has_place(record: object, steps: Steps) -> bool:
     if isinstance(last, str):
         return isinstance(around, dict) and last in around
     return isinstance(around, list) and -len(around) <= last < len(around)
-
-
-def _text(value: bytes | str | None) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return None
-
-
-def _read(value: bytes | str | None) -> object:
-    text = _text(value)
-    if not text:
-        return None
-    try:
-        return msgspec.json.decode(text) if text[0] in '{["' else text
-    except (msgspec.MsgspecError, RecursionError):
-        return text
