@@ -164,8 +164,9 @@ class Deployment:
         # Tests send events that are older than a broker keeps records by default.
         large = {"max.message.bytes": str(20 * 1024 * 1024), "retention.ms": "-1"}
         # The rest as ``leadscore topics create`` has it.
-        settings = dict.fromkeys((*SOURCES, "dead-letters"), large)
-        settings |= {"log": {"message.timestamp.type": "LogAppendTime"}, "crossings": {"compression.type": "gzip"}}
+        of_broker = {"message.timestamp.type": "LogAppendTime"}
+        settings = {**dict.fromkeys(SOURCES, large), "dead-letters": large | of_broker}
+        settings |= {"log": of_broker, "crossings": {"compression.type": "gzip"}}
         topics = [
             NewTopic(self.topic(word), partitions, 1, config=settings.get(word, {}))
             for word, partitions in sizes.items()

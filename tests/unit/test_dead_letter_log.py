@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.pipeline.match.dead_letter_log import DeadLetterLog, Origin
+from leadscore.pipeline.match.dead_letter_headers import Origin
+from leadscore.pipeline.match.dead_letter_log import DeadLetterLog
 
 MALFORMED = DeadLetter(DeadLetterReason.MALFORMED, "expected JSON")
 

@@ -126,7 +126,7 @@ def test_a_refused_dead_letter_stops_its_partition_and_no_other(caplog: pytest.L
     assert matching.consumer.committed_offsets == {WEBSITE: 2, EMAIL: 1}
     assert WEBSITE in matching.consumer.paused
     [why] = matching.stage.stopped.values()
-    for told in ("website/0", "offset 2", "838 bytes", f"topic {DEAD}", "100 bytes", "max.message.bytes"):
+    for told in ("website/0", "offset 2", "915 bytes", f"topic {DEAD}", "100 bytes", "max.message.bytes"):
         assert told in why
     assert [record.getMessage() for record in caplog.records] == ["source_partition_stopped"]
 

@@ -9,7 +9,13 @@ from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.clients import make_admin, make_consumer, make_producer
+from leadscore.pipeline.kafka.clients import (
+    READER,
+    make_admin,
+    make_consumer,
+    make_producer,
+    make_transactional_producer,
+)
 from leadscore.pipeline.kafka.refused_properties import refused_properties
 from leadscore.pipeline.models import ModelsTopic
 
@@ -33,10 +39,17 @@ class KafkaSession:
         with refused_properties(self._config.kafka):
             return make_producer(self._config.kafka, f"{self._config.group}-tool", self._logger)
 
+    def transactional_producer(self, transaction: str) -> Producer:
+        """A producer of transactions under this name."""
+        with refused_properties(self._config.kafka):
+            return make_transactional_producer(
+                self._config.kafka, f"{self._config.group}-tool", transaction, self._logger
+            )
+
     def consumer(self, group: str) -> Consumer:
         """A consumer that joins no group until it subscribes, which no command does."""
         with refused_properties(self._config.kafka):
-            return make_consumer(self._config.kafka, group, "range", self._logger)
+            return make_consumer(self._config.kafka, group, "range", self._logger, fetching=READER)
 
     def models(self) -> ModelsTopic:
         """The versions of the model, read from Kafka."""

@@ -23,6 +23,7 @@ COMMANDS = (
     "produce",
     "topics",
     "log",
+    "dlq",
     "erase",
     "command",
     "schemas",

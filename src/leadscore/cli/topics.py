@@ -127,7 +127,12 @@ def expected_topics(config: Config, sizes: Sizes) -> list[ExpectedTopic]:
     # What every client can read; some have no LZ4, which the worker's producer uses. The broker repacks.
     crossings = {**output, "compression.type": "gzip"}
     largest_bytes = config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"])
-    dead_letters = {**output, "max.message.bytes": str(largest_bytes)}  # or a dead letter stops its partition
+    dead_letters = {
+        **output,
+        "max.message.bytes": str(largest_bytes),  # or a dead letter stops its partition
+        # Retention counts from when it became a dead letter; its record may be older than that. A header has its time.
+        "message.timestamp.type": "LogAppendTime",
+    }
     return [
         *(ExpectedTopic(topic, sizes.source_partitions, source) for topic in config.input_topics),
         ExpectedTopic(config.log_topic, config.log_partitions, log),

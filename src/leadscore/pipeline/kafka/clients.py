@@ -70,6 +70,11 @@ CONSUMER: Mapping[str, Any] = {
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 32_768,
 }
+READER: Mapping[str, Any] = {
+    **CONSUMER,
+    # A partition that is read to its end: the next one would wait until the fetch behind that end is answered.
+    "fetch.wait.max.ms": 20,
+}
 SOURCE_CONSUMER: Mapping[str, Any] = {
     **CONSUMER,
     # Merging by time holds what comes early, and pauses partitions that are far ahead, for which the client throws away
@@ -90,6 +95,26 @@ def make_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logg
 def make_dead_letter_producer(kafka: Mapping[str, str], client_id: str, logger: logging.Logger) -> Producer:
     """One that outlives a refused record, and sends each by itself: its neighbours must not make it too large."""
     own = {"enable.gapless.guarantee": False, "batch.num.messages": 1}
+    return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
+
+
+def make_transactional_producer(
+    kafka: Mapping[str, str], client_id: str, transaction: str, logger: logging.Logger
+) -> Producer:
+    """One for short transactions under this name, whose holder before can commit no more once it has begun.
+
+    Readers of its topics wait for a transaction that was left open until the broker ends it. Every record goes by
+    itself: a refused one must not take its neighbours along.
+    """
+    own = {
+        "transactional.id": transaction,
+        "transaction.timeout.ms": 20_000,
+        "message.timeout.ms": 15_000,
+        "enable.gapless.guarantee": False,
+        "batch.num.messages": 1,
+        # Without it the client raises a fatal error within whatever callback it is about to call.
+        "error_cb": lambda _error: None,
+    }
     return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
 

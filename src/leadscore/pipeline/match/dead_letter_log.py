@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.pipeline.match.dead_letter_headers import Origin
 
 _log = logging.getLogger(__name__)
 
 LINE_EVERY_S = 60.0
-
-
-class Origin(NamedTuple):
-    """Where a dead letter came from."""
-
-    topic: str
-    partition: int
-    offset: int
-    group: str
 
 
 class _Cause(NamedTuple):

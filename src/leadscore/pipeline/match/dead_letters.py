@@ -18,22 +18,9 @@ from leadscore.errors import DeadLetter, DeadLetterReason, WorkerStopped
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.outbound import Outbound, is_fatal
-from leadscore.pipeline.kafka.records import Headers, OutputRecord, Partition
-from leadscore.pipeline.match.dead_letter_log import DeadLetterLog, Origin
-
-
-def dead_letter_headers(
-    origin: Origin, failure: DeadLetter, original: Headers | dict[str, str | bytes | None] | None
-) -> Headers:
-    """The original headers, ours, and the names that tools for Kafka Connect read. Text; no value of a field in it."""
-    position = {"topic": origin.topic, "partition": str(origin.partition), "offset": str(origin.offset)}
-    ours = {"reason": failure.reason.value, "detail": failure.detail, **position, "group": origin.group}
-    connect = {**position, "stage": "VALUE_CONVERTER", "exception.message": f"{failure.reason.value}: {failure.detail}"}
-    return [
-        *(original.items() if isinstance(original, dict) else original or []),
-        *((f"leadscore.dead_letter.{name}", text) for name, text in ours.items()),
-        *((f"__connect.errors.{name}", text) for name, text in connect.items()),
-    ]
+from leadscore.pipeline.kafka.records import OutputRecord, Partition
+from leadscore.pipeline.match.dead_letter_headers import Origin, dead_letter_headers
+from leadscore.pipeline.match.dead_letter_log import DeadLetterLog
 
 
 class _Refused(NamedTuple):
@@ -68,11 +55,13 @@ class DeadLetters:
         self._acknowledged: list[DeadLetterReason] = []
         self._refused: list[_Refused] = []
 
-    def publish(self, message: Message, failure: DeadLetter, now_s: float) -> None:
-        """Publish one dead letter."""
-        origin = Origin(message.topic() or "", message.partition() or 0, message.offset() or 0, self._group)
+    def publish(self, message: Message, failure: DeadLetter, now_s: float, topic_id: str) -> None:
+        """Publish one dead letter; ``topic_id`` is that of its topic."""
+        place = (message.topic() or "", message.partition() or 0, message.offset() or 0)
+        timestamp_ms = message.timestamp()[1]
+        origin = Origin(*place, self._group, topic_id, timestamp_ms)
         headers = dead_letter_headers(origin, failure, message.headers())
-        record = OutputRecord(message.key(), message.value(), headers, timestamp_ms=max(0, message.timestamp()[1]))
+        record = OutputRecord(message.key(), message.value(), headers, timestamp_ms=max(0, timestamp_ms))
         size_bytes = _size_bytes(record)
 
         def on_delivery(error: KafkaError | None, _message: Message) -> None:

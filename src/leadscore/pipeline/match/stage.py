@@ -301,8 +301,9 @@ class MatchStage:
                 self._pause(now_s, outage)
         self._stop_bad_topics(work)
         for message, failure in work.dead:
-            if (message.topic(), message.partition()) not in self.stopped:
-                parts.dead_letters.publish(message, failure, now_s)
+            partition = (message.topic() or "", message.partition() or 0)
+            if partition not in self.stopped:
+                parts.dead_letters.publish(message, failure, now_s, self._sources[partition].topic_id)
         self._work = work
 
     def _stop_bad_topics(self, work: Work) -> None:
