@@ -1,15 +1,22 @@
 """``leadscore map``: what a mappings file makes of records, without a worker; presets to begin with."""
 
 import argparse
+import os
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 
 from leadscore.cli.mapped_records import MappedRecord, Records, mapped_records
-from leadscore.cli.options import instant
+from leadscore.cli.newest_records import NEWEST, Newest, newest_records
+from leadscore.cli.options import instant, number_up_to
 from leadscore.errors import ConfigError
 from leadscore.events.event_bytes import json_bytes
+from leadscore.events.validation import LeaveOut
 from leadscore.mapping.load import preset_names, preset_text
+from leadscore.ops.config import load_config
+from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 
+MOST_NEWEST = 100_000
 _EVENTS, _IGNORED, _DEAD = "gave events", "ignored", "dead letters"
 
 
@@ -23,7 +30,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "if anything would be a dead letter.",
     )
     parser.add_argument("records", nargs="?", metavar="RECORDS", help="JSON lines or an Avro container file; -: stdin")
-    parser.add_argument("--mappings", metavar="FILE", help="the mappings file")
+    parser.add_argument("--mappings", metavar="FILE", help="the mappings file (--from-kafka: or LEADSCORE_MAPPINGS)")
     parser.add_argument("--topic", metavar="NAME", help="the topic the records are of, where several are mapped")
     parser.add_argument(
         "--kcat", action="store_true", help="the lines are as `kcat -J` writes them, with key and headers"
@@ -31,6 +38,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--received-at", type=instant, metavar="TIME", help="stands for the Kafka timestamp (default: now)"
     )
+    parser.add_argument(
+        "--from-kafka",
+        action="store_true",
+        help="the newest records of the topic in Kafka, by the worker's LEADSCORE_... variables; nothing is committed",
+    )
+    parser.add_argument("--newest", type=number_up_to(MOST_NEWEST), metavar="N", help=f"this many ({NEWEST})")
     parser.add_argument("--print-preset", choices=preset_names(), metavar="NAME", help=f"{', '.join(preset_names())}")
     parser.set_defaults(run=run)
 
@@ -40,17 +53,29 @@ def run(args: argparse.Namespace) -> int:
     if args.print_preset is not None:
         print(preset_text(args.print_preset), end="")
         return 0
+    if args.from_kafka:
+        if args.records is not None or args.kcat or args.received_at is not None:
+            raise ConfigError("--from-kafka: expected it without RECORDS, --kcat and --received-at")
+        config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
+        newest = Newest(args.topic, args.newest or NEWEST)
+        return _try(lambda leave_out: newest_records(config, args.mappings or config.mappings, newest, leave_out))
+    if args.newest is not None:
+        raise ConfigError("--newest: expected it with --from-kafka")
     if args.mappings is None or args.records is None:
-        raise ConfigError("leadscore map: expected --mappings FILE and RECORDS, or --print-preset NAME")
+        raise ConfigError("leadscore map: expected --mappings FILE and RECORDS or --from-kafka, or --print-preset NAME")
     return try_mappings(args.mappings, Records(args.records, args.topic, args.kcat, args.received_at))
 
 
 def try_mappings(mappings: str, records: Records) -> int:
     """Print what the mappings make of the records, and a summary."""
+    return _try(lambda leave_out: mapped_records(mappings, records, leave_out))
+
+
+def _try(read: Callable[[LeaveOut], Iterator[MappedRecord]]) -> int:
     outcomes: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for record in mapped_records(mappings, records, lambda kind: left_out.update([kind])):
+    for record in read(lambda kind: left_out.update([kind])):
         outcomes[_print(record)] += 1
         if record.dead_letter is not None:
             reasons[record.dead_letter.reason.value] += 1

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from leadscore.cli.raw_records import RawRecords
+from leadscore.cli.raw_records import RawRecord, RawRecords
 from leadscore.errors import ConfigError, DeadLetter
 from leadscore.events.event import Event
 from leadscore.events.times import EARLIEST_MS, MAX_FUTURE_SKEW_MS, TimeLimits
@@ -39,15 +39,23 @@ class MappedRecord(NamedTuple):
 def mapped_records(mappings_path: str, records: Records, leave_out: LeaveOut = unnoticed) -> Iterator[MappedRecord]:
     """Each record of the file, mapped; ``InputError`` if the file, the mappings or the topic are wrong."""
     mappings = load_mappings(mappings_path)
-    topic = _topic(list(mappings), records)
+    is_of_line = records.is_kcat and records.topic is None and len(mappings) > 1
+    topic = None if is_of_line else topic_of(mappings, records.topic)
     now_ms = int(time.time() * 1_000) if records.timestamp_ms is None else records.timestamp_ms
     raw = RawRecords(records.path, now_ms, is_kcat=records.is_kcat)
     topics = MappedTopics(compile_mappings(mappings, lead_id_key(), leave_out=leave_out), raw.lookup)
     limits = records.limits._replace(now_ms=max(now_ms, records.limits.now_ms))
+    return mapped(raw, topics, limits, topic)
+
+
+def mapped(
+    raw: Iterable[RawRecord], topics: MappedTopics, limits: TimeLimits, topic: str | None
+) -> Iterator[MappedRecord]:
+    """Each record, mapped, as one of ``topic``, or else of the topic that it names."""
     for record in raw:
         name = topic or record.topic
         if name is None or name not in topics.topics:
-            raise ConfigError(f"{record.where}: topic {name!r}: expected one of the file's: {_listed(list(mappings))}")
+            raise ConfigError(f"{record.where}: topic {name!r}: expected one of the file's: {_listed(topics.topics)}")
         try:
             events = topics.events(name, record.value, record.beside)
             for event in events:
@@ -69,14 +77,15 @@ def lead_id_key() -> str | None:
     return variables[name].text if name in variables else None
 
 
-def _topic(topics: list[str], records: Records) -> str | None:
-    if records.topic is None and (len(topics) == 1 or records.is_kcat):
-        return topics[0] if len(topics) == 1 else None
-    if records.topic not in topics:
-        problem = "missing" if records.topic is None else repr(records.topic)
+def topic_of(topics: Collection[str], topic: str | None) -> str:
+    """The topic that ``--topic`` names, or the only one of the file; ``ConfigError`` if it is not of the file."""
+    if topic is None and len(topics) == 1:
+        return next(iter(topics))
+    if topic is None or topic not in topics:
+        problem = "missing" if topic is None else repr(topic)
         raise ConfigError(f"--topic: {problem}: expected one of the file's: {_listed(topics)}")
-    return records.topic
+    return topic
 
 
-def _listed(topics: list[str]) -> str:
+def _listed(topics: Collection[str]) -> str:
     return ", ".join(sorted(topics))
