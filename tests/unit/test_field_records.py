@@ -164,6 +164,26 @@ def test_an_avro_logical_type_says_its_unit_by_itself(unit: str, tmp_path: Path)
     assert event.occurred_at_ms == instant_ms("2025-11-28T10:40:00.123Z")
 
 
+def test_map_sums_up_an_avro_file_and_simulate_scores_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = FIELD / "avro_micros_with_unit"
+    schema = json.loads((folder / "schema.avsc").read_text())
+    record = json.loads((folder / "events.jsonl").read_text())
+    stamped = next(name for name, value in record.items() if isinstance(value, int))
+    with (tmp_path / "records.avro").open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(schema), [record, {**record, stamped: 1_000_000}])
+    words = ["--mappings", str(folder / "mapping.yaml")]
+    assert main(["map", *words, str(tmp_path / "records.avro")]) == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 1
+    assert said.err.splitlines()[1:] == [
+        "2 records: 1 gave events (50 %), 0 ignored (0 %), 1 dead letters (50 %)",
+        "  1 x too_early",
+    ]
+    words += ["--model", str(STARTER), "--events", str(tmp_path / "records.avro")]
+    assert main(["simulate", *words, "--scores-at", "2025-11-29T00:00:00Z"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_a_page_counts_once_and_three_of_them_more(capsys: pytest.CaptureFixture[str]) -> None:
     model = FIELD / "url_once_and_three_times" / "model.yaml"
     leads = scores("url_once_and_three_times", capsys, model, at="2026-01-06T11:00:00Z")

@@ -60,7 +60,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     lines = listing.add_mutually_exclusive_group()
     lines.add_argument("--verbose", action="store_true", help="a line for each dead letter before the summary")
     lines.add_argument("--json", action="store_true", help="a JSON object for each dead letter, without the summary")
-    listing.set_defaults(run=run_list)
+    listing.set_defaults(run=run, action=_list)
     _add_show(actions)
     _add_redrive(actions)
 
@@ -74,7 +74,7 @@ def _add_show(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     show.add_argument("place", type=place, metavar="PARTITION/OFFSET", help="its place, as list --verbose has it")
     show.add_argument("--raw", action="store_true", help="write the bytes of the value and nothing else")
-    show.set_defaults(run=run_show)
+    show.set_defaults(run=run, action=_show)
 
 
 def _add_redrive(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -88,7 +88,7 @@ def _add_redrive(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _add_selection(redrive)
     redrive.add_argument("--limit", type=number_from_1, metavar="N", help="send at most this many (default: all)")
     redrive.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
-    redrive.set_defaults(run=run_redrive)
+    redrive.set_defaults(run=run, action=_redrive)
 
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +111,12 @@ def place(text: str) -> Place:
     return Place(int(partition), int(offset))
 
 
-def run_list(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
+    """List, show or redrive; ``InputError`` for wrong options, ``Unavailable`` without Kafka."""
+    return int(args.action(args))
+
+
+def _list(args: argparse.Namespace) -> int:
     """Print how many there are, or each of them."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     session = KafkaSession(config)
@@ -131,7 +136,7 @@ def run_list(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace) -> int:
     """Print one dead letter; ``ConfigError`` if that place has no dead letter."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     session = KafkaSession(config)
@@ -146,7 +151,7 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_redrive(args: argparse.Namespace) -> int:
+def _redrive(args: argparse.Namespace) -> int:
     """Send them back and print the counts, also those up to an error; 1 if some cannot be sent."""
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS])
     selection = _selection(args)
