@@ -24,10 +24,11 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from random import SystemRandom
 from typing import Self, TypeVar
 from uuid import uuid4
 
@@ -47,6 +48,7 @@ REDIS_VARIABLE = "LEADSCORE_TEST_REDIS"
 
 DOCKER_SOCKET = Path("/var/run/docker.sock")
 LOOPBACK = "127.0.0.1"
+SERVER_PORTS = (12_000, 32_000)
 OLDEST_JAVA = 17
 DOWNLOAD_TIMEOUT_S = 900.0
 START_TIMEOUT_S = 60.0
@@ -485,9 +487,15 @@ def _is_running(pid: int) -> bool:
 
 
 def _free_ports(count: int) -> list[int]:
+    """Ports below those that the system gives to connections: one of these could take a port before its server does."""
+    ports: list[int] = []
     with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
-        return [int(listener.getsockname()[1]) for listener in listeners]
+        while len(ports) < count:
+            port = SystemRandom().randrange(*SERVER_PORTS)
+            with suppress(OSError):  # it is taken
+                stack.enter_context(socket.create_server((LOOPBACK, port)))
+                ports.append(port)
+    return ports
 
 
 def _wait_for_process(process: subprocess.Popen[bytes], directory: Path, answer: Callable[[], Found]) -> Found:
