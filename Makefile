@@ -10,11 +10,12 @@ PYTEST := $(BIN)/python -m pytest
 HOURS := --timeout 7200
 BENCH_WITH := $(BIN)/python -m
 BENCH :=
+FUZZ :=
 EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled fuzz nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -37,6 +38,9 @@ unit-all-pythons: $(VENV)/dev ## the tests that need no server, on the other ver
 
 unit-compiled: $(VENV)/dev ## the tests that need no server, and the main job, on the compiled build
 	$(BIN)/python -m tests.compiled_build
+
+fuzz: $(VENV)/dev ## a million damaged and random records through decoder and mappings; FUZZ="--inputs 10000 --first 5000000"
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 nightly: $(VENV)/dev ## the random histories, ten thousand of each
 	$(PYTEST) tests/unit --hypothesis-profile nightly $(HOURS)

@@ -26,6 +26,7 @@ VALUES: tuple[Json, ...] = (
     2**64 - 1,
     -(2**63) - 1,
     10**30,
+    -(10**4_200),
     0.1,
     -0.0,
     1e308,
@@ -91,7 +92,7 @@ NAMES = (
 LARGE_CHARACTERS = 300_000
 LARGE_ITEMS = 60_000
 LARGE_DEPTH = 100_000
-LARGE_SHARE = 1 / 1_500
+LARGE_SHARE = 1 / 300
 """Of all records: each takes as long as a hundred others."""
 
 

@@ -1,6 +1,7 @@
 """Mapped topics in the pipeline: several events in one record, tombstones, and replays of both."""
 
 import json
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from leadscore.mapping.compiled import MOST_EVENTS
 from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
 from leadscore.mapping.topics import compile_mappings
+from leadscore.mapping.types import LONGEST_REMEMBERED, Types
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule
 from leadscore.model.matching import Matcher
@@ -144,6 +146,22 @@ def test_an_address_is_one_lead_however_it_is_written() -> None:
     assert hashed("j\u00e9@example.com") == hashed("je\u0301@example.com")
     assert hashed("jane@example.com") != hashed("joan@example.com")
     assert len(hashed("jane@example.com")) == 64
+
+
+def test_a_text_that_is_too_long_for_an_address_is_none_and_takes_no_time() -> None:
+    """The normal form of these marks would take minutes."""
+    started_s = thread_time()
+    with pytest.raises(DeadLetter, match="missing_field: email"):
+        hashed("a" + "\u0301" * 40_000 + "\u0327" * 40_000 + "@example.com")
+    assert thread_time() - started_s < 2
+
+
+def test_names_of_types_that_are_long_are_not_remembered() -> None:
+    types = Types({}, "x.", "kind", gives_commands=False)
+    for number in range(10):
+        types.of(f"{number}" + "a" * LONGEST_REMEMBERED)
+        types.of(f"{number}")
+    assert len(types.remembered) == 10
 
 
 def test_another_key_makes_another_lead() -> None:

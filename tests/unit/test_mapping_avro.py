@@ -3,12 +3,14 @@
 import io
 import json
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import fastavro
 import pytest
 from fastavro.schema import parse_schema
 
+from leadscore.cli.mapped_records import Records, mapped_records
 from leadscore.errors import DeadLetter
 from leadscore.events.event import Event
 from leadscore.mapping.decoding import MappedTopics
@@ -127,6 +129,13 @@ def test_a_number_that_may_be_of_several_logical_types_is_refused() -> None:
     assert event.occurred_at_ms == 1_767_607_200_000
 
 
+# Files
+
+UNION: dict[str, list[Json]] = {
+    "Cart": [record("Other", a="string"), record("CartPart", a="string")],
+    "Order": ["Other", record("OrderPart", a="string")],
+}
+
 # Nulls
 
 OPTIONAL = ["null", "string"]
@@ -195,3 +204,20 @@ def test_a_null_in_the_events_of_a_list_means_the_same() -> None:
     value["batch"].append({"id": "2", "role": "ceo", "in_": {"city": None}})
     for attributes in ("{named: {role: role, city: in_.city}}}", "in_}"):
         assert by_avro(mapping + attributes, schema, value) == events(mapping + attributes, json.dumps(value).encode())
+
+
+def test_records_of_several_types_in_a_file_keep_their_types(tmp_path: Path) -> None:
+    """By its fields alone a record of one could be one of the other."""
+    both = [record(name, id="string", ts="long", part=["null", *parts]) for name, parts in UNION.items()]
+    one, two = ({"id": name, "ts": 1_767_607_200, "part": (f"{name}Part", {"a": "x"})} for name in UNION)
+    with (tmp_path / "records.avro").open("wb") as file:
+        fastavro.writer(file, parse_schema(both), [("Cart", one), ("Order", two)])
+    (tmp_path / "mapping.yaml").write_text(
+        "shop: {event_id: id, lead_id: id, type_field: $schema, type_prefix: shop., occurred_at: ts}"
+    )
+    records = mapped_records(str(tmp_path / "mapping.yaml"), Records(str(tmp_path / "records.avro"), None))
+    made = [event for mapped in records for event in mapped.events]
+    assert [(event.lead_id, event.type, event.fields) for event in made] == [
+        ("Cart", "shop.cart", {"part.a": "x"}),
+        ("Order", "shop.order", {"part.a": "x"}),
+    ]

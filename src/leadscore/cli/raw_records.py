@@ -71,7 +71,8 @@ class RawRecords:
 
     def _of_avro(self) -> Iterator[RawRecord]:
         try:
-            reader = fastavro.reader(io.BytesIO(self._content))
+            # With the names of records in unions, so that each is written again as the record it was.
+            reader = fastavro.reader(io.BytesIO(self._content), return_record_name=True)
             schema = reader.writer_schema
             self.schema = reader.metadata["avro.schema"]
             for number, record in enumerate(reader, start=1):
@@ -79,7 +80,7 @@ class RawRecords:
                 value.seek(0, io.SEEK_END)
                 fastavro.schemaless_writer(value, schema, record)
                 yield self._record(f"{self._name}: record {number}", value.getvalue())
-        except (EOFError, ValueError, TypeError, IndexError, KeyError) as error:
+        except (EOFError, ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
             raise EventsFileError(f"{self._name}: {type(error).__name__}: {_EXPECTED}") from error
 
 

@@ -9,6 +9,8 @@ from leadscore.mapping.spelling import compared, normalised, snake_case
 
 MOST_REMEMBERED = 1_000
 """Names of types a topic has; a sender that invents more is read all the same."""
+LONGEST_REMEMBERED = 256
+"""Characters: a thousand names of a megabyte are a gigabyte."""
 _EXPECTED = "text with a letter or digit in it: a type"
 
 
@@ -30,7 +32,7 @@ class Types:
         if type(name) is not str:
             raise FieldProblem(self._path, name, _EXPECTED)
         event_type = self._looked_up(name)
-        if len(self.remembered) < MOST_REMEMBERED:
+        if len(self.remembered) < MOST_REMEMBERED and len(name) <= LONGEST_REMEMBERED:
             self.remembered[name] = event_type
         return event_type
 

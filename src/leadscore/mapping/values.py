@@ -13,6 +13,9 @@ from leadscore.mapping.paths import Finder, Incoming, finder, is_rooted, steps_o
 ValueOf = str | Form | list[str | Form]
 HashKey = bytes | None
 
+LONGEST_ADDRESS = 1_000
+"""Characters; mail knows none of more than 320. The time of Unicode's normal form grows with the square of marks."""
+
 _ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
 """As RFC 3986 takes an address apart: scheme, host, path."""
 
@@ -114,7 +117,9 @@ def _join_finder(finders: list[Finder], separator: str) -> Finder:
 def _hash_finder(find_address: Finder, key: bytes) -> Finder:
     def find(record: Record, incoming: Incoming) -> object:
         address = find_address(record, incoming)
-        return keyed_hash(address, key) if type(address) is str and address.strip() else None
+        if type(address) is not str or len(address) > LONGEST_ADDRESS or not address.strip():
+            return None
+        return keyed_hash(address, key)
 
     return find
 
