@@ -29,6 +29,7 @@ COMPILED = [
     "model/addition.py",
     "model/compiled.py",
     "model/matching.py",
+    "model/per_event.py",
     "pipeline/match/batch.py",
     "scoring/conditions.py",
     "scoring/context.py",

@@ -203,7 +203,7 @@ def record_of(model: Plain, event: Plain) -> Record:
         digest=digest_of((event["type"], event["event_id"])),
         fields=fields,
         attributes={name: value for name, value in (event.get("attributes") or {}).items() if name in named},
-        rules=tuple(name for name, rule in rules_of(model).items() if _matches(rule, event["type"], fields)),
+        rules=tuple(name for name, rule in rules_of(model).items() if _matches(rule, event, fields)),
     )
 
 
@@ -214,7 +214,7 @@ def digest_of(identity: Identity) -> bytes:
 
 def event_types_of(model: Plain) -> set[str]:
     """The types that the model names, and those that every model knows."""
-    return {PROFILE} | {rule["event"] for rule in rules_of(model).values()}
+    return {PROFILE} | {event_type for rule in rules_of(model).values() for event_type in types_of(rule)}
 
 
 def rules_of(model: Plain) -> Plain:
@@ -230,9 +230,21 @@ def attributes_of(model: Plain) -> set[str]:
     return named
 
 
-def _matches(rule: Plain, event_type: str, fields: Plain) -> bool:
+def _matches(rule: Plain, event: Plain, fields: Plain) -> bool:
     tests = rule.get("where", {}).items()
-    return bool(rule["event"] == event_type) and all(passes(test, fields.get(name)) for name, test in tests)
+    is_one = event["type"] in types_of(rule) and _is_active(rule.get("active", {}), instant_ms(event["occurred_at"]))
+    return is_one and all(passes(test, fields.get(name)) for name, test in tests)
+
+
+def types_of(rule: Plain) -> list[str]:
+    """The types that a rule names."""
+    return rule["event"] if isinstance(rule["event"], list) else [rule["event"]]
+
+
+def _is_active(active: Plain, at_ms: int) -> bool:
+    """Whether the instant is in the span; a day stands for its midnight."""
+    bounds = {key: instant_ms(day if "T" in day else f"{day}T00:00:00Z") for key, day in active.items()}
+    return bounds.get("from", at_ms) <= at_ms < bounds.get("until", at_ms + 1)
 
 
 def _leaves(when: Plain) -> Iterator[tuple[str, Plain]]:
@@ -288,7 +300,7 @@ def _value_key(value: Any) -> object:
 
 def _bucket(per: str, at_ms: int) -> object:
     day = datetime.fromtimestamp(at_ms // 1000, UTC).date()
-    return {"day": day, "week": day.isocalendar()[:2], "forever": None}[per]
+    return {"day": day, "week": day.isocalendar()[:2], "month": (day.year, day.month), "forever": None}[per]
 
 
 # --- what a set of records says -----------------------------------------------------------------------------------
@@ -454,7 +466,15 @@ def decay_of(model: Plain, rule_name: str) -> Plain | str:
 
 def points_of(rule_name: str, record: Record) -> float:
     """What the rule awarded for the record: the points of the version that matched it."""
-    return float(record.fields["points"] if rule_name == ADJUST else rules_of(record.matched_by)[rule_name]["points"])
+    if rule_name == ADJUST:
+        return float(record.fields["points"])
+    points = rules_of(record.matched_by)[rule_name]["points"]
+    if not isinstance(points, dict):
+        return float(points)
+    value = record.fields.get(points["field"])
+    if not _is_number(value):
+        return 0.0
+    return clamp(clamp(value * points.get("times", 1), points.get("min"), points.get("max")), -1_000_000, 1_000_000)
 
 
 # --- adding up (1.5, 1.6) -----------------------------------------------------------------------------------------

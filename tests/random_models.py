@@ -130,13 +130,39 @@ def _core_rules(decays: SearchStrategy[Plain]) -> SearchStrategy[Plain]:
     return st.fixed_dictionaries(required, optional={"where": wheres(), "decay": decays})
 
 
+def _event_types() -> SearchStrategy[str | list[str]]:
+    return st.one_of(st.sampled_from(TYPES), st.lists(st.sampled_from(TYPES), unique=True, min_size=1))
+
+
+def _any_points() -> SearchStrategy[float | Plain]:
+    limits = st.sampled_from([{}, {"max": 3}, {"min": -2}, {"min": 4, "max": 12.5}])
+    times = st.sampled_from([{}, {"times": 7}, {"times": 0.5}, {"times": -6}])
+    field = st.sampled_from([{"field": "pages"}, {"field": "asset"}])
+    of_field = st.builds(
+        lambda *parts: {key: value for part in parts for key, value in part.items()}, field, times, limits
+    )
+    return st.one_of(_points(), _points(), of_field)
+
+
+def _active() -> SearchStrategy[Plain]:
+    """Around the days on which things happen in random logs, which begin on 2026-01-01."""
+    return st.sampled_from(
+        [
+            {"from": "2026-01-20"},
+            {"until": "2026-03-01T10:00:00.001Z"},
+            {"from": "2026-01-10T18:00:01+01:00", "until": "2026-04-01"},
+        ]
+    )
+
+
 def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
     limit = st.fixed_dictionaries(
-        {"times": st.integers(1, 3), "per": st.sampled_from(["day", "week", "forever"])},
+        {"times": st.integers(1, 3), "per": st.sampled_from(["day", "week", "month", "forever"])},
     )
     burst = st.fixed_dictionaries({"at_least": st.integers(2, 4), "within": st.sampled_from(["1s", "2s", "1h"])})
     often: dict[str, SearchStrategy[object]] = {
         "where": wheres(),
+        "active": _active(),
         "decay": _decays(),
         "group": st.sampled_from(GROUPS),
         "limit": limit,
@@ -155,7 +181,7 @@ def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
 def _with_some(
     draw: DrawFn, often: dict[str, SearchStrategy[object]], seldom: dict[str, SearchStrategy[object]]
 ) -> Plain:
-    rule: Plain = {"event": draw(st.sampled_from(TYPES)), "points": draw(_points())}
+    rule: Plain = {"event": draw(_event_types()), "points": draw(_any_points())}
     rule |= {key: draw(values) for key, values in often.items() if draw(st.integers(0, 2)) == 0}
     return rule | {key: draw(values) for key, values in seldom.items() if draw(st.integers(0, 7)) == 7}
 

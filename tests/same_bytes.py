@@ -123,6 +123,7 @@ def _eventful(random: Random, number: int) -> Iterator[Event]:
 _TYPES = [
     *["website.page_view", "website.form_submitted", "email.click", "profile.updated"] * 12,
     *["website.contact_requested", "email.unsubscribe"] * 2,
+    *["webinar.attended", "webinar.watched_on_demand"] * 4,
     "email.complaint",
     *[ADJUST, RETRACT] * 3,
     *[RESET, SUSPEND, RESUME, REQUALIFY, ERASE],
@@ -135,6 +136,8 @@ def _fields(event_type: str, random: Random, index: int) -> dict[str, FieldValue
     if event_type == RETRACT:
         target = f"e{max(0, index - random.randrange(1, 60))}"
         return {"target": target, "target_type": random.choice([None, random.choice(_TYPES)])}
+    if event_type.startswith("webinar."):
+        return {"minutes": random.choice([random.randrange(90), 7.5, None])}
     asset, country = random.choice(["one", "two", "three"]), random.choice(["DE", "FR", "US"])
     path, pages = random.choice(["/pricing", "/blog"]), random.randrange(5)
     return {"path": path, "form": "whitepaper", "country": country, "pages": pages, "asset": asset}

@@ -22,6 +22,7 @@ FLAGS = "scoring/flags.py"
 FOLD = "scoring/fold.py"
 LEADS = "scoring/leads.py"
 MATCHING = "model/matching.py"
+PER_EVENT = "model/per_event.py"
 RECENT = "scoring/recent.py"
 SCORE = "scoring/score.py"
 THRESHOLDS = "scoring/thresholds.py"
@@ -175,7 +176,7 @@ MUTANTS = (
     ),
     Mutant(
         "1.0 another value than 1",
-        MATCHING,
+        PER_EVENT,
         "if isinstance(value, float) and value.is_integer():",
         "if False:",
     ),
@@ -311,6 +312,24 @@ MUTANTS = (
         DISQUALIFICATION,
         "flags = state.flags\n",
         "flags = state.flags\n    if flags is not None and flags.reset_ms is not None:\n        return None\n",
+    ),
+    Mutant(
+        "a rule is active at the instant of until",
+        PER_EVENT,
+        "<= occurred_ms < self._until_ms",
+        "<= occurred_ms <= self._until_ms",
+    ),
+    Mutant(
+        "a missing number gives the least points",
+        PER_EVENT,
+        "        return 0\n",
+        "        value = 0\n",
+    ),
+    Mutant(
+        "a month of one year is that of another",
+        SELECTION,
+        "return month.year * 12 + month.month",
+        "return month.month",
     ),
     Mutant(
         "one id of two types is one event",

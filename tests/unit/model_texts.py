@@ -48,6 +48,11 @@ rules:
   mail_click: {event: email.click, points: 3, group: email, max: 15, exclude_burst: {at_least: 5, within: 2s}}
   unsubscribed: {event: email.unsubscribe, points: -25, group: email, decay: none}
   asked_to_stop: {event: email.complaint, points: 0, disqualifies: "complained"}
+  webinar_minutes:
+    event: [webinar.attended, webinar.watched_on_demand]
+    points: {field: minutes, times: 0.5, max: 20}
+    active: {from: 2026-01-01}
+    limit: {times: 4, per: month}
 conditions:
   went_quiet: {when: {quiet: {rules: [mail_click], within: 30d}}, points: -10, group: email}
   researching: {when: {count: {rules: [pricing_page], at_least: 3, within: 7d}}, points: 10}

@@ -35,9 +35,10 @@ def test_random_logs_have_everything_that_can_happen_to_a_lead() -> None:
 
 def expected_combinations() -> set[str]:
     decays = {f"{place} decays by {decay}" for place, decay in product(("rule", "group", "model"), DECAYS)}
-    limits = {f"limit per {per}" for per in ("day", "week", "forever")}
+    limits = {f"limit per {per}" for per in ("day", "week", "month", "forever")}
     leaves = {f"{how} of {leaf}" for how, leaf in product(("all", "any", "not"), ("count", "quiet", "attribute"))}
     nested = {f"{how} of {inner}" for how, inner in product(("all", "any", "not"), repeat=2)}
+    points = {"points of a field", "several types"}
     effects = {"points in a group", "points and disqualifies", "disqualifies alone", "three thresholds"}
     selections = {
         "burst and once",
@@ -46,7 +47,7 @@ def expected_combinations() -> set[str]:
         "a selection qualifies",
         "a selection disqualifies",
     }
-    return decays | limits | leaves | nested | effects | selections
+    return decays | limits | points | leaves | nested | effects | selections
 
 
 def combinations(model: Plain) -> Iterator[str]:
@@ -72,6 +73,10 @@ def kind_of(decay: Plain | str) -> str:
 
 
 def of_rule(rule: Plain) -> Iterator[str]:
+    if isinstance(rule["points"], dict):
+        yield "points of a field"
+    if len(rule["event"]) > 1 and isinstance(rule["event"], list):
+        yield "several types"
     if "decay" in rule:
         yield f"rule decays by {kind_of(rule['decay'])}"
     if "limit" in rule:

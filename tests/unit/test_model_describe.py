@@ -46,6 +46,8 @@ def words_of(text: str) -> str:
         "Machine clicks are left out: of 5 or more within 2 seconds none counts. All of them together give at most 15",
         "- unsubscribed: -25 points for each email.unsubscribe. Its points do not decay.",
         '- asked_to_stop: no points for each email.complaint. It disqualifies the lead ("complained") until a',
+        "- webinar_minutes: as many points as the number in minutes times 0.5 (no more than 20) for each",
+        "on_demand. Only what occurs from 2026-01-01 on (UTC) counts. Only the earliest 4 of one month (UTC) count.",
         "- went_quiet: -10 points while for more than 30 days no event of mail_click came (and the lead is known",
         "- researching: +10 points while 3 or more events of pricing_page came within the last 7 days.",
         "while the lead's role is student or unemployed and no event of mail_click came within the last 60 days.",
@@ -69,6 +71,24 @@ def test_every_part_of_the_model_is_described_in_words(sentence: str) -> None:
         ("decay: none", "Points do not decay, unless"),
         ("groups: {website: {min: -5, decay: none}}", "Points do not decay, unless a rule says otherwise."),
         ("rules: {mail_click: {limit: {times: 3, per: forever}}}", "Only the earliest 3 ever count."),
+        ("rules: {mail_click: {limit: {times: 1, per: month}}}", "Only the earliest of one month (UTC) counts."),
+        (
+            "rules: {mail_click: {event: [email.click, sms.click, push.click]}}",
+            "- mail_click: +3 points for each email.click, sms.click or push.click.",
+        ),
+        (
+            "rules: {mail_click: {points: {field: minutes, times: 0.5, max: 20, min: 0}, max: 30}}",
+            "number in minutes times 0.5 (no less than 0 and no more than 20) for each email.click. All of them",
+        ),
+        (
+            "rules: {mail_click: {points: {field: minutes}}}",
+            "as many points as the number in minutes for each email.click.",
+        ),
+        (
+            "rules: {mail_click: {active: {from: 2026-03-01, until: 2026-06-01T12:00:00Z}}}",
+            "Only what occurs from 2026-03-01 on and before 2026-06-01T12:00:00Z (UTC) counts.",
+        ),
+        ("rules: {mail_click: {active: {until: 2026-06-01}}}", "Only what occurs before 2026-06-01 (UTC) counts."),
         (
             "rules: {mail_click: {points: -1.5, max: 4}}",
             "-1.5 points for each email.click. All of them together take at most 4 points.",

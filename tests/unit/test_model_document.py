@@ -65,6 +65,26 @@ def test_the_outcomes_of_the_page_do_what_it_says() -> None:
     assert (undone.score, undone.disqualified) == (30, None)
 
 
+def test_the_points_out_of_a_field_are_what_the_page_says() -> None:
+    (fragment,) = [example for example in EXAMPLES if "minutes_watched:" in example]
+    model = read_yaml(minimal_with(fragment)).value
+    assert isinstance(model, dict)
+    model |= {"decay": "none"}
+    march_2, march_3, june_1 = 60, 61, 151  # days after 1 January 2026
+
+    def watched(event_id: str, day: float, minutes: int, event_type: str = "webinar.attended") -> Plain:
+        return act(event_type, event_id, day, asset="w", minutes=minutes)
+
+    assert (
+        "on 2 March for 30 minutes and on 3 March for 60 has 15 points, and one that watched on 1 June has none" in PAGE
+    )
+    twice = watched("e1", march_2, 30), watched("e2", march_3, 60, "webinar.watched_on_demand")
+    assert line(model, march_3, *twice).score == 15
+    assert line(model, june_1, watched("e1", june_1, 60)).score == 0
+    calls = [act("call.held", f"c{day}", day, rating=rating) for day, rating in enumerate((25, 3, 4, -2, 9, 9))]
+    assert line(model, 20, *calls).score == 10 + 3 + 4 - 2
+
+
 def test_every_key_of_the_model_file_is_in_the_page() -> None:
     mentioned = set(re.findall(r"`([a-z_]+)[`:]", PAGE))
 

@@ -47,8 +47,8 @@ def test_every_problem_stands_in_a_line_of_its_own_in_the_order_of_the_file() ->
 
     assert lines_of(wrong) == [
         "model.yaml:16: rules.pricing_page.group: web: no such group (did you mean website?)",
-        "model.yaml:37: fit: min 50 and max 40: expected min no larger than max",
-        "model.yaml:45: thresholds.mql: enter 65 and exit 65: expected exit below enter",
+        "model.yaml:42: fit: min 50 and max 40: expected min no larger than max",
+        "model.yaml:50: thresholds.mql: enter 65 and exit 65: expected exit below enter",
     ]
 
 
@@ -88,7 +88,7 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
         ("rules: [1]", "rules: [1]: expected a mapping"),
         (RULE % "limit: 3", "rules.r.limit: 3: expected a mapping with keys out of times, per"),
         (RULE % "limit: {times: 1.5, per: day}", "rules.r.limit.times: 1.5: expected a whole number of at least 1"),
-        (RULE % "limit: {times: 1, per: month}", 'rules.r.limit.per: "month": expected day or forever or week'),
+        (RULE % "limit: {times: 1, per: year}", 'rules.r.limit.per: "year": expected day or forever or month or week'),
         (RULE % "max: 0", "rules.r.max: 0: expected a number above 0"),
         (RULE % "decay: {half_life: 2w}", 'rules.r.decay.half_life: "2w": expected a duration'),
         (RULE % "decay: {linear: 12h}", 'rules.r.decay.linear: "12h": expected a whole number of days'),

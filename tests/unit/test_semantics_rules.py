@@ -151,6 +151,13 @@ def test_an_iso_week_goes_on_over_the_turn_of_the_year() -> None:
     assert score(model, 20, visit("e1", -7), visit("e2", -1), visit("e3", 358), visit("e4", 365)) == 40
 
 
+def test_a_limit_per_month_counts_calendar_months_in_utc() -> None:
+    model = one_rule(limit={"times": 1, "per": "month"})  # day 0 is 1 January 2026
+    assert score(model, 90, visit("e1", 0), visit("e2", 31, -1)) == 10
+    assert score(model, 90, visit("e1", 31, -1), visit("e2", 31), visit("e3", 59, -1), visit("e4", 59)) == 30
+    assert score(model, 900, visit("e1", 0), visit("e2", 365), visit("e3", -1)) == 30
+
+
 def test_a_limit_for_ever_counts_ever() -> None:
     assert score(one_rule(limit={"times": 2, "per": "forever"}), 999, *(visit(f"e{d}", d) for d in (0, 90, 400))) == 20
 

@@ -65,10 +65,11 @@ def _warn_of_unused_rules(definition: ModelDefinition, mappings: Path) -> None:
     """Name the rules whose type comes neither from a mapped topic nor with a schema of ours."""
     topics = load_mappings(mappings).values()
     ours = event_types_of_ours()
-    for name, rule in definition.rules.items():
-        if rule.event not in ours and not any(may_give(mapping, rule.event) for mapping in topics):
+    types = [(name, event_type) for name, rule in definition.rules.items() for event_type in rule.event_types]
+    for name, event_type in types:
+        if event_type not in ours and not any(may_give(mapping, event_type) for mapping in topics):
             print(
-                f"warning: rules.{name}.event: {rule.event}: no topic of {mappings} gives this type, and no schema of "
+                f"warning: rules.{name}.event: {event_type}: no topic of {mappings} gives this type, and no schema of "
                 "leadscore has it; only JSON in leadscore's own form could",
                 file=sys.stderr,
             )

@@ -67,6 +67,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
     """The model as the fold reads it. The definition has passed ``load``."""
     conditions = _conditions(definition)
     rules = _rules(definition, conditions)
+    named = {event_type for rule in definition.rules.values() for event_type in rule.event_types}
     attributes = _attributes(definition)
     thresholds = _thresholds(definition)
     fit_minimum, fit_maximum = _minimum(definition.fit.min), _maximum(definition.fit.max)
@@ -88,7 +89,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         fit_maximum=fit_maximum,
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
         thresholds=thresholds,
-        event_types=tuple(sorted({ADJUST, PROFILE_UPDATED, *(rule.event for rule in definition.rules.values())})),
+        event_types=tuple(sorted({ADJUST, PROFILE_UPDATED, *named})),
         with_bursts=frozenset(
             rule.rule_id for rule in rules.values() if rule.selection is not None and rule.selection.burst_at_least
         ),
@@ -184,7 +185,7 @@ def _selection(rule: Rule) -> Selection | None:
         burst_within_ms=milliseconds(burst.within) if burst else 0,
         once_per=rule.once_per is not None,
         limit_times=limit.times if limit else 0,
-        limit_days={"day": 1, "week": 7, "forever": 0}[limit.per] if limit else 0,
+        limit_per=limit.per if limit else "forever",
     )
 
 

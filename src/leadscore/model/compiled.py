@@ -39,8 +39,8 @@ class Selection:
     burst_within_ms: int = 0
     once_per: bool = False
     limit_times: int = 0
-    limit_days: int = 0
-    """Length of the limit's bucket in days: 1, 7, or 0 for ever."""
+    limit_per: str = "forever"
+    """``day``, ``week``, ``month`` or ``forever``."""
 
 
 @dataclass(frozen=True, slots=True)

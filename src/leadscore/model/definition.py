@@ -11,7 +11,7 @@ from msgspec import Meta, field
 
 from leadscore.model.field_tests import Number, Test
 from leadscore.model.value_sets import Scalar
-from leadscore.yaml_reading.scalars import Days, Duration, Name
+from leadscore.yaml_reading.scalars import Days, Duration, Instant, Name
 
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Positive = Annotated[float, Meta(gt=0)]
@@ -75,7 +75,10 @@ class Limit(_Part, frozen=True):
     """How many events of the rule count, the earliest first."""
 
     times: Annotated[int, Meta(ge=1, description="At most this many events count.")]
-    per: Annotated[Literal["day", "week", "forever"], Meta(description="In each UTC day, in each ISO week, or in all.")]
+    per: Annotated[
+        Literal["day", "week", "month", "forever"],
+        Meta(description="In each UTC day, in each ISO week, in each UTC calendar month, or in all."),
+    ]
 
 
 class ExcludeBurst(_Part, frozen=True):
@@ -85,11 +88,38 @@ class ExcludeBurst(_Part, frozen=True):
     within: Annotated[Duration, Meta(description="The length of the span of time they lie in.")]
 
 
+class FieldPoints(_Part, frozen=True):
+    """Points out of a number that the event carries; a missing value, or one that is no number, gives 0."""
+
+    field: Annotated[Text, Meta(description="The field that holds the number.")]
+    times: Annotated[Number, Meta(description="The number times this are the points; may be negative.")] = 1
+    max: Annotated[Number | None, Meta(description="An event gives no more points than this.")] = None
+    min: Annotated[Number | None, Meta(description="An event with such a number gives no fewer points than this.")] = (
+        None
+    )
+
+
+class Active(_Part, frozen=True):
+    """The span of time of a rule; one of the two may be missing."""
+
+    from_: Annotated[
+        Instant | None, Meta(description="The first instant (UTC), such as `2026-03-01`, which is its midnight.")
+    ] = field(name="from", default=None)
+    until: Annotated[Instant | None, Meta(description="The first instant (UTC) that is too late.")] = None
+
+
 class Rule(_Part, frozen=True):
     """An event, tests of its fields, and the points it awards."""
 
-    event: Annotated[Text, Meta(description="The type of the event, such as `website.page_view`.")]
-    points: Annotated[Number, Meta(description="Points for each event that counts; may be negative or 0.")]
+    event: Annotated[
+        Text | Annotated[list[Text], Meta(min_length=1)],
+        Meta(description="The type of the event, such as `website.page_view`, or a list of types."),
+    ]
+    points: Annotated[
+        Number | FieldPoints,
+        Meta(description="Points for each event that counts; may be negative or 0, or come out of a field."),
+    ]
+    active: Annotated[Active | None, Meta(description="Only events that occurred in this span of time match.")] = None
     where: Annotated[
         dict[str, Scalar | Test],
         Meta(description="Tests of the event's fields, by name of the field; a plain value means equal to it."),
@@ -98,7 +128,9 @@ class Rule(_Part, frozen=True):
     decay: Annotated[
         DecayChoice | None, Meta(description="How the points decay; else as the group says, else as the model says.")
     ] = None
-    limit: Annotated[Limit | None, Meta(description="How many events count per day, per week, or ever.")] = None
+    limit: Annotated[Limit | None, Meta(description="How many events count per day, per week, per month, or ever.")] = (
+        None
+    )
     once_per: Annotated[
         Text | None, Meta(description="A field: for each of its values only the earliest event counts.")
     ] = None
@@ -114,6 +146,11 @@ class Rule(_Part, frozen=True):
     disqualifies: Annotated[
         Text | None, Meta(description="The event disqualifies the lead, for this reason, until a requalify command.")
     ] = None
+
+    @property
+    def event_types(self) -> list[str]:
+        """The types of the events that the rule is about."""
+        return [self.event] if isinstance(self.event, str) else self.event
 
 
 class Count(_Part, frozen=True):

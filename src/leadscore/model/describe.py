@@ -10,6 +10,7 @@ from leadscore.model.definition import (
     Count,
     Decay,
     DecayChoice,
+    FieldPoints,
     Group,
     ModelDefinition,
     Quiet,
@@ -94,24 +95,46 @@ def _rule(rule: Rule, *, looked_at: bool) -> str:
     tests = [f"{field} {applied.words}" for field, test in rule.where.items() for applied in applied_tests(test)]
     where = f" where {all_of(tests)}" if tests else ""
     only = ", but conditions look at it" if looked_at and not rule.points else ""
-    return " ".join([f"{_points(rule.points)} for each {rule.event}{where}{only}.", *_rule_details(rule)])
+    points, types = _rule_points(rule.points), any_of(rule.event_types)
+    return " ".join([f"{points} for each {types}{where}{only}.", *_rule_details(rule)])
+
+
+def _rule_points(points: float | FieldPoints) -> str:
+    if not isinstance(points, FieldPoints):
+        return _points(points)
+    times = "" if points.times == 1 else f" times {points.times:.15g}"
+    limits = _limits(points.min, points.max)
+    return f"as many points as the number in {points.field}{times}{f' ({limits})' if limits else ''}"
+
+
+_LIMIT_SPANS = {
+    "day": "of one day (UTC)",
+    "week": "of one week (UTC, from Monday)",
+    "month": "of one month (UTC)",
+    "forever": "ever",
+}
 
 
 def _rule_details(rule: Rule) -> Iterator[str]:
+    if active := rule.active:
+        start = [] if active.from_ is None else [f"from {active.from_} on"]
+        end = [] if active.until is None else [f"before {active.until}"]
+        yield f"Only what occurs {all_of(start + end)} (UTC) counts."
     if burst := rule.exclude_burst:
         span = in_words(burst.within)
         yield f"Machine clicks are left out: of {burst.at_least} or more within {span} none counts."
     if rule.once_per is not None:
         yield f"For each {rule.once_per} only the earliest counts."
     if limit := rule.limit:
-        span = {"day": "of one day (UTC)", "week": "of one week (UTC, from Monday)", "forever": "ever"}[limit.per]
+        span = _LIMIT_SPANS[limit.per]
         yield (
             f"Only the earliest {span} counts."
             if limit.times == 1
             else f"Only the earliest {limit.times} {span} count."
         )
     if rule.max is not None:
-        yield f"All of them together {'take' if rule.points < 0 else 'give'} at most {rule.max:.15g} points."
+        verb = "give or take" if isinstance(rule.points, FieldPoints) else "take" if rule.points < 0 else "give"
+        yield f"All of them together {verb} at most {rule.max:.15g} points."
     if rule.decay is not None:
         yield f"Its points {_decay(rule.decay)}."
     if rule.qualifies is not None:

@@ -14,6 +14,7 @@ _ONE = {"minProperties": 1, "maxProperties": 1}
 _KEY_COUNTS = {
     "Decay": _ONE,
     "When": _ONE,
+    "Active": {"minProperties": 1},
     "Test": {"minProperties": 1},
     "AttributeTest": {"minProperties": 2},
     "Band": {"minProperties": 2},

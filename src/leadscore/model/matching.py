@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
 from leadscore.log.records import ADJUST, ADJUST_RULE_ID, AttributeAward, Award, RuleAward, stable_id
 from leadscore.model.compile import attribute_tests, test_id
-from leadscore.model.definition import Band, ModelDefinition, Rule
+from leadscore.model.definition import Band, FieldPoints, ModelDefinition, Rule
 from leadscore.model.field_tests import Predicate, predicate_of
+from leadscore.model.per_event import AwardPerEvent, plain_number
 
 NO_RULES: list[RuleAward] = []
 NO_ATTRIBUTES: list[AttributeAward] = []
@@ -22,13 +23,6 @@ def event_hash(event_type: str, event_id: str) -> bytes:
     return blake2b(f"{event_type}\x1f{event_id}".encode(), digest_size=8).digest()
 
 
-def value_hash(value: FieldValue) -> bytes:
-    """The hash of a ``once_per`` value; a missing field is one value, ``true`` is not 1, and 1.0 is."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return blake2b(f"{type(value).__name__}:{value}".encode(), digest_size=8).digest() if value is not None else b""
-
-
 class Matcher:
     """The matching half of a compiled model."""
 
@@ -36,7 +30,9 @@ class Matcher:
         self.version = definition.version
         self._by_type: dict[str, list[_CompiledMatch]] = {}
         for name, rule in definition.rules.items():
-            self._by_type.setdefault(rule.event, []).append(_compiled(name, rule))
+            compiled = _compiled(name, rule)
+            for event_type in rule.event_types:
+                self._by_type.setdefault(event_type, []).append(compiled)
         self._attributes = _compile_attributes(definition)
 
     def award(self, event: Event, source: int, offset: int) -> Award | None:
@@ -45,7 +41,7 @@ class Matcher:
         candidates = self._by_type.get(event_type)
         if candidates is None and event_type.startswith(COMMAND_PREFIX):
             return _command(event, source, offset)
-        rules = NO_RULES if candidates is None else _matching(candidates, fields)
+        rules = NO_RULES if candidates is None else _matching(candidates, fields, event.occurred_at_ms)
         attributes = self.attributes(event)
         if not rules and not attributes:
             return None
@@ -66,32 +62,37 @@ class _CompiledMatch(NamedTuple):
     """A rule as the loop in ``_matching`` reads it."""
 
     tests: list[tuple[str, Predicate]]
-    award: RuleAward
-    once_per: str | None
+    award: RuleAward | None
+    """What every event gets that passes; ``None`` where that is a matter of the event."""
+    per_event: AwardPerEvent | None
 
 
-def _matching(candidates: list[_CompiledMatch], fields: Mapping[str, FieldValue]) -> list[RuleAward]:
+def _matching(candidates: list[_CompiledMatch], fields: Mapping[str, FieldValue], occurred_ms: int) -> list[RuleAward]:
     """The awards of the rules whose tests the fields pass, in the order of the file."""
     awards = []
     get = fields.get
-    for tests, award, once_per in candidates:
+    for tests, award, per_event in candidates:
         for field, test in tests:
             if not test(get(field)):
                 break
         else:
-            if once_per is not None:
-                award = RuleAward(award.rule_id, award.points, value_hash(get(once_per)))  # noqa: PLW2901
-            awards.append(award)
+            if per_event is not None:
+                award = per_event.of(fields, occurred_ms)  # noqa: PLW2901
+            if award is not None:
+                awards.append(award)
     return awards
 
 
 def _compiled(name: str, rule: Rule) -> _CompiledMatch:
     tests = [(field, predicate_of(test)) for field, test in rule.where.items()]
-    return _CompiledMatch(tests, RuleAward(stable_id(name), _plain_number(rule.points)), rule.once_per)
+    rule_id = stable_id(name)
+    if rule.active is None and rule.once_per is None and not isinstance(rule.points, FieldPoints):
+        return _CompiledMatch(tests, RuleAward(rule_id, plain_number(rule.points)), None)
+    return _CompiledMatch(tests, None, AwardPerEvent(rule_id, rule))
 
 
 def _command(event: Event, source: int, offset: int) -> Award:
-    rules = [RuleAward(ADJUST_RULE_ID, _plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
+    rules = [RuleAward(ADJUST_RULE_ID, plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
     target: Any = event.fields.get("target")  # text, as ``validation`` leaves them
     target_type: Any = event.fields.get("target_type")
     campaign: Any = event.fields.get("campaign")
@@ -104,7 +105,7 @@ class _CompiledAttribute:
 
     def __init__(self, name: str, bands: list[Band], flags: list[tuple[int, Predicate]]) -> None:
         self._id = stable_id(name)
-        self._bands = [(predicate_of(band), _plain_number(band.points)) for band in bands]
+        self._bands = [(predicate_of(band), plain_number(band.points)) for band in bands]
         self._flags = flags
 
     def award(self, value: FieldValue) -> AttributeAward:
@@ -127,8 +128,3 @@ def _compile_attributes(definition: ModelDefinition) -> dict[str, _CompiledAttri
 def _points(command: Event) -> float:
     points = command.fields.get("points")
     return float(points) if isinstance(points, int | float) else 0.0
-
-
-def _plain_number(points: float) -> int | float:
-    """Whole points as ``int``: one byte in the log and in the state instead of nine."""
-    return int(points) if points == int(points) else points

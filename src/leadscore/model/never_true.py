@@ -9,7 +9,7 @@ from itertools import combinations
 from leadscore.model.definition import Band
 from leadscore.model.field_tests import AppliedTest, Test, applied_tests
 from leadscore.model.phrases import any_of
-from leadscore.model.value_sets import ValueKind, ValueSet, intersection
+from leadscore.model.value_sets import Scalar, ValueKind, ValueSet, intersection
 from leadscore.yaml_reading.document import Path
 from leadscore.yaml_reading.shape import Finding
 
@@ -29,6 +29,12 @@ def contradiction(test: Test) -> str | None:
             f"at_least {passing.at_least} and below {passing.below}: never true, expected at_least smaller than below"
         )
     return f"{', '.join(applied.key for applied in tests)}: never true, {why}"
+
+
+def never_a_number(test: Scalar | Test) -> bool:
+    """Whether no number passes all the tests together."""
+    passing = intersection(applied.values for applied in applied_tests(test))
+    return ValueKind.NUMBER not in passing.kinds
 
 
 def unreached(bands: list[Band], path: Path) -> Iterator[Finding]:

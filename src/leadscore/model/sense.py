@@ -11,9 +11,11 @@ from leadscore.log.records import ADJUST, stable_id
 from leadscore.model.compile import attribute_tests
 from leadscore.model.compiled import GRADES
 from leadscore.model.definition import (
+    Active,
     Condition,
     Decay,
     DecayChoice,
+    FieldPoints,
     Fit,
     ModelDefinition,
     Require,
@@ -22,9 +24,11 @@ from leadscore.model.definition import (
     When,
 )
 from leadscore.model.field_tests import TEST_KEYS, Test, applied_tests
-from leadscore.model.never_true import contradiction, unreached
+from leadscore.model.never_true import contradiction, never_a_number, unreached
+from leadscore.model.per_event import span_of
 from leadscore.yaml_reading.document import Path, path_text
 from leadscore.yaml_reading.durations import days, milliseconds
+from leadscore.yaml_reading.instants import instant_ms
 from leadscore.yaml_reading.shape import Finding, nearest, shown
 
 _Level = tuple[str, float | None]
@@ -132,13 +136,12 @@ def _duration(text: str | None, path: Path, *, longer_than_0: bool = False) -> I
 
 
 def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
-    if rule.event.startswith(COMMAND_PREFIX):
-        yield (*path, "event"), f"{rule.event}: expected a type that does not begin with {COMMAND_PREFIX}"
-    elif "*" in rule.event or not is_type(rule.event):
-        yield (
-            (*path, "event"),
-            f"{shown(rule.event)}: no event has this type: expected one whole type such as email.click, not a pattern",
-        )
+    for place, event_type in enumerate(rule.event_types):
+        yield from _event_type(event_type, (*path, "event") if isinstance(rule.event, str) else (*path, "event", place))
+    for event_type in dict.fromkeys(one for one in rule.event_types if rule.event_types.count(one) > 1):
+        yield (*path, "event"), f"{event_type}: given twice, expected it once"
+    yield from _field_points(rule, (*path, "points"))
+    yield from _active(rule.active, (*path, "active"))
     for field, test in rule.where.items():
         if isinstance(test, Test):
             yield from _test(test, (*path, "where", field))
@@ -147,6 +150,47 @@ def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     yield from _decay(rule.decay, (*path, "decay"))
     if rule.exclude_burst is not None:
         yield from _duration(rule.exclude_burst.within, (*path, "exclude_burst", "within"))
+
+
+def _event_type(event_type: str, path: Path) -> Iterator[Finding]:
+    if event_type.startswith(COMMAND_PREFIX):
+        yield path, f"{event_type}: expected a type that does not begin with {COMMAND_PREFIX}"
+    elif "*" in event_type or not is_type(event_type):
+        expected = "expected one whole type such as email.click, not a pattern"
+        yield path, f"{shown(event_type)}: no event has this type: {expected}"
+
+
+def _field_points(rule: Rule, path: Path) -> Iterator[Finding]:
+    points = rule.points
+    if not isinstance(points, FieldPoints):
+        return
+    yield from _ordered(path, ("min", points.min), ("max", points.max))
+    if points.times == 0:
+        yield (*path, "times"), "0: always 0 points, expected another number"
+    if points.field in rule.where and never_a_number(rule.where[points.field]):
+        yield (*path, "field"), f"{points.field}: always 0 points, no number passes the rule's test of {points.field}"
+
+
+def _active(active: Active | None, path: Path) -> Iterator[Finding]:
+    if active is None:
+        return
+    bounds = {"from": active.from_, "until": active.until}
+    problems = [finding for key, text in bounds.items() for finding in _instant(text, (*path, key))]
+    yield from problems
+    if active == Active():
+        yield path, "nothing: expected from, until or both"
+    elif not problems:
+        first_ms, end_ms = span_of(active)
+        if first_ms >= end_ms:
+            yield path, f"from {active.from_} until {active.until}: never active, expected from before until"
+
+
+def _instant(text: str | None, path: Path) -> Iterator[Finding]:
+    try:
+        if text is not None:
+            instant_ms(text)
+    except ValueError as error:
+        yield path, str(error)
 
 
 def _test(test: Test, path: Path) -> Iterator[Finding]:

@@ -1,10 +1,16 @@
 """Which of a rule's events count: what a burst, ``once_per`` and a limit leave of them (design 1.3). Pure."""
 
+from datetime import date
+from typing import Final
+
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import CompiledRule, Selection
 from leadscore.scoring.recent import AT, at_of, rows_of, time_of
 from leadscore.scoring.state import LeadState, Points, Settled
 from leadscore.time_units import DAY_MS
+
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
+"""Day 0 of the times here, as Python numbers days."""
 
 
 def points_awarded(state: LeadState, index: int) -> dict[int, Points]:
@@ -126,9 +132,16 @@ def _within_limit(rows: list[bytes], selection: Selection, used: dict[int, int])
 
 
 def bucket_of(selection: Selection, time_ms: int) -> int:
-    """UTC day, ISO week (1970-01-01 was a Thursday), or the one bucket of ever."""
+    """UTC day, ISO week (1970-01-01 was a Thursday), UTC calendar month, or the one bucket of ever."""
     day = time_ms // DAY_MS
-    return day if selection.limit_days == 1 else (day + 3) // 7 if selection.limit_days == 7 else 0
+    if selection.limit_per == "day":
+        return day
+    if selection.limit_per == "week":
+        return (day + 3) // 7
+    if selection.limit_per == "month":
+        month = date.fromordinal(_FIRST_DAY + day)
+        return month.year * 12 + month.month
+    return 0
 
 
 def settled_of(state: LeadState, rule_id: int) -> Settled:
