@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 from confluent_kafka import KafkaException, Message, Producer
 
+from leadscore.cli.dead_letter_topic import DeadLetterTopic, StoredLetter
+from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.main import main
-from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.cli.redriving import Redriving
+from leadscore.errors import DeadLetter, DeadLetterReason, WorkerStopped
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import json_bytes
+from leadscore.ops.config import load_config
 from leadscore.pipeline.match.dead_letter_headers import Origin, dead_letter_headers
 from tests.deployment import FEW_RECENT, FEW_RECENT_EVENTS, LASTING_MODEL, Deployment, assert_exact, headers_of, now_ms
 from tests.servers import wait_until
@@ -70,6 +74,21 @@ def visible(deployment: Deployment, number: int, key: bytes = b"key") -> list[Me
 
 def texts(message: Message) -> dict[str, str]:
     return {name: text.decode() for name, text in headers_of(message) if isinstance(text, bytes)}
+
+
+class Begun(NamedTuple):
+    """A command that has begun, and what it is about to send."""
+
+    redriving: Redriving
+    letter: StoredLetter
+
+
+def beginning(deployment: Deployment) -> Begun:
+    config, name = load_config(deployment.config()), deployment.topic("dead-letters")
+    session = KafkaSession(config)
+    redriving = Redriving(session.transactional_producer(f"{name}-redrive"), name)
+    with closing(session.consumer("reader")) as consumer:
+        return Begun(redriving, DeadLetterTopic(session, consumer, name).letter(0, 0))
 
 
 def test_a_redriven_record_is_scored_once_however_often_it_is_redriven(deploy: Deploy, dlq: Dlq) -> None:
@@ -141,7 +160,10 @@ def test_a_redrive_that_was_killed_or_runs_beside_another_sends_nothing_twice(de
         "1 not sent: redriven before",
         "1 not sent: copies of others, as a worker that crashed leaves them",
     ]
+    first = beginning(deployment)
     assert dlq(deployment, "redrive")[1].splitlines()[0] == "0 dead letters sent back"
+    with pytest.raises(WorkerStopped, match="another redrive from topic d-"):
+        first.redriving.send([first.letter])
     assert redriven(deployment, 3) == ["value 0", "value 1", "value 2"]
     with suppress(KafkaException):
         killed.abort_transaction(10)

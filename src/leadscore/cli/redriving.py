@@ -17,6 +17,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from leadscore.cli.dead_letter_topic import StoredLetter
 from leadscore.errors import Unavailable, WorkerStopped
 from leadscore.pipeline.kafka.clients import partition_count, unavailable
+from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.outbound import FLUSH_SLICE_S, OnDelivery
 from leadscore.pipeline.kafka.records import ANY_PARTITION
 from leadscore.pipeline.match.dead_letter_headers import mark_headers, redriven_headers
 
@@ -45,6 +47,18 @@ class RefusedLetter(NamedTuple):
     why: str
 
 
+class _Errors(NamedTuple):
+    """What the client says of records that are not stored, by the number of the letter."""
+
+    of_records: dict[int, KafkaError]
+    of_marks: dict[int, KafkaError]
+
+    def by_letter(self) -> dict[int, KafkaError]:
+        """One error for each letter: one that is no consequence of others, if there is one."""
+        both = [*self.of_marks.items(), *self.of_records.items()]
+        return dict(sorted(both, key=lambda item: item[1].code() not in _PURGED))
+
+
 class Redriving:
     """Sends dead letters back. From the moment it is made, no earlier one sends any more."""
 
@@ -70,32 +84,27 @@ class Redriving:
 
     def _try(self, letters: Sequence[StoredLetter]) -> dict[int, KafkaError]:
         """One transaction; nothing is sent if there is an answer for any of the letters, which is why not."""
-        answers: dict[int, KafkaError] = {}
+        errors = _Errors({}, {})
         with self._explained("sending dead letters back"):
             self._producer.begin_transaction()
             try:
                 for number, letter in enumerate(letters):
-                    self._produce(letter, number, answers)
-                unanswered = self._producer.flush(ANSWER_TIMEOUT_S)
-                if not unanswered and not answers:
+                    self._produce(letter, number, errors)
+                is_answered = self._wait()
+                if is_answered and not errors.by_letter():
                     self._producer.commit_transaction(ANSWER_TIMEOUT_S)
-                    return answers
+                    return {}
             except BaseException:
                 with suppress(KafkaException):
                     self._producer.abort_transaction(ANSWER_TIMEOUT_S)
                 raise
             self._producer.abort_transaction(ANSWER_TIMEOUT_S)
-        if unanswered:
+        if not is_answered:
             raise Unavailable("kafka", "timeout", f"sending dead letters back: no answer in {ANSWER_TIMEOUT_S:g} s")
-        return answers
+        return errors.by_letter()
 
-    def _produce(self, letter: StoredLetter, number: int, answers: dict[int, KafkaError]) -> None:
-        """Hand the record and its mark to the client; what is wrong with either goes to ``answers``."""
-
-        def on_delivery(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                answers.setdefault(number, error)
-
+    def _produce(self, letter: StoredLetter, number: int, errors: "_Errors") -> None:
+        """Hand the record and its mark to the client."""
         position = letter.position
         partition = position.partition if position.partition < self._partitions_of(position.topic) else ANY_PARTITION
         try:
@@ -106,19 +115,26 @@ class Redriving:
                 partition=partition,
                 timestamp=max(0, letter.timestamp_ms),
                 headers=redriven_headers(letter.account),
-                on_delivery=on_delivery,
+                on_delivery=_noting(errors.of_records, number),
             )
             self._producer.produce(
                 self._dead_letter_topic,
                 partition=letter.partition,
                 headers=mark_headers(position),
-                on_delivery=on_delivery,
+                on_delivery=_noting(errors.of_marks, number),
             )
         except KafkaException as error:
             if error.args[0].code() not in _OF_THE_RECORD:
                 raise
-            answers[number] = error.args[0]
+            errors.of_records[number] = error.args[0]
         self._producer.poll(0)
+
+    def _wait(self) -> bool:
+        """Whether everything is answered. Not by ``flush``, which calls callbacks on after a fatal error."""
+        deadline = Deadline(ANSWER_TIMEOUT_S)
+        while len(self._producer) and deadline.left_s:
+            self._producer.poll(min(FLUSH_SLICE_S, deadline.left_s))
+        return len(self._producer) == 0
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
@@ -136,6 +152,16 @@ class Redriving:
         if topic not in self._partitions:
             self._partitions[topic] = partition_count(self._producer, topic)
         return self._partitions[topic]
+
+
+def _noting(errors: dict[int, KafkaError], number: int) -> OnDelivery:
+    """A callback that only records: the client may have left an error pending when it calls it."""
+
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            errors[number] = error
+
+    return on_delivery
 
 
 def batches(letters: Iterator[StoredLetter]) -> Iterator[list[StoredLetter]]:

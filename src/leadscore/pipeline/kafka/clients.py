@@ -112,8 +112,6 @@ def make_transactional_producer(
         "message.timeout.ms": 15_000,
         "enable.gapless.guarantee": False,
         "batch.num.messages": 1,
-        # Without it the client raises a fatal error within whatever callback it is about to call.
-        "error_cb": lambda _error: None,
     }
     return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
