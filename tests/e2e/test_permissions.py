@@ -22,7 +22,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import Event
+from leadscore.pipeline.match.dead_letter_headers import Origin, dead_letter_headers
 from tests.deployment import LASTING_MODEL, SOURCES, Deployment, WorkerProcess, frames, now_ms
 from tests.permissions_page import KafkaRight, kafka_rights, redis_rules
 from tests.servers import (
@@ -280,6 +282,18 @@ def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: Strict
     wait_until(lambda: deployment.stored(["L2"])["L2"] is not None, 20, "the state of the log")
     assert rebuilt.terminate() == 0
     assert "authoriz" not in rebuilt.log_path.read_text().lower()
+
+
+def test_the_rights_of_the_page_are_enough_to_send_a_dead_letter_back(deployment: StrictDeployment) -> None:
+    letters, website = deployment.topic("dead-letters"), deployment.topic("website")
+    origin = Origin(website, 0, 0, "g", "topic-id", now_ms())
+    headers = dead_letter_headers(origin, DeadLetter(DeadLetterReason.MALFORMED, "expected JSON"), None)
+    deployment.send_bytes("dead-letters", b"value", now_ms(), headers=headers)
+    deployment.producer.flush(30)
+    rights = [("read", "topic", letters), ("write", "topic", letters), ("write", "topic", website)]
+    for right in (*rights, ("write", "transactional_id", f"{letters}-redrive")):
+        deployment.create(binding(deployment, KafkaRight(*right)))
+    assert run_command(deployment, "dlq", "redrive") == f"1 dead letter sent back: 1 to {website}\n"
 
 
 def seen(deployment: Deployment) -> set[tuple[str, str]]:
