@@ -129,6 +129,15 @@ def test_a_number_that_may_be_of_several_logical_types_is_refused() -> None:
     assert event.occurred_at_ms == 1_767_607_200_000
 
 
+def test_nanoseconds_are_whole_numbers_to_the_last_digit() -> None:
+    """A float has none of the last two digits."""
+    for text in ("1767607200123000000", "1767607200122999999"):
+        value = f'{{"id": "L1", "number": {text}, "text": "{text}"}}'.encode()
+        for path in ("number", "text"):
+            (event,) = events(f"{MAPPING}{path}}}", value)
+            assert event.occurred_at_ms == int(text) // 10**6
+
+
 # Files
 
 UNION: dict[str, list[Json]] = {

@@ -67,26 +67,29 @@ class Times:
         """UTC milliseconds; what an Avro logical type says of a number counts more than the mapping's unit."""
         if type(value) is str:
             return self._of_text(value, path)
-        if type(value) is not int and (type(value) is not float or not abs(value) < _ABOVE_ALL):
-            raise FieldProblem(path, value, EXPECTED_TIME)
-        return self._of_number(value, logical if type(value) is int else None, path)
+        if type(value) is int:
+            return self._of_whole(value, logical, path)
+        if type(value) is float and abs(value) < _ABOVE_ALL:
+            return self._of_fraction(value)
+        raise FieldProblem(path, value, EXPECTED_TIME)
 
-    def _of_number(self, number: float, logical: LogicalType | None, path: str) -> int:
+    def _of_whole(self, number: int, logical: LogicalType | None, path: str) -> int:
         if logical is None:
-            return _in_ms(number, self._per_second or _per_second_by_size(number))
+            return number * 1_000 // (self._per_second or _per_second_by_size(abs(number)))
         if logical is SEVERAL:
             raise FieldProblem(path, number, _ONE_TYPE)
         if logical.is_local and self._zone is None:
             raise FieldProblem(path, number, _WITHOUT_ZONE)
-        milliseconds = int(number) * DAY_MS if logical.per_day else _in_ms(number, logical.per_second)
+        milliseconds = number * DAY_MS if logical.per_day else number * 1_000 // logical.per_second
         return milliseconds - self._offset_ms() if logical.is_local else milliseconds
+
+    def _of_fraction(self, number: float) -> int:
+        return int(number * 1_000 / (self._per_second or _per_second_by_size(int(abs(number)))))
 
     def _of_text(self, text: str, path: str) -> int:
         text = text.strip()
         if _NUMBER.fullmatch(text):
-            number = float(text) if "." in text or "e" in text.lower() else int(text)
-            if abs(number) < _ABOVE_ALL:
-                return self._of_number(number, None, path)
+            return self.read(float(text) if "." in text or "e" in text.lower() else int(text), path)
         try:
             return instant_ms_of(self._with_zone(_parsed(text), path))
         except (ValueError, OverflowError) as error:
@@ -111,15 +114,10 @@ def _zone(time_zone: str) -> timezone:
     return timezone(sign * timedelta(hours=int(time_zone[1:3]), minutes=int(time_zone[4:6])))
 
 
-def _per_second_by_size(number: float) -> int:
-    size = abs(number)
+def _per_second_by_size(size: int) -> int:
     if size < MOST_SECONDS:
         return 1
     return 1_000 if size < MOST_MS else 1_000_000 if size < _MOST_US else 1_000_000_000
-
-
-def _in_ms(number: float, per_second: int) -> int:
-    return number * 1_000 // per_second if type(number) is int else int(number * 1_000 / per_second)
 
 
 def _parsed(text: str) -> datetime:
