@@ -1,7 +1,8 @@
 """``make bench-builds``: what compiling the hot modules is worth: ``bench-in-process`` on both builds, in turn.
 
 Each round runs the pure and the compiled build, so that a change of the machine's speed meets both. Figures are CPU
-time per event, the least of the rounds; ``ratio`` is compiled to pure. Both must give the same states and crossings.
+time per event, the least of the rounds; ``ratio`` is compiled to pure. A second table has the fold by kind of record
+(``kinds``), of the round in which it was fastest. Both builds must give the same states and crossings.
 """
 
 import argparse
@@ -10,9 +11,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from leadscore.build_kind import COMPILED, PURE
+from tests.bench import kinds
 from tests.bench.clock import machine_facts, print_facts, print_table, say
 from tests.bench.in_process import STEPS
 from tests.bench.streams import STREAMS
@@ -20,23 +22,38 @@ from tests.compiled_build import compiled_build, in_front
 from tests.source_tree import ROOT
 
 WORKLOADS = ("peers", "base", "starter")
-Costs = dict[str, dict[str, Any]]
-"""By workload, what ``bench-in-process`` prints of it."""
 
 
-def run_once(build: Mapping[str, str], options: argparse.Namespace) -> Costs:
+class Run(NamedTuple):
+    """What ``bench-in-process`` prints of one run, by workload."""
+
+    costs: dict[str, dict[str, Any]]
+    halves: dict[str, list[kinds.Half]]
+
+
+def run_once(build: Mapping[str, str], options: argparse.Namespace) -> Run:
     """One run of every workload on a build."""
     size = [f"--events={options.events}", f"--leads={options.leads}", f"--seed={options.seed}", "--repeats=1"]
     command = [sys.executable, "-m", "tests.bench.in_process", *options.workloads, *size]
     run = subprocess.run(command, cwd=ROOT, env={**os.environ, **build}, stdout=subprocess.PIPE, text=True, check=True)
-    costs: Costs = json.loads(run.stdout.splitlines()[-1])["costs"]
-    return costs
+    made = json.loads(run.stdout.splitlines()[-1])
+    halves = {name: [kinds.Half.of(figures) for figures in both] for name, both in made["kinds"].items()}
+    return Run(made["costs"], halves)
 
 
-def rows_of(workload: str, runs: Mapping[str, Sequence[Costs]]) -> list[tuple[str, ...]]:
+def rows_of_kinds(workload: str, runs: Mapping[str, Sequence[Run]]) -> list[tuple[str, ...]]:
+    """The fold by kind of record, of each build."""
+    return [
+        row
+        for build, of_build in runs.items()
+        for row in kinds.rows(f"{workload}, {build}", min((run.halves[workload] for run in of_build), key=kinds.sum_us))
+    ]
+
+
+def rows_of(workload: str, runs: Mapping[str, Sequence[Run]]) -> list[tuple[str, ...]]:
     """Pure, compiled and their ratio, step by step, then all together."""
     least = {
-        build: [*(min(run[workload]["steps_us"][step] for run in of_build) for step in STEPS)]
+        build: [*(min(run.costs[workload]["steps_us"][step] for run in of_build) for step in STEPS)]
         for build, of_build in runs.items()
     }
     figures = {build: [*steps, sum(steps)] for build, steps in least.items()}
@@ -62,7 +79,7 @@ def main() -> int:
     """Measure, print; 1 where the builds do not give the same."""
     options = read_options()
     builds = {PURE: in_front(ROOT / "src"), COMPILED: in_front(compiled_build())}
-    runs: dict[str, list[Costs]] = {build: [] for build in builds}
+    runs: dict[str, list[Run]] = {build: [] for build in builds}
     for number in range(options.rounds):
         for build, environ in builds.items():
             say(f"round {number + 1} of {options.rounds}: {build}")
@@ -71,8 +88,10 @@ def main() -> int:
     print_facts("leadscore bench-builds", machine_facts() | size)
     rows = [row for workload in options.workloads for row in rows_of(workload, runs)]
     print_table(("us of CPU per event", *STEPS, "all"), rows)
+    sys.stdout.write("\n")
+    print_table(kinds.HEAD, [row for workload in options.workloads for row in rows_of_kinds(workload, runs)])
     all_runs = [run for of_build in runs.values() for run in of_build]
-    different = [name for name in options.workloads if len({run[name]["digest"] for run in all_runs}) > 1]
+    different = [name for name in options.workloads if len({run.costs[name]["digest"] for run in all_runs}) > 1]
     for name in different:
         sys.stdout.write(f"{name}: the builds give different states or crossings\n")
     return int(bool(different))

@@ -2,6 +2,7 @@
 
 A change to the hot path is judged here in seconds. Figures are CPU time of the thread per event, the least of several
 repeats; ``halves`` is the time of the second half of the events against the first: what it costs that leads fill up.
+A second table has the fold by kind of record and by half (``kinds``); ``--kinds`` prints nothing else.
 ``match`` begins at the records as Kafka's client hands them over. ``decode`` is a part of it, measured a second time by
 itself, and ``fastavro`` the bare reader on the same bytes, for comparison; neither is in ``all``. ``--digest`` prints a
 hash of all states and crossings, which must not change with the code's speed.
@@ -11,14 +12,15 @@ import argparse
 import gc
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import NamedTuple
 
 from confluent_kafka import Message
 
 from leadscore.events.decoder import Decoder
-from leadscore.log.records import Frame, LogRecord, Source, decode
+from leadscore.log.records import Award, Frame, LogRecord, Source, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
@@ -28,6 +30,7 @@ from leadscore.pipeline.score.shard import Shard, encode_outputs
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.shard import ShardWrite
+from tests.bench import kinds
 from tests.bench.clock import Spent, machine_facts, print_facts, print_table
 from tests.bench.features import NOW_MS
 from tests.bench.streams import COMMAND_TOPIC, STREAMS, TOPIC, Size, Stream
@@ -181,18 +184,38 @@ class Bench:
                 self.state_bytes += len(state)
 
 
+def awards_of(stream: Stream) -> list[Award]:
+    """What the records of a stream earn, in the order of the log."""
+    bench = Bench(stream)
+    records = (decode(value) for batch in batches(stream.messages) for _, value in bench.match(batch))
+    return [award for record in records if isinstance(record, Frame) for award in record.awards]
+
+
 def _empty_shard(number: int, model: CompiledModel) -> Shard:
     return Shard(number, None, Fence("bench", -1, 0, 0, {}), lambda _: model, FoldSettings())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No garbage collection: the worker collects seldom, and never in the middle of a batch's arithmetic."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def by_kind(stream: Stream, repeats: int) -> list[kinds.Half]:
+    """The fold by kind of record."""
+    with _undisturbed():
+        return kinds.halves(compile_model(stream.model), awards_of(stream), repeats)
 
 
 def least(stream: Stream, repeats: int) -> Cost:
     """The least of several runs, of each figure by itself."""
     costs = []
     for _ in range(repeats):
-        gc.collect()
-        gc.disable()  # the worker collects seldom, and never in the middle of a batch's arithmetic
-        costs.append(Bench(stream).run())
-        gc.enable()
+        with _undisturbed():
+            costs.append(Bench(stream).run())
     steps_us = {step: min(cost.steps_us[step] for cost in costs) for step in costs[0].steps_us}
     return min(costs, key=lambda cost: cost.total_us)._replace(steps_us=steps_us)
 
@@ -206,19 +229,15 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--digest", action="store_true", help="a hash of all states and crossings beside each figure")
+    parser.add_argument("--kinds", action="store_true", help="only the fold by kind of record")
     options = parser.parse_args(arguments)
     if unknown := set(options.workloads) - set(STREAMS):
         parser.error(f"{', '.join(sorted(unknown))}: expected one of {', '.join(STREAMS)}")
     return options
 
 
-def main() -> int:
-    """Measure, print; nothing is asserted."""
-    options = read_options()
-    facts = machine_facts()
-    size = Size(options.events, options.leads, options.seed)
-    print_facts("leadscore bench-in-process", facts | {name: str(value) for name, value in size._asdict().items()})
-    costs = {name: least(STREAMS[name](size), options.repeats) for name in options.workloads or STREAMS}
+def print_costs(costs: Mapping[str, Cost], *, digest: bool) -> None:
+    """A row per workload."""
     head = ("us of CPU per event", *APART, *STEPS, "all", "halves", "state bytes", "crossings/100")
     rows = [
         (
@@ -227,13 +246,33 @@ def main() -> int:
             f"{cost.total_us:.1f}",
             f"{cost.halves:.2f}",
             f"{cost.state_bytes:.0f}",
-            f"{cost.crossings_per_100:.1f}{'  ' + cost.digest if options.digest else ''}",
+            f"{cost.crossings_per_100:.1f}{'  ' + cost.digest if digest else ''}",
         )
         for name, cost in costs.items()
     ]
     print_table(head, rows)
+
+
+def main() -> int:
+    """Measure, print; nothing is asserted."""
+    options = read_options()
+    facts = machine_facts()
+    size = Size(options.events, options.leads, options.seed)
+    print_facts("leadscore bench-in-process", facts | {name: str(value) for name, value in size._asdict().items()})
+    costs, halves = {}, {}
+    for name in options.workloads or STREAMS:
+        stream = STREAMS[name](size)
+        if not options.kinds:
+            costs[name] = least(stream, options.repeats)
+        halves[name] = by_kind(stream, options.repeats)
+    if costs:
+        print_costs(costs, digest=options.digest)
+    sys.stdout.write("\n")
+    print_table(kinds.HEAD, [row for name, measured in halves.items() for row in kinds.rows(name, measured)])
     figures = {name: cost._asdict() | {"total_us": cost.total_us} for name, cost in costs.items()}
-    sys.stdout.write(json.dumps({"bench": "in-process", **size._asdict(), "facts": facts, "costs": figures}) + "\n")
+    of_kinds = {name: [half.figures() for half in measured] for name, measured in halves.items()}
+    made = {"bench": "in-process", **size._asdict(), "facts": facts, "costs": figures, "kinds": of_kinds}
+    sys.stdout.write(json.dumps(made) + "\n")
     return 0
 
 

@@ -45,7 +45,7 @@ def no_shortcuts() -> Iterator[None]:
         return None if leave is None else leave.at_ms
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(fold, "_may_cross", lambda *_: True)
+        patched.setattr(fold, "may_cross", lambda *_: True)
         patched.setattr(fold, "_only_raises", lambda *_: False)
         patched.setattr(thresholds, "no_leave_before", searched)
         patched.setattr(timeline, "sure_until", lambda *_: None)

@@ -15,7 +15,7 @@ Theory of operation, per lead and record, at tau = max(lead's latest time, occur
 *Free* is neither disqualified nor suspended. *Held* is a lead that entered at once with a score of ``exit`` or less,
 until a record finds it above ``exit`` or ``hold`` is over. Leaves come highest threshold first, enters lowest first;
 leaves by time in the order of their instants. Time alone never enters. A tick is step 1 and nothing else, up to and
-including its time. Most records change no more than the score: ``_may_cross`` says which are spared steps 1, 3 and 4.
+including its time. Most records change no more than the score: ``may_cross`` says which are spared steps 1, 3 and 4.
 
 Nothing here reads a clock, an environment or a random number: a replay of the log gives the same states and crossings.
 """
@@ -64,7 +64,7 @@ def fold_award(
         return state, NO_CROSSINGS
     at = at_of(occurred_ms, hashed)
     tau_ms = max(latest_ms(state), occurred_ms)
-    if not model.thresholds or not _may_cross(state, award, tau_ms, context):
+    if not model.thresholds or not may_cross(state, award, tau_ms, context):
         _apply(state, award, at, context)
         return state, NO_CROSSINGS
     crossings: list[Crossing] = []
@@ -121,7 +121,7 @@ def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldConte
     return bool(award.rules)
 
 
-def _may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
+def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
     """Whether the record could take the lead across a threshold, or bring forward the instant at which time will.
 
     Most records cannot, and need no more than step 2. This may say yes in vain; it must never say no in vain.
