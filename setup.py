@@ -17,6 +17,7 @@ from setuptools.errors import CompileError, LinkError, PlatformError
 COMPILED = [
     "events/avro_reader.py",
     "events/avro_values.py",
+    "events/crossing_avro.py",
     "events/decoder.py",
     "events/validation.py",
     "mapping/attributes.py",

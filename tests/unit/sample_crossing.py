@@ -1,4 +1,6 @@
-"""One crossing with a value in every field that an enter has."""
+"""One crossing with a value in every field that an enter has, and crossings as the schema has them."""
+
+import msgspec
 
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
 
@@ -26,3 +28,11 @@ CROSSING = Crossing(
     reasons=[Reason("company_size", 20.0), Reason("mail_click", -3.0)],
     stale=False,
 )
+
+
+def crossing_record(crossing: Crossing) -> dict[str, object]:
+    """A crossing as ``crossing.avsc`` has it."""
+    record: dict[str, object] = msgspec.to_builtins(crossing)
+    for name in ("occurred_at", "decided_at", "projected_exit_at"):
+        record[name] = record.pop(f"{name}_ms")
+    return record

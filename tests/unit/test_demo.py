@@ -14,13 +14,13 @@ from leadscore.demo.reading import counts, decode_crossing
 from leadscore.demo.run import Rate, Replay
 from leadscore.demo.traffic import TrafficPlan, generate
 from leadscore.errors import ConfigError
-from leadscore.events.encoding import crossing_record, encode_single_object
+from leadscore.events.encoding import encode_single_object
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.ops.metrics import Metrics
 from leadscore.scoring.crossing import Crossing, Direction
 from leadscore.time_units import DAY_MS
-from tests.unit.sample_crossing import CROSSING
+from tests.unit.sample_crossing import CROSSING, crossing_record
 
 MOCK_PARTITION_BYTES = 5 * 1024 * 1024
 

@@ -11,10 +11,12 @@ import fastavro
 import msgspec
 import pytest
 from fastavro.schema import parse_schema
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leadscore.events.contracts import CONTRACTS, contract_of_record
 from leadscore.events.decoder import Decoder
-from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
+from leadscore.events.encoding import encode_confluent, encode_single_object
 from leadscore.events.local_schemas import schema_texts, single_object_header
 from leadscore.log.records import COMMANDS
 from leadscore.pipeline.score.publishing import (
@@ -25,6 +27,7 @@ from leadscore.pipeline.score.publishing import (
     json_encoding,
 )
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Reason, Trigger
+from tests.unit.sample_crossing import crossing_record
 
 Json = dict[str, Any]  # what JSON holds
 
@@ -289,6 +292,32 @@ def test_a_crossing_keeps_every_bit_of_its_points() -> None:
     read = fastavro.schemaless_reader(io.BytesIO(encoded), parse_schema(schema_of("crossing")), None)
     assert isinstance(read, dict)
     assert (read["score"], read["reasons"]) == (0.1 + 0.2, [{"name": "a", "points": 1 / 3}])
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+INSTANTS = st.integers(-(2**45), 2**45)
+POINTS = st.floats(allow_nan=False)
+CROSSINGS = st.builds(
+    a_crossing,
+    id=TEXTS,
+    model_version=st.integers(1, 2**31),
+    direction=st.sampled_from(Direction),
+    cause=st.sampled_from(Cause),
+    entered_id=st.none() | TEXTS,
+    sequence=st.integers(1, 2**40),
+    score=POINTS,
+    occurred_at_ms=INSTANTS,
+    projected_exit_at_ms=st.none() | INSTANTS,
+    trigger=st.none() | st.builds(Trigger, st.none() | TEXTS, TEXTS, TEXTS, st.none() | TEXTS),
+    reasons=st.lists(st.builds(Reason, TEXTS, POINTS), max_size=5),
+    stale=st.booleans(),
+)
+
+
+@given(CROSSINGS)
+def test_a_crossing_is_written_as_fastavro_writes_it(crossing: Crossing) -> None:
+    value = crossing_output(crossing, avro_encoding(None)).value
+    assert value == encode_single_object("crossing", crossing_record(crossing))
 
 
 # Evolution

@@ -1,12 +1,10 @@
-"""Values of our own contracts to bytes: for ``produce``, the demo, the tests, and the crossings. Pure."""
+"""Values of our own contracts to bytes: for ``produce``, the demo and the tests. Pure."""
 
 import io
 
-import msgspec
 from fastavro import schemaless_writer
 
 from leadscore.events.local_schemas import parsed_schema, single_object_header
-from leadscore.scoring.crossing import Crossing
 
 
 def encode_single_object(schema_name: str, record: dict[str, object]) -> bytes:
@@ -16,15 +14,12 @@ def encode_single_object(schema_name: str, record: dict[str, object]) -> bytes:
 
 def encode_confluent(schema_id: int, schema_name: str, record: dict[str, object]) -> bytes:
     """Confluent framing: the id under which the local schema is registered, and the record."""
-    return b"\x00" + schema_id.to_bytes(4) + _encoded(schema_name, record)
+    return confluent_header(schema_id) + _encoded(schema_name, record)
 
 
-def crossing_record(crossing: Crossing) -> dict[str, object]:
-    """A crossing as ``crossing.avsc`` has it."""
-    record: dict[str, object] = msgspec.to_builtins(crossing)
-    for name in ("occurred_at", "decided_at", "projected_exit_at"):
-        record[name] = record.pop(f"{name}_ms")
-    return record
+def confluent_header(schema_id: int) -> bytes:
+    """What stands before a value whose schema is in a registry."""
+    return b"\x00" + schema_id.to_bytes(4)
 
 
 def _encoded(schema_name: str, record: dict[str, object]) -> bytes:

@@ -9,7 +9,9 @@ from uuid import uuid5
 
 import msgspec
 
-from leadscore.events.encoding import crossing_record, encode_confluent, encode_single_object
+from leadscore.events.crossing_avro import crossing_avro
+from leadscore.events.encoding import confluent_header
+from leadscore.events.local_schemas import single_object_header
 from leadscore.pipeline.kafka.records import Headers, OutputRecord
 from leadscore.scoring.crossing import CROSSING_NAMESPACE, Crossing, as_json_object, iso_instant
 
@@ -48,16 +50,10 @@ class RegisteredSchema(NamedTuple):
 def avro_encoding(registered: RegisteredSchema | None) -> CrossingEncoding:
     """Avro: Confluent framing where the schema is in a registry, single-object encoding elsewhere."""
     if registered is None:
-        return CrossingEncoding(
-            lambda crossing: encode_single_object("crossing", crossing_record(crossing)),
-            "application/avro",
-            "urn:leadscore:schema:crossing:v1",
-        )
-    return CrossingEncoding(
-        lambda crossing: encode_confluent(registered.schema_id, "crossing", crossing_record(crossing)),
-        "application/avro",
-        registered.uri,
-    )
+        header, schema = single_object_header("crossing"), "urn:leadscore:schema:crossing:v1"
+    else:
+        header, schema = confluent_header(registered.schema_id), registered.uri
+    return CrossingEncoding(lambda crossing: header + crossing_avro(crossing), "application/avro", schema)
 
 
 def json_encoding() -> CrossingEncoding:
