@@ -32,6 +32,7 @@ COMPILED = [
     "model/matching.py",
     "model/per_event.py",
     "pipeline/match/batch.py",
+    "scoring/before.py",
     "scoring/conditions.py",
     "scoring/context.py",
     "scoring/course.py",

@@ -12,6 +12,7 @@ class Mutant(NamedTuple):
     new: str
 
 
+BEFORE = "scoring/before.py"
 COMPILED = "model/compiled.py"
 COMPILE = "model/compile.py"
 CONDITIONS = "scoring/conditions.py"
@@ -93,14 +94,14 @@ MUTANTS = (
     Mutant(
         "time entering: what time raised lets any record enter",
         THRESHOLDS,
-        "raised = after.unclamped > before.unclamped + EPSILON",
-        "raised = True",
+        "return decision.score.unclamped > decision.before.score().unclamped + EPSILON",
+        "return True",
     ),
     Mutant(
         "time entering: what time raised is taken for the record's",
         FOLD,
-        "before = score_at(state, model, tau_ms, outlook)",
-        "before = score_at(state, model, latest_ms(state), outlook)",
+        "return before_event(state, context.model, tau_ms)",
+        "return before_event(state, context.model, latest_ms(state))",
     ),
     # --- events
     Mutant("deduplication off", FOLD, "if find(state.rows, hashed) >= 0:", "if False:"),
@@ -139,8 +140,8 @@ MUTANTS = (
     Mutant(
         "burst's interval open",
         SELECTION,
-        "<= selection.burst_within_ms:",
-        "< selection.burst_within_ms:",
+        "times[first] <= within_ms:",
+        "times[first] < within_ms:",
     ),
     Mutant(
         "limit before once_per",
@@ -261,8 +262,8 @@ MUTANTS = (
     Mutant(
         "leave by time dated when noticed",
         THRESHOLDS,
-        "decision = Decision(at_ms, due.leave.cause, None, score.value, score, outlook)",
-        "decision = Decision(until_ms, due.leave.cause, None, score.value, score, outlook)",
+        "decision = Decision(at_ms, due.leave.cause, None, ",
+        "decision = Decision(until_ms, due.leave.cause, None, ",
     ),
     Mutant(
         "leave by time does not move the latest time",
@@ -396,26 +397,26 @@ MUTANTS = (
     Mutant(
         "what a lead can reach is bounded without its conditions",
         SCORE,
-        "sums, rules = list(model.condition_upper_bounds), model.rules",
-        "sums, rules = [0.0] * len(model.condition_upper_bounds), model.rules",
+        "sums, rules, totals = list(model.condition_upper_bounds), ",
+        "sums, rules, totals = [0.0] * len(model.condition_upper_bounds), ",
     ),
     Mutant(
-        "counts are kept over an event of their rules",
-        CONDITIONS,
-        "for test, turn in self._turns.items() if test.rule_ids.isdisjoint(rule_ids)}",
-        "for test, turn in self._turns.items()}",
+        "the score before an event is that after it",
+        BEFORE,
+        "Outlook(copied(state), model)",
+        "Outlook(state, model)",
     ),
     Mutant(
         "the latest event counts beyond its limit",
         SELECTION,
-        "return used < selection.limit_times\n",
-        "return used <= selection.limit_times\n",
+        "return used < limit\n",
+        "return used <= limit\n",
     ),
     Mutant(
         "the latest event counts a second time for its value",
         SELECTION,
-        "return value not in seen and all(",
-        "return value not in seen or all(",
+        "if value in settled_of(state, rule.rule_id).values:\n        return False",
+        "pass",
     ),
     Mutant(
         "a penalty that decays is taken for one that does not",

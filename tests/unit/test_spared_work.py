@@ -1,9 +1,9 @@
 """What the fold spares itself changes nothing: the same histories with every shortcut taken away.
 
 Shortcuts: no evaluation where a bound says that nothing can cross; the instant to look at a lead again is bounded, not
-searched for; a search begins where the lead may no longer be in for sure; what conditions found is kept over a record;
-the latest event of a rule with a selection is added without counting the others again; an instant is closed in on by
-slope. Long histories of few leads show what short ones do not.
+searched for; a search begins where the lead may no longer be in for sure; the score that a record finds is evaluated
+after it, if at all; the latest event of a rule with a selection is added without counting the others again; an instant
+is closed in on by slope. Long histories of few leads show what short ones do not.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from leadscore.model.load import load_model
-from leadscore.scoring import conditions, course, fold, thresholds, timeline, totals
+from leadscore.scoring import course, fold, thresholds, timeline, totals
+from leadscore.scoring.before import before_anything
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import Simulation
 from tests import histories, random_models
@@ -49,7 +51,7 @@ def no_shortcuts() -> Iterator[None]:
         patched.setattr(fold, "_only_raises", lambda *_: False)
         patched.setattr(thresholds, "no_leave_before", searched)
         patched.setattr(timeline, "sure_until", lambda *_: None)
-        patched.setattr(conditions.Outlook, "after_rules", lambda self, _: conditions.Outlook(self.state, self.model))
+        patched.setattr(fold, "before_event", lambda state, model, at_ms: before_anything(Outlook(state, model), at_ms))
         patched.setattr(totals, "counts_last", lambda *_: None)
         patched.setattr(course.Course, "only_falls", lambda *_: False)
         yield

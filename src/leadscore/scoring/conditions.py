@@ -33,25 +33,27 @@ class Outlook:
     It keeps what it has worked out: make a new one when the lead's events or attributes have changed.
     """
 
-    __slots__ = ("_attributes", "_in_bursts", "_matched", "_since_ms", "_turns", "leaves", "model", "state")
+    __slots__ = ("_attributes", "_in_bursts", "_matched", "_since_ms", "_turns", "fit", "leaves", "model", "state")
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
         self.state = state
         self.model = model
         self.leaves: dict[tuple[ThresholdState, int], Leave | None] = {}
         """What ``timeline.next_leave`` answered, by where the lead stands and after when."""
+        self.fit: float | None = None
+        """What ``score.fit_at`` answered."""
         self._turns: dict[CountTest | QuietTest, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None
         self._matched: list[frozenset[int]] | None = None
         self._in_bursts: dict[int, set[bytes]] = {}
 
-    def after_rules(self, rule_ids: frozenset[int]) -> "Outlook":
-        """The outlook after one more event, not the first, but the latest, that matched these rules and no more."""
-        outlook = Outlook(self.state, self.model)
-        outlook._turns = {test: turn for test, turn in self._turns.items() if test.rule_ids.isdisjoint(rule_ids)}
-        outlook._attributes, outlook._since_ms = self._attributes, self._since_ms
-        return outlook
+    def attributes(self) -> dict[int, AttributeState]:
+        """The latest value of each attribute; to be read only."""
+        attributes = self._attributes
+        if attributes is None:
+            attributes = self._attributes = current_attributes(self.state.flags)
+        return attributes
 
     def holds(self, test: ConditionTest, at_ms: int) -> bool:
         """Whether the test is true at ``at_ms``."""
@@ -87,7 +89,7 @@ class Outlook:
 
     def _runs_out_ms(self, test: CountTest) -> int:
         """When the last event that makes the count large enough leaves the window."""
-        latest = self._latest_seen(test.rule_ids, test.at_least)
+        latest = self._latest_seen(test.rule_ids, test.within_ms, test.at_least)
         return time_of(latest[-1]) + test.within_ms if len(latest) == test.at_least else -NEVER
 
     def _long_enough_ms(self, test: QuietTest) -> int:
@@ -95,17 +97,18 @@ class Outlook:
             self._since_ms = _silence_from_ms(self.state)
         if self._since_ms == NEVER:
             return NEVER
-        since = [self._since_ms, *(time_of(at) for at in self._latest_seen(test.rule_ids, 1))]
+        since = [self._since_ms, *(time_of(at) for at in self._latest_seen(test.rule_ids, test.within_ms, 1))]
         flags = self.state.flags
         if flags is not None and flags.settled:
             settled = (flags.settled.get(rule_id) for rule_id in test.rule_ids)
             since += [entry.latest_ms for entry in settled if entry is not None and entry.latest_ms is not None]
         return max(since) + test.within_ms + 1
 
-    def _latest_seen(self, rule_ids: frozenset[int], at_most: int) -> list[bytes]:
+    def _latest_seen(self, rule_ids: frozenset[int], within_ms: int, at_most: int) -> list[bytes]:
         """The latest events of the rules that conditions see, latest first: after the reset, in no burst.
 
-        An event of two of the rules is one.
+        An event of two of the rules is one. Those that were more than ``within_ms`` ago at the lead's latest record may
+        be left out: a count sees them no longer, and they are no reason against a silence.
         """
         state = self.state
         if rule_ids.isdisjoint(state.rules):
@@ -115,16 +118,18 @@ class Outlook:
             self._matched = [frozenset(rules[int(index)] for index in awards[::2]) for awards in state.awarded]
         matched = [not matched_rules.isdisjoint(rule_ids) for matched_rules in self._matched]
         reset_ms = state.flags.reset_ms if state.flags is not None else None
-        first_live = b"" if reset_ms is None else at_of(reset_ms + 1, b"")
+        first_ms = state.latest_record_ms - within_ms
+        first_live = at_of(first_ms if reset_ms is None else max(first_ms, reset_ms + 1), b"")
         bursts = {rule_id: self._in_burst(rule_id) for rule_id in rule_ids & self.model.with_bursts}
+        bursts = {rule_id: hidden for rule_id, hidden in bursts.items() if hidden}
         rows = state.rows
         seen: list[bytes] = []
         for end in range(len(rows) - 1, -1, -ROW):
-            if not matched[rows[end]]:
-                continue
             at = rows[end - AT : end]
             if at < first_live:
                 break
+            if not matched[rows[end]]:
+                continue
             if not bursts or any(at not in bursts.get(rule, ()) for rule in self._matched[rows[end]] & rule_ids):
                 seen.append(at)
                 if len(seen) == at_most:
@@ -144,9 +149,7 @@ class Outlook:
         return hidden
 
     def _attribute_passes(self, test: ValueTest) -> bool:
-        if self._attributes is None:
-            self._attributes = current_attributes(self.state.flags) if self.state.flags is not None else {}
-        value = self._attributes.get(test.attribute_id)
+        value = self.attributes().get(test.attribute_id)
         if value is None or value.points is None:
             return test.when_missing
         return test.test_id in value.passed
@@ -159,10 +162,17 @@ def _silence_from_ms(state: LeadState) -> int:
     return max((time_ms for time_ms in guards if time_ms is not None), default=NEVER)
 
 
-def current_attributes(flags: Flags) -> dict[int, AttributeState]:
-    """The latest value of each attribute."""
-    current = dict(flags.settled_attributes)
-    for set_by_event in flags.recent_attributes.values():
+def current_attributes(flags: Flags | None) -> dict[int, AttributeState]:
+    """The latest value of each attribute; to be read only."""
+    if flags is None:
+        return {}
+    settled, recent = flags.settled_attributes, flags.recent_attributes
+    if not recent:
+        return settled
+    if not settled and len(recent) == 1:
+        return next(iter(recent.values()))
+    current = dict(settled)
+    for set_by_event in recent.values():
         for attribute_id, value in set_by_event.items():
             keep_later(current, attribute_id, value)
     return current

@@ -16,7 +16,7 @@ from math import inf
 
 from leadscore.model.compiled import NO_GROUP, CompiledRule, DecayCurve
 from leadscore.scoring.conditions import Outlook
-from leadscore.scoring.score import day_aged, fit_of
+from leadscore.scoring.score import day_aged, fit_at
 from leadscore.scoring.state import Points, Total
 from leadscore.time_units import DAY_MS
 
@@ -43,7 +43,7 @@ class Course:
         for condition in model.conditions:
             if condition.points and outlook.holds(condition.test, start_ms):
                 sums[condition.group].constant += condition.points
-        sums[NO_GROUP].constant += model.fit_without_values if state.flags is None else fit_of(state, model)
+        sums[NO_GROUP].constant += fit_at(outlook)
 
     def score(self, at_ms: int) -> float:
         """The score at an instant."""

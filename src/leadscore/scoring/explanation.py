@@ -94,7 +94,7 @@ def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
 
 
 def _attribute_parts(state: LeadState, model: CompiledModel) -> list[Part]:
-    current = current_attributes(state.flags) if state.flags is not None else {}
+    current = current_attributes(state.flags)
     return [
         Part(
             part="attribute",

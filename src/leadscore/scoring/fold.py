@@ -26,6 +26,7 @@ from typing import Final
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
 from leadscore.model.compiled import CompiledRule
 from leadscore.model.matching import event_hash
+from leadscore.scoring.before import Before, before_anything, before_event
 from leadscore.scoring.conditions import Outlook, first_event_ms
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
@@ -72,15 +73,15 @@ def fold_award(
     # step 1
     if state.due_ms is not None and state.due_ms < tau_ms:
         crossings += leave_by_time(state, award.lead_id, tau_ms - 1, context)
-    outlook = Outlook(state, model)
-    before = score_at(state, model, tau_ms, outlook)
+    before = _before(state, award, tau_ms, context)
     # step 2
-    outlook = _applied(state, award, at, outlook, context)
+    _apply(state, award, at, context)
+    outlook = Outlook(state, model)
     after = score_at(state, model, tau_ms, outlook)
     # steps 3 and 4
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
-    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before.value, after, outlook)
-    crossed = cross(state, award, before, decision, context)
+    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before, after, outlook)
+    crossed = cross(state, award, decision, context)
     crossings += crossed
     if only_raises:  # the instant of before is early enough; only what was entered just now may be left before it
         exits_ms = [crossing.projected_exit_at_ms for crossing in crossed] + [state.due_ms]
@@ -90,14 +91,12 @@ def fold_award(
     return state, crossings
 
 
-def _applied(state: LeadState, award: Award, at: bytes, before: Outlook, context: FoldContext) -> Outlook:
-    """Step 2, and the outlook after it: of the outlook before, what a new latest event does not touch is kept."""
-    recent, has_begun = len(state.rows), first_event_ms(state) is not None  # silences begin with the first event
-    _apply(state, award, at, context)
-    is_one_more = state.rows[-ROW:-1] == at and len(state.rows) > recent and has_begun
-    if is_one_more and not award.attributes and award.type not in COMMANDS:
-        return before.after_rules(frozenset(rule_award.rule_id for rule_award in award.rules))
-    return Outlook(state, context.model)
+def _before(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> Before:
+    """The score that the record finds, put off where the record leaves alone what is in the lead's flags."""
+    settles = len(state.rows) >= ROW * context.settings.recent_events
+    if settles or award.attributes or award.type in COMMANDS:
+        return before_anything(Outlook(state, context.model), tau_ms)
+    return before_event(state, context.model, tau_ms)
 
 
 def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:

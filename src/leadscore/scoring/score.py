@@ -6,7 +6,7 @@ from leadscore.log.records import AttributeAward, Award
 from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve
 from leadscore.scoring.conditions import Outlook, current_attributes
-from leadscore.scoring.state import LeadState, Total
+from leadscore.scoring.state import AttributeState, LeadState, Total
 from leadscore.time_units import DAY_MS
 
 
@@ -25,28 +25,30 @@ class Score(NamedTuple):
 
 def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outlook | None = None) -> Score:
     """The lead's score at ``at_ms``, an instant not before its latest record; ``outlook`` is the lead's, if made."""
-    groups = model.groups
+    if outlook is None:
+        outlook = Outlook(state, model)
+    groups, totals = model.groups, state.totals
     sums = [0.0] * (len(groups) + 1)  # the last is of what has no group: NO_GROUP is -1
     rules, age_ms = model.rules, at_ms - state.latest_record_ms
-    for rule_id, total in zip(state.rules, state.totals, strict=True):
+    for index, rule_id in enumerate(state.rules):
         rule = rules.get(rule_id)
         if rule is None:
             continue
+        total = totals[index]
         if age_ms == 0 and rule.decay.weights is None:
             points = total
         else:
             points = rule_points(rule, total, age_ms, at_ms)
         maximum = rule.maximum
         sums[rule.group] += -maximum if points < -maximum else maximum if points > maximum else points  # type: ignore[operator]
-    if model.conditions:
-        outlook = outlook or Outlook(state, model)
-        for condition in model.conditions:
-            if condition.points and outlook.holds(condition.test, at_ms):
-                sums[condition.group] += condition.points
+    for condition in model.conditions:
+        if condition.points and outlook.holds(condition.test, at_ms):
+            sums[condition.group] += condition.points
     engagement = sums[-1]
-    for group, points in zip(groups, sums, strict=False):
+    for index, group in enumerate(groups):
+        points = sums[index]
         engagement += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
-    fit = model.fit_without_values if state.flags is None else fit_of(state, model)
+    fit = fit_at(outlook)
     total = engagement + fit
     return Score(
         engagement, fit, model.floor if total < model.floor else model.ceiling if total > model.ceiling else total
@@ -59,9 +61,10 @@ def upper_bound_at(state: LeadState, model: CompiledModel, more: Award, at_ms: i
     Gains as if none had decayed, every condition that gives points; clamped like the score. Penalties are in it at the
     instant of the lead's latest record only, where running totals need no decay: later on they weigh less.
     """
-    sums, rules = list(model.condition_upper_bounds), model.rules
+    sums, rules, totals = list(model.condition_upper_bounds), model.rules, state.totals
     is_at_latest = at_ms == state.latest_record_ms
-    for rule_id, total in zip(state.rules, state.totals, strict=True):
+    for index, rule_id in enumerate(state.rules):
+        total = totals[index]
         points = total if type(total) is float else gains_of(total)
         if (points > 0 or is_at_latest) and (rule := rules.get(rule_id)) is not None:
             maximum = rule.maximum
@@ -72,9 +75,10 @@ def upper_bound_at(state: LeadState, model: CompiledModel, more: Award, at_ms: i
     if more.attributes:
         fit = _fit_upper_bound(state, model, more.attributes)
     else:
-        fit = model.fit_without_values if state.flags is None else fit_of(state, model)
+        fit = model.fit_without_values if state.flags is None else fit_of(current_attributes(state.flags), model)
     of_groups = 0.0
-    for group, points in zip(model.groups, sums, strict=False):
+    for index, group in enumerate(model.groups):
+        points = sums[index]
         of_groups += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
     return fit + sums[-1] + of_groups
 
@@ -126,9 +130,23 @@ def day_aged(total: Total, decay: DecayCurve, at_ms: int) -> float:
     return points
 
 
-def fit_of(state: LeadState, model: CompiledModel) -> float:
-    """Points for who the lead is, within the fit's minimum and maximum."""
-    total = plain_sum(points for _, points in attribute_points(state, model))
+def fit_at(outlook: Outlook) -> float:
+    """The lead's fit, worked out once: no time changes it."""
+    fit = outlook.fit
+    if fit is None:
+        fit = outlook.fit = fit_of(outlook.attributes(), outlook.model)
+    return fit
+
+
+def fit_of(values: dict[int, AttributeState], model: CompiledModel) -> float:
+    """Points for who the lead is, by the values of its attributes, within the fit's minimum and maximum."""
+    if not values:
+        return model.fit_without_values
+    total = 0.0
+    for attribute_id, attribute in model.attributes.items():
+        value = values.get(attribute_id)
+        points = None if value is None else value.points
+        total += attribute.when_missing if points is None else points
     return model.fit_minimum if total < model.fit_minimum else model.fit_maximum if total > model.fit_maximum else total
 
 
@@ -143,7 +161,7 @@ def attribute_points(state: LeadState, model: CompiledModel) -> list[tuple[int, 
 
 def points_of_values(state: LeadState, model: CompiledModel) -> dict[int, float]:
     """Points of the model's attributes that have a value."""
-    current = current_attributes(state.flags) if state.flags is not None else {}
+    current = current_attributes(state.flags)
     return {
         attribute_id: float(value.points)
         for attribute_id, value in current.items()

@@ -5,7 +5,7 @@ from typing import Final
 
 from leadscore.log.records import ADJUST_RULE_ID
 from leadscore.model.compiled import CompiledRule, Selection
-from leadscore.scoring.recent import AT, at_of, rows_of, time_of
+from leadscore.scoring.recent import AT, ROW, at_of, rows_of, time_of
 from leadscore.scoring.state import LeadState, Points, Settled
 from leadscore.time_units import DAY_MS
 
@@ -32,6 +32,15 @@ def is_adjust(state: LeadState, row: bytes) -> bool:
     """Whether the recent event is a command: ``adjust`` is one that has a rule of its own."""
     awarded = state.awarded[row[-1]]
     return bool(awarded) and state.rules[int(awarded[0])] == ADJUST_RULE_ID
+
+
+def points_of(state: LeadState, row: bytes, index: int) -> Points:
+    """What the rule awarded for the event; it matched."""
+    awarded = state.awarded[row[-1]]
+    place = 0
+    while awarded[place] != index:
+        place += 2
+    return awarded[place + 1]
 
 
 def rule_rows(state: LeadState, index: int) -> list[bytes]:
@@ -69,18 +78,28 @@ def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None
     selection = rule.selection or Selection()
     if selection.burst_at_least or (selection.once_per and selection.limit_times):
         return None
-    *earlier, last = rule_rows(state, index)
     if selection.once_per:
-        value = once_value(state, index, last)
-        seen = settled_of(state, rule.rule_id).values
-        return value not in seen and all(once_value(state, index, row) != value for row in earlier)
-    bucket = bucket_of(selection, time_of(last))
+        return _says_something_new(state, rule, index)
+    rows, numbers, limit = state.rows, points_awarded(state, index), selection.limit_times
+    bucket = bucket_of(selection, time_of(rows[-ROW:]))
     used = settled_of(state, rule.rule_id).buckets.get(bucket, 0)
-    for row in reversed(earlier):
-        if used >= selection.limit_times or bucket_of(selection, time_of(row)) != bucket:
+    for end in range(len(rows) - ROW - 1, -1, -ROW):
+        if used >= limit:
             break
-        used += 1
-    return used < selection.limit_times
+        if rows[end] in numbers:
+            if bucket_of(selection, time_of(rows[end - AT : end])) != bucket:
+                break
+            used += 1
+    return used < limit
+
+
+def _says_something_new(state: LeadState, rule: CompiledRule, index: int) -> bool:
+    """Whether the lead's latest event has a value of ``once_per`` that no earlier one of the rule had."""
+    *earlier, last = rule_rows(state, index)
+    value = once_value(state, index, last)
+    if value in settled_of(state, rule.rule_id).values:
+        return False
+    return all(once_value(state, index, row) != value for row in earlier)
 
 
 def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> list[bytes]:
@@ -91,13 +110,13 @@ def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> l
     before = settled_of(state, rule.rule_id).burst_ms
     if len(before) + len(rows) < selection.burst_at_least:
         return rows
-    times = sorted([(time_ms, b"") for time_ms in before] + [(time_of(row), row) for row in rows])
-    in_burst: set[bytes] = set()
-    last = selection.burst_at_least - 1
+    times = sorted([*before, *[time_of(row) for row in rows]])
+    in_burst: set[int] = set()  # of events at the same time all are in one, or none is
+    last, within_ms = selection.burst_at_least - 1, selection.burst_within_ms
     for first in range(len(times) - last):
-        if times[first + last][0] - times[first][0] <= selection.burst_within_ms:
-            in_burst.update(row for _, row in times[first : first + last + 1])
-    return [row for row in rows if row not in in_burst] if in_burst else rows
+        if times[first + last] - times[first] <= within_ms:
+            in_burst.update(times[first : first + last + 1])
+    return [row for row in rows if time_of(row) not in in_burst] if in_burst else rows
 
 
 def _first_per_value(state: LeadState, rule: CompiledRule, rows: list[bytes], seen: set[bytes]) -> list[bytes]:

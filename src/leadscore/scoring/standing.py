@@ -1,18 +1,19 @@
 """Where a lead stands with the thresholds of its model. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from leadscore.model.compiled import CompiledThreshold
 from leadscore.scoring.state import LeadState, ThresholdState
 
 
-@dataclass(frozen=True, slots=True)
 class Standing:
     """A threshold that the lead is or was in, and where the lead stands with it."""
 
-    threshold: CompiledThreshold
-    state: ThresholdState
+    __slots__ = ("state", "threshold")
+
+    def __init__(self, threshold: CompiledThreshold, state: ThresholdState) -> None:
+        self.threshold = threshold
+        self.state = state
 
 
 def threshold_state(state: LeadState, threshold: CompiledThreshold) -> ThresholdState | None:

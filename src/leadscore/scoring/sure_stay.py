@@ -28,7 +28,7 @@ from typing import Final
 
 from leadscore.model.compiled import EPSILON, CompiledModel
 from leadscore.scoring.conditions import Outlook
-from leadscore.scoring.score import day_aged, fit_of, rule_points
+from leadscore.scoring.score import day_aged, fit_at, rule_points
 from leadscore.scoring.standing import Standing
 from leadscore.scoring.state import LeadState
 
@@ -106,7 +106,7 @@ def _fall(outlook: Outlook, at_ms: int, level: float) -> _Fall | None:
     for condition in model.conditions:
         if condition.points and outlook.holds(condition.test, at_ms):
             sums.lasting[condition.group] += condition.points
-    total = model.fit_without_values if state.flags is None else fit_of(state, model)
+    total = fit_at(outlook)
     gains = sums.gains[-1]
     total += gains + sums.lasting[-1] + sums.by_day[-1] + sums.penalties[-1]
     by_day = sums.by_day[-1]

@@ -1,6 +1,6 @@
 """Steps 1, 3 and 4 of the fold: leaving and entering thresholds. ``fold`` has the theory of operation. Pure."""
 
-from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from leadscore.log.records import Award
 from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledThreshold
 from leadscore.model.matching import event_hash
+from leadscore.scoring.before import Before
 from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
@@ -21,36 +22,57 @@ from leadscore.scoring.standing import Standing, put, standings_in, threshold_st
 from leadscore.scoring.state import LeadState, ThresholdState
 from leadscore.scoring.timeline import first_leave, next_leave, no_leave_before
 
+NO_THRESHOLDS: Final[frozenset[int]] = frozenset()
 
-@dataclass(frozen=True, slots=True)
+
 class Decision:
     """What a crossing needs to know of the record behind it, and of the lead as the record left it."""
 
-    at_ms: int
-    cause: Cause
-    trigger: Trigger | None
-    previous: float
-    score: Score
-    outlook: Outlook
+    __slots__ = ("at_ms", "before", "cause", "outlook", "score", "trigger")
+
+    def __init__(
+        self, at_ms: int, cause: Cause, trigger: Trigger | None, before: Before, score: Score, outlook: Outlook
+    ) -> None:
+        self.at_ms = at_ms
+        self.cause = cause
+        self.trigger = trigger
+        self.before = before
+        self.score = score
+        self.outlook = outlook
+
+    def caused(self, cause: Cause) -> "Decision":
+        """The same with another cause."""
+        return Decision(self.at_ms, cause, self.trigger, self.before, self.score, self.outlook)
 
 
-@dataclass(frozen=True, slots=True)
 class _Fact:
     """What is particular to one crossing of those that a decision brings about."""
 
-    direction: Direction
-    crossing_id: str
-    entered_id: str | None
-    sequence: int
-    projected_exit_at_ms: int | None
+    __slots__ = ("crossing_id", "direction", "entered_id", "projected_exit_at_ms", "sequence")
+
+    def __init__(
+        self,
+        direction: Direction,
+        crossing_id: str,
+        entered_id: str | None,
+        sequence: int,
+        projected_exit_at_ms: int | None,
+    ) -> None:
+        self.direction = direction
+        self.crossing_id = crossing_id
+        self.entered_id = entered_id
+        self.sequence = sequence
+        self.projected_exit_at_ms = projected_exit_at_ms
 
 
-@dataclass(frozen=True, slots=True)
 class _DueLeave:
     """A leave by time that is to be made."""
 
-    leave: Leave
-    standing: Standing
+    __slots__ = ("leave", "standing")
+
+    def __init__(self, leave: Leave, standing: Standing) -> None:
+        self.leave = leave
+        self.standing = standing
 
 
 def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldContext) -> list[Crossing]:
@@ -61,7 +83,7 @@ def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldCo
     for due in due_leaves:
         at_ms = due.leave.at_ms
         score = score_at(state, context.model, at_ms, outlook)
-        decision = Decision(at_ms, due.leave.cause, None, score.value, score, outlook)
+        decision = Decision(at_ms, due.leave.cause, None, Before(outlook, at_ms), score, outlook)
         crossings.append(_leave(state, lead_id, due.standing, decision, context))
     if due_leaves:
         flags_of(state).left_ms = due_leaves[-1].leave.at_ms
@@ -84,26 +106,23 @@ def _due_leaves(state: LeadState, outlook: Outlook, until_ms: int) -> list[_DueL
     return sorted(due_leaves, key=lambda due: due.leave.at_ms)
 
 
-def cross(state: LeadState, award: Award, before: Score, decision: Decision, context: FoldContext) -> list[Crossing]:
+def cross(state: LeadState, award: Award, decision: Decision, context: FoldContext) -> list[Crossing]:
     """Steps 3 and 4."""
-    after, model = decision.score, context.model
+    model = context.model
     reason = disqualified(decision.outlook, decision.at_ms)
     crossings: list[Crossing] = []
     if state.thresholds:
         crossings += _leaves(state, award.lead_id, decision, context, is_disqualified=reason is not None)
     if reason is not None or is_suspended(state):
         return crossings
-    raised = after.unclamped > before.unclamped + EPSILON
-    qualified = _qualified(state, award, model) if award.rules else frozenset()
-    if not raised and not qualified:
-        return crossings
+    qualified = _qualified(state, award, model) if award.rules else NO_THRESHOLDS
     for threshold in model.thresholds:
         entry = threshold_state(state, threshold)
         if entry is not None and entry.is_in:
             continue
         if threshold.threshold_id in qualified:
-            crossings.append(_enter(state, award, threshold, _caused(decision, Cause.INSTANT), context))
-        elif raised and _may_enter(threshold, entry, after, decision.at_ms, model):
+            crossings.append(_enter(state, award, threshold, decision.caused(Cause.INSTANT), context))
+        elif _may_enter(threshold, entry, decision.score, decision.at_ms, model) and _has_raised(decision):
             crossings.append(_enter(state, award, threshold, decision, context))
     return crossings
 
@@ -117,7 +136,7 @@ def _leaves(
     for standing in standings_in(state, context.model.leaving_order):
         threshold, entry = standing.threshold, standing.state
         if is_disqualified:
-            crossings.append(_leave(state, lead_id, standing, _caused(decision, Cause.DISQUALIFIED), context))
+            crossings.append(_leave(state, lead_id, standing, decision.caused(Cause.DISQUALIFIED), context))
         elif entry.held and decision.at_ms < entry.entered_ms + threshold.hold_ms:
             if score > threshold.exit + EPSILON:
                 put(state, msgspec.structs.replace(entry, held=False))
@@ -126,13 +145,14 @@ def _leaves(
     return crossings
 
 
-def _caused(decision: Decision, cause: Cause) -> Decision:
-    return replace(decision, cause=cause)
+def _has_raised(decision: Decision) -> bool:
+    """Whether the record raised the score."""
+    return decision.score.unclamped > decision.before.score().unclamped + EPSILON
 
 
 def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
     """Thresholds this event enters at once: those of its rules that it counts for."""
-    qualified = set()
+    qualified: frozenset[int] = NO_THRESHOLDS
     for rule_award in award.rules:
         rule = model.rules.get(rule_award.rule_id)
         if rule is None or rule.qualifies is None:
@@ -140,8 +160,8 @@ def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozense
         at = at_of(award.occurred_at_ms, event_hash(award.type, award.event_id))
         rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))
         if any(row.startswith(at) for row in rows):
-            qualified.add(rule.qualifies)
-    return frozenset(qualified)
+            qualified |= {rule.qualifies}
+    return qualified
 
 
 def _may_enter(
@@ -197,7 +217,7 @@ def _crossing(
         entered_id=fact.entered_id,
         sequence=fact.sequence,
         score=score.value,
-        previous_score=decision.previous,
+        previous_score=decision.before.score().value,
         engagement=score.engagement,
         fit=score.fit,
         grade=model.grade_of(score.fit),

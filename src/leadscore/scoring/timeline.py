@@ -50,7 +50,6 @@ Kept in step
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from math import floor, log
 from typing import Final
@@ -71,23 +70,27 @@ GUESSES: Final = 3
 """How often the instant below may be guessed without the interval being halved."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Stretch:
     """The first and the last instant between two flips, and whether the score may end the stay: the hold is over."""
 
-    start_ms: int
-    end_ms: int
-    may_fall: bool
+    __slots__ = ("end_ms", "may_fall", "start_ms")
+
+    def __init__(self, start_ms: int, end_ms: int, *, may_fall: bool) -> None:
+        self.start_ms = start_ms
+        self.end_ms = end_ms
+        self.may_fall = may_fall
 
 
-@dataclass(frozen=True, slots=True)
 class _Fall:
     """An interval in which the score only falls, from not below the level to below, with its scores."""
 
-    above_ms: int
-    above: float
-    below_ms: int
-    below: float
+    __slots__ = ("above", "above_ms", "below", "below_ms")
+
+    def __init__(self, above_ms: int, above: float, below_ms: int, below: float) -> None:
+        self.above_ms = above_ms
+        self.above = above
+        self.below_ms = below_ms
+        self.below = below
 
 
 def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
@@ -161,7 +164,7 @@ def _stretches(outlook: Outlook, standing: Standing, after_ms: int, until_ms: in
     starts |= {flip for condition in outlook.model.conditions for flip in outlook.flips(condition.test)}
     ordered = sorted(start for start in starts if after_ms < start <= until_ms)
     for start_ms, next_ms in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the latest record
-        yield _Stretch(start_ms, next_ms - 1, start_ms >= falls_from_ms)
+        yield _Stretch(start_ms, next_ms - 1, may_fall=start_ms >= falls_from_ms)
 
 
 def _first_below(course: Course, level: float, start_ms: int, end_ms: int) -> int | None:

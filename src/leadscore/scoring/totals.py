@@ -37,6 +37,7 @@ from leadscore.scoring.selection import (
     once_key,
     once_value,
     points_awarded,
+    points_of,
     rule_rows,
     rules_of,
     without_bursts,
@@ -119,7 +120,7 @@ def _count_selected(state: LeadState, model: CompiledModel, index: int, at: byte
     if counts is None:
         recount(state, model, index, _settled_total(state, index))
     elif counts:
-        points = points_awarded(state, index)[state.rows[-1]]
+        points = points_of(state, state.rows[-ROW:], index)
         state.totals[index] = _added(state.totals[index], rule.decay, state.latest_record_ms, time_of(at), points)
 
 
