@@ -36,6 +36,7 @@ COMPILED = [
     "scoring/conditions.py",
     "scoring/context.py",
     "scoring/course.py",
+    "scoring/crossing_ids.py",
     "scoring/disqualification.py",
     "scoring/flags.py",
     "scoring/fold.py",

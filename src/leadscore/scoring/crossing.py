@@ -1,12 +1,9 @@
-"""The output: a lead entering or leaving a threshold (design 1.7). A value; ids are computed, never drawn."""
+"""The output: a lead entering or leaving a threshold (design 1.7). A value."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
-
-CROSSING_NAMESPACE = uuid5(NAMESPACE_URL, "urn:leadscore:crossing")
 
 
 class Direction(StrEnum):
@@ -72,16 +69,6 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     trigger: Trigger | None
     reasons: list[Reason]
     stale: bool
-
-
-def enter_id(model: str, lead_id: str, threshold: str, record_type: str, record_id: str) -> UUID:
-    """The id of the enter that this event or command causes."""
-    return uuid5(CROSSING_NAMESPACE, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_type}\x1f{record_id}")
-
-
-def leave_id(entered: UUID) -> UUID:
-    """The id of the leave that ends this enter."""
-    return uuid5(entered, "leave")
 
 
 def iso_instant(instant_ms: int) -> str:

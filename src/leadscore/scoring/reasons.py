@@ -17,17 +17,20 @@ def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
     """The parts of the lead's score with the most points either way, each within its own ``max``; ``ranked``."""
     state, model = outlook.state, outlook.model
     age_ms = at_ms - state.latest_record_ms
-    reasons = []
-    for rule_id, total in zip(state.rules, state.totals, strict=True):
+    reasons: list[Reason] = []
+    for index, rule_id in enumerate(state.rules):
         rule = model.rules.get(rule_id)
         if rule is not None:
-            points = rule_points(rule, total, age_ms, at_ms)
-            reasons.append(Reason(rule.name, min(max(points, -rule.maximum), rule.maximum)))
-    conditions = (condition for condition in model.conditions if outlook.holds(condition.test, at_ms))
-    reasons += [Reason(condition.name, condition.points) for condition in conditions]
-    attributes = model.attributes
-    reasons += [
-        Reason(attributes[attribute_id].name, points) for attribute_id, points in attribute_points(state, model)
-    ]
-    worth_it = (reason for reason in reasons if abs(reason.points) >= WORTH_A_REASON - EPSILON)
-    return ranked(worth_it, lambda reason: abs(reason.points), lambda reason: reason.name)[:MOST_REASONS]
+            points = rule_points(rule, state.totals[index], age_ms, at_ms)
+            _add(reasons, rule.name, min(max(points, -rule.maximum), rule.maximum))
+    for condition in model.conditions:
+        if outlook.holds(condition.test, at_ms):
+            _add(reasons, condition.name, condition.points)
+    for attribute_id, points in attribute_points(state, model):
+        _add(reasons, model.attributes[attribute_id].name, points)
+    return ranked(reasons, lambda reason: abs(reason.points), lambda reason: reason.name)[:MOST_REASONS]
+
+
+def _add(reasons: list[Reason], name: str, points: float) -> None:
+    if abs(points) >= WORTH_A_REASON - EPSILON:
+        reasons.append(Reason(name, points))

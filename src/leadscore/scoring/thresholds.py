@@ -1,7 +1,6 @@
 """Steps 1, 3 and 4 of the fold: leaving and entering thresholds. ``fold`` has the theory of operation. Pure."""
 
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
@@ -11,7 +10,8 @@ from leadscore.model.matching import event_hash
 from leadscore.scoring.before import Before
 from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.context import FoldContext
-from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger, enter_id, leave_id
+from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger
+from leadscore.scoring.crossing_ids import enter_id, id_text, leave_id
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.reasons import top_reasons
@@ -186,10 +186,10 @@ def _enter(
     held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
     before = threshold_state(state, threshold)
     sequence = 1 if before is None else before.latest_sequence + 1
-    entry = ThresholdState(threshold.threshold_id, True, entered.bytes, decision.at_ms, held, sequence)
+    entry = ThresholdState(threshold.threshold_id, True, entered, decision.at_ms, held, sequence)
     put(state, entry)
     projected = next_leave(decision.outlook, Standing(threshold, entry), decision.at_ms)
-    fact = _Fact(Direction.ENTER, str(entered), None, sequence, projected.at_ms if projected else None)
+    fact = _Fact(Direction.ENTER, id_text(entered), None, sequence, projected.at_ms if projected else None)
     return _crossing(award.lead_id, threshold, fact, decision, context)
 
 
@@ -197,8 +197,8 @@ def _leave(state: LeadState, lead_id: str, standing: Standing, decision: Decisio
     entry = standing.state
     sequence = entry.latest_sequence + 1
     put(state, msgspec.structs.replace(entry, is_in=False, held=False, sequence=sequence))
-    entered = UUID(bytes=entry.entered_id)
-    fact = _Fact(Direction.LEAVE, str(leave_id(entered)), str(entered), sequence, None)
+    entered = entry.entered_id
+    fact = _Fact(Direction.LEAVE, id_text(leave_id(entered)), id_text(entered), sequence, None)
     return _crossing(lead_id, standing.threshold, fact, decision, context)
 
 

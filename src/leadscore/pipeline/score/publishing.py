@@ -13,7 +13,8 @@ from leadscore.events.crossing_avro import crossing_avro
 from leadscore.events.encoding import confluent_header
 from leadscore.events.local_schemas import single_object_header
 from leadscore.pipeline.kafka.records import Headers, OutputRecord
-from leadscore.scoring.crossing import CROSSING_NAMESPACE, Crossing, as_json_object, iso_instant
+from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
+from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE
 
 _json = msgspec.json.Encoder(order="deterministic")
 
