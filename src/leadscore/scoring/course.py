@@ -14,7 +14,7 @@ Kept in step with ``score.score_at``: the same parts, the same clamps in the sam
 
 from math import inf
 
-from leadscore.model.compiled import NO_GROUP, CompiledRule, DecayCurve
+from leadscore.model.compiled import CompiledRule, DecayCurve
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.score import day_aged, fit_at
 from leadscore.scoring.state import Points, Total
@@ -27,7 +27,7 @@ class Course:
     In an interval, ``start_ms`` and ``end_ms`` are its first and last instant.
     """
 
-    __slots__ = ("_ceiling", "_floor", "_free", "_groups")
+    __slots__ = ("_ceiling", "_floor", "_free", "_groups", "constant")
 
     def __init__(self, outlook: Outlook, start_ms: int) -> None:
         state, model = outlook.state, outlook.model
@@ -43,7 +43,12 @@ class Course:
         for condition in model.conditions:
             if condition.points and outlook.holds(condition.test, start_ms):
                 sums[condition.group].constant += condition.points
-        sums[NO_GROUP].constant += fit_at(outlook)
+        self._free.constant += fit_at(outlook)
+        self._groups = [group for group in self._groups if not group.is_nothing]
+        self.constant = self._free.constant
+        """About what the score comes to in the end: what decays is left out, and what clamps do to it."""
+        for group in self._groups:
+            self.constant += group.clamped(group.constant)
 
     def score(self, at_ms: int) -> float:
         """The score at an instant."""
@@ -106,6 +111,13 @@ class _Sum:
             self._over_maximum.append(_OverMaximum(total, half_life_ms, maximum))
         else:  # within its ``max`` now, so from now on
             self.by_half_life[half_life_ms] = self.by_half_life.get(half_life_ms, 0.0) + total
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it has no points, now and later."""
+        if self.by_half_life or self._over_maximum or self._days:
+            return False
+        return self.clamped(self.constant) == 0.0
 
     def clamped(self, points: float) -> float:
         """The points within minimum and maximum."""

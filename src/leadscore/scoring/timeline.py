@@ -68,6 +68,8 @@ HORIZON_MS: Final = 200 * 366 * DAY_MS
 """How far ahead a leave is projected."""
 GUESSES: Final = 3
 """How often the instant below may be guessed without the interval being halved."""
+LATER: Final = 1.2
+"""How much later than guessed the end of an interval is tried."""
 
 
 class _Stretch:
@@ -188,6 +190,9 @@ def _first_below(course: Course, level: float, start_ms: int, end_ms: int) -> in
 
 def _first_below_in_pieces(course: Course, level: float, start_ms: int) -> int | None:
     """The first instant from ``start_ms`` on with a score below the level: step 4."""
+    fall = _straight_fall(course, level, start_ms)
+    if fall is not None:
+        return _falls_below(course, level, fall)
     length_ms = FIRST_PIECE_MS
     last_ms = start_ms + HORIZON_MS
     while start_ms < last_ms:
@@ -198,6 +203,34 @@ def _first_below_in_pieces(course: Course, level: float, start_ms: int) -> int |
         if course.lower_bound(start_ms, FAR_MS) >= level:
             return None
     return None
+
+
+def _straight_fall(course: Course, level: float, start_ms: int) -> _Fall | None:
+    """Where the score goes below the level, if it only falls until then; ``None`` where that is not so, or not seen.
+
+    The end of the interval is guessed as in ``_falls_below``, and a little later: what decays slowly stays longest.
+    """
+    above_ms, below_ms = start_ms, start_ms + FIRST_PIECE_MS
+    above, below = course.score(above_ms), course.score(below_ms)
+    for _ in range(GUESSES):
+        if below < level:
+            break
+        share = _share(course, above, below, level)
+        if share is None or not 1.0 <= share <= HORIZON_MS / (below_ms - above_ms):
+            return None
+        above_ms, below_ms = below_ms, above_ms + floor((below_ms - above_ms) * share * LATER) + 1
+        above, below = below, course.score(below_ms)
+    if above < level or below >= level or not course.only_falls(start_ms, below_ms):
+        return None
+    return _Fall(above_ms, above, below_ms, below)
+
+
+def _share(course: Course, first: float, second: float, level: float) -> float | None:
+    """When the exponential through two scores is at the level: 0 is at the first, 1 at the second."""
+    constant = course.constant if course.constant < min(first, second, level) else 0.0
+    if min(first, second, level) <= constant or first == second:
+        return None
+    return log((first - constant) / (level - constant)) / log((first - constant) / (second - constant))
 
 
 def _not_safe_from(course: Course, level: float, start_ms: int, end_ms: int) -> int | None:
@@ -236,8 +269,8 @@ def _falls_below(course: Course, level: float, fall: _Fall) -> int:
     guesses, width_ms = 0, below_ms - above_ms
     while below_ms - above_ms > 1:
         middle_ms = (above_ms + below_ms) // 2
-        if guesses < GUESSES and min(last, earlier, level) > 0 and last != earlier:
-            share = log(last / level) / log(last / earlier)
+        share = _share(course, last, earlier, level) if guesses < GUESSES else None
+        if share is not None:
             middle_ms = min(max(last_ms + floor((earlier_ms - last_ms) * share), above_ms + 1), below_ms - 1)
         earlier_ms, earlier, last_ms, last = last_ms, last, middle_ms, course.score(middle_ms)
         if last < level:
