@@ -17,7 +17,7 @@ COMPILED = "model/compiled.py"
 COMPILE = "model/compile.py"
 CONDITIONS = "scoring/conditions.py"
 COURSE = "scoring/course.py"
-CROSSING = "scoring/crossing.py"
+CROSSING_IDS = "scoring/crossing_ids.py"
 DISQUALIFICATION = "scoring/disqualification.py"
 FLAGS = "scoring/flags.py"
 FOLD = "scoring/fold.py"
@@ -213,9 +213,9 @@ MUTANTS = (
     # --- thresholds
     Mutant(
         "leave's id drawn",
-        CROSSING,
-        'return uuid5(entered, "leave")',
-        'return __import__("uuid").uuid4()',
+        CROSSING_IDS,
+        'return _uuid5(entered, "leave")',
+        'return __import__("uuid").uuid4().bytes',
     ),
     Mutant(
         "held forgotten",
