@@ -141,9 +141,10 @@ def test_a_reference_that_is_not_there_is_asked_for_again_after_a_moment(stub: R
 
 def test_a_reference_that_does_not_answer_is_an_outage(stub: RegistryStub) -> None:
     value = put_order(stub)
-    stub.answers["/subjects/city/versions/1?deleted=true"] = (503, "")
-    with pytest.raises(Unavailable):
-        by_decoder(stub, value)
+    for status in (403, 503):
+        stub.answers["/subjects/city/versions/1?deleted=true"] = (status, "")
+        with pytest.raises(Unavailable, match=rf"HTTP status {status} for reference geo\.City \(subject city"):
+            by_decoder(stub, value)
 
 
 def test_a_reference_that_cannot_be_read_is_named(stub: RegistryStub) -> None:

@@ -35,7 +35,10 @@ _ANSWER = msgspec.json.Decoder(dict[str, object])
 
 
 class RegistryClient:
-    """Asks one schema registry. ``lookup`` blocks for at most ``timeout_s``, then one more wait of the socket."""
+    """Asks one schema registry. A question blocks for at most ``timeout_s``, then one more wait of the socket.
+
+    ``lookup`` asks once, and once more for each schema that the schema refers to.
+    """
 
     def __init__(
         self,
@@ -78,7 +81,7 @@ class RegistryClient:
             raise _unavailable("bad_answer", f"HTTP status {status} for {key_words(key)}: it may not have GUIDs yet")
         if _is_confirmed_unknown(status, answer):
             raise refused(f"the registry has no {key_words(key)}")
-        return _schema_in(status, answer)
+        return _schema_in(status, answer, key_words(key))
 
     def _complete(self, key: SchemaKey, answer: dict[str, object]) -> dict[str, object]:
         if answer.get("schemaType") not in (None, "AVRO") or not answer.get("references"):
@@ -112,7 +115,7 @@ class RegistryClient:
         status, answer = self._call("GET", path)
         if _is_confirmed_unknown(status, answer):
             raise refused(f"{reference_words(reference)}: the registry has no such version")
-        return _schema_in(status, answer)
+        return _schema_in(status, answer, reference_words(reference))
 
     def schema_id(self, subject: str, schema: str, *, register: bool) -> int:
         """The id of a schema text under a subject: registered if need be, or only looked up."""
@@ -237,14 +240,15 @@ def _is_confirmed_unknown(status: int, answer: dict[str, object]) -> bool:
     return status == HTTPStatus.NOT_FOUND and str(answer.get("error_code")).startswith("404")
 
 
-def _unavailable_by(status: int) -> Unavailable:
+def _unavailable_by(status: int, words: str = "") -> Unavailable:
     kind = _KINDS.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "bad_answer")
-    return _unavailable(kind, f"HTTP status {status}, expected a registry's answer")
+    return _unavailable(kind, f"HTTP status {status}{words}, expected a registry's answer")
 
 
-def _schema_in(status: int, answer: dict[str, object]) -> dict[str, object]:
+def _schema_in(status: int, answer: dict[str, object], words: str) -> dict[str, object]:
+    """The answer, if it is one to the question that the words name."""
     if status != HTTPStatus.OK or not isinstance(answer.get("schema"), str):
-        raise _unavailable_by(status)
+        raise _unavailable_by(status, f" for {words}")
     return answer
 
 
