@@ -13,24 +13,15 @@ from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.local_schemas import schema_texts, single_object_header
 from leadscore.events.registered import SchemaKey
+from tests.random_avro import long, sized
 
 HEADER = single_object_header("website_event")
 MOST_CPU_S = 2.0
 """What any of these may take of the processor; other programs on the machine do not count."""
 
 
-def long(number: int) -> bytes:
-    """A long as Avro writes it."""
-    bits = (number << 1) ^ (number >> 63)
-    encoded = bytearray()
-    while bits > 127:
-        encoded.append(bits & 127 | 128)
-        bits >>= 7
-    return bytes([*encoded, bits])
-
-
 def text(value: str) -> bytes:
-    return long(len(value.encode())) + value.encode()
+    return sized(value.encode())
 
 
 def website(**wrong: bytes) -> bytes:
