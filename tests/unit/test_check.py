@@ -49,3 +49,30 @@ def test_exactly_one_of_model_and_schema_is_expected(words: list[str], capsys: p
 
     assert raised.value.code == 2
     assert "--schema" in capsys.readouterr().err
+
+
+MISSPELT = (
+    "warning: rules.r.points.field: minute: no number of this name in leadscore's schema of webinar.attended"
+    " (did you mean minutes?); only JSON or a mapped topic could give one"
+)
+
+
+@pytest.mark.parametrize(("field", "warned"), [("minutes", []), ("minute", [MISSPELT])])
+def test_points_out_of_a_field_that_is_no_number_in_our_schema_are_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], field: str, warned: list[str]
+) -> None:
+    model = tmp_path / "model.yaml"
+    rule = f"{{event: [webinar.attended, call.held], points: {{field: {field}}}}}"
+    model.write_text(f"model: m\nversion: 1\nrules: {{r: {rule}}}", encoding="utf-8")
+
+    assert run("--model", str(model)) == 0
+    assert capsys.readouterr().err.splitlines() == warned
+
+
+def test_a_mapped_topic_may_give_a_number_under_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, mappings = tmp_path / "model.yaml", tmp_path / "mappings.yaml"
+    model.write_text("model: m\nversion: 1\nrules: {r: {event: webinar.attended, points: {field: stay}}}")
+    mappings.write_text("zoom: {type: webinar.attended}\n")
+
+    assert run("--model", str(model), "--mappings", str(mappings)) == 0
+    assert capsys.readouterr().err == ""

@@ -74,13 +74,14 @@ def test_events_without_mappings_are_refused(capsys: pytest.CaptureFixture[str])
 
 def test_rules_whose_type_no_topic_gives_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, mappings = tmp_path / "model.yaml", tmp_path / "mappings.yaml"
-    types = ["website.page_view", "shop.cart", "shop.order_paid", "crm.called", "meeting.booked"]
+    types = ["website.page_view", "shop.cart", "shop.order_paid", "crm.called", "[meeting.booked, shop.cart]", "[demo]"]
     rules = "".join(f"  r{index}: {{event: {name}, points: 1}}\n" for index, name in enumerate(types))
     model.write_text(f"model: m\nversion: 1\nrules:\n{rules}")
     mappings.write_text("a: {types: {x: shop.cart}, type_prefix: shop.}\nb: {type: crm.called}\n")
     assert main(["check", "--model", str(model), "--mappings", str(mappings)]) == 0
     said = capsys.readouterr()
     assert [line.partition(": no topic")[0] for line in said.err.splitlines()] == [
-        "warning: rules.r4.event: meeting.booked"
+        "warning: rules.r4.event: meeting.booked",
+        "warning: rules.r5.event: demo",
     ]
     assert said.out.startswith("Model m, version 1")

@@ -8,13 +8,14 @@ from pathlib import Path
 from leadscore.cli.map import try_mappings
 from leadscore.cli.mapped_records import Records
 from leadscore.errors import ConfigError
-from leadscore.events.local_schemas import event_types_of_ours
+from leadscore.events.local_schemas import event_types_of_ours, number_fields_of
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.sense import may_give
-from leadscore.model.definition import ModelDefinition
+from leadscore.model.definition import FieldPoints, ModelDefinition
 from leadscore.model.describe import describe
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import load_model
+from leadscore.yaml_reading.shape import nearest
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         definition = load_model(args.model).definition
         print(describe(definition), end="")
+        _warn_of_missing_numbers(definition, args.mappings)
         if args.mappings is not None:
             _warn_of_unused_rules(definition, args.mappings)
     return _check_mappings(args.mappings, args.events, args.topic) if args.mappings is not None else 0
@@ -73,6 +75,26 @@ def _warn_of_unused_rules(definition: ModelDefinition, mappings: Path) -> None:
                 "leadscore has it; only JSON in leadscore's own form could",
                 file=sys.stderr,
             )
+
+
+def _warn_of_missing_numbers(definition: ModelDefinition, mappings: Path | None) -> None:
+    """Name the rules whose points are out of a field that holds no number by the schema of their events."""
+    topics = [] if mappings is None else list(load_mappings(mappings).values())
+    out_of_fields = [
+        (name, rule.points.field, event_type)
+        for name, rule in definition.rules.items()
+        if isinstance(rule.points, FieldPoints)
+        for event_type in rule.event_types
+    ]
+    for name, field, event_type in out_of_fields:
+        numbers = number_fields_of(event_type)
+        if numbers is None or field in numbers or any(may_give(mapping, event_type) for mapping in topics):
+            continue
+        print(
+            f"warning: rules.{name}.points.field: {field}: no number of this name in leadscore's schema of "
+            f"{event_type}{nearest(field, numbers)}; only JSON or a mapped topic could give one",
+            file=sys.stderr,
+        )
 
 
 def _check_mappings(mappings: Path, events: Path | None, topic: str | None) -> int:

@@ -8,8 +8,9 @@ import msgspec
 from fastavro.schema import fingerprint, parse_schema, to_parsing_canonical_form
 
 from leadscore.events.avro_schema import AvroSchema, Schema, fields_of, record_schema
-from leadscore.events.contracts import EVENT_CONTRACTS, contract_of_record
+from leadscore.events.contracts import EVENT_CONTRACTS, contract_of_record, contract_of_type
 
+_NUMBERS = frozenset({"int", "long", "float", "double"})
 SINGLE_OBJECT_MAGIC = b"\xc3\x01"
 
 
@@ -65,3 +66,12 @@ def event_types_of_ours() -> frozenset[str]:
         for contract in EVENT_CONTRACTS
         for symbol in symbols[contract.record]
     )
+
+
+def number_fields_of(event_type: str) -> list[str] | None:
+    """The fields of such events that hold numbers by our schema; ``None`` for a type that our schemas do not have."""
+    contract = contract_of_type(event_type)
+    if contract is None or event_type not in event_types_of_ours():
+        return None
+    fields = fields_of(record_schema(schema_texts()[contract.schema]).definition)
+    return [name for name, type_ in fields if isinstance(type_, list) and not _NUMBERS.isdisjoint(map(str, type_))]
