@@ -30,7 +30,6 @@ THRESHOLDS = "scoring/thresholds.py"
 TIMELINE = "scoring/timeline.py"
 TOTALS = "scoring/totals.py"
 SELECTION = "scoring/selection.py"
-STATE = "scoring/state.py"
 
 MUTANTS = (
     # --- the seven of the issue
@@ -76,20 +75,14 @@ MUTANTS = (
     Mutant(
         "a leave takes no number",
         THRESHOLDS,
-        "sequence = entry.latest_sequence + 1",
-        "sequence = entry.latest_sequence",
+        "sequence = entry.sequence + 1",
+        "sequence = entry.sequence",
     ),
     Mutant(
         "every enter is the first",
         THRESHOLDS,
-        "sequence = 1 if before is None else before.latest_sequence + 1",
+        "sequence = 1 if before is None else before.sequence + 1",
         "sequence = 1",
-    ),
-    Mutant(
-        "unnumbered states begin anew",
-        STATE,
-        "return self.sequence or (1 if self.is_in else 2)",
-        "return self.sequence",
     ),
     Mutant(
         "time entering: what time raised lets any record enter",

@@ -1,10 +1,6 @@
 """Design 1.7: the numbers of a lead's crossings of one threshold."""
 
-import msgspec
-import pytest
-
 from leadscore.scoring.crossing import Crossing
-from leadscore.scoring.state import LeadState, ThresholdState, encode_state
 from tests.unit.semantics import ShardOfOne, act, command, mql, rule, run, stop, visit
 
 UP_AND_DOWN = mql({"visit": rule(60), "stop": rule(-60, "stop")})
@@ -64,24 +60,3 @@ def test_a_lead_that_was_erased_or_forgotten_begins_at_one() -> None:
     model = mql({"visit": rule(60, decay={"half_life": "1d"})}) | {"forget_after": "30d"}
     forgotten = run(model, 70, visit("e1", 0), visit("e2", 60)).crossings
     assert [(one.direction.value, one.sequence) for one in forgotten[:3]] == [("ENTER", 1), ("LEAVE", 2), ("ENTER", 1)]
-
-
-@pytest.mark.parametrize(("events", "expected"), [(1, [2, 3]), (2, [3, 4]), (4, [3, 4])])
-def test_a_state_stored_before_crossings_were_numbered_has_the_lowest_number_possible(
-    events: int, expected: list[int]
-) -> None:
-    """A lead that is in has entered at least once: 1; one that is out has entered and left at least once: 2."""
-    shard = ShardOfOne(UP_AND_DOWN)
-    shard.apply(1, *[(visit if day % 2 == 0 else stop)(f"e{day}", day) for day in range(events)])
-    stored = ShardOfOne(UP_AND_DOWN, stored=without_sequence(encode_state(shard.state())))
-    later = [(visit if day % 2 == 0 else stop)(f"e{day}", day) for day in range(events, events + 2)]
-    assert [crossing.sequence for crossing in stored.apply(1, *later)] == expected
-
-
-def without_sequence(data: bytes) -> bytes:
-    """The state as it was stored before crossings were numbered."""
-    fields = msgspec.msgpack.decode(data[1:])
-    thresholds = LeadState.__struct_fields__.index("thresholds")
-    before = ThresholdState.__struct_fields__.index("sequence")
-    fields[thresholds] = [threshold[:before] for threshold in fields[thresholds]]
-    return data[:1] + msgspec.msgpack.encode(fields)

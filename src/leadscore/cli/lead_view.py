@@ -173,7 +173,7 @@ def _standing(
         enter_level=threshold.enter,
         exit_level=threshold.exit,
         entered_ms=None if entry is None else entry.entered_ms,
-        sequence=None if entry is None else entry.latest_sequence,
+        sequence=None if entry is None else entry.sequence,
         projected_exit=None if entry is None else _projected(state, model, Standing(threshold, entry), at_ms),
         hold=None if state is None or entry is None else _hold(state, model, Standing(threshold, entry), at_ms),
         gates=[] if is_in else _closed_gates(threshold, line),

@@ -26,18 +26,10 @@ class ThresholdState(msgspec.Struct, array_like=True, frozen=True):
     is_in: bool
     entered_id: bytes
     entered_ms: int
-    held: bool = False
+    held: bool
     """Entered at once with a score of ``exit`` or less: the score does not take it out yet."""
-    sequence: int = 0
-    """The number of the lead's latest crossing of the threshold; 0 in a state stored before crossings were numbered."""
-
-    @property
-    def latest_sequence(self) -> int:
-        """``sequence``; where it was not stored, the lowest it can be: 1 after an enter, 2 after a leave.
-
-        Enters are odd and leaves even either way, and a rebuild from the log can only give higher numbers.
-        """
-        return self.sequence or (1 if self.is_in else 2)
+    sequence: int
+    """The number of the lead's latest crossing of the threshold."""
 
 
 class AttributeState(msgspec.Struct, array_like=True, frozen=True):

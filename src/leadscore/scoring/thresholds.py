@@ -185,7 +185,7 @@ def _enter(
     entered = enter_id(context.model.name, award.lead_id, threshold.name, award.type, award.event_id)
     held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
     before = threshold_state(state, threshold)
-    sequence = 1 if before is None else before.latest_sequence + 1
+    sequence = 1 if before is None else before.sequence + 1
     entry = ThresholdState(threshold.threshold_id, True, entered, decision.at_ms, held, sequence)
     put(state, entry)
     projected = next_leave(decision.outlook, Standing(threshold, entry), decision.at_ms)
@@ -195,7 +195,7 @@ def _enter(
 
 def _leave(state: LeadState, lead_id: str, standing: Standing, decision: Decision, context: FoldContext) -> Crossing:
     entry = standing.state
-    sequence = entry.latest_sequence + 1
+    sequence = entry.sequence + 1
     put(state, msgspec.structs.replace(entry, is_in=False, held=False, sequence=sequence))
     entered = entry.entered_id
     fact = _Fact(Direction.LEAVE, id_text(leave_id(entered)), id_text(entered), sequence, None)
