@@ -27,7 +27,8 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.build import build_worker, look_for_garbage_seldom
 from leadscore.pipeline.kafka.clients import make_consumer
 from leadscore.pipeline.kafka.commit_policy import Offsets
-from leadscore.pipeline.worker import IDLE_WAIT_S, Worker
+from leadscore.pipeline.pace import IDLE_WAIT_S
+from leadscore.pipeline.worker import Worker
 from tests.bench.clock import Spent
 from tests.bench.workload import SOURCES
 

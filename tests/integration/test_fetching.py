@@ -11,6 +11,7 @@ from leadscore.pipeline.kafka.clients import SOURCE_CONSUMER, make_consumer
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import RECORD_BYTES, Alignment
+from leadscore.pipeline.pace import Waits
 from tests.servers import KafkaServer, wait_until
 
 PARTITIONS = 3
@@ -18,6 +19,7 @@ RECORDS = {"website": 60_000, "email": 30_000, "webinar": 10_000}
 HELD_BYTES = 28_000_000
 """Of records that take 70 MB: partitions have to be paused."""
 POLL = 2_000
+WAITS = Waits(0.0, 0.1)
 VALUE = b"x" * 200
 READY_RECORDS = SOURCE_CONSUMER["queued.min.messages"] + SOURCE_CONSUMER["fetch.message.max.bytes"] // len(VALUE)
 """What one poll may bring of a partition, at most: what the client has ready."""
@@ -43,14 +45,14 @@ class Backlog:
 
     def begin(self) -> None:
         """All partitions from their beginning."""
-        wait_until(lambda: not self.subscription.poll(10, 0.1) and self.subscription.assigned, 30, "the partitions")
+        wait_until(lambda: not self.subscription.poll(10, WAITS) and self.subscription.assigned, 30, "the partitions")
         partitions = self.subscription.assigned
         self._alignment.assign(partitions)
         self.subscription.start(dict.fromkeys(partitions, 0))
 
     def turn(self) -> list[int]:
         """Poll, hold, take; the times of what was taken."""
-        for message in self.subscription.poll(POLL, 0.1):
+        for message in self.subscription.poll(POLL, WAITS):
             key = (message.topic() or "", message.partition() or 0)
             if message.error() is None:
                 self._alignment.add(key, message.timestamp()[1], len(message), message)

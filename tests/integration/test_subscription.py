@@ -9,10 +9,12 @@ from confluent_kafka import Message, Producer
 
 from leadscore.pipeline.kafka.clients import make_consumer
 from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.pace import Waits
 from tests.servers import KafkaServer, wait_until
 
 PARTITIONS = 13
 RECORDS = 100
+WAITS = Waits(0.0, 0.1)
 SECOND_ANSWER_S = 1.5
 """librdkafka asks for a logical offset again half a second after an answer that it takes to be outdated."""
 
@@ -40,7 +42,7 @@ def subscription(
 
 def begin(subscription: Subscription) -> str:
     """Wait for the assignment; the topic."""
-    wait_until(lambda: not subscription.poll(10, 0.1) and subscription.assigned, 30, "the partitions")
+    wait_until(lambda: not subscription.poll(10, WAITS) and subscription.assigned, 30, "the partitions")
     _, fresh = subscription.take_changes()
     assert len(fresh) == PARTITIONS
     return fresh[0][0]
@@ -51,7 +53,7 @@ def read(subscription: Subscription, for_s: float) -> Places:
     places: Places = {}
     end_s = time.monotonic() + for_s
     while time.monotonic() < end_s:
-        for message in filter(_is_record, subscription.poll(500, 0.1)):
+        for message in filter(_is_record, subscription.poll(500, WAITS)):
             places.setdefault(message.partition() or 0, []).append(message.offset() or 0)
     return places
 
@@ -89,3 +91,12 @@ def test_a_paused_partition_is_resumed_by_its_start(subscription: Subscription) 
     subscription.pause([(topic, 0), (topic, 1)])
     subscription.start({(topic, 0): 99})
     assert read(subscription, SECOND_ANSWER_S) == {0: [99]}
+
+
+def test_a_record_that_comes_alone_does_not_wait_for_others(subscription: Subscription) -> None:
+    topic = begin(subscription)
+    subscription.start({(topic, 0): RECORDS - 1})
+    longer_than_the_test_may_take = Waits(200.0, 0.0)
+    messages: list[Message] = []
+    while not any(map(_is_record, messages)):  # the end of the partition may come first
+        messages = subscription.poll(10, longer_than_the_test_may_take)

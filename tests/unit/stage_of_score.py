@@ -11,6 +11,7 @@ from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refusals import Refusals
+from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.score.publishing import json_encoding
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
@@ -64,7 +65,7 @@ class StageOfScore:
     def turn(self, passes_s: float = 0.5) -> None:
         """One turn of the loop, that much later."""
         self.now_s += passes_s
-        self.stage.step(self.now_s, 0.0, None)
+        self.stage.step(self.now_s, AT_ONCE, None)
 
     def _count_beat(self) -> None:
         self.beats += 1

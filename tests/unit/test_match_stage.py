@@ -28,6 +28,7 @@ from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
+from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeMessage, FakeProducer, Sent, records_of
 
@@ -104,7 +105,7 @@ class StageOfMatch:
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
             self.now_s += 0.5
-            self.stage.step(self.now_s, 0.0)
+            self.stage.step(self.now_s, AT_ONCE)
 
     @property
     def logged(self) -> list[str]:

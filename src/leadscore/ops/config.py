@@ -169,8 +169,8 @@ class Config:
         duration_ms("1d", "36500d"), "400d", "How long an erased lead is remembered; at least the inputs' retention."
     )
 
-    batch_size: int = _setting(whole_number(1, 100_000), "10000", "Source records per poll of the match stage.")
-    score_batch_frames: int = _setting(whole_number(1, 10_000), "100", "Log records per poll of the score stage.")
+    batch_size: int = _setting(whole_number(1, 100_000), "20000", "Source records per poll of the match stage.")
+    score_batch_frames: int = _setting(whole_number(1, 10_000), "200", "Log records per poll of the score stage.")
     commit_interval_ms: int = _setting(
         duration_ms("0s", "1m"), "200ms", "Shortest time between two commits of offsets."
     )

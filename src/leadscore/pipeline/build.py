@@ -131,7 +131,6 @@ class WorkerBuilder:
             WorkerParts(
                 match=match,
                 score=score,
-                batch_size=self._config.batch_size,
                 budget=self._budget,
                 health=self._plan.health,
                 stopping=self._plan.stopping,

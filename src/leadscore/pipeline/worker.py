@@ -1,7 +1,7 @@
 """The worker: both stages, or one, in one loop, until told to end; then it drains and closes (design 2.2, 2.8).
 
-One thread changes everything. A turn of the loop is a turn of the match stage and a turn of the score stage; waiting is
-left to the poll of whichever stage there is nothing else to do for. ``build`` puts a worker together.
+One thread changes everything. A turn of the loop is a turn of the match stage and a turn of the score stage; how long
+their polls wait, and when the score stage sits out, is the business of ``pace``. ``build`` puts a worker together.
 """
 
 import logging
@@ -18,15 +18,12 @@ from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.watch import KafkaWatch
 from leadscore.pipeline.match.stage import MatchStage
+from leadscore.pipeline.pace import Pace
 from leadscore.pipeline.score.stage import ScoreStage
 from leadscore.pipeline.stopping import Stopping
 
 _log = logging.getLogger(__name__)
 
-IDLE_WAIT_S = 0.02
-BATCH_WAIT_S = 0.05
-SCORE_WAITS_S = 0.1
-"""While there is more to match, scoring waits this long, so that a batch is worth its round trips to Redis."""
 GAUGES_EVERY_S = 2.0
 
 
@@ -36,7 +33,6 @@ class WorkerParts:
 
     match: MatchStage | None
     score: ScoreStage | None
-    batch_size: int
     budget: DrainBudget
     health: Health
     stopping: Stopping
@@ -63,8 +59,7 @@ class Worker:
         self._match = parts.match
         self._score = parts.score
         self._gauges_at_s = 0.0
-        self._scored_at_s = 0.0
-        self._matched = 0
+        self._pace = Pace(has_match=parts.match is not None)
 
     def stop(self) -> None:
         """Finish after this turn. Safe in a signal handler."""
@@ -90,19 +85,15 @@ class Worker:
                 raise
 
     def _turn(self) -> None:
-        now_s = time()
-        matched = 0
+        now_s, pace = time(), self._pace
+        reached_ms = None
         if self._match is not None:
-            # With much to do a poll waits for a full batch: frames, Redis calls and commits cost by the batch.
-            is_busy = self._matched * 10 >= self._parts.batch_size and not self._match.has_batch
-            matched = self._matched = self._match.step(now_s, BATCH_WAIT_S if is_busy else 0.0)
-        wait_s = 0.0 if matched else IDLE_WAIT_S
-        if self._score is not None and (not matched or now_s - self._scored_at_s >= SCORE_WAITS_S):
-            self._scored_at_s = now_s
-            reached_ms = self._match.reached_ms(now_s) if self._match is not None else None
-            self._score.step(now_s, wait_s, reached_ms)
-        elif not matched and self._match is not None:
-            self._match.step(now_s, wait_s)
+            matched = self._match.step(now_s, pace.match_waits(now_s, has_batch=self._match.has_batch))
+            reached_ms = self._match.reached_ms(now_s)
+            pace.matched(matched, now_s - reached_ms / 1000, now_s)
+        if self._score is not None and pace.is_time_to_score(now_s):
+            scored = self._score.step(now_s, pace.score_waits(now_s), reached_ms)
+            pace.scored(scored, now_s, has_more=self._score.has_more)
         self._parts.health.beat()
         if now_s - self._gauges_at_s >= GAUGES_EVERY_S:
             self._gauges_at_s = now_s

@@ -49,7 +49,8 @@ PRODUCER: Mapping[str, Any] = {
     # What JVM producers use: a lead's crossings lie where their joins expect them.
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
-    "linger.ms": 5,
+    # A turn of the loop produces its records within milliseconds, and a crossing waits for this twice.
+    "linger.ms": 1,
     # A dead letter may be as large as what some producer managed to send.
     "message.max.bytes": 20 * 1024 * 1024,
 }

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from leadscore.errors import WorkerStopped
 from leadscore.pipeline.kafka.clients import unavailable
 from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.pace import Waits
 
 
 class Subscription:
@@ -45,13 +46,15 @@ class Subscription:
         self._failure: BaseException | None = None
         consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
-    def poll(self, most: int, timeout_s: float) -> list[Message]:
+    def poll(self, most: int, waits: Waits) -> list[Message]:
         """Records and partition events; what the callbacks recorded is ready in ``take_changes`` afterwards.
 
         Raises ``WorkerStopped`` on a fatal client error.
         """
         try:
-            messages = self.consumer.consume(most, timeout_s)
+            messages = self.consumer.consume(1, waits.first_s) if waits.first_s else []
+            if messages or not waits.first_s:
+                messages += self.consumer.consume(most, waits.more_s)
         except KafkaException as error:
             raise WorkerStopped(f"the Kafka consumer failed: {error.args[0].str()}") from error
         if self._failure is not None:

@@ -35,6 +35,7 @@ from leadscore.pipeline.match.beginning import Beginning, beginning, filled_with
 from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.polled import Polled
+from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.steps import Steps
 
@@ -96,22 +97,22 @@ class MatchStage:
         topics = list(config.input_topics)
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
-    def step(self, now_s: float, timeout_s: float) -> int:
+    def step(self, now_s: float, waits: Waits) -> int:
         """One turn: poll, decode, match, log, commit. How many records were read or matched."""
         self._now_s = now_s
-        waits = now_s < self._retry_at_s
+        is_too_early = now_s < self._retry_at_s
         with self._timed("poll"):
-            messages = self.subscription.poll(self._parts.config.batch_size, timeout_s)
+            messages = self.subscription.poll(self._parts.config.batch_size, waits)
         # First the records, then the changes: a partition taken away and given back within one poll starts again from
         # its committed offset, and what was read of it before must not come first.
         self._accept(messages, now_s)
         self._follow_assignment()
         self._look_at_refusals(now_s)
-        if not waits and self._starting:
+        if not is_too_early and self._starting:
             self._retry(now_s, self._start_partitions)
         self._keep_flow()
         ready: list[Message] = []
-        if not waits and self._work is None and self._deliveries.waiting < MOST_BATCHES_IN_FLIGHT:
+        if not is_too_early and self._work is None and self._deliveries.waiting < MOST_BATCHES_IN_FLIGHT:
             ready = self._held or self._alignment.take(int(now_s * 1000), self._parts.config.batch_size)
             if ready:
                 self._match(ready, now_s)

@@ -26,6 +26,7 @@ from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.backoff import Backoff
@@ -86,15 +87,18 @@ class ScoreStage:
         self._backoff = Backoff()
         self._ticker = Ticker(config, parts.store, parts.outbound, tick_counts)
         self.refusals = parts.refusals
+        self.has_more = False
+        """Whether the last poll was full."""
         self.subscription = Subscription(consumer, [config.log_topic], lambda _: self.drain(), cooperative=True)
 
-    def step(self, now_s: float, timeout_s: float, reached_ms: int | None) -> bool:
-        """One turn: poll, read, fold, write, publish, commit. Whether there was something to do.
+    def step(self, now_s: float, waits: Waits, reached_ms: int | None) -> int:
+        """One turn: poll, read, fold, write, publish, commit. How many records of the log came.
 
         ``reached_ms`` is the Kafka time up to which this process has matched its inputs: ticks do not run ahead of it.
         """
         with self._timed("poll"):
-            messages = self.subscription.poll(self._parts.config.score_batch_frames, timeout_s)
+            messages = self.subscription.poll(self._parts.config.score_batch_frames, waits)
+        self.has_more = len(messages) >= self._parts.config.score_batch_frames
         records = self._accept(messages, now_s)
         self._follow_assignment()
         self.refusals.look(now_s, is_settled=self.subscription.is_settled)
@@ -114,7 +118,7 @@ class ScoreStage:
         else:
             self._shards.doubt(records)
         self._commit(now_s)
-        return bool(records)
+        return sum(map(len, records.values()))
 
     def drain(self) -> None:
         """Wait for the crossings under way, then commit."""

@@ -1,0 +1,106 @@
+"""How a worker paces its turns: at once while it keeps up with its input, in large batches while it is behind. Pure.
+
+    idle    nothing came for a while: a poll returns with the first record
+    live    few records come with a turn: the same; what a turn has logged comes back within milliseconds, so the score
+            stage waits for that
+    lively  more come with a turn: polls collect for some milliseconds, because frames and requests cost by the turn
+    behind  thousands of records are matched and not scored, and older ones are still to come: the match stage waits for
+            a full batch, and the score stage until much is in the log. Of many awards more are for the same leads:
+            these are read, encoded and written once
+
+The busier the worker, the more comes with a turn, and the less a record costs.
+"""
+
+from typing import NamedTuple
+
+IDLE_WAIT_S = 0.02
+WAIT_S = 0.005
+LIVE_S = 1.0
+"""For so long after a record neither consumer is left alone for longer than ``WAIT_S``."""
+LIVELY_RECORDS = 10
+BEHIND_RECORDS = 2_000
+LATE_S = 1.0
+"""The worker is behind while it has matched so much, and what comes next has been in Kafka for so long."""
+BATCH_WAIT_S = 0.05
+SCORE_RECORDS = 50_000
+SCORE_WAITS_S = 1.0
+"""While the worker is behind, scoring waits until this number of records is matched, but no longer than this."""
+
+
+class Waits(NamedTuple):
+    """How long a poll waits for the first record, and for a full batch from then on.
+
+    The client's own call knows only the latter: it keeps a single record until its time is over.
+    """
+
+    first_s: float
+    more_s: float
+
+
+AT_ONCE = Waits(0.0, 0.0)
+_COLLECTING = Waits(0.0, WAIT_S)
+
+
+class Pace:
+    """Of one worker. Where it has no match stage, the records are those of the log."""
+
+    def __init__(self, *, has_match: bool) -> None:
+        self._has_match = has_match
+        self._matched = 0
+        self._scored = 0
+        self._is_late = False
+        self._unscored = 0
+        self._unscored_since_s = 0.0
+        self._worked_at_s = -LIVE_S
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether fuller batches are worth waiting for."""
+        return self._is_late and self._unscored >= BEHIND_RECORDS
+
+    def match_waits(self, now_s: float, *, has_batch: bool) -> Waits:
+        """For the poll of the match stage, which begins a turn; ``has_batch``: a full batch is at hand already."""
+        if self.is_behind:
+            return AT_ONCE if has_batch else Waits(0.0, BATCH_WAIT_S)
+        return self._waits_for_work(now_s, self._matched)
+
+    def score_waits(self, now_s: float) -> Waits:
+        """For the poll of the score stage, which ends a turn."""
+        if not self._has_match:
+            return self._waits_for_work(now_s, self._scored)
+        if self.is_behind:
+            return AT_ONCE
+        if self._matched >= LIVELY_RECORDS:
+            return _COLLECTING
+        return Waits(WAIT_S, 0.0) if self._matched or self._scored else AT_ONCE
+
+    def is_time_to_score(self, now_s: float) -> bool:
+        """Whether the score stage takes part in this turn."""
+        waited_s = now_s - self._unscored_since_s
+        return not self.is_behind or self._unscored >= SCORE_RECORDS or waited_s >= SCORE_WAITS_S
+
+    def matched(self, records: int, late_s: float, now_s: float) -> None:
+        """The match stage had this number of records in this turn; what comes next has been in Kafka for so long."""
+        if not self._unscored:
+            self._unscored_since_s = now_s
+        self._matched, self._is_late = records, late_s > LATE_S
+        self._unscored += records
+        self._count(records, now_s)
+
+    def scored(self, records: int, now_s: float, *, has_more: bool) -> None:
+        """The score stage had this number of records in this turn; ``has_more``: there were more than it polls for."""
+        self._scored = records
+        if not has_more:
+            self._unscored = 0
+        self._count(records, now_s)
+
+    def _count(self, records: int, now_s: float) -> None:
+        if records:
+            self._worked_at_s = now_s
+
+    def _waits_for_work(self, now_s: float, last: int) -> Waits:
+        if last >= LIVELY_RECORDS:
+            return _COLLECTING
+        if self._matched or self._scored:
+            return AT_ONCE
+        return Waits(WAIT_S if now_s - self._worked_at_s < LIVE_S else IDLE_WAIT_S, 0.0)
