@@ -90,11 +90,12 @@ def test_behind_the_score_stage_waits_until_much_is_matched() -> None:
     assert not pace.is_time_to_score(NOW_S)
 
 
-def test_behind_no_record_waits_longer_than_a_second_for_being_scored() -> None:
-    pace = behind()
-    pace.matched(BEHIND_RECORDS, LATE_S, NOW_S + SCORE_WAITS_S / 2)
-    assert not pace.is_time_to_score(NOW_S + SCORE_WAITS_S / 2)
-    assert pace.is_time_to_score(NOW_S + SCORE_WAITS_S)
+@pytest.mark.parametrize(("late_s", "longest_s"), [(LATE_S, SCORE_WAITS_S), (2.0, 2.0)])
+def test_behind_scoring_waits_no_longer_than_the_worker_is_late(late_s: float, longest_s: float) -> None:
+    pace = behind(late_s=late_s)
+    pace.matched(BEHIND_RECORDS, late_s, NOW_S + longest_s / 2)
+    assert not pace.is_time_to_score(NOW_S + longest_s / 2)
+    assert pace.is_time_to_score(NOW_S + longest_s)
 
 
 def test_a_poll_that_brings_little_does_not_end_a_large_batch() -> None:

@@ -23,8 +23,9 @@ LATE_S = 1.0
 """The worker is behind while it has matched so much, and what comes next has been in Kafka for so long."""
 BATCH_WAIT_S = 0.05
 SCORE_RECORDS = 50_000
-SCORE_WAITS_S = 1.0
-"""While the worker is behind, scoring waits until this number of records is matched, but no longer than this."""
+SCORE_WAITS_S = 5.0
+"""While the worker is behind, scoring waits until ``SCORE_RECORDS`` are matched, but no longer than this, and no longer
+than it is late."""
 
 
 class Waits(NamedTuple):
@@ -48,7 +49,7 @@ class Pace:
         self._has_match = has_match
         self._matched = 0
         self._scored = 0
-        self._is_late = False
+        self._late_s = 0.0
         self._unscored = 0
         self._unscored_since_s = 0.0
         self._worked_at_s = -LIVE_S
@@ -56,7 +57,7 @@ class Pace:
     @property
     def is_behind(self) -> bool:
         """Whether fuller batches are worth waiting for."""
-        return self._is_late and self._unscored >= BEHIND_RECORDS
+        return self._late_s > LATE_S and self._unscored >= BEHIND_RECORDS
 
     def match_waits(self, now_s: float, *, has_batch: bool) -> Waits:
         """For the poll of the match stage, which begins a turn; ``has_batch``: a full batch is at hand already."""
@@ -76,14 +77,14 @@ class Pace:
 
     def is_time_to_score(self, now_s: float) -> bool:
         """Whether the score stage takes part in this turn."""
-        waited_s = now_s - self._unscored_since_s
-        return not self.is_behind or self._unscored >= SCORE_RECORDS or waited_s >= SCORE_WAITS_S
+        has_waited = now_s - self._unscored_since_s >= min(self._late_s, SCORE_WAITS_S)
+        return not self.is_behind or self._unscored >= SCORE_RECORDS or has_waited
 
     def matched(self, records: int, late_s: float, now_s: float) -> None:
         """The match stage had this number of records in this turn; what comes next has been in Kafka for so long."""
         if not self._unscored:
             self._unscored_since_s = now_s
-        self._matched, self._is_late = records, late_s > LATE_S
+        self._matched, self._late_s = records, late_s
         self._unscored += records
         self._count(records, now_s)
 
