@@ -76,6 +76,12 @@ def test_behind_the_match_stage_waits_for_a_full_batch_unless_there_is_one() -> 
     assert behind().match_waits(NOW_S, has_batch=True) == AT_ONCE
 
 
+def test_behind_the_match_stage_waits_for_a_record_while_nothing_at_hand_may_go() -> None:
+    pace = behind()
+    pace.matched(0, LATE_S, NOW_S)
+    assert pace.match_waits(NOW_S, has_batch=True) == FIRST_AFTER_LONG
+
+
 def test_behind_the_score_stage_waits_until_much_is_matched() -> None:
     pace = behind()
     pace.matched(SCORE_RECORDS - BEHIND_RECORDS - 1, LATE_S, NOW_S)
@@ -102,6 +108,21 @@ def test_a_poll_that_brings_little_does_not_end_a_large_batch() -> None:
     pace = behind()
     pace.matched(0, LATE_S, NOW_S)
     assert not pace.is_time_to_score(NOW_S)
+
+
+def test_what_is_not_back_from_the_log_when_a_large_batch_is_scored_belongs_to_the_next() -> None:
+    pace = behind()
+    pace.scored(100, NOW_S, has_more=False)
+    pace.matched(1, LATE_S, NOW_S)
+    assert not pace.is_time_to_score(NOW_S)
+
+
+def test_while_nothing_is_matched_the_score_stage_goes_on() -> None:
+    """The match stage may have to wait for a service; frames of other workers come all the same."""
+    pace = behind()
+    pace.scored(100, NOW_S, has_more=False)
+    pace.matched(0, LATE_S, NOW_S)
+    assert pace.is_time_to_score(NOW_S)
 
 
 def test_the_last_records_of_a_backlog_are_scored_at_once() -> None:

@@ -4,9 +4,9 @@
     live    few records come with a turn: the same; what a turn has logged comes back within milliseconds, so the score
             stage waits for that
     lively  more come with a turn: polls collect for some milliseconds, because frames and requests cost by the turn
-    behind  thousands of records are matched and not scored, and older ones are still to come: the match stage waits for
-            a full batch, and the score stage until much is in the log. Of many awards more are for the same leads:
-            these are read, encoded and written once
+    behind  thousands of records came, and more have been in Kafka for a while: the match stage waits for a full batch,
+            and the score stage until much is in the log. Of many awards more are for the same leads: these are read,
+            encoded and written once
 
 The busier the worker, the more comes with a turn, and the less a record costs.
 """
@@ -20,7 +20,7 @@ LIVE_S = 1.0
 LIVELY_RECORDS = 10
 BEHIND_RECORDS = 2_000
 LATE_S = 1.0
-"""The worker is behind while it has matched so much, and what comes next has been in Kafka for so long."""
+"""The worker is behind once it has matched so much, as long as what comes next has been in Kafka for so long."""
 BATCH_WAIT_S = 0.05
 SCORE_RECORDS = 50_000
 SCORE_WAITS_S = 5.0
@@ -50,26 +50,25 @@ class Pace:
         self._matched = 0
         self._scored = 0
         self._late_s = 0.0
+        self._is_behind = False
         self._unscored = 0
         self._unscored_since_s = 0.0
         self._worked_at_s = -LIVE_S
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether fuller batches are worth waiting for."""
-        return self._late_s > LATE_S and self._unscored >= BEHIND_RECORDS
-
     def match_waits(self, now_s: float, *, has_batch: bool) -> Waits:
         """For the poll of the match stage, which begins a turn; ``has_batch``: a full batch is at hand already."""
-        if self.is_behind:
-            return AT_ONCE if has_batch else Waits(0.0, BATCH_WAIT_S)
-        return self._waits_for_work(now_s, self._matched)
+        if not self._is_behind:
+            return self._waits_for_work(now_s, self._matched)
+        if not has_batch:
+            return Waits(0.0, BATCH_WAIT_S)
+        # What is at hand, and could not be matched, waits for earlier records of another partition.
+        return AT_ONCE if self._matched else Waits(IDLE_WAIT_S, 0.0)
 
     def score_waits(self, now_s: float) -> Waits:
         """For the poll of the score stage, which ends a turn."""
         if not self._has_match:
             return self._waits_for_work(now_s, self._scored)
-        if self.is_behind:
+        if self._is_behind:
             return AT_ONCE
         if self._matched >= LIVELY_RECORDS:
             return _COLLECTING
@@ -78,14 +77,16 @@ class Pace:
     def is_time_to_score(self, now_s: float) -> bool:
         """Whether the score stage takes part in this turn."""
         has_waited = now_s - self._unscored_since_s >= min(self._late_s, SCORE_WAITS_S)
-        return not self.is_behind or self._unscored >= SCORE_RECORDS or has_waited
+        return not self._is_behind or self._unscored >= SCORE_RECORDS or has_waited
 
     def matched(self, records: int, late_s: float, now_s: float) -> None:
-        """The match stage had this number of records in this turn; what comes next has been in Kafka for so long."""
+        """So much was matched in this turn; what comes next has been in Kafka for so long."""
         if not self._unscored:
             self._unscored_since_s = now_s
         self._matched, self._late_s = records, late_s
         self._unscored += records
+        is_much = self._unscored >= BEHIND_RECORDS or (self._is_behind and self._unscored > 0)
+        self._is_behind = is_much and late_s > LATE_S
         self._count(records, now_s)
 
     def scored(self, records: int, now_s: float, *, has_more: bool) -> None:

@@ -98,7 +98,7 @@ class MatchStage:
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
     def step(self, now_s: float, waits: Waits) -> int:
-        """One turn: poll, decode, match, log, commit. How many records were read or matched."""
+        """One turn: poll, decode, match, log, commit. How many records were matched."""
         self._now_s = now_s
         is_too_early = now_s < self._retry_at_s
         with self._timed("poll"):
@@ -121,7 +121,7 @@ class MatchStage:
         self._look_whether_outage_is_over(now_s)
         self._commit(now_s)
         self._tell_in_hand(now_s)
-        return max(len(messages), len(ready))
+        return len(ready)
 
     def reached_ms(self, now_s: float) -> int:
         """The Kafka time up to which everything assigned here is matched; now, when there is nothing left to do."""
