@@ -30,7 +30,7 @@ from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
-    CONSUMER,
+    LOG_CONSUMER,
     PRODUCER,
     SOURCE_CONSUMER,
     ask_for_rights,
@@ -252,7 +252,9 @@ class WorkerBuilder:
             refusals=self._refusals(config.score_group),
         )
         commits = self._commits()
-        return ScoreStage(parts, self._consumer(config.score_group, "cooperative-sticky", commits, CONSUMER), commits)
+        return ScoreStage(
+            parts, self._consumer(config.score_group, "cooperative-sticky", commits, LOG_CONSUMER), commits
+        )
 
     def _crossing_encoding(self) -> CrossingEncoding:
         """Avro under the registry's id where there is a registry; registering a schema again changes nothing."""

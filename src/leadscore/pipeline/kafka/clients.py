@@ -76,6 +76,12 @@ READER: Mapping[str, Any] = {
     # A partition that is read to its end: the next one would wait until the fetch behind that end is answered.
     "fetch.wait.max.ms": 20,
 }
+LOG_CONSUMER: Mapping[str, Any] = {
+    **CONSUMER,
+    # A poll has room for a number of messages, and each end of a partition would be one; whether a shard has caught up
+    # is told by the ends that come with every fetch.
+    "enable.partition.eof": False,
+}
 SOURCE_CONSUMER: Mapping[str, Any] = {
     **CONSUMER,
     # Merging by time holds what comes early, and pauses partitions that are far ahead, for which the client throws away
@@ -128,7 +134,8 @@ def make_consumer(
 ) -> Consumer:
     """A consumer that commits only what it is told to; ``on_commit`` is told what became of it.
 
-    ``fetching`` has its own properties, ``SOURCE_CONSUMER`` those of one whose records are merged by time.
+    ``fetching`` has its own properties: ``SOURCE_CONSUMER`` those of one whose records are merged by time,
+    ``LOG_CONSUMER`` those of the log's.
     """
     properties = {"client.id": group, **fetching, **kafka}
     own = {"group.id": group, "partition.assignment.strategy": assignor}

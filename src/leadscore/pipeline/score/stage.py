@@ -167,7 +167,7 @@ class ScoreStage:
         return {number: run for number, run in records.items() if run}
 
     def _client_error(self, message: Message, error: KafkaError | None, now_s: float) -> None:
-        if error is None or error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+        if error is None:
             return
         if error.fatal():
             raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
