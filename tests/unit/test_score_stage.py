@@ -204,6 +204,15 @@ def test_a_replay_after_a_loss_is_no_latency() -> None:
 SMALL_BATCHES = {"LEADSCORE_SCORE_BATCH_FRAMES": "2"}
 
 
+def test_a_full_poll_says_that_there_may_be_more() -> None:
+    scoring = stage_of(FakeStore(), [view(number) for number in range(3)], **SMALL_BATCHES)
+    full = []
+    for _ in range(4):
+        scoring.turn()
+        full.append(scoring.stage.has_more)
+    assert full.count(True) == 1
+
+
 def test_records_of_a_shard_that_is_lost_within_the_same_poll_are_left_alone() -> None:
     store = FakeStore()
     scoring = stage_of(store, [view(number) for number in range(6)], [view(0, "L2")], **SMALL_BATCHES)
