@@ -45,7 +45,7 @@ class Outlook:
         self._turns: dict[CountTest | QuietTest, int] = {}
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None
-        self._matched: list[frozenset[int]] | None = None
+        self._matched: dict[int, frozenset[int]] = {}
         self._in_bursts: dict[int, set[bytes]] = {}
 
     def attributes(self) -> dict[int, AttributeState]:
@@ -113,10 +113,6 @@ class Outlook:
         state = self.state
         if rule_ids.isdisjoint(state.rules):
             return []
-        if self._matched is None:
-            rules = state.rules
-            self._matched = [frozenset(rules[int(index)] for index in awards[::2]) for awards in state.awarded]
-        matched = [not matched_rules.isdisjoint(rule_ids) for matched_rules in self._matched]
         reset_ms = state.flags.reset_ms if state.flags is not None else None
         first_ms = state.latest_record_ms - within_ms
         first_live = at_of(first_ms if reset_ms is None else max(first_ms, reset_ms + 1), b"")
@@ -128,13 +124,23 @@ class Outlook:
             at = rows[end - AT : end]
             if at < first_live:
                 break
-            if not matched[rows[end]]:
+            matched = self._rules_of(rows[end])
+            if matched.isdisjoint(rule_ids):
                 continue
-            if not bursts or any(at not in bursts.get(rule, ()) for rule in self._matched[rows[end]] & rule_ids):
+            if not bursts or any(at not in bursts.get(rule, ()) for rule in matched & rule_ids):
                 seen.append(at)
                 if len(seen) == at_most:
                     break
         return seen
+
+    def _rules_of(self, number: int) -> frozenset[int]:
+        """The rules that matched the events with this number of ``awarded``."""
+        matched = self._matched.get(number)
+        if matched is None:
+            rules, awards = self.state.rules, self.state.awarded[number]
+            matched = frozenset([rules[int(awards[place])] for place in range(0, len(awards), 2)])
+            self._matched[number] = matched
+        return matched
 
     def _in_burst(self, rule_id: int) -> set[bytes]:
         """The rule's events that a burst hides."""
