@@ -54,6 +54,10 @@ class DeadLetterReason(StrEnum):
     INVALID_COMMAND = "invalid_command"
 
 
+LONGEST_DETAIL = 1_000
+"""Characters of why a record is a dead letter: it travels in headers, and names in a schema may be of any length."""
+
+
 class KafkaErrorKind(StrEnum):
     """What went wrong with Kafka; the label of the metric."""
 
@@ -72,9 +76,9 @@ class DeadLetter(LeadscoreError):
     """
 
     def __init__(self, reason: DeadLetterReason, detail: str) -> None:
-        super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = detail if len(detail) <= LONGEST_DETAIL else f"{detail[:LONGEST_DETAIL]}..."
+        super().__init__(f"{reason.value}: {self.detail}")
 
 
 class Unavailable(LeadscoreError):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.errors import LONGEST_DETAIL, DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.local_schemas import schema_texts, single_object_header
@@ -225,6 +225,8 @@ POISONED_SCHEMAS: dict[str, object] = {
     "a union with a record in itself": ["null", record(["null", "R"])],
     "a fixed of negative size": record({"type": "fixed", "name": "F", "size": -5}),
     "a fixed whose size is a text": record({"type": "fixed", "name": "F", "size": "5"}),
+    "an enum whose symbols are an object": record({"type": "enum", "name": "E", "symbols": {"A": 1}}),
+    "an enum whose symbols are a text": record({"type": "enum", "name": "E", "symbols": "AB"}),
     "an error in a record": record({"type": "error", "name": "E", "fields": []}),
     "a field with a number for a name": {"type": "record", "name": "R", "fields": [{"name": 5, "type": "int"}]},
     "a schema that says it is parsed": record("int")
@@ -296,6 +298,12 @@ def test_wide_records_that_share_records_are_read_in_time() -> None:
     ]
     refusal = refusal_of(b"\x00\x00\x00\x00\x01", record(*levels, name="Wide"))
     assert refusal.reason is DeadLetterReason.MISSING_FIELD
+
+
+def test_a_long_name_of_a_field_is_cut_in_the_message() -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "n" * 200_000, "type": "string"}]}
+    detail = refusal_of(b"\x00\x00\x00\x00\x01\x01", schema).detail
+    assert detail == "n" * LONGEST_DETAIL + "..."
 
 
 def test_a_byte_that_becomes_many_objects_is_refused() -> None:

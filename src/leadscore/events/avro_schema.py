@@ -226,6 +226,8 @@ def _check_definition(schema: dict[str, object]) -> None:
         raise refused(f"a type {kind}, expected one of {', '.join(sorted(_KINDS))}")
     if kind == "fixed" and (type(schema["size"]) is not int or schema["size"] < 0):
         raise refused("a fixed whose size is no natural number")
+    if kind == "enum" and type(schema["symbols"]) is not list:
+        raise refused("an enum whose symbols are no list")
     if kind == "record" and not all(type(name) is str for name, _ in fields_of(schema)):
         raise refused("a field whose name is no text")
 
