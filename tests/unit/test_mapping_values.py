@@ -93,3 +93,100 @@ def test_attributes_of_the_record_have_the_names_of_the_model() -> None:
 def test_names_of_attributes_need_something_that_has_them() -> None:
     with pytest.raises(ConfigError, match=r"t\.attributes\.names: expected members or pairs beside it"):
         mappings_in(f"t: {{{PLAIN}, type: a.b, attributes: {{named: {{role: title}}, names: {{title: role}}}}}}", "m")
+
+
+NOON_UTC = 1_767_614_400_000
+
+
+@pytest.mark.parametrize("zone", ["UTC", "+01:00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon Jan 05 2026 12:00:00 GMT+0200 (Central European Summer Time)",
+        "Mon Jan 05 2026 12:00:00 GMT-0200",
+        "Mon, 05 Jan 2026 12:00:00 CET",
+        "Mon Jan 5 12:00:00 CET 2026",
+        "Jan 5 2026 12:00 PM",
+        "Jan 5, 2026 01:00:00 AM",
+    ],
+)
+def test_a_zone_or_pm_that_is_not_understood_is_not_taken_for_the_zone_of_the_mapping(text: str, zone: str) -> None:
+    mapping = f'{PLAIN}, type: a.b, time_zone: "{zone}"'
+    with pytest.raises(DeadLetter, match=r"^invalid_field: at: expected ISO 8601"):
+        mapped(mapping, {"id": "1", "at": text})
+
+
+@pytest.mark.parametrize(
+    ("text", "hours_later"),
+    [
+        ("Mon, 05 Jan 2026 12:00:00", -1),
+        ("Mon Jan 05 12:00:00 2026", -1),
+        ("Mon, 05 Jan 2026 12:00:00 -0000", 0),
+        ("Mon, 05 Jan 2026 12:00:00 GMT", 0),
+        ("Mon, 05 Jan 2026 12:00:00 -0200", 2),
+    ],
+)
+def test_the_zone_of_a_time_as_mails_have_it(text: str, hours_later: int) -> None:
+    (event,) = mapped(f'{PLAIN}, type: a.b, time_zone: "+01:00"', {"id": "1", "at": text})
+    assert event.occurred_at_ms == NOON_UTC + hours_later * 3_600_000
+
+
+HASHED = "lead_id: {keyed_hash: [email, mail]}, event_id: id, occurred_at: at, type: a.b"
+
+
+@pytest.mark.parametrize("text", ["n/a", "unknown", "(not set)", " ", "jane"])
+def test_text_that_is_no_address_makes_no_lead_of_all_who_have_it(text: str) -> None:
+    with pytest.raises(DeadLetter, match=r"^missing_field: email or mail: expected an email address$"):
+        hashed(HASHED, shop(email=text))
+    either = (
+        HASHED.replace("[email, mail]}", "email}").replace("lead_id: {", "lead_id: [{").replace("},", "}, user],", 1)
+    )
+    with pytest.raises(DeadLetter, match=r": expected an email address, or an opaque id of the lead$"):
+        hashed(either, shop(email=text))
+    assert hashed(either, shop(email=text, user="u-1")) == "u-1"
+    assert hashed(HASHED, shop(email=text, mail="jane@shop.example")) == hashed(HASHED, shop(mail="JANE@shop.example"))
+
+
+def hashed(mapping: str, record: object) -> str:
+    mappings = compile_mappings(mappings_in(f"t: {{{mapping}}}", "m"), "a secret of at least sixteen characters")
+    (event,) = MappedTopics(mappings).events("t", json.dumps(record).encode())
+    return event.lead_id
+
+
+@pytest.mark.parametrize(
+    ("record", "attributes"),
+    [
+        ({"first": "Jane", "last": "Doe"}, {"name": "Jane Doe"}),
+        ({"first": "Jane"}, None),
+        ({"first": "Jane", "last": None}, {"name": None}),
+        ({"first": "Jane", "last": ""}, {"name": None}),
+        ({}, None),
+    ],
+)
+def test_a_joined_attribute_is_removed_by_a_null_not_by_a_part_that_is_not_there(
+    record: Json, attributes: Json | None
+) -> None:
+    mapping = f"{PLAIN}, type: a.b, attributes: {{named: {{name: {{join: [first, last], separator: ' '}}}}}}"
+    (event,) = mapped(mapping, shop(**record))
+    assert event.attributes == attributes
+
+
+@pytest.mark.parametrize(
+    ("value", "there"),
+    [([1], "a list"), ({"a": 1}, "an object"), (True, "true or false"), (1.5, "a number with a fraction")],
+)
+@pytest.mark.parametrize("place", ["user.id", "no", "kind"])
+def test_a_message_says_what_kind_of_value_is_there(place: str, value: object, there: str) -> None:
+    mapping = "lead_id: user.id, event_id: no, occurred_at: at, type_field: kind"
+    record = {"user": {"id": "L"}, "no": 1, "at": AT, "kind": "a.b"}
+    record |= {"user": {"id": value}} if place == "user.id" else {place: value}
+    with pytest.raises(DeadLetter, match=rf"^invalid_field: {place}: expected .*; there is {there}$"):
+        mapped(mapping, record)
+
+
+def test_a_message_about_a_time_has_the_mappings_path() -> None:
+    mapping = "lead_id: id, event_id: id, occurred_at: [seen.at, at], type: a.b"
+    with pytest.raises(DeadLetter, match=r"^invalid_field: seen.at: expected .*; there is a list$"):
+        mapped(mapping, shop(seen={"at": [2026, 1, 5]}))
+    with pytest.raises(DeadLetter, match=r"^invalid_field: seen.at or at: expected .* from 1900 to 2200$"):
+        mapped(mapping, {"id": "1", "at": 20_260_105_100_000})

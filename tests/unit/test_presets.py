@@ -288,3 +288,24 @@ def test_one_person_is_one_lead_at_goto_webinar_and_calendly() -> None:
     events += mapped("calendly", vendor_event("calendly", "invitee.created"))
     assert len({event.lead_id for event in events}) == 1
     assert [event.fields["asset"] for event in events] == ["News of spring", "News of spring", "Demo, 30 minutes"]
+
+
+@pytest.mark.parametrize(("category", "campaign"), [("news", "news"), (["news", "spring"], "news")])
+def test_the_campaign_of_sendgrid_is_its_first_category(category: object, campaign: str) -> None:
+    mail = {"lead_id": "c-1", "event": "open", "sg_event_id": "e", "timestamp": AT_S, "category": category}
+    (event,) = mapped("sendgrid", [mail])
+    assert event.fields["campaign"] == campaign
+
+
+def test_hubspot_erases_no_lead_for_an_object_that_may_be_no_contact() -> None:
+    deletion = {"eventId": 1, "subscriptionType": "object.deletion", "objectId": 7, "occurredAt": AT_S * 1000}
+    assert mapped("hubspot", [deletion, {**deletion, "objectTypeId": "0-2"}]) == []
+    (event,) = mapped("hubspot", [{**deletion, "objectTypeId": "0-1"}])
+    assert event.type == "command.erase"
+
+
+@pytest.mark.parametrize("missing", ["ce_type", "ce_id", "ce_subject"])
+def test_a_tombstone_that_is_no_whole_cloudevent_is_ignored(missing: str) -> None:
+    (record,) = (record for record in vendor_records("cloudevents-binary") if record.value is None)
+    headers = [(name, value) for name, value in record.beside.headers or [] if name != missing]
+    assert mapped("cloudevents-binary", None, record.beside._replace(headers=headers)) == []

@@ -36,10 +36,16 @@ class FieldProblem(DeadLetter):
 
     def __init__(self, field: str, value: object, expected: str, reason: DeadLetterReason | None = None) -> None:
         missing = DeadLetterReason.MISSING_FIELD if value is None else DeadLetterReason.INVALID_FIELD
-        super().__init__(reason or missing, f"{field[:MAX_TYPE_LENGTH]}: expected {expected}")
+        super().__init__(reason or missing, f"{field[:MAX_TYPE_LENGTH]}: expected {expected}{_what_is_there(value)}")
         self.field = field
         self.value = value
         self.expected = expected
+
+
+def _what_is_there(value: object) -> str:
+    kinds = {list: "a list", dict: "an object", bool: "true or false", float: "a number with a fraction"}
+    kind = kinds.get(type(value))
+    return "" if kind is None else f"; there is {kind}"
 
 
 LeaveOut = Callable[[str], None]

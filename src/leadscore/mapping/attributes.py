@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from leadscore.events.validation import Record
 from leadscore.mapping.language import Attributes, Pairs
-from leadscore.mapping.paths import Incoming, finder, has_place, is_rooted, steps_of
+from leadscore.mapping.paths import Incoming, finder, has_nothing_at, is_rooted, steps_of
 from leadscore.mapping.values import HashKey, ValueOf, all_paths, paths_finder, paths_of, value_finder
 
 NONE = "none"
@@ -103,7 +103,7 @@ def _named_finder(named: dict[str, ValueOf], hash_key: HashKey) -> AttributesOf:
         attributes: Record = {}
         for name, find_value, places in finders:
             value = find_value(record, incoming)
-            if value is not None or any(has_place(record, steps) for steps in places):
+            if value is not None or any(has_nothing_at(record, steps) for steps in places):
                 attributes[name] = value
         return attributes or None
 

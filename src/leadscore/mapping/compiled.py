@@ -12,7 +12,7 @@ from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of
 from leadscore.log.records import ERASE
 from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
 from leadscore.mapping.avro_shape import RecordShape
-from leadscore.mapping.language import Attributes, TopicMapping
+from leadscore.mapping.language import Attributes, Form, TopicMapping
 from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_rooted, steps_from_top, steps_of
 from leadscore.mapping.sense import paths_in
 from leadscore.mapping.text_json import read_text_json
@@ -25,8 +25,6 @@ from leadscore.model.value_sets import Scalar
 MOST_EVENTS = 2_000
 """Events in one record. Their awards for a log partition are in one frame, about 1 KB each with the longest ids, and
 the award log takes records of 2 MiB: one that it refused would end the worker, again after each restart."""
-_MISSING = {"lead_id": "an opaque id of the lead", "event_id": "an id of the event"}
-"""What is expected where a record has nothing."""
 _LEAD_ID, _TYPE = "$lead_id", "$type"
 
 Checks = list[tuple[Finder, Predicate]]
@@ -53,7 +51,10 @@ class CompiledMapping:
         self._find_lead = value_finder(mapping.lead_id, hash_key)
         self._find_id = value_finder(mapping.event_id, hash_key)
         self._find_time = _time_finder(mapping)
-        self._find_type = _type_finder(mapping, hash_key, gives_commands=gives_commands)
+        type_paths = [] if mapping.type is not None else all_paths(mapping.type_field)
+        self._has_type_in_headers = any(path.startswith("$headers") for path in type_paths)
+        self._name_of_type = value_finder(mapping.type_field, hash_key)
+        self._find_type = _type_finder(mapping, self._name_of_type, gives_commands=gives_commands)
         has_attributes = mapping.attributes != NONE
         self._find_attributes = attributes_finder(mapping.attributes, hash_key) if has_attributes else None
         has_campaign = mapping.campaign != "campaign"  # that stays where it is
@@ -70,7 +71,8 @@ class CompiledMapping:
         self._skips_of_unread = [_checks(tests, {}) for tests in mapping.skip if not special.keys() & tests]
         self._deleted = _checks(mapping.deleted, special) if mapping.deleted else None
         self._words = {name: words_of(getattr(mapping, name)) for name in ("lead_id", "event_id")}
-        self._words["type"] = words_of(mapping.type_field)
+        self._words |= {"type": words_of(mapping.type_field), "occurred_at": " or ".join(paths_of(mapping.occurred_at))}
+        self._missing = {"lead_id": _expected_lead(mapping), "event_id": "an id of the event"}
 
     @property
     def looks_beside(self) -> bool:
@@ -162,18 +164,24 @@ class CompiledMapping:
 
     def _rename(self, problem: FieldProblem) -> NoReturn:
         path = self._words.get(problem.field, problem.field)
-        missing = _MISSING.get(problem.field) if problem.value is None else None
-        expected = missing or problem.expected + _what_is_there(problem.value)
-        raise FieldProblem(path, problem.value, expected, problem.reason) from problem
+        missing = self._missing.get(problem.field) if problem.value is None else None
+        raise FieldProblem(path, problem.value, missing or problem.expected, problem.reason) from problem
 
     # --- deletes ---
 
     def _of_tombstone(self, incoming: Incoming) -> list[Event]:
-        """A record without a value deletes, if its key says whom it is about."""
-        if self._mapping.on_delete == "ignore" or self._find_lead({}, incoming) is None:
+        """A record without a value deletes, if its key says whom it is about; headers may say that it is an event."""
+        deletes = self._mapping.on_delete != "ignore"
+        if not (deletes or self._is_event_without_data(incoming)) or self._find_lead({}, incoming) is None:
             return []
-        event = self._of_delete({}, incoming)
+        event = self._of_delete({}, incoming) if deletes else self._event({}, incoming)
         return [] if event is None else [event]
+
+    def _is_event_without_data(self, incoming: Incoming) -> bool:
+        """Whether headers say what happened, and which event it is: CloudEvents need no data."""
+        if not self._has_type_in_headers or self._name_of_type({}, incoming) is None:
+            return False
+        return self._find_id({}, incoming) is not None
 
     def _of_delete(self, record: Record, incoming: Incoming) -> Event | None:
         fields: Record = {}
@@ -212,6 +220,14 @@ def compile_mapping(
 ) -> CompiledMapping:
     """The mapping of a topic, ready for its records; ``leave_out`` is told of every field that was left out."""
     return CompiledMapping(mapping, hash_key, gives_commands=gives_commands, leave_out=leave_out)
+
+
+def _expected_lead(mapping: TopicMapping) -> str:
+    """What is expected where a record has no id of the lead."""
+    is_hash = [isinstance(part, Form) and part.keyed_hash is not None for part in parts_of(mapping.lead_id)]
+    if all(is_hash):
+        return "an email address"
+    return "an email address, or an opaque id of the lead" if any(is_hash) else "an opaque id of the lead"
 
 
 def _element(part: object) -> Record:
@@ -253,13 +269,10 @@ def _logical_finder(path: str) -> Callable[[RecordShape, Incoming], LogicalType 
     return lambda shape, incoming: shape.logical_at((*incoming.part, *steps))
 
 
-def _type_finder(
-    mapping: TopicMapping, hash_key: HashKey, *, gives_commands: bool
-) -> Callable[[Record, Incoming], object]:
+def _type_finder(mapping: TopicMapping, find_name: Finder, *, gives_commands: bool) -> Finder:
     if mapping.type is not None:
         constant = mapping.type
         return lambda _record, _incoming: constant
-    find_name = value_finder(mapping.type_field, hash_key)
     types = Types(mapping.types, mapping.type_prefix, words_of(mapping.type_field), gives_commands=gives_commands)
     remembered = types.remembered
 
@@ -286,12 +299,6 @@ def _testable(value: object) -> FieldValue:
     if isinstance(value, list):
         return tuple(part for part in value if isinstance(part, str | int | float | bool))
     return () if isinstance(value, dict) else value  # type: ignore[return-value]  # scalars, as JSON and Avro have them
-
-
-def _what_is_there(value: object) -> str:
-    if isinstance(value, list):
-        return "; there is a list"
-    return "; there is an object" if isinstance(value, dict) else ""
 
 
 def _used_names(mapping: TopicMapping) -> frozenset[str]:

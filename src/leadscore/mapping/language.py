@@ -130,7 +130,10 @@ class TopicMapping(_Part, frozen=True):
     ] = None
     time_zone: Annotated[
         Annotated[str, Meta(pattern=r"^(UTC|[+-][0-9]{2}:[0-9]{2})$")] | None,
-        Meta(description="The zone of times that say none: `UTC`, or an offset such as `+01:00`."),
+        Meta(
+            description="The zone of times that say none: `UTC`, or an offset such as `+01:00`.",
+            extra={WORDS: "UTC, or an offset such as +01:00"},
+        ),
     ] = None
     type: Annotated[str | None, Meta(description="The type of all records of the topic.")] = None
     type_field: Annotated[Value, Meta(description="Where a record says its type.")] = "type"

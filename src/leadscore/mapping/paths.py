@@ -156,10 +156,12 @@ def value_at(value: object, steps: Steps) -> object:
     return value
 
 
-def has_place(record: object, steps: Steps) -> bool:
-    """Whether there is something behind the steps, be it a null."""
+def has_nothing_at(record: object, steps: Steps) -> bool:
+    """Whether a null or empty text is behind the steps: what is not there at all says nothing."""
     around = value_at(record, steps[:-1])
     last = steps[-1]
     if isinstance(last, str):
-        return isinstance(around, dict) and last in around
-    return isinstance(around, list) and -len(around) <= last < len(around)
+        is_there = isinstance(around, dict) and last in around
+    else:
+        is_there = isinstance(around, list) and -len(around) <= last < len(around)
+    return is_there and value_at(around, (last,)) in (None, "")

@@ -141,6 +141,8 @@ def _type_findings(topic: str, mapping: TopicMapping, written: Iterable[str]) ->
             if key in _TYPE_KEYS:
                 there = shown(msgspec.to_builtins(getattr(mapping, key)))
                 yield (topic, key), f"{there}: expected either type, for all records, or this"
+    if mapping.type_prefix:
+        yield from _one_type((topic, "type_prefix"), mapping.type_prefix)
     spellings: dict[str, str] = {}
     for name, event_type in mapping.types.items():
         yield from _one_type((topic, "types", name), event_type)

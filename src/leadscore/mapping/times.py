@@ -25,6 +25,8 @@ _ABOVE_ALL = 1e30
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _NUMBER = re.compile(r"[-+]?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?")
 _ZONE_NAME = re.compile(r"\[[^\]]{1,64}\]$")
+_DAY_OR_MONTH = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*")
+_WORD = re.compile(r"[a-z]+")
 _MAX_TEXT = 64
 
 InstantReader = Callable[[object, str], int]
@@ -124,8 +126,19 @@ def _parsed(text: str) -> datetime:
     if len(text) > _MAX_TEXT:
         raise ValueError(text)
     if text[:1].isalpha():
-        return parsedate_to_datetime(text)
+        return _mail_date(text)
     upper = _ZONE_NAME.sub("", text.upper())
     if upper.endswith((" UTC", " GMT")):
         upper = f"{upper[:-4]}Z"
     return datetime.fromisoformat(upper)
+
+
+def _mail_date(text: str) -> datetime:
+    """A time as mails have it. A zone that is not understood, or PM, is not taken for a time without a zone."""
+    instant = parsedate_to_datetime(text)
+    if instant.tzinfo is None and text.endswith("-0000"):
+        return instant.replace(tzinfo=UTC)  # RFC 2822: the instant is UTC, the sender's zone is not said
+    words = _WORD.findall(text.lower())
+    if instant.tzinfo is None and ("+" in text or "-" in text or not all(map(_DAY_OR_MONTH.fullmatch, words))):
+        raise ValueError(text)
+    return instant

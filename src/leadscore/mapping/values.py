@@ -100,7 +100,7 @@ def _part_finder(part: str | Form, hash_key: HashKey) -> Finder:
     if part.join is not None:
         return _join_finder([paths_finder(paths) for paths in part.join], part.separator)
     if part.keyed_hash is not None:
-        return _hash_finder(paths_finder(part.keyed_hash), hash_key or b"")
+        return first_of([_hash_finder(finder(path), hash_key or b"") for path in paths_of(part.keyed_hash)])
     if part.url_path is not None:
         return _url_path_finder(paths_finder(part.url_path))
     return first_of([_without_addresses(finder(path)) for path in paths_of(part.opaque)])
@@ -115,9 +115,11 @@ def _join_finder(finders: list[Finder], separator: str) -> Finder:
 
 
 def _hash_finder(find_address: Finder, key: bytes) -> Finder:
+    """Text without an @ is no address: of all who have `n/a` or `unknown` there it would make one lead."""
+
     def find(record: Record, incoming: Incoming) -> object:
         address = find_address(record, incoming)
-        if type(address) is not str or len(address) > LONGEST_ADDRESS or not address.strip():
+        if type(address) is not str or len(address) > LONGEST_ADDRESS or "@" not in address:
             return None
         return keyed_hash(address, key)
 
