@@ -85,3 +85,31 @@ def test_rules_whose_type_no_topic_gives_are_named(tmp_path: Path, capsys: pytes
         "warning: rules.r5.event: demo",
     ]
     assert said.out.startswith("Model m, version 1")
+
+
+def test_a_record_as_vendors_print_it_over_several_lines_is_one_record(
+    files: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mappings, lines = files
+    lines.write_text(json.dumps(CART, indent=2) + "\n")
+    assert main(["map", "--mappings", mappings, "--topic", "shop.events", str(lines)]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["event_id"] == "17"
+    assert said.err.startswith("1 record: 1 gave events")
+
+
+def test_a_dump_of_several_topics_is_mapped_where_there_is_a_mapping_and_else_read_as_our_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"type": "website.page_view", "event_id": "e", "lead_id": "L", "occurred_at": "2026-01-05T10:00:00Z"}
+    sent = {"lead": "L", "id": 1, "seen": 1767607200}
+    lines = [("shop", sent), ("leadscore.website", own), ("other", sent), ("shop", {**sent, "seen": 1767607200 * 2})]
+    dump = [{"topic": topic, "ts": 1767607200000, "payload": json.dumps(record)} for topic, record in lines]
+    (tmp_path / "dump").write_text("\n".join(map(json.dumps, dump)))
+    (tmp_path / "m.yaml").write_text("shop: {lead_id: lead, event_id: id, occurred_at: [at, seen], type: shop.order}")
+    words = ["--mappings", str(tmp_path / "m.yaml"), "--kcat"]
+    assert main(["map", *words, str(tmp_path / "dump")]) == 1
+    said = capsys.readouterr()
+    assert [json.loads(line)["type"] for line in said.out.splitlines()] == ["shop.order", "website.page_view"]
+    assert "dump:3: missing_field: type: expected" in said.err
+    assert "dump:4: future: at or seen is 1767607200000 ms ahead of the Kafka timestamp" in said.err

@@ -7,7 +7,7 @@ import pytest
 
 from leadscore.errors import ConfigError, DeadLetter
 from leadscore.events.event import Event
-from leadscore.mapping.decoding import MappedTopics
+from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
 from leadscore.mapping.topics import compile_mappings
 from leadscore.mapping.values import url_path
@@ -190,3 +190,10 @@ def test_a_message_about_a_time_has_the_mappings_path() -> None:
         mapped(mapping, shop(seen={"at": [2026, 1, 5]}))
     with pytest.raises(DeadLetter, match=r"^invalid_field: seen.at or at: expected .* from 1900 to 2200$"):
         mapped(mapping, {"id": "1", "at": 20_260_105_100_000})
+
+
+def test_a_tombstone_without_a_time_is_named_so() -> None:
+    text = "t: {lead_id: $key, event_id: id, occurred_at: at, type: a.b, on_delete: erase}"
+    topics = MappedTopics(compile_mappings(mappings_in(text, "m"), None))
+    with pytest.raises(DeadLetter, match=r"^missing_field: \$timestamp: expected a Kafka timestamp"):
+        topics.events("t", None, Beside(b"L"))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from leadscore.cli.raw_records import RawRecord, RawRecords
 from leadscore.errors import ConfigError, DeadLetter
+from leadscore.events.decoder import Decoder
 from leadscore.events.event import Event
 from leadscore.events.times import EARLIEST_MS, MAX_FUTURE_SKEW_MS, TimeLimits
 from leadscore.events.validation import LeaveOut, unnoticed
@@ -39,7 +40,7 @@ class MappedRecord(NamedTuple):
 def mapped_records(mappings_path: str, records: Records, leave_out: LeaveOut = unnoticed) -> Iterator[MappedRecord]:
     """Each record of the file, mapped; ``InputError`` if the file, the mappings or the topic are wrong."""
     mappings = load_mappings(mappings_path)
-    is_of_line = records.is_kcat and records.topic is None and len(mappings) > 1
+    is_of_line = records.is_kcat and records.topic is None
     topic = None if is_of_line else topic_of(mappings, records.topic)
     now_ms = int(time.time() * 1_000) if records.timestamp_ms is None else records.timestamp_ms
     raw = RawRecords(records.path, now_ms, is_kcat=records.is_kcat)
@@ -51,19 +52,25 @@ def mapped_records(mappings_path: str, records: Records, leave_out: LeaveOut = u
 def mapped(
     raw: Iterable[RawRecord], topics: MappedTopics, limits: TimeLimits, topic: str | None
 ) -> Iterator[MappedRecord]:
-    """Each record, mapped, as one of ``topic``, or else of the topic that it names."""
+    """Each record, mapped, as one of ``topic``, or else of the topic that it names; without a mapping, as our own."""
+    decoder = Decoder()
     for record in raw:
         name = topic or record.topic
-        if name is None or name not in topics.topics:
-            raise ConfigError(f"{record.where}: topic {name!r}: expected one of the file's: {_listed(topics.topics)}")
+        if name is None:
+            raise ConfigError(f"{record.where}: expected a topic, as in the lines of `kcat -J`")
+        timestamp_ms = record.beside.timestamp_ms
+        kafka_time_ms = -1 if timestamp_ms is None else timestamp_ms
         try:
-            events = topics.events(name, record.value, record.beside)
-            for event in events:
-                limits.check(event.occurred_at_ms, record.beside.timestamp_ms or -1)
+            if name in topics.topics:
+                events = topics.events(name, record.value, record.beside)
+                topics.check_times(name, events, limits, kafka_time_ms)
+            else:
+                events = [decoder.decode(name, record.value, record.beside.headers)]
+                limits.check(events[0].occurred_at_ms, kafka_time_ms)
         except DeadLetter as dead_letter:
-            yield MappedRecord(record.where, record.beside.timestamp_ms, [], dead_letter)
+            yield MappedRecord(record.where, timestamp_ms, [], dead_letter)
         else:
-            yield MappedRecord(record.where, record.beside.timestamp_ms, events, None)
+            yield MappedRecord(record.where, timestamp_ms, events, None)
 
 
 def lead_id_key() -> str | None:

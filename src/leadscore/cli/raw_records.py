@@ -15,6 +15,7 @@ from leadscore.mapping.decoding import Beside
 
 AVRO_MAGIC = b"Obj\x01"
 _EXPECTED = "expected JSON lines, or an Avro object container file"
+_json_value = msgspec.json.Decoder(msgspec.Raw).decode
 _kcat = msgspec.json.Decoder(dict[str, object])
 
 
@@ -47,10 +48,21 @@ class RawRecords:
         if self._content.startswith(AVRO_MAGIC):
             yield from self._of_avro()
             return
+        if not self._is_kcat and self._is_one_value():
+            yield self._record(self._name, self._content)
+            return
         for number, line in enumerate(self._content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
             if line.strip():
                 where = f"{self._name}:{number}"
                 yield self._of_kcat(line, where) if self._is_kcat else self._record(where, line.strip())
+
+    def _is_one_value(self) -> bool:
+        """Whether the file is one JSON value over several lines, as vendors print theirs; lines of values are none."""
+        try:
+            _json_value(self._content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return False
+        return b"\n" in self._content.strip()
 
     def _record(self, where: str, value: bytes) -> RawRecord:
         return RawRecord(where, None, value, Beside(None, None, self._timestamp_ms))

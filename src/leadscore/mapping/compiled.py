@@ -70,8 +70,8 @@ class CompiledMapping:
         self._skips: list[Checks] = [_checks(tests, special) for tests in mapping.skip]
         self._skips_of_unread = [_checks(tests, {}) for tests in mapping.skip if not special.keys() & tests]
         self._deleted = _checks(mapping.deleted, special) if mapping.deleted else None
-        self._words = {name: words_of(getattr(mapping, name)) for name in ("lead_id", "event_id")}
-        self._words |= {"type": words_of(mapping.type_field), "occurred_at": " or ".join(paths_of(mapping.occurred_at))}
+        self.words = {name: words_of(getattr(mapping, name)) for name in ("lead_id", "event_id")}
+        self.words |= {"type": words_of(mapping.type_field), "occurred_at": " or ".join(paths_of(mapping.occurred_at))}
         self._missing = {"lead_id": _expected_lead(mapping), "event_id": "an id of the event"}
 
     @property
@@ -163,7 +163,7 @@ class CompiledMapping:
         return record
 
     def _rename(self, problem: FieldProblem) -> NoReturn:
-        path = self._words.get(problem.field, problem.field)
+        path = self.words.get(problem.field, problem.field)
         missing = self._missing.get(problem.field) if problem.value is None else None
         raise FieldProblem(path, problem.value, missing or problem.expected, problem.reason) from problem
 
@@ -201,7 +201,11 @@ class CompiledMapping:
             self._rename(problem)
 
     def _time_of_delete(self, record: Record, incoming: Incoming) -> object:
-        return self._find_time(record, incoming) if record else incoming.timestamp_ms
+        if record:
+            return self._find_time(record, incoming)
+        if incoming.timestamp_ms is None:
+            raise FieldProblem("$timestamp", None, "a Kafka timestamp: a tombstone has no other time")
+        return incoming.timestamp_ms
 
     def _removed(self, record: Record, incoming: Incoming) -> dict[str, FieldValue] | None:
         members = None if self._find_attributes is None else self._find_attributes(record, incoming)

@@ -21,6 +21,7 @@ from leadscore.events.registered import (
     is_registered,
     schema_of,
 )
+from leadscore.events.times import TimeLimits
 from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.compiled import CompiledMapping
 from leadscore.mapping.keys import Keys
@@ -80,6 +81,15 @@ class MappedTopics:
         if key is not None:
             incoming.keys = self._keys
         return self._mappings[topic].events(incoming)
+
+    def check_times(self, topic: str, events: list[Event], limits: TimeLimits, kafka_time_ms: int) -> None:
+        """``DeadLetter`` if one of the events is too early or of the future, by the paths of the topic's mapping."""
+        try:
+            for event in events:
+                limits.check(event.occurred_at_ms, kafka_time_ms)
+        except DeadLetter as problem:
+            path = self._mappings[topic].words["occurred_at"]
+            raise DeadLetter(problem.reason, problem.detail.replace("occurred_at", path, 1)) from problem
 
     def _read(self, value: bytes, headers: Headers | None) -> "_Read":
         id_header = id_in_headers(headers) if headers and self._registered.can_ask else None

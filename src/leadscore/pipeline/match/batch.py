@@ -141,8 +141,7 @@ class Work:
         elif mapped.looks_at_headers:
             beside = Beside(None, message.headers())  # type: ignore[arg-type]  # a list
         events = mapped.events(topic, message.value(), beside)
-        for event in events:
-            self._times.check(event.occurred_at_ms, kafka_time_ms)
+        mapped.check_times(topic, events, self._times, kafka_time_ms)
         return events
 
     def leave_out(self, partition: Partition, first: int) -> int:
