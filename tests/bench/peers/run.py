@@ -40,9 +40,10 @@ def planned(options: argparse.Namespace) -> dict[Workload, list[str]]:
     plan = {
         Workload("peers", options.events, options.leads): list(SYSTEMS),
         Workload("peers", options.warm_events, options.leads): list(WARM),
-        Workload("peers", options.warm_events, options.wide_leads): ["leadscore", "kafka-streams-eos"],
         Workload("starter", options.starter_events, 0): list(STARTER),
     }
+    if options.wide_leads:
+        plan[Workload("peers", options.warm_events, options.wide_leads)] = ["leadscore", "kafka-streams-eos"]
     expected = options.only or list(SYSTEMS)
     return {
         workload: chosen
@@ -151,7 +152,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warm-events", type=int, default=3_000_000, help="one round; 0: leave out")
     parser.add_argument("--starter-events", type=int, default=1_000_000, help="one round; 0: leave out")
     parser.add_argument("--leads", type=int, default=20_000)
-    parser.add_argument("--wide-leads", type=int, default=200_000, help="of a second long run")
+    parser.add_argument("--wide-leads", type=int, default=200_000, help="of a second long run; 0: leave out")
     parser.add_argument("--rounds", type=int, default=2, help="of the short runs; Redis and Quix have one")
     parser.add_argument("--add", action="store_true", help="to the figures in the repository")
     parser.add_argument("--render", action="store_true", help="only the table and the plot, from those figures")
