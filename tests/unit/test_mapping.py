@@ -223,7 +223,10 @@ def test_a_mappings_file_has_one_entry_per_topic(tmp_path: Path) -> None:
         ("shop: {type_prefix: a b}", '1: shop.type_prefix: "a b": no event has this type'),
         ("shop: {types: {a b: x.y, aB: x.z}}", '1: shop.types.aB: "a b" is the same name in another spelling'),
         ("shop: {event_id: {join: [a]}}", "1: shop.event_id.join: "),
-        ("shop: {event_id: {join: [a, b], constant: x}}", "1: shop.event_id: expected exactly one of join, constant"),
+        (
+            "shop: {event_id: {join: [a, b], constant: x}}",
+            "1: shop.event_id: expected exactly one of path, join, constant",
+        ),
         ("shop: {skip: [{a: {matches: '('}}]}", "1: shop.skip[0].a.matches: "),
         ("shop: {deleted: {op: d}}", "1: shop.deleted: expected on_delete beside it"),
         ("shop: {time_zone: Berlin}", '1: shop.time_zone: "Berlin": expected UTC, or an offset such as +01:00'),

@@ -309,3 +309,40 @@ def test_a_tombstone_that_is_no_whole_cloudevent_is_ignored(missing: str) -> Non
     (record,) = (record for record in vendor_records("cloudevents-binary") if record.value is None)
     headers = [(name, value) for name, value in record.beside.headers or [] if name != missing]
     assert mapped("cloudevents-binary", None, record.beside._replace(headers=headers)) == []
+
+
+# Forms of values
+
+
+@pytest.mark.parametrize("webinar", [6_962_400_003, "6962400003"])
+def test_a_webinar_of_zoom_is_the_same_asset_as_a_number_and_as_text(webinar: object) -> None:
+    record = vendor_event("zoom", "webinar.registration_created")
+    record["payload"]["object"]["id"] = webinar
+    (event,) = mapped("zoom", record)
+    assert event.fields["asset"] == "6962400003"
+
+
+@pytest.mark.parametrize("webinar", [5_620_084_814_059_709_442, "5620084814059709442"])
+def test_a_webinar_of_goto_without_a_title_is_its_key(webinar: object) -> None:
+    record = vendor_event("goto-webinar", "registrant.added")
+    record |= {"webinarKey": webinar, "webinarTitle": None}
+    (event,) = mapped("goto-webinar", record)
+    assert event.fields["asset"] == "5620084814059709442"
+
+
+@pytest.mark.parametrize("value", [12.5, "12.50"])
+def test_the_value_of_a_structured_event_of_snowplow_is_a_number(value: object) -> None:
+    record = vendor_event("snowplow", "a structured event: Demo Requested")
+    (event,) = mapped("snowplow", record | {"se_value": value})
+    assert event.fields["se_value"] == 12.5
+
+
+def test_numbers_and_flags_of_hubspot_are_text() -> None:
+    changed: Any = vendor_event("hubspot", "contact.propertyChange")
+    (change,) = changed
+    changes = [
+        {**change, "eventId": 1, "propertyName": "subscribed", "propertyValue": "true"},
+        {**change, "eventId": 2, "propertyName": "numberofemployees", "propertyValue": "250"},
+    ]
+    events = mapped("hubspot", changes)
+    assert [event.attributes for event in events] == [{"subscribed": True}, {"company_size": 250}]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 
-from leadscore.events.validation import Record
+from leadscore.events.validation import LeaveOut, Record, unnoticed
 from leadscore.mapping.language import Attributes, Pairs
 from leadscore.mapping.paths import Incoming, finder, has_nothing_at, is_rooted, steps_of
 from leadscore.mapping.values import HashKey, ValueOf, all_paths, paths_finder, paths_of, value_finder
@@ -11,6 +11,7 @@ from leadscore.mapping.values import HashKey, ValueOf, all_paths, paths_finder, 
 NONE = "none"
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
 """A number as JSON writes it: 0123 is a code, 1e5 is one as well."""
+_BOOLEANS = {"true": True, "false": False}
 
 AttributesOf = Callable[[Record, Incoming], object]
 """The attributes an event sets, by name, ``None`` for one it removes; or whatever else stands where they should."""
@@ -18,7 +19,7 @@ AttributesOf = Callable[[Record, Incoming], object]
 _MemberSpec = str | list[str] | Attributes
 
 
-def attributes_finder(spec: _MemberSpec, hash_key: HashKey) -> AttributesOf:
+def attributes_finder(spec: _MemberSpec, hash_key: HashKey, leave_out: LeaveOut = unnoticed) -> AttributesOf:
     """The function that finds the attributes of an event."""
     if spec == NONE:
         return lambda _record, _incoming: None
@@ -27,9 +28,9 @@ def attributes_finder(spec: _MemberSpec, hash_key: HashKey) -> AttributesOf:
     foreign = _foreign_finder(spec)
     parts = [] if foreign is None else [foreign]
     if spec.named:
-        parts.append(_named_finder(spec.named, hash_key))
+        parts.append(_named_finder(spec.named, hash_key, leave_out))
     find = parts[0] if len(parts) == 1 else _all_of(parts)
-    return _with_plain_values(find, spec) if spec.numbers or spec.absent else find
+    return _with_plain_values(find, spec) if spec.numbers or spec.booleans or spec.absent else find
 
 
 def _foreign_finder(spec: Attributes) -> AttributesOf | None:
@@ -57,13 +58,16 @@ def _under_names(find_attributes: AttributesOf, names: dict[str, str]) -> Attrib
 
 def _with_plain_values(find_attributes: AttributesOf, spec: Attributes) -> AttributesOf:
     absent = frozenset(spec.absent)
+    readers = [read for read, is_set in ((_as_number, spec.numbers), (_as_boolean, spec.booleans)) if is_set]
 
     def find(record: Record, incoming: Incoming) -> object:
         attributes = find_attributes(record, incoming)
         if not isinstance(attributes, dict):
             return attributes
         sent = {name: value for name, value in attributes.items() if not isinstance(value, str) or value not in absent}
-        return {name: _as_number(value) for name, value in sent.items()} if spec.numbers else sent
+        for read in readers:
+            sent = {name: read(value) for name, value in sent.items()}
+        return sent
 
     return find
 
@@ -72,6 +76,10 @@ def _as_number(value: object) -> object:
     if not isinstance(value, str) or _NUMBER.fullmatch(value) is None:
         return value
     return float(value) if "." in value else int(value)
+
+
+def _as_boolean(value: object) -> object:
+    return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
 
 
 def members_paths(spec: _MemberSpec) -> list[str]:
@@ -92,10 +100,14 @@ def _all_of(parts: list[AttributesOf]) -> AttributesOf:
     return find
 
 
-def _named_finder(named: dict[str, ValueOf], hash_key: HashKey) -> AttributesOf:
+def _named_finder(named: dict[str, ValueOf], hash_key: HashKey, leave_out: LeaveOut) -> AttributesOf:
     """A path that is there with a null removes the attribute; one that is not there says nothing."""
     finders = [
-        (name, value_finder(value, hash_key), [steps_of(path) for path in all_paths(value) if not is_rooted(path)])
+        (
+            name,
+            value_finder(value, hash_key, leave_out),
+            [steps_of(path) for path in all_paths(value) if not is_rooted(path)],
+        )
         for name, value in named.items()
     ]
 

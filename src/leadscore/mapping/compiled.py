@@ -18,7 +18,16 @@ from leadscore.mapping.sense import paths_in
 from leadscore.mapping.text_json import read_text_json
 from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, LogicalType, Times
 from leadscore.mapping.types import Types
-from leadscore.mapping.values import HashKey, all_paths, parts_of, paths_finder, paths_of, value_finder, words_of
+from leadscore.mapping.values import (
+    HashKey,
+    all_paths,
+    has_form,
+    parts_of,
+    paths_finder,
+    paths_of,
+    value_finder,
+    words_of,
+)
 from leadscore.model.field_tests import Predicate, Test, predicate_of
 from leadscore.model.value_sets import Scalar
 
@@ -56,11 +65,12 @@ class CompiledMapping:
         self._name_of_type = value_finder(mapping.type_field, hash_key)
         self._find_type = _type_finder(mapping, self._name_of_type, gives_commands=gives_commands)
         has_attributes = mapping.attributes != NONE
-        self._find_attributes = attributes_finder(mapping.attributes, hash_key) if has_attributes else None
+        self._find_attributes = attributes_finder(mapping.attributes, hash_key, leave_out) if has_attributes else None
         has_campaign = mapping.campaign != "campaign"  # that stays where it is
-        self._find_campaign = value_finder(mapping.campaign, hash_key) if has_campaign else None
+        self._find_campaign = value_finder(mapping.campaign, hash_key, leave_out) if has_campaign else None
         self._lifted = [finder(path) for path in mapping.lift]
-        self._fields = [(name, value_finder(value, hash_key)) for name, value in mapping.fields.items()]
+        self._fields = [(name, value_finder(value, hash_key, leave_out)) for name, value in mapping.fields.items()]
+        self._of_one_form = [name for name, value in mapping.fields.items() if has_form(value)]
         self._used = _used_names(mapping)
         self._looks_beside = any(path.startswith(BESIDE) for path in paths_in(mapping)) or mapping.on_delete != "ignore"
         special: dict[str, Finder] = {
@@ -155,6 +165,8 @@ class CompiledMapping:
         for members in lifted:
             if type(members) is dict:
                 record.update(members)
+        for name in self._of_one_form:
+            record.pop(name, None)  # what the record has under the name is of another form
         if campaign is not None:
             record["campaign"] = campaign
         for name, value in added:

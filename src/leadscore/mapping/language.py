@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from leadscore.mapping.forms import FormName
 from leadscore.model.field_tests import Test
 from leadscore.model.value_sets import Scalar
 from leadscore.yaml_reading.scalars import WORDS
@@ -27,8 +28,9 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Form(_Part, frozen=True):
-    """A value that is more than what is at a path: exactly one of the five."""
+    """A value that is more than what is at a path: exactly one of the six, and the form of it."""
 
+    path: Annotated[Paths | None, Meta(description="What is at a path, for `as` beside it.")] = None
     join: Annotated[
         Joined | None,
         Meta(description="The values of several paths, joined as text; all must be there."),
@@ -48,14 +50,21 @@ class Form(_Part, frozen=True):
     url_path: Annotated[
         Paths | None, Meta(description="The path in a web address: `/pricing` of `https://shop.example/pricing?a=b`.")
     ] = None
+    read_as: Annotated[
+        FormName | None,
+        Meta(
+            description="The form of the value: numbers and flags in text are read, numbers may become text."
+            " What cannot be read so is no value."
+        ),
+    ] = msgspec.field(name="as", default=None)
 
 
 Value = Annotated[
     Path | Form | list[Path | Form],
     Meta(
         extra={
-            WORDS: "a path of dotted names such as user.id, or a list of such, or one of join, constant, keyed_hash, "
-            "opaque, url_path"
+            WORDS: "a path of dotted names such as user.id, or a list of such, or one of path, join, constant, "
+            "keyed_hash, opaque, url_path"
         }
     ),
 ]
@@ -81,6 +90,7 @@ class Attributes(_Part, frozen=True):
     numbers: Annotated[bool, Meta(description="Whether text that is a plain decimal number becomes that number.")] = (
         False
     )
+    booleans: Annotated[bool, Meta(description="Whether text that is `true` or `false` becomes that.")] = False
     absent: Annotated[
         list[str], Meta(description="Texts that stand for a value that was not sent: the attribute stays as it is.")
     ] = []

@@ -18,7 +18,7 @@ from leadscore.yaml_reading.shape import Finding, shown
 IN_TESTS = frozenset({"$lead_id", "$type"})
 _TYPE = re.compile(r"\w[\w.:/-]{0,127}")
 _TYPE_KEYS = ("type_field", "types", "type_prefix")
-_FORMS = ("join", "constant", "keyed_hash", "opaque", "url_path")
+_FORMS = ("path", "join", "constant", "keyed_hash", "opaque", "url_path")
 _EXPECTED_TYPE = "a type of at most 128 letters, digits, '_', '.', ':', '/' and '-', such as email.click"
 
 

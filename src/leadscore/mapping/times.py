@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
 from leadscore.events.validation import FieldProblem
+from leadscore.mapping.forms import number_in
 from leadscore.readers import instant_ms_of
 from leadscore.time_units import DAY_MS
 
@@ -23,7 +24,6 @@ _MOST_US = 10**17
 _ABOVE_ALL = 1e30
 """Above any instant in any unit; infinity is, and nothing can be said of what is no number."""
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-_NUMBER = re.compile(r"[-+]?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?")
 _ZONE_NAME = re.compile(r"\[[^\]]{1,64}\]$")
 _DAY_OR_MONTH = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*")
 _WORD = re.compile(r"[a-z]+")
@@ -90,8 +90,9 @@ class Times:
 
     def _of_text(self, text: str, path: str) -> int:
         text = text.strip()
-        if _NUMBER.fullmatch(text):
-            return self.read(float(text) if "." in text or "e" in text.lower() else int(text), path)
+        number = number_in(text)
+        if number is not None:
+            return self.read(number, path)
         try:
             return instant_ms_of(self._with_zone(_parsed(text), path))
         except (ValueError, OverflowError) as error:

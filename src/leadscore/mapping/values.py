@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Callable
 from hashlib import sha256
 
-from leadscore.events.validation import Record
+from leadscore.events.validation import LeaveOut, Record, unnoticed
+from leadscore.mapping.forms import READERS, FormName, as_text
 from leadscore.mapping.language import Form
 from leadscore.mapping.paths import Finder, Incoming, finder, is_rooted, steps_of
 
@@ -33,7 +34,7 @@ def parts_of(value: ValueOf) -> list[str | Form]:
 def form_paths(form: Form) -> list[str]:
     """Every path that a form names."""
     joined = [path for part in form.join or [] for path in paths_of(part)]
-    return [*joined, *paths_of(form.keyed_hash), *paths_of(form.opaque), *paths_of(form.url_path)]
+    return [*paths_of(form.path), *joined, *paths_of(form.keyed_hash), *paths_of(form.opaque), *paths_of(form.url_path)]
 
 
 def all_paths(value: ValueOf) -> list[str]:
@@ -46,11 +47,14 @@ def words_of(value: ValueOf) -> str:
     return " or ".join(part if isinstance(part, str) else _form_words(part) for part in parts_of(value))
 
 
-def value_finder(value: ValueOf, hash_key: HashKey = None) -> Finder:
-    """The function that finds the value; ``None`` where a record has none, or an empty text."""
+def value_finder(value: ValueOf, hash_key: HashKey = None, leave_out: LeaveOut = unnoticed) -> Finder:
+    """The function that finds the value; ``None`` where a record has none, or an empty text.
+
+    ``leave_out`` is told of one that is there and cannot be read in the form that the mapping asks for.
+    """
     if isinstance(value, str) and len(steps_of(value)) == 1 and not is_rooted(value):
         return finder(value)  # it takes empty text for nothing by itself
-    return first_of([_part_finder(part, hash_key) for part in parts_of(value)])
+    return first_of([_part_finder(part, hash_key, leave_out) for part in parts_of(value)])
 
 
 def paths_finder(paths: str | list[str]) -> Finder:
@@ -91,9 +95,36 @@ def url_path(address: str) -> str:
     return (parts and parts[1]) or "/"
 
 
-def _part_finder(part: str | Form, hash_key: HashKey) -> Finder:
+def has_form(value: ValueOf) -> bool:
+    """Whether the mapping says which form the value has."""
+    return any(isinstance(part, Form) and part.read_as is not None for part in parts_of(value))
+
+
+def _part_finder(part: str | Form, hash_key: HashKey, leave_out: LeaveOut) -> Finder:
     if isinstance(part, str):
         return finder(part)
+    find = _form_finder(part, hash_key)
+    return find if part.read_as is None else _read_as(part.read_as, find, leave_out)
+
+
+def _read_as(form: FormName, find_value: Finder, leave_out: LeaveOut) -> Finder:
+    read = READERS[form]
+
+    def find(record: Record, incoming: Incoming) -> object:
+        value = find_value(record, incoming)
+        if value is None or value == "":
+            return None
+        as_form = read(value)
+        if as_form is None:
+            leave_out(form)
+        return as_form
+
+    return find
+
+
+def _form_finder(part: Form, hash_key: HashKey) -> Finder:
+    if part.path is not None:
+        return paths_finder(part.path)
     if part.constant is not None:
         constant = part.constant
         return lambda _record, _incoming: constant
@@ -108,8 +139,9 @@ def _part_finder(part: str | Form, hash_key: HashKey) -> Finder:
 
 def _join_finder(finders: list[Finder], separator: str) -> Finder:
     def find(record: Record, incoming: Incoming) -> object:
-        texts = [_as_text(find_part(record, incoming)) for find_part in finders]
-        return None if "" in texts else separator.join(texts)
+        texts = [as_text(find_part(record, incoming)) for find_part in finders]
+        there = [text for text in texts if text]
+        return separator.join(there) if len(there) == len(texts) else None
 
     return find
 
@@ -142,15 +174,8 @@ def _without_addresses(find_value: Finder) -> Finder:
     return find
 
 
-def _as_text(value: object) -> str:
-    if type(value) is str:
-        return value
-    if type(value) is bool:
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else ""
-
-
 _FORM_WORDS: dict[str, Callable[[Form], str]] = {
+    "path": lambda form: " or ".join(paths_of(form.path)),
     "join": lambda form: " with ".join(" or ".join(paths_of(paths)) for paths in form.join or []),
     "keyed_hash": lambda form: " or ".join(paths_of(form.keyed_hash)),
     "opaque": lambda form: " or ".join(paths_of(form.opaque)),
