@@ -43,7 +43,9 @@ def test_an_integer_id_in_json_becomes_text(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["event_id", "lead_id"])
-@pytest.mark.parametrize("wrong", ["", "x" * 257, "a\x1fb", "a\x00", "a\u0085", True, 1.5, ["a"], {"a": 1}])
+@pytest.mark.parametrize(
+    "wrong", ["", " ", "\u00a0\u3000", "x" * 257, "a\x1fb", "a\x00", "a\u0085", True, 1.5, ["a"], {"a": 1}]
+)
 def test_an_id_is_short_text_without_control_characters(field: str, wrong: object) -> None:
     reason, detail = refusal_of({**ENVELOPE, field: wrong})
     assert reason is DeadLetterReason.INVALID_FIELD

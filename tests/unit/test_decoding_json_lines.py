@@ -7,6 +7,7 @@ from leadscore.events.event import Event
 from leadscore.events.json_lines import Line, read_line, read_lines
 
 VISIT = '{"type": "website.page_view", "event_id": "e1", "lead_id": "L1", "occurred_at": 1000}'
+AN_ID = "text of 1 to 256 characters, not only blanks, without control characters"
 AN_INSTANT = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
 
 
@@ -36,7 +37,7 @@ def test_lines_are_counted_from_one_and_empty_ones_left_out() -> None:
         ),
         (
             VISIT.replace('"lead_id": "L1", ', ""),
-            "events.jsonl:2: lead_id: missing: expected text of 1 to 256 characters without control characters",
+            f"events.jsonl:2: lead_id: missing: expected {AN_ID}",
         ),
         (
             VISIT.replace("L1", "jane@example.com"),

@@ -379,7 +379,7 @@ def test_what_a_call_must_have_is_named(wrong: Json, field: str) -> None:
     assert caught.value.detail.startswith(f"{field}: expected ")
 
 
-@pytest.mark.parametrize("name", [" ", "!!!", "__"])
+@pytest.mark.parametrize("name", ["!!!", "__"])
 def test_a_tracked_event_whose_name_says_nothing_is_refused(name: str) -> None:
     with pytest.raises(DeadLetter, match="event or type: expected text with a letter or digit") as caught:
         by_segment({**TRACK, "event": name})

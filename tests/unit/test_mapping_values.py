@@ -197,3 +197,21 @@ def test_a_tombstone_without_a_time_is_named_so() -> None:
     topics = MappedTopics(compile_mappings(mappings_in(text, "m"), None))
     with pytest.raises(DeadLetter, match=r"^missing_field: \$timestamp: expected a Kafka timestamp"):
         topics.events("t", None, Beside(b"L"))
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\u00a0\u3000", " \n "])
+@pytest.mark.parametrize("place", ["id", "user.id"])
+def test_blanks_are_no_value_for_an_id(blank: str, place: str) -> None:
+    record = shop(id=blank, user={"id": blank}, anonymous="a-1", number=7)
+    mapping = f"lead_id: [{place}, anonymous], event_id: [{place}, number], occurred_at: [{place}, at], type: a.b"
+    (event,) = mapped(mapping, record)
+    assert (event.lead_id, event.event_id) == ("a-1", "7")
+    for other in (", anonymous]", ", number]"):
+        with pytest.raises(DeadLetter, match=rf"^missing_field: {place}: expected an"):
+            mapped(mapping.replace(f"[{place}{other}", place), record)
+
+
+def test_a_join_of_blanks_is_no_id_and_a_blank_attribute_is_removed() -> None:
+    mapping = "lead_id: number, event_id: [{join: [a, b]}, number], occurred_at: at, type: a.b"
+    (event,) = mapped(f"{mapping}, attributes: {{named: {{role: a}}}}", shop(a=" ", b="x", number=7))
+    assert (event.event_id, event.attributes) == ("7", {"role": None})

@@ -26,7 +26,7 @@ EARLIEST_MS = -2_208_988_800_000
 LATEST_MS = 7_258_118_400_000
 """2200-01-01."""
 
-_EXPECTED_ID = f"text of 1 to {MAX_ID_LENGTH} characters without control characters"
+_EXPECTED_ID = f"text of 1 to {MAX_ID_LENGTH} characters, not only blanks, without control characters"
 _EXPECTED_OPAQUE = "an opaque id, not an email address"
 _EXPECTED_INSTANT = "integer milliseconds or ISO 8601 with an offset, from 1900 to 2200"
 
@@ -123,11 +123,17 @@ def _is_text(value: object, max_length: int) -> TypeGuard[str]:
 
 def _identifier(value: object, field: str) -> str:
     """An id that leaves the worker, in the log and in crossings: no email address, for that is a person's."""
-    if type(value) is str and 0 < len(value) <= MAX_ID_LENGTH and "@" not in value and value.isprintable():
+    if (
+        type(value) is str
+        and 0 < len(value) <= MAX_ID_LENGTH
+        and "@" not in value
+        and value[0] != " "
+        and value.isprintable()
+    ):
         return value  # nearly always
     if type(value) is int:
         value = str(value)
-    if not _is_text(value, MAX_ID_LENGTH):
+    if not _is_text(value, MAX_ID_LENGTH) or value.isspace():
         raise FieldProblem(field, value, _EXPECTED_ID)
     if "@" in value:
         raise FieldProblem(field, value, _EXPECTED_OPAQUE)
@@ -204,7 +210,7 @@ def _without_nulls(values: dict[str, FieldValue]) -> dict[str, FieldValue]:
 def _settle_campaign(fields: dict[str, FieldValue], leave_out: LeaveOut) -> None:
     """The campaign travels in the log and in crossings: it is an id like the others, or absent."""
     value = fields["campaign"]
-    if value == "":
+    if type(value) is str and not value.strip():
         del fields["campaign"]
         return
     try:

@@ -13,7 +13,7 @@ from leadscore.log.records import ERASE
 from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
 from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.language import Attributes, Form, TopicMapping
-from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_rooted, steps_from_top, steps_of
+from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_nothing, is_rooted, steps_from_top, steps_of
 from leadscore.mapping.sense import paths_in
 from leadscore.mapping.text_json import read_text_json
 from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, LogicalType, Times
@@ -263,7 +263,7 @@ def _time_finder(mapping: TopicMapping) -> Callable[[Record, Incoming], object]:
     def find(record: Record, incoming: Incoming) -> object:
         for path, find_logical, find_value in places:
             value = find_value(record, incoming)
-            if value is not None and value != "":
+            if not is_nothing(value):
                 if path == "$timestamp":
                     return value
                 if is_ms and type(value) is int and MOST_SECONDS <= value < MOST_MS and incoming.shape is None:

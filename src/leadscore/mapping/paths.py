@@ -119,7 +119,7 @@ def finder(path: str) -> Finder:
 def _top_level(name: str) -> Finder:
     def find(record: Record, _incoming: Incoming) -> object:
         value = record.get(name)
-        return None if value == "" else value
+        return None if is_nothing(value) else value
 
     return find
 
@@ -144,6 +144,11 @@ def _rooted(root: str, steps: Steps) -> Finder:
     return lambda _record, incoming: value_at(incoming.headers, steps)
 
 
+def is_nothing(value: object) -> bool:
+    """Whether this is no value: null, or text that is empty or blanks alone."""
+    return value is None or (type(value) is str and (not value or value.isspace()))
+
+
 def value_at(value: object, steps: Steps) -> object:
     """What is behind the steps; ``None`` where a step leads nowhere."""
     for step in steps:
@@ -157,11 +162,11 @@ def value_at(value: object, steps: Steps) -> object:
 
 
 def has_nothing_at(record: object, steps: Steps) -> bool:
-    """Whether a null or empty text is behind the steps: what is not there at all says nothing."""
+    """Whether a null or a blank text is behind the steps: what is not there at all says nothing."""
     around = value_at(record, steps[:-1])
     last = steps[-1]
     if isinstance(last, str):
         is_there = isinstance(around, dict) and last in around
     else:
         is_there = isinstance(around, list) and -len(around) <= last < len(around)
-    return is_there and value_at(around, (last,)) in (None, "")
+    return is_there and is_nothing(value_at(around, (last,)))

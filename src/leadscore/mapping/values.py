@@ -9,7 +9,7 @@ from hashlib import sha256
 from leadscore.events.validation import LeaveOut, Record, unnoticed
 from leadscore.mapping.forms import READERS, FormName, as_text
 from leadscore.mapping.language import Form
-from leadscore.mapping.paths import Finder, Incoming, finder, is_rooted, steps_of
+from leadscore.mapping.paths import Finder, Incoming, finder, is_nothing, is_rooted, steps_of
 
 ValueOf = str | Form | list[str | Form]
 HashKey = bytes | None
@@ -48,12 +48,12 @@ def words_of(value: ValueOf) -> str:
 
 
 def value_finder(value: ValueOf, hash_key: HashKey = None, leave_out: LeaveOut = unnoticed) -> Finder:
-    """The function that finds the value; ``None`` where a record has none, or an empty text.
+    """The function that finds the value; ``None`` where a record has none, or a blank text.
 
     ``leave_out`` is told of one that is there and cannot be read in the form that the mapping asks for.
     """
     if isinstance(value, str) and len(steps_of(value)) == 1 and not is_rooted(value):
-        return finder(value)  # it takes empty text for nothing by itself
+        return finder(value)  # it takes blank text for nothing by itself
     return first_of([_part_finder(part, hash_key, leave_out) for part in parts_of(value)])
 
 
@@ -69,14 +69,14 @@ def first_of(finders: list[Finder]) -> Finder:
 
         def find_one(record: Record, incoming: Incoming) -> object:
             value = find_only(record, incoming)
-            return None if value == "" else value
+            return None if is_nothing(value) else value
 
         return find_one
 
     def find(record: Record, incoming: Incoming) -> object:
         for find_one in finders:
             value = find_one(record, incoming)
-            if value is not None and value != "":
+            if not is_nothing(value):
                 return value
         return None
 
@@ -112,7 +112,7 @@ def _read_as(form: FormName, find_value: Finder, leave_out: LeaveOut) -> Finder:
 
     def find(record: Record, incoming: Incoming) -> object:
         value = find_value(record, incoming)
-        if value is None or value == "":
+        if is_nothing(value):
             return None
         as_form = read(value)
         if as_form is None:
