@@ -226,3 +226,11 @@ def test_an_unknown_command_in_avro_is_refused() -> None:
     with pytest.raises(DeadLetter) as caught:
         decode(encode_single_object("lead_command", {**PAGE_VIEW, "type": "UNKNOWN"}))
     assert caught.value.reason is DeadLetterReason.INVALID_COMMAND
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1e999", "[1e999]", '{"x": 1e999}', "9" * 400, f"[{'9' * 30}]"])
+def test_a_number_that_is_too_large_costs_the_field_and_not_the_event(value: str) -> None:
+    left_out: list[str] = []
+    record = json.dumps({**ENVELOPE, "a": "?", "b": 7}).replace('"?"', value).encode()
+    event = Decoder(leave_out=left_out.append).decode("topic", record)
+    assert (event.fields, left_out) == ({"b": 7}, ["number"])

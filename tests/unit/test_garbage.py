@@ -123,7 +123,12 @@ CORPUS: dict[str, tuple[bytes | None, DeadLetterReason]] = {
     "bad UTF-8 in JSON": (page_view().replace(b"L1", b"\xff"), MALFORMED),
     "half a surrogate pair in JSON": (page_view().replace(b"L1", b"\\ud800"), MALFORMED),
     "NaN in JSON": (page_view(a=math.nan), MALFORMED),
-    "a JSON number above all": (page_view().replace(b"1767607200000", b"1e999"), MALFORMED),
+    "a JSON number above all": (page_view().replace(b"1767607200000", b"1e999"), INVALID),
+    "a number above all, in half of JSON": (page_view(a=1).replace(b": 1}", b": 1e999"), MALFORMED),
+    "a number above all, and half a surrogate pair": (
+        page_view(a=1, b="x").replace(b": 1,", b": 1e999,").replace(b'"x"', b'"\\ud800"'),
+        MALFORMED,
+    ),
     "a JSON integer of 5,000 digits": (page_view().replace(b'"L1"', b"9" * 5_000), MALFORMED),
     "JSON nested 100,000 deep": (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, MALFORMED),
     "JSON arrays nested 100,000 deep": (page_view()[:-1] + b',"a":' + b"[" * 100_000, MALFORMED),

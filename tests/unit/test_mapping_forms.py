@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from leadscore.errors import ConfigError
+from leadscore.errors import ConfigError, DeadLetter
 from leadscore.events.event import Event
-from leadscore.mapping.decoding import MappedTopics
+from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
 from leadscore.mapping.topics import compile_mappings
 
@@ -108,3 +108,32 @@ def test_a_form_needs_a_value_and_is_one_of_three() -> None:
         mappings_in(f"t: {{{PLAIN}, fields: {{f: {{as: number}}}}}}", "m")
     with pytest.raises(ConfigError, match=r"t\.fields\.f\.as"):
         mappings_in(f"t: {{{PLAIN}, fields: {{f: {{path: v, as: float}}}}}}", "m")
+
+
+# Numbers that are too large for anything
+
+
+RECORD = b'{"id": 1, "at": "2026-01-05T10:00:00Z", "a": %s, "b": 7}'
+
+
+@pytest.mark.parametrize("value", [b"1e999", b"-1e999", b"[1e999]", b'{"x": 1e999}', b"9" * 400, b"[%s]" % (b"9" * 30)])
+def test_a_number_that_is_too_large_is_left_out_and_counted(value: bytes) -> None:
+    left_out = Counter[str]()
+    (event,) = mapped(PLAIN, RECORD % value, left_out)
+    assert (event.fields, left_out) == ({"b": 7}, {"number": 1})
+
+
+def test_such_a_number_may_be_in_text_that_is_json_or_in_a_key() -> None:
+    (event,) = mapped(f"{PLAIN}, json: [a]", RECORD % b'"{\\"x\\": 1e999, \\"y\\": 2}"')
+    assert event.fields == {"a.y": 2, "b": 7}
+    mappings = compile_mappings(mappings_in(f"t: {{{PLAIN.replace('lead_id: id', 'lead_id: $key.id')}}}", "m"), None)
+    (event,) = MappedTopics(mappings).events("t", RECORD % b"1", Beside(b'{"id": "k", "x": 1e999}'))
+    assert event.lead_id == "k"
+
+
+@pytest.mark.parametrize("mapping", ["lead_id: a", "event_id: {join: [b, a]}", "occurred_at: a"])
+def test_such_a_number_is_no_id_and_no_time(mapping: str) -> None:
+    key = mapping.partition(":")[0]
+    plain = ", ".join(part for part in PLAIN.split(", ") if not part.startswith(f"{key}:"))
+    with pytest.raises(DeadLetter):
+        mapped(f"{plain}, {mapping}", RECORD % b"1e999")

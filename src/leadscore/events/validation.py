@@ -188,19 +188,28 @@ def _flatten(source: Record, prefix: str, depth: int, flat: dict[str, FieldValue
 def _put(fields: dict[str, FieldValue], name: str, value: object, leave_out: LeaveOut) -> None:
     """Put a number, a flag or a list there, unless it is one that no test can have a use for."""
     if type(value) is list:
-        if elements := _elements(value):
+        if elements := _elements(value, leave_out):
             fields[name] = elements
     elif type(value) is tuple:
         return
-    elif (type(value) is int and not -(2**63) <= value < 2**63) or (type(value) is float and not isfinite(value)):
+    elif _is_too_large(value):
         leave_out("number")
     else:
         fields[name] = cast("FieldValue", value)
 
 
-def _elements(values: list[object]) -> tuple[str | int | float | bool, ...]:
+def _is_too_large(value: object) -> bool:
+    """Whether this is a number of more than 64 bits, or infinite, or none."""
+    return (type(value) is int and not -(2**63) <= value < 2**63) or (type(value) is float and not isfinite(value))
+
+
+def _elements(values: list[object], leave_out: LeaveOut) -> tuple[str | int | float | bool, ...]:
     """The scalars of a list, up to the largest number of them that a test looks at; empty without any."""
-    return tuple(islice((value for value in values if isinstance(value, str | int | float)), MAX_ELEMENTS))
+    elements = tuple(islice((value for value in values if isinstance(value, str | int | float)), MAX_ELEMENTS))
+    if any(map(_is_too_large, elements)):
+        leave_out("number")
+        return tuple(value for value in elements if not _is_too_large(value))
+    return elements
 
 
 def _without_nulls(values: dict[str, FieldValue]) -> dict[str, FieldValue]:

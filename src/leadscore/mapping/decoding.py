@@ -11,7 +11,7 @@ from leadscore.events.avro_reader import NO_RECORD, AvroReader, branch_of
 from leadscore.events.avro_schema import AvroSchema, AvroUnion
 from leadscore.events.decoder import MAX_VALUE_BYTES, unknown_format
 from leadscore.events.event import Event
-from leadscore.events.json_text import json_reader
+from leadscore.events.json_text import read_json
 from leadscore.events.registered import (
     CONFLUENT_HEADER_BYTES,
     Headers,
@@ -27,7 +27,6 @@ from leadscore.mapping.compiled import CompiledMapping
 from leadscore.mapping.keys import Keys
 from leadscore.mapping.paths import Incoming
 
-_read_json = json_reader(object)
 _JSON_STARTS = b"{[ \t\r\n"
 
 
@@ -96,7 +95,7 @@ class MappedTopics:
         if id_header is not None:
             start = 0
         elif value[0] in _JSON_STARTS:
-            return _Read(_read_json(value))
+            return _Read(read_json(value))
         elif is_registered(value):
             start = CONFLUENT_HEADER_BYTES
             id_header = value[:CONFLUENT_HEADER_BYTES]
@@ -125,7 +124,7 @@ class _Schema:
 
     def read(self, value: bytes, start: int) -> _Read:
         """The record that begins there and ends with the value."""
-        return _Read(_read_json(value[start:]))
+        return _Read(read_json(value[start:]))
 
 
 class _AvroRecord(_Schema):

@@ -3,11 +3,10 @@
 A key is read when a path reaches for it, so that a key which cannot be read spoils no record that does without.
 """
 
-import msgspec
-
 from leadscore.errors import DeadLetter
 from leadscore.events.avro_reader import AvroReader
 from leadscore.events.avro_schema import AvroSchema
+from leadscore.events.json_text import read_json
 from leadscore.events.registered import (
     CONFLUENT_HEADER_BYTES,
     KEY_ID_HEADER,
@@ -83,8 +82,8 @@ def text_or_json(value: bytes | str | None) -> object:
     if not text:
         return None
     try:
-        return msgspec.json.decode(text) if text[0] in '{["' else text
-    except (msgspec.MsgspecError, RecursionError):
+        return read_json(text) if text[0] in '{["' else text
+    except DeadLetter:
         return text
 
 

@@ -3,9 +3,8 @@
 import base64
 import binascii
 
-import msgspec
-
 from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.events.json_text import read_json
 from leadscore.events.validation import Record
 from leadscore.mapping.paths import Steps, value_at
 
@@ -22,10 +21,10 @@ def read_text_json(record: Record, path: str, steps: Steps) -> None:
 
 def _read(text: str, path: str) -> object:
     try:
-        return msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+        return read_json(text)
+    except DeadLetter:
         pass
     try:
-        return msgspec.json.decode(base64.b64decode(text, validate=True))
-    except (msgspec.MsgspecError, RecursionError, binascii.Error, ValueError) as error:
+        return read_json(base64.b64decode(text, validate=True))
+    except (DeadLetter, binascii.Error, ValueError) as error:
         raise DeadLetter(DeadLetterReason.MALFORMED, f"{path}: expected text that is JSON, or Base64 of it") from error
