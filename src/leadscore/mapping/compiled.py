@@ -13,8 +13,18 @@ from leadscore.log.records import ERASE
 from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
 from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.language import Attributes, Form, TopicMapping
-from leadscore.mapping.paths import BESIDE, Finder, Incoming, finder, is_nothing, is_rooted, steps_from_top, steps_of
-from leadscore.mapping.sense import paths_in
+from leadscore.mapping.paths import (
+    BESIDE,
+    Finder,
+    Incoming,
+    finder,
+    is_nothing,
+    is_rooted,
+    put_at,
+    steps_from_top,
+    steps_of,
+)
+from leadscore.mapping.sense import data_paths, paths_in
 from leadscore.mapping.text_json import read_text_json
 from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, LogicalType, Times
 from leadscore.mapping.types import Types
@@ -55,7 +65,8 @@ class CompiledMapping:
     ) -> None:
         self._mapping = mapping
         self._leave_out = leave_out
-        self._json = [(path, steps_of(path)) for path in mapping.json]
+        data = data_paths(mapping)
+        self._json = [(path, steps_of(path), path in data) for path in mapping.json]
         self._lists = None if mapping.elements_of is None else [_List(path) for path in paths_of(mapping.elements_of)]
         self._find_lead = value_finder(mapping.lead_id, hash_key)
         self._find_id = value_finder(mapping.event_id, hash_key)
@@ -92,13 +103,16 @@ class CompiledMapping:
     def events(self, incoming: Incoming) -> list[Event]:
         """The events of a record, in its order; none for a record that is not for us. ``DeadLetter`` if it is wrong."""
         record = incoming.record
+        if incoming.unread is not None:
+            return self._of_unread(incoming, incoming.unread)
         if record is None:
             return self._of_tombstone(incoming)
         parts = None if self._lists is None else self._listed(incoming)
         if parts is not None:
             return self._of_each(parts, incoming)
         if type(record) is not dict:
-            raise FieldProblem("the record", record, "an object; for a list of events: each: $record in the mapping")
+            expected = "an object; for a list of events: each: $record in the mapping"
+            return self._of_unread(incoming, FieldProblem("the record", record, expected))
         event = self._event(record, incoming)
         return [] if event is None else [event]
 
@@ -147,11 +161,14 @@ class CompiledMapping:
 
     def _read_json(self, record: Record) -> DeadLetter | None:
         """Put what JSON in texts says in their place. The problem, if a text is no JSON: the record may be no event."""
-        try:
-            for path, steps in self._json:
+        for path, steps, is_data in self._json:
+            try:
                 read_text_json(record, path, steps)
-        except DeadLetter as problem:
-            return problem
+            except DeadLetter as problem:
+                if not is_data:
+                    return problem
+                put_at(record, steps, None)
+                self._leave_out("json")
         return None
 
     def _field_values(self, record: Record, incoming: Incoming) -> Record:
@@ -165,6 +182,8 @@ class CompiledMapping:
         for members in lifted:
             if type(members) is dict:
                 record.update(members)
+            elif not is_nothing(members):
+                self._leave_out("lift")
         for name in self._of_one_form:
             record.pop(name, None)  # what the record has under the name is of another form
         if campaign is not None:
@@ -180,6 +199,14 @@ class CompiledMapping:
         raise FieldProblem(path, problem.value, missing or problem.expected, problem.reason) from problem
 
     # --- deletes ---
+
+    def _of_unread(self, incoming: Incoming, problem: DeadLetter) -> list[Event]:
+        """A record whose value is no object: data without which the event counts, if headers say all about it."""
+        if not self._is_event_without_data(incoming) or self._find_lead({}, incoming) is None:
+            raise problem
+        self._leave_out("data")
+        event = self._event({}, incoming)
+        return [] if event is None else [event]
 
     def _of_tombstone(self, incoming: Incoming) -> list[Event]:
         """A record without a value deletes, if its key says whom it is about; headers may say that it is an event."""

@@ -77,6 +77,7 @@ class MappedTopics:
             read = self._read(value, beside.headers)
         key, headers, timestamp_ms = beside
         incoming = Incoming(read.record, key, headers, timestamp_ms, read.shape, read.schema)
+        incoming.unread = read.unread
         if key is not None:
             incoming.keys = self._keys
         return self._mappings[topic].events(incoming)
@@ -100,7 +101,7 @@ class MappedTopics:
             start = CONFLUENT_HEADER_BYTES
             id_header = value[:CONFLUENT_HEADER_BYTES]
         else:
-            raise unknown_format(value, headers)
+            return _Read(None, unread=unknown_format(value, headers))
         schema = self._schemas.get(id_header) or self._registered.first_seen(id_header)
         return schema.read(value, start)
 
@@ -108,12 +109,19 @@ class MappedTopics:
 class _Read:
     """A record, and what its Avro schema says of it."""
 
-    __slots__ = ("record", "schema", "shape")
+    __slots__ = ("record", "schema", "shape", "unread")
 
-    def __init__(self, record: object, shape: RecordShape | None = None, schema: str | None = None) -> None:
+    def __init__(
+        self,
+        record: object,
+        shape: RecordShape | None = None,
+        schema: str | None = None,
+        unread: DeadLetter | None = None,
+    ) -> None:
         self.record = record
         self.shape = shape
         self.schema = schema
+        self.unread = unread
 
 
 _NOTHING = _Read(None)

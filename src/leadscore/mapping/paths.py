@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from leadscore.errors import DeadLetter
 from leadscore.events.validation import Record
 from leadscore.mapping.keys import WITHOUT_REGISTRY, text_of
 
@@ -30,7 +31,7 @@ _ELEMENT = re.compile(r"\[(-?[0-9]+)\]")
 class Incoming:
     """A record of a topic, as paths reach into it: the value, and what came beside it."""
 
-    __slots__ = ("_headers", "_key", "keys", "part", "record", "schema", "shape", "timestamp_ms")
+    __slots__ = ("_headers", "_key", "keys", "part", "record", "schema", "shape", "timestamp_ms", "unread")
 
     def __init__(
         self,
@@ -47,6 +48,8 @@ class Incoming:
         self.schema = schema
         self.part: Steps = ()
         """Where in the record the event is that is being looked at."""
+        self.unread: DeadLetter | None = None
+        """What is wrong with a value that is in no format that is read: it may be data that no rule needs."""
         self.timestamp_ms = timestamp_ms
         self._key = key
         self._headers = headers
@@ -159,6 +162,13 @@ def value_at(value: object, steps: Steps) -> object:
         else:
             return None
     return value
+
+
+def put_at(record: Record, steps: Steps, value: object) -> None:
+    """Put a value in the place of the one that is behind the steps."""
+    around = value_at(record, steps[:-1])
+    if isinstance(around, dict | list):
+        around[steps[-1]] = value  # type: ignore[index]  # ``value_at`` has been there
 
 
 def has_nothing_at(record: object, steps: Steps) -> bool:

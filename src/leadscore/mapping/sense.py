@@ -8,7 +8,7 @@ import msgspec
 from leadscore.events.event import COMMAND_PREFIX
 from leadscore.mapping.attributes import members_paths
 from leadscore.mapping.language import Attributes, FieldTests, Form, TopicMapping
-from leadscore.mapping.paths import steps_of
+from leadscore.mapping.paths import BESIDE, Steps, steps_from_top, steps_of
 from leadscore.mapping.spelling import compared, normalised, snake_case
 from leadscore.mapping.values import ValueOf, all_paths, parts_of, paths_of
 from leadscore.model.field_tests import Test, applied_tests, predicate_of
@@ -17,6 +17,7 @@ from leadscore.yaml_reading.shape import Finding, shown
 
 IN_TESTS = frozenset({"$lead_id", "$type"})
 _TYPE = re.compile(r"\w[\w.:/-]{0,127}")
+_OF_THE_EVENT = ("lead_id", "event_id", "type_field")
 _TYPE_KEYS = ("type_field", "types", "type_prefix")
 _FORMS = ("path", "join", "constant", "keyed_hash", "opaque", "url_path")
 _EXPECTED_TYPE = "a type of at most 128 letters, digits, '_', '.', ':', '/' and '-', such as email.click"
@@ -66,6 +67,19 @@ def paths_in(mapping: TopicMapping) -> list[str]:
     """Every path that a mapping names."""
     tested = [path for _, tests in _tests(mapping) for path in tests]
     return [*tested, *(path for _, paths in _paths(mapping) for path in paths)]
+
+
+def data_paths(mapping: TopicMapping) -> frozenset[str]:
+    """Paths of text that is JSON in which nothing is that an event needs: nothing but fields and attributes."""
+    needed = [*paths_of(mapping.occurred_at), *paths_of(mapping.elements_of)]
+    needed += [path for name in _OF_THE_EVENT for path in all_paths(getattr(mapping, name))]
+    needed += [path for _, tests in _tests(mapping) for path in tests if path not in IN_TESTS]
+    places = [steps_from_top(path) for path in needed if not path.startswith((*BESIDE, "$schema"))]
+    return frozenset(path for path in mapping.json if not any(_is_within(place, steps_of(path)) for place in places))
+
+
+def _is_within(place: Steps, outer: Steps) -> bool:
+    return place[: len(outer)] == outer[: len(place)]
 
 
 def _values(mapping: TopicMapping) -> Iterator[tuple[Path, ValueOf]]:

@@ -6,17 +6,14 @@ import binascii
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.json_text import read_json
 from leadscore.events.validation import Record
-from leadscore.mapping.paths import Steps, value_at
+from leadscore.mapping.paths import Steps, put_at, value_at
 
 
 def read_text_json(record: Record, path: str, steps: Steps) -> None:
     """Replace the text at the path by what it says; what is no text, or is empty, stays."""
-    around = value_at(record, steps[:-1])
     text = value_at(record, steps)
-    if type(text) is not str or not text.strip():
-        return
-    if isinstance(around, dict | list):
-        around[steps[-1]] = _read(text, path)  # type: ignore[index]  # ``value_at`` has been there
+    if type(text) is str and text.strip():
+        put_at(record, steps, _read(text, path))
 
 
 def _read(text: str, path: str) -> object:

@@ -126,7 +126,7 @@ def _fields_left_out(declare: Catalogue) -> Counter:
     return declare.counter(
         "leadscore_fields_left_out_total",
         "Fields that events lost because they could not be understood; the events count.",
-        kind=["attributes", "boolean", "campaign", "number", "text"],
+        kind=["attributes", "boolean", "campaign", "data", "json", "lift", "number", "text"],
     )
 
 
