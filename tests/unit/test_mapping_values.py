@@ -1,12 +1,14 @@
 """Mappings: paths in web addresses, lists of ids, text that is no JSON, names with a `$`, names of attributes."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
 from leadscore.errors import ConfigError, DeadLetter
 from leadscore.events.event import Event
+from leadscore.events.times import EARLIEST_MS, TimeLimits
 from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
 from leadscore.mapping.topics import compile_mappings
@@ -215,3 +217,25 @@ def test_a_join_of_blanks_is_no_id_and_a_blank_attribute_is_removed() -> None:
     mapping = "lead_id: number, event_id: [{join: [a, b]}, number], occurred_at: at, type: a.b"
     (event,) = mapped(f"{mapping}, attributes: {{named: {{role: a}}}}", shop(a=" ", b="x", number=7))
     assert (event.event_id, event.attributes) == ("7", {"role": None})
+
+
+@pytest.mark.parametrize("path", ["at", "seen.at"])
+def test_a_time_that_no_event_may_have_is_named_with_its_element(path: str) -> None:
+    limits = TimeLimits(EARLIEST_MS, 300_000, NOON_UTC)
+    mapping = (
+        f"t: {{each: $record, lead_id: id, event_id: id, occurred_at: {path}, type: a.b, skip: [{{id: x}}], "
+        "deleted: {id: gone}, on_delete: erase}"
+    )
+    topics = MappedTopics(compile_mappings(mappings_in(mapping, "m"), None))
+
+    def events(*elements: tuple[str, str]) -> list[Event]:
+        records = [{"id": name, "at": time, "seen": {"at": time}} for name, time in elements]
+        return topics.events(
+            "t", json.dumps(records).encode(), check_time=partial(limits.check, kafka_time_ms=NOON_UTC)
+        )
+
+    assert len(events(("x", "1971-01-01T00:00:00Z"), ("a", AT))) == 1
+    with pytest.raises(DeadLetter, match=rf"^too_early: event 1 of the record: {path} is before 2000-01-01"):
+        events(("x", AT), ("a", "1971-01-01T00:00:00Z"))
+    with pytest.raises(DeadLetter, match=rf"^future: event 2 of the record: {path} is \d+ ms ahead of the Kafka"):
+        events(("x", AT), ("a", AT), ("gone", "2026-01-06T10:00:00Z"))

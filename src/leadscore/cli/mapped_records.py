@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 from leadscore.cli.raw_records import RawRecord, RawRecords
@@ -62,8 +63,8 @@ def mapped(
         kafka_time_ms = -1 if timestamp_ms is None else timestamp_ms
         try:
             if name in topics.topics:
-                events = topics.events(name, record.value, record.beside)
-                topics.check_times(name, events, limits, kafka_time_ms)
+                check_time = partial(limits.check, kafka_time_ms=kafka_time_ms)
+                events = topics.events(name, record.value, record.beside, check_time)
             else:
                 events = [decoder.decode(name, record.value, record.beside.headers)]
                 limits.check(events[0].occurred_at_ms, kafka_time_ms)

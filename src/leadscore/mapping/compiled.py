@@ -155,9 +155,19 @@ class CompiledMapping:
         members = None if self._find_attributes is None else self._find_attributes(record, incoming)
         fields = self._field_values(record, incoming)
         try:
-            return event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, None, self._leave_out)
+            event = event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, None, self._leave_out)
         except FieldProblem as problem:
             self._rename(problem)
+        return self._in_time(event, incoming)
+
+    def _in_time(self, event: Event, incoming: Incoming) -> Event:
+        if incoming.check_time is not None:
+            try:
+                incoming.check_time(event.occurred_at_ms)
+            except DeadLetter as problem:
+                detail = problem.detail.replace("occurred_at", self.words["occurred_at"], 1)
+                raise DeadLetter(problem.reason, detail) from problem
+        return event
 
     def _read_json(self, record: Record) -> DeadLetter | None:
         """Put what JSON in texts says in their place. The problem, if a text is no JSON: the record may be no event."""
@@ -235,9 +245,10 @@ class CompiledMapping:
             "attributes": None if erases else self._removed(record, incoming),
         }
         try:
-            return event_of(envelope, fields, leave_out=self._leave_out)
+            event = event_of(envelope, fields, leave_out=self._leave_out)
         except FieldProblem as problem:
             self._rename(problem)
+        return self._in_time(event, incoming)
 
     def _time_of_delete(self, record: Record, incoming: Incoming) -> object:
         if record:

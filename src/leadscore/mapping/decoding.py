@@ -21,11 +21,10 @@ from leadscore.events.registered import (
     is_registered,
     schema_of,
 )
-from leadscore.events.times import TimeLimits
 from leadscore.mapping.avro_shape import RecordShape
 from leadscore.mapping.compiled import CompiledMapping
 from leadscore.mapping.keys import Keys
-from leadscore.mapping.paths import Incoming
+from leadscore.mapping.paths import Incoming, TimeCheck
 
 _JSON_STARTS = b"{[ \t\r\n"
 
@@ -67,8 +66,17 @@ class MappedTopics:
         """Whether the mapping of the topic needs what a record has beside its value."""
         return self._mappings[topic].looks_beside
 
-    def events(self, topic: str, value: bytes | None, beside: Beside = NOTHING_BESIDE) -> list[Event]:
-        """The events in a record, in its order; ``DeadLetter`` if it is wrong, ``Unavailable`` if the registry is."""
+    def events(
+        self,
+        topic: str,
+        value: bytes | None,
+        beside: Beside = NOTHING_BESIDE,
+        check_time: TimeCheck | None = None,
+    ) -> list[Event]:
+        """The events in a record, in its order; ``DeadLetter`` if it is wrong, ``Unavailable`` if the registry is.
+
+        ``check_time`` is called with the time of each event.
+        """
         read = _NOTHING
         if value:
             if len(value) > self._max_value_bytes:
@@ -78,18 +86,10 @@ class MappedTopics:
         key, headers, timestamp_ms = beside
         incoming = Incoming(read.record, key, headers, timestamp_ms, read.shape, read.schema)
         incoming.unread = read.unread
+        incoming.check_time = check_time
         if key is not None:
             incoming.keys = self._keys
         return self._mappings[topic].events(incoming)
-
-    def check_times(self, topic: str, events: list[Event], limits: TimeLimits, kafka_time_ms: int) -> None:
-        """``DeadLetter`` if one of the events is too early or of the future, by the paths of the topic's mapping."""
-        try:
-            for event in events:
-                limits.check(event.occurred_at_ms, kafka_time_ms)
-        except DeadLetter as problem:
-            path = self._mappings[topic].words["occurred_at"]
-            raise DeadLetter(problem.reason, problem.detail.replace("occurred_at", path, 1)) from problem
 
     def _read(self, value: bytes, headers: Headers | None) -> "_Read":
         id_header = id_in_headers(headers) if headers and self._registered.can_ask else None

@@ -28,10 +28,25 @@ _STEP = re.compile(r'(?:"(?P<quoted>[^"]+)"|(?P<plain>[^."\[\]]+))(?P<elements>(
 _ELEMENT = re.compile(r"\[(-?[0-9]+)\]")
 
 
+TimeCheck = Callable[[int], None]
+"""``DeadLetter``, which names ``occurred_at``, for UTC milliseconds that no event may have."""
+
+
 class Incoming:
     """A record of a topic, as paths reach into it: the value, and what came beside it."""
 
-    __slots__ = ("_headers", "_key", "keys", "part", "record", "schema", "shape", "timestamp_ms", "unread")
+    __slots__ = (
+        "_headers",
+        "_key",
+        "check_time",
+        "keys",
+        "part",
+        "record",
+        "schema",
+        "shape",
+        "timestamp_ms",
+        "unread",
+    )
 
     def __init__(
         self,
@@ -50,6 +65,8 @@ class Incoming:
         """Where in the record the event is that is being looked at."""
         self.unread: DeadLetter | None = None
         """What is wrong with a value that is in no format that is read: it may be data that no rule needs."""
+        self.check_time: TimeCheck | None = None
+        """What refuses events of the wrong time."""
         self.timestamp_ms = timestamp_ms
         self._key = key
         self._headers = headers

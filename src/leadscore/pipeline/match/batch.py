@@ -1,6 +1,7 @@
 """One batch of the match stage on its way: decoded, matched, not yet logged."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from confluent_kafka import Message
 
@@ -140,9 +141,7 @@ class Work:
             beside = Beside(message.key(), message.headers(), timestamp_ms)  # type: ignore[arg-type]  # a list
         elif mapped.looks_at_headers:
             beside = Beside(None, message.headers())  # type: ignore[arg-type]  # a list
-        events = mapped.events(topic, message.value(), beside)
-        mapped.check_times(topic, events, self._times, kafka_time_ms)
-        return events
+        return mapped.events(topic, message.value(), beside, partial(self._times.check, kafka_time_ms=kafka_time_ms))
 
     def leave_out(self, partition: Partition, first: int) -> int:
         """Take back the records of a partition from this offset on; how many those were."""
