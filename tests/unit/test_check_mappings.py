@@ -113,3 +113,17 @@ def test_a_dump_of_several_topics_is_mapped_where_there_is_a_mapping_and_else_re
     assert [json.loads(line)["type"] for line in said.out.splitlines()] == ["shop.order", "website.page_view"]
     assert "dump:3: missing_field: type: expected" in said.err
     assert "dump:4: future: at or seen is 1767607200000 ms ahead of the Kafka timestamp" in said.err
+
+
+def test_a_key_that_lead_ids_need_and_that_is_not_set_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mappings, key = tmp_path / "mappings.yaml", tmp_path / "key"
+    mappings.write_text("a: {lead_id: {keyed_hash: email}, type: a.b}\nb: {type: a.b}\n")
+    assert main(["check", "--mappings", str(mappings)]) == 0
+    noted = capsys.readouterr().err
+    assert noted.startswith("note: LEADSCORE_LEAD_ID_KEY_FILE: not set: the mapping of a makes lead ids by keyed_hash;")
+    key.write_text("a secret of at least sixteen characters")
+    monkeypatch.setenv("LEADSCORE_LEAD_ID_KEY_FILE", str(key))
+    assert main(["check", "--mappings", str(mappings)]) == 0
+    assert not capsys.readouterr().err

@@ -239,3 +239,24 @@ def test_a_time_that_no_event_may_have_is_named_with_its_element(path: str) -> N
         events(("x", AT), ("a", "1971-01-01T00:00:00Z"))
     with pytest.raises(DeadLetter, match=rf"^future: event 2 of the record: {path} is \d+ ms ahead of the Kafka"):
         events(("x", AT), ("a", AT), ("gone", "2026-01-06T10:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jane <jane@shop.example>",
+        '"Doe, Jane (j@x.example)" < Jane@Shop.example >',
+        "<jane@shop.example>",
+        "mailto:jane@shop.example",
+        "MAILTO:jane@shop.example?subject=hello@you",
+        "Jane <mailto:jane@shop.example>",
+    ],
+)
+def test_what_is_around_an_address_makes_no_other_lead(text: str) -> None:
+    assert hashed(HASHED, shop(email=text)) == hashed(HASHED, shop(email="jane@shop.example"))
+
+
+@pytest.mark.parametrize("text", ["j@x <>", "j@x < >", "mailto:", "mailto:?to=j@x", "<Jane>", ">"])
+def test_text_around_no_address_is_none(text: str) -> None:
+    with pytest.raises(DeadLetter, match=r"^missing_field: email or mail: expected an email address$"):
+        hashed(HASHED, shop(email=text))

@@ -125,7 +125,7 @@ def test_check_warns_of_rules_whose_type_no_preset_gives(tmp_path: Path, capsys:
         closed = {name: {"preset": name} for name in preset_names() if not name.startswith("cloudevents")}
         mappings.write_text(json.dumps({**closed, **more}))
         assert main(["check", "--model", str(ROOT / "deploy" / "model.yaml"), "--mappings", str(mappings)]) == 0
-        return {line.split(": ")[2] for line in capsys.readouterr().err.splitlines()}
+        return {line.split(": ")[2] for line in capsys.readouterr().err.splitlines() if line[:5] != "note:"}
 
     assert {"app.trial_started", "social.engaged", "event.attended"} <= warned()
     trial = {"preset": "posthog", "types": {"trial started": "app.trial_started"}}
@@ -346,3 +346,25 @@ def test_numbers_and_flags_of_hubspot_are_text() -> None:
     ]
     events = mapped("hubspot", changes)
     assert [event.attributes for event in events] == [{"subscribed": True}, {"company_size": 250}]
+
+
+def test_an_event_of_posthog_without_uuid_has_the_id_that_it_was_sent_with() -> None:
+    record = vendor_event("posthog", "$pageview")
+    del record["uuid"]
+    record["properties"]["$insert_id"] = "i-1"
+    (event,) = mapped("posthog", record)
+    assert event.event_id == "i-1"
+
+
+def test_documents_of_mongodb_are_text_in_debezium() -> None:
+    example = PAGE.partition("MongoDB")[2].partition("```yaml\n")[2].partition("```")[0]
+    topics = MappedTopics(compile_mappings(mappings_in(example, "m"), None))
+    oid = {"$oid": "64f0"}
+    source = {"ts_ms": AT_S * 1000, "db": "crm", "collection": "leads"}
+    change = {"op": "u", "ts_ms": AT_S * 1000, "source": source, "before": None}
+    document = json.dumps({**change, "after": json.dumps({"_id": oid, "role": "cto"})}).encode()
+    (event,) = topics.events("crm.leads", document, AT_TEN)
+    assert (event.lead_id, (event.attributes or {})["role"]) == ("64f0", "cto")
+    key = json.dumps({"id": json.dumps(oid)}).encode()
+    for record in (json.dumps({**change, "op": "d", "after": None}).encode(), None):
+        assert topics.events("crm.leads", record, Beside(key, None, AT_S * 1000)) == []

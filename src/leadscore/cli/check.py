@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from leadscore.cli.map import try_mappings
-from leadscore.cli.mapped_records import Records
+from leadscore.cli.mapped_records import Records, lead_id_key
 from leadscore.errors import ConfigError
 from leadscore.events.local_schemas import event_types_of_ours, number_fields_of
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.sense import may_give
+from leadscore.mapping.topics import key_problem
 from leadscore.model.definition import FieldPoints, ModelDefinition
 from leadscore.model.describe import describe
 from leadscore.model.json_schema import model_schema
@@ -101,5 +102,8 @@ def _check_mappings(mappings: Path, events: Path | None, topic: str | None) -> i
     if events is not None:
         return try_mappings(str(mappings), Records(str(events), topic))
     topics = load_mappings(mappings)
+    problem = key_problem(topics, lead_id_key())
+    if problem is not None:
+        print(f"note: {problem}", file=sys.stderr)
     print(f"{len(topics)} {'topic' if len(topics) == 1 else 'topics'}: {', '.join(sorted(topics))}")
     return 0

@@ -17,6 +17,7 @@ HashKey = bytes | None
 LONGEST_ADDRESS = 1_000
 """Characters; mail knows none of more than 320. The time of Unicode's normal form grows with the square of marks."""
 
+_MAILTO = "mailto:"
 _ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://[^/?#]*)?([^?#]*)")
 """As RFC 3986 takes an address apart: scheme, host, path."""
 
@@ -84,9 +85,19 @@ def first_of(finders: list[Finder]) -> Finder:
 
 
 def keyed_hash(address: str, key: bytes) -> str:
-    """HMAC-SHA-256 of an address, trimmed, in lower case, in Unicode's NFC: 64 hexadecimal digits."""
-    plain = unicodedata.normalize("NFC", address.strip().lower())
+    """HMAC-SHA-256 of a bare address in lower case, in Unicode's NFC: 64 hexadecimal digits."""
+    plain = unicodedata.normalize("NFC", address.lower())
     return hmac.new(key, plain.encode("utf-8", "surrogatepass"), sha256).hexdigest()
+
+
+def bare_address(text: str) -> str:
+    """The address in `Jane <jane@shop.example>`, in `mailto:jane@shop.example`, or the trimmed text itself."""
+    address = text.strip()
+    if address.endswith(">"):
+        address = address[address.rfind("<") + 1 : -1].strip()
+    if address[: len(_MAILTO)].lower() == _MAILTO:
+        address = address[len(_MAILTO) :].partition("?")[0].strip()
+    return address
 
 
 def url_path(address: str) -> str:
@@ -150,10 +161,11 @@ def _hash_finder(find_address: Finder, key: bytes) -> Finder:
     """Text without an @ is no address: of all who have `n/a` or `unknown` there it would make one lead."""
 
     def find(record: Record, incoming: Incoming) -> object:
-        address = find_address(record, incoming)
-        if type(address) is not str or len(address) > LONGEST_ADDRESS or "@" not in address:
+        text = find_address(record, incoming)
+        if type(text) is not str or len(text) > LONGEST_ADDRESS:
             return None
-        return keyed_hash(address, key)
+        address = bare_address(text)
+        return keyed_hash(address, key) if "@" in address else None
 
     return find
 
