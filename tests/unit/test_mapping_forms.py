@@ -137,3 +137,26 @@ def test_such_a_number_is_no_id_and_no_time(mapping: str) -> None:
     plain = ", ".join(part for part in PLAIN.split(", ") if not part.startswith(f"{key}:"))
     with pytest.raises(DeadLetter):
         mapped(f"{plain}, {mapping}", RECORD % b"1e999")
+
+
+# Values of some records alone
+
+
+def test_a_value_of_some_records_alone() -> None:
+    mapping = (
+        "lead_id: id, event_id: id, occurred_at: at, type: a.b, "
+        "fields: {f: [{path: a, as: number, when: {kind: x}}, b]}, "
+        "attributes: {named: {r: {path: s, when: {kind: x, n: {at_least: 2}}}}}"
+    )
+    plain = {"id": 1, "at": AT, "a": "5", "b": "6", "s": "cto", "n": 2}
+    (event,) = mapped(mapping, {**plain, "kind": "x"})
+    assert (event.fields["f"], event.attributes) == (5, {"r": "cto"})
+    for other in ({"kind": "y"}, {}, {"kind": "y", "s": None}):
+        (event,) = mapped(mapping, {**plain, **other})
+        assert (event.fields.get("f"), event.attributes) == ("6", None)
+
+
+@pytest.mark.parametrize("test", ["{$type: x}", "{'a..b': x}", "{a: {}}", "{a: {matches: '('}}"])
+def test_tests_of_a_value_that_make_no_sense_are_refused(test: str) -> None:
+    with pytest.raises(ConfigError, match=r"t\.fields\.f\.when"):
+        mappings_in(f"t: {{{PLAIN}, fields: {{f: {{path: v, when: {test}}}}}}}", "m")

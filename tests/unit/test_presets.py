@@ -311,6 +311,16 @@ def test_a_tombstone_that_is_no_whole_cloudevent_is_ignored(missing: str) -> Non
     assert mapped("cloudevents-binary", None, record.beside._replace(headers=headers)) == []
 
 
+@pytest.mark.parametrize("name", ["Page", "Screen", "Identify", "Group", "Alias"])
+def test_a_track_call_of_segment_is_none_of_the_other_calls_whatever_its_event_is_named(name: str) -> None:
+    call = {**vendor_event("segment", "track: Demo Requested"), "event": name}
+    (event,) = mapped("segment", call)
+    assert event.type == f"track.{name.lower()}"
+    assert "type" not in event.fields
+    (event,) = mapped("segment", {**vendor_event("segment", "page"), "event": name})
+    assert event.type == "website.page_view"
+
+
 # Forms of values
 
 

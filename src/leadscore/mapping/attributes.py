@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from leadscore.events.validation import LeaveOut, Record, unnoticed
 from leadscore.mapping.language import Attributes, Pairs
 from leadscore.mapping.paths import Incoming, finder, has_nothing_at, is_rooted, steps_of
-from leadscore.mapping.values import HashKey, ValueOf, all_paths, paths_finder, paths_of, value_finder
+from leadscore.mapping.values import HashKey, ValueOf, all_paths, parts_of, paths_finder, paths_of, value_finder
 
 NONE = "none"
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?")
@@ -106,7 +106,7 @@ def _named_finder(named: dict[str, ValueOf], hash_key: HashKey, leave_out: Leave
         (
             name,
             value_finder(value, hash_key, leave_out),
-            [steps_of(path) for path in all_paths(value) if not is_rooted(path)],
+            [steps_of(path) for path in _removing_paths(value) if not is_rooted(path)],
         )
         for name, value in named.items()
     ]
@@ -120,6 +120,12 @@ def _named_finder(named: dict[str, ValueOf], hash_key: HashKey, leave_out: Leave
         return attributes or None
 
     return find
+
+
+def _removing_paths(value: ValueOf) -> list[str]:
+    """The paths whose null removes the attribute: not of a part that is a value of some records alone."""
+    always = [part for part in parts_of(value) if isinstance(part, str) or part.when is None]
+    return all_paths(always)
 
 
 def _pairs_finder(pairs: Pairs) -> AttributesOf:

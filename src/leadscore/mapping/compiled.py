@@ -3,7 +3,7 @@
 What is wrong with a record is said by the paths of the mapping: its author knows no other names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NoReturn
 
 from leadscore.errors import DeadLetter, DeadLetterReason
@@ -29,24 +29,23 @@ from leadscore.mapping.text_json import read_text_json
 from leadscore.mapping.times import EXPECTED_TIME, MOST_MS, MOST_SECONDS, LogicalType, Times
 from leadscore.mapping.types import Types
 from leadscore.mapping.values import (
+    Checks,
     HashKey,
     all_paths,
+    checks_of,
     has_form,
     parts_of,
-    paths_finder,
+    passes,
     paths_of,
+    tested_paths,
     value_finder,
     words_of,
 )
-from leadscore.model.field_tests import Predicate, Test, predicate_of
-from leadscore.model.value_sets import Scalar
 
 MOST_EVENTS = 2_000
 """Events in one record. Their awards for a log partition are in one frame, about 1 KB each with the longest ids, and
 the award log takes records of 2 MiB: one that it refused would end the worker, again after each restart."""
 _LEAD_ID, _TYPE = "$lead_id", "$type"
-
-Checks = list[tuple[Finder, Predicate]]
 
 
 class _List:
@@ -88,9 +87,9 @@ class CompiledMapping:
             _LEAD_ID: self._find_lead,
             _TYPE: self._find_type,
         }
-        self._skips: list[Checks] = [_checks(tests, special) for tests in mapping.skip]
-        self._skips_of_unread = [_checks(tests, {}) for tests in mapping.skip if not special.keys() & tests]
-        self._deleted = _checks(mapping.deleted, special) if mapping.deleted else None
+        self._skips: list[Checks] = [checks_of(tests, special) for tests in mapping.skip]
+        self._skips_of_unread = [checks_of(tests, {}) for tests in mapping.skip if not special.keys() & tests]
+        self._deleted = checks_of(mapping.deleted, special) if mapping.deleted else None
         self.words = {name: words_of(getattr(mapping, name)) for name in ("lead_id", "event_id")}
         self.words |= {"type": words_of(mapping.type_field), "occurred_at": " or ".join(paths_of(mapping.occurred_at))}
         self._missing = {"lead_id": _expected_lead(mapping), "event_id": "an id of the event"}
@@ -142,11 +141,11 @@ class CompiledMapping:
     def _event(self, record: Record, incoming: Incoming) -> Event | None:
         unread = self._read_json(record) if self._json else None
         for checks in self._skips if unread is None else self._skips_of_unread:
-            if _passes(checks, record, incoming):
+            if passes(checks, record, incoming):
                 return None
         if unread is not None:
             raise unread
-        if self._deleted is not None and _passes(self._deleted, record, incoming):
+        if self._deleted is not None and passes(self._deleted, record, incoming):
             return self._of_delete(record, incoming)
         event_type = self._find_type(record, incoming)
         event_id = self._find_id(record, incoming)
@@ -339,27 +338,11 @@ def _type_finder(mapping: TopicMapping, find_name: Finder, *, gives_commands: bo
     return find
 
 
-def _checks(tests: Mapping[str, Scalar | Test], special: dict[str, Finder]) -> Checks:
-    finders = [(special.get(path) or paths_finder(path), test) for path, test in tests.items()]
-    return [(find, predicate_of(test)) for find, test in finders]
-
-
-def _passes(checks: Checks, record: Record, incoming: Incoming) -> bool:
-    return all(passes(_testable(find_value(record, incoming))) for find_value, passes in checks)
-
-
-def _testable(value: object) -> FieldValue:
-    """The value as a test sees it: lists as tuples; an object is just something that is there."""
-    if isinstance(value, list):
-        return tuple(part for part in value if isinstance(part, str | int | float | bool))
-    return () if isinstance(value, dict) else value  # type: ignore[return-value]  # scalars, as JSON and Avro have them
-
-
 def _used_names(mapping: TopicMapping) -> frozenset[str]:
     """What the mapping uses on the top level, and is no field any more."""
     paths = [*all_paths(mapping.lead_id), *all_paths(mapping.event_id), *paths_of(mapping.occurred_at), *mapping.lift]
     paths += members_paths(mapping.attributes)
     if mapping.type is None:
-        paths += [path for part in parts_of(mapping.type_field) for path in all_paths(part)]
+        paths += [*all_paths(mapping.type_field), *tested_paths(mapping.type_field)]
     single = [steps_of(path) for path in paths if not is_rooted(path)]
     return frozenset(str(steps[0]) for steps in single if len(steps) == 1)

@@ -57,6 +57,10 @@ class Form(_Part, frozen=True):
             " What cannot be read so is no value."
         ),
     ] = msgspec.field(name="as", default=None)
+    when: Annotated[
+        FieldTests | None,
+        Meta(description="Tests of what is at paths: where one does not pass, there is no value."),
+    ] = None
 
 
 Value = Annotated[

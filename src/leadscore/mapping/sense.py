@@ -18,6 +18,7 @@ from leadscore.yaml_reading.shape import Finding, shown
 IN_TESTS = frozenset({"$lead_id", "$type"})
 _TYPE = re.compile(r"\w[\w.:/-]{0,127}")
 _OF_THE_EVENT = ("lead_id", "event_id", "type_field")
+_WHEN = "when"
 _TYPE_KEYS = ("type_field", "types", "type_prefix")
 _FORMS = ("path", "join", "constant", "keyed_hash", "opaque", "url_path")
 _EXPECTED_TYPE = "a type of at most 128 letters, digits, '_', '.', ':', '/' and '-', such as email.click"
@@ -100,8 +101,9 @@ def _paths(mapping: TopicMapping) -> Iterator[tuple[Path, list[str]]]:
     if mapping.elements_of is not None:
         yield ("each",), paths_of(mapping.elements_of)
     for name, value in _values(mapping):
-        if not any(isinstance(part, Form) and part.constant is not None for part in parts_of(value)):
-            yield name, all_paths(value)
+        paths = all_paths(value)
+        if paths or not any(isinstance(part, Form) and part.constant is not None for part in parts_of(value)):
+            yield name, paths
     if mapping.attributes != "none" and (members := members_paths(mapping.attributes)):
         yield ("attributes",), members
     if isinstance(mapping.attributes, Attributes) and mapping.attributes.pairs is not None:
@@ -113,6 +115,10 @@ def _tests(mapping: TopicMapping) -> Iterator[tuple[Path, dict[str, object]]]:
     yield ("deleted",), dict(mapping.deleted)
     for index, tests in enumerate(mapping.skip):
         yield ("skip", index), dict(tests)
+    for name, value in _values(mapping):
+        for part in parts_of(value):
+            if isinstance(part, Form) and part.when is not None:
+                yield (*name, _WHEN), dict(part.when)
 
 
 def _path_findings(place: Path, paths: list[str]) -> Iterator[Finding]:
@@ -134,7 +140,7 @@ def _form_findings(place: Path, value: ValueOf) -> Iterator[Finding]:
 
 def _test_findings(place: Path, test: object) -> Iterator[Finding]:
     path = str(place[-1])
-    if path not in IN_TESTS:
+    if path not in IN_TESTS or _WHEN in place:
         yield from _path_findings(place, [path])
     if not isinstance(test, Test):
         return

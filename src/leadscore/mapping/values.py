@@ -3,13 +3,17 @@
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 
+from leadscore.events.event import FieldValue
 from leadscore.events.validation import LeaveOut, Record, unnoticed
 from leadscore.mapping.forms import READERS, FormName, as_text
 from leadscore.mapping.language import Form
 from leadscore.mapping.paths import Finder, Incoming, finder, is_nothing, is_rooted, steps_of
+from leadscore.model.field_tests import Predicate, Test, predicate_of
+from leadscore.model.value_sets import Scalar
 
 ValueOf = str | Form | list[str | Form]
 HashKey = bytes | None
@@ -43,9 +47,15 @@ def all_paths(value: ValueOf) -> list[str]:
     return [path for part in parts_of(value) for path in ([part] if isinstance(part, str) else form_paths(part))]
 
 
+def tested_paths(value: ValueOf) -> list[str]:
+    """Every path that is tested for whether there is a value."""
+    return [path for part in parts_of(value) if isinstance(part, Form) for path in part.when or {}]
+
+
 def words_of(value: ValueOf) -> str:
     """The value as a message names it: by the paths of the file."""
-    return " or ".join(part if isinstance(part, str) else _form_words(part) for part in parts_of(value))
+    words = dict.fromkeys(part if isinstance(part, str) else _form_words(part) for part in parts_of(value))
+    return " or ".join([word for word in words if word != _CONSTANT] or words)
 
 
 def value_finder(value: ValueOf, hash_key: HashKey = None, leave_out: LeaveOut = unnoticed) -> Finder:
@@ -56,6 +66,27 @@ def value_finder(value: ValueOf, hash_key: HashKey = None, leave_out: LeaveOut =
     if isinstance(value, str) and len(steps_of(value)) == 1 and not is_rooted(value):
         return finder(value)  # it takes blank text for nothing by itself
     return first_of([_part_finder(part, hash_key, leave_out) for part in parts_of(value)])
+
+
+Checks = list[tuple[Finder, Predicate]]
+
+
+def checks_of(tests: Mapping[str, Scalar | Test], special: Mapping[str, Finder] = MappingProxyType({})) -> Checks:
+    """What finds the values that are tested, and the tests; ``special`` are finders of what is at no path."""
+    finders = [(special.get(path) or paths_finder(path), test) for path, test in tests.items()]
+    return [(find, predicate_of(test)) for find, test in finders]
+
+
+def passes(checks: Checks, record: Record, incoming: Incoming) -> bool:
+    """Whether all tests pass."""
+    return all(is_passed(_testable(find_value(record, incoming))) for find_value, is_passed in checks)
+
+
+def _testable(value: object) -> FieldValue:
+    """The value as a test sees it: lists as tuples; an object is just something that is there."""
+    if isinstance(value, list):
+        return tuple(part for part in value if isinstance(part, str | int | float | bool))
+    return () if isinstance(value, dict) else value  # type: ignore[return-value]  # scalars, as JSON and Avro have them
 
 
 def paths_finder(paths: str | list[str]) -> Finder:
@@ -115,7 +146,16 @@ def _part_finder(part: str | Form, hash_key: HashKey, leave_out: LeaveOut) -> Fi
     if isinstance(part, str):
         return finder(part)
     find = _form_finder(part, hash_key)
-    return find if part.read_as is None else _read_as(part.read_as, find, leave_out)
+    if part.read_as is not None:
+        find = _read_as(part.read_as, find, leave_out)
+    return find if part.when is None else _only_when(checks_of(part.when), find)
+
+
+def _only_when(checks: Checks, find_value: Finder) -> Finder:
+    def find(record: Record, incoming: Incoming) -> object:
+        return find_value(record, incoming) if passes(checks, record, incoming) else None
+
+    return find
 
 
 def _read_as(form: FormName, find_value: Finder, leave_out: LeaveOut) -> Finder:
@@ -186,6 +226,7 @@ def _without_addresses(find_value: Finder) -> Finder:
     return find
 
 
+_CONSTANT = "a constant"
 _FORM_WORDS: dict[str, Callable[[Form], str]] = {
     "path": lambda form: " or ".join(paths_of(form.path)),
     "join": lambda form: " with ".join(" or ".join(paths_of(paths)) for paths in form.join or []),
@@ -196,4 +237,4 @@ _FORM_WORDS: dict[str, Callable[[Form], str]] = {
 
 
 def _form_words(form: Form) -> str:
-    return next((words(form) for key, words in _FORM_WORDS.items() if getattr(form, key) is not None), "a constant")
+    return next((words(form) for key, words in _FORM_WORDS.items() if getattr(form, key) is not None), _CONSTANT)
