@@ -155,17 +155,10 @@ class CompiledMapping:
         fields = self._field_values(record, incoming)
         try:
             event = event_of_parts(event_type, event_id, lead_id, occurred_at, members, fields, None, self._leave_out)
-        except FieldProblem as problem:
-            self._rename(problem)
-        return self._in_time(event, incoming)
-
-    def _in_time(self, event: Event, incoming: Incoming) -> Event:
-        if incoming.check_time is not None:
-            try:
+            if incoming.check_time is not None:
                 incoming.check_time(event.occurred_at_ms)
-            except DeadLetter as problem:
-                detail = problem.detail.replace("occurred_at", self.words["occurred_at"], 1)
-                raise DeadLetter(problem.reason, detail) from problem
+        except DeadLetter as problem:
+            self._rename(problem)
         return event
 
     def _read_json(self, record: Record) -> DeadLetter | None:
@@ -202,7 +195,10 @@ class CompiledMapping:
                 record[name] = value
         return record
 
-    def _rename(self, problem: FieldProblem) -> NoReturn:
+    def _rename(self, problem: DeadLetter) -> NoReturn:
+        if not isinstance(problem, FieldProblem):  # of the time
+            detail = problem.detail.replace("occurred_at", self.words["occurred_at"], 1)
+            raise DeadLetter(problem.reason, detail) from problem
         path = self.words.get(problem.field, problem.field)
         missing = self._missing.get(problem.field) if problem.value is None else None
         raise FieldProblem(path, problem.value, missing or problem.expected, problem.reason) from problem
@@ -245,9 +241,11 @@ class CompiledMapping:
         }
         try:
             event = event_of(envelope, fields, leave_out=self._leave_out)
-        except FieldProblem as problem:
+            if incoming.check_time is not None:
+                incoming.check_time(event.occurred_at_ms)
+        except DeadLetter as problem:
             self._rename(problem)
-        return self._in_time(event, incoming)
+        return event
 
     def _time_of_delete(self, record: Record, incoming: Incoming) -> object:
         if record:
@@ -300,11 +298,11 @@ def _time_finder(mapping: TopicMapping) -> Callable[[Record, Incoming], object]:
     def find(record: Record, incoming: Incoming) -> object:
         for path, find_logical, find_value in places:
             value = find_value(record, incoming)
+            if is_ms and type(value) is int and MOST_SECONDS <= value < MOST_MS and incoming.shape is None:
+                return value  # nearly always
             if not is_nothing(value):
                 if path == "$timestamp":
                     return value
-                if is_ms and type(value) is int and MOST_SECONDS <= value < MOST_MS and incoming.shape is None:
-                    return value  # nearly always
                 return times.read(
                     value, path, None if incoming.shape is None else find_logical(incoming.shape, incoming)
                 )

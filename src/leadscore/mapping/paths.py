@@ -139,7 +139,7 @@ def finder(path: str) -> Finder:
 def _top_level(name: str) -> Finder:
     def find(record: Record, _incoming: Incoming) -> object:
         value = record.get(name)
-        return None if is_nothing(value) else value
+        return None if value == "" or (type(value) is str and value.isspace()) else value  # ``is_nothing``, in place
 
     return find
 

@@ -95,20 +95,20 @@ def paths_finder(paths: str | list[str]) -> Finder:
 
 
 def first_of(finders: list[Finder]) -> Finder:
-    """The first of several that finds a value."""
+    """The first of several that finds a value: ``is_nothing`` stands in their places, for speed."""
     if len(finders) == 1:
         find_only = finders[0]
 
         def find_one(record: Record, incoming: Incoming) -> object:
             value = find_only(record, incoming)
-            return None if is_nothing(value) else value
+            return None if value == "" or (type(value) is str and value.isspace()) else value
 
         return find_one
 
     def find(record: Record, incoming: Incoming) -> object:
         for find_one in finders:
             value = find_one(record, incoming)
-            if not is_nothing(value):
+            if value is not None and value != "" and not (type(value) is str and value.isspace()):
                 return value
         return None
 
