@@ -168,6 +168,11 @@ def _silence_from_ms(state: LeadState) -> int:
     return max((time_ms for time_ms in guards if time_ms is not None), default=NEVER)
 
 
+def has_attributes(flags: Flags | None) -> bool:
+    """Whether the lead has values of attributes, or had some."""
+    return flags is not None and bool(flags.settled_attributes or flags.recent_attributes)
+
+
 def current_attributes(flags: Flags | None) -> dict[int, AttributeState]:
     """The latest value of each attribute; to be read only."""
     if flags is None:

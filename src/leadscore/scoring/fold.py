@@ -27,7 +27,7 @@ from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RE
 from leadscore.model.compiled import CompiledRule
 from leadscore.model.matching import event_hash
 from leadscore.scoring.before import Before, before_anything, before_event
-from leadscore.scoring.conditions import Outlook, first_event_ms
+from leadscore.scoring.conditions import Outlook, first_event_ms, has_attributes
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
@@ -181,7 +181,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
             return True
         outside = [threshold for threshold in model.thresholds if threshold.threshold_id not in entered]
         out_of_reach = min([threshold.out_of_reach for threshold in outside], default=inf)
-    if state.flags is None and not award.attributes:  # attributes may have earned more under an older version
+    if not award.attributes and not has_attributes(state.flags):  # they may have earned more under an older version
         points += all_gains(state.totals)
         if points < out_of_reach:
             return False

@@ -11,6 +11,7 @@ Events that fall out of the recent ones are *settled*: their points stay in the 
 limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from leadscore.log.records import RuleAward
@@ -217,21 +218,26 @@ def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes)
     if rule is None:
         return
     settled = flags.settled.setdefault(rule.rule_id, Settled())
-    ever = rule_rows(state, index)
-    if rule.disqualifies is not None and row in counted_rows(state, rule, ever):
+    if rule.disqualifies is not None and _counts(state, rule, index, row, rule_rows):
         settled.disqualified_ms = max(time_ms, settled.disqualified_ms or time_ms)
     if flags.reset_ms is not None and time_ms <= flags.reset_ms:
         return
-    live = live_rows(state, index)
-    counts = row in counted_rows(state, rule, live)
-    if row in without_bursts(state, rule, live):
+    counts = _counts(state, rule, index, row, live_rows)
+    if counts or row in without_bursts(state, rule, live_rows(state, index)):
         settled.latest_ms = max(time_ms, settled.latest_ms or time_ms)
-    points = points_awarded(state, index)[row[-1]]
+    points = points_of(state, row, index)
     if counts:
         settled.points += points
         settled.count += 1
     if rule.selection is not None:
         _settle_selected(state, rule, row, points if counts else None)
+
+
+def _counts(
+    state: LeadState, rule: CompiledRule, index: int, row: bytes, rows: Callable[[LeadState, int], list[bytes]]
+) -> bool:
+    """Whether the event counts for the rule among those ``rows``; without a selection every one does."""
+    return rule.selection is None or row in counted_rows(state, rule, rows(state, index))
 
 
 def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: Points | None) -> None:
