@@ -371,7 +371,7 @@ MUTANTS = (
     Mutant(
         "a new version's bands stand for points earned before",
         FOLD,
-        "if state.flags is None and not award.attributes:",
+        "if not award.attributes and not has_attributes(state.flags):",
         "if True:",
     ),
     Mutant(
