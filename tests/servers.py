@@ -208,7 +208,7 @@ def _start_kafka_process(
     jars = f"{_kafka_jars()}/*"
     with ExitStack() as undo:
         directory = _new_directory("kafka", undo)
-        broker_port, controller_port = _free_ports(2)
+        broker_port, controller_port = free_ports(2)
         settings = _kafka_settings(directory, (broker_port, controller_port), protocol, more)
         _run(
             [
@@ -295,7 +295,7 @@ def _kafka_answers(bootstrap: str, login: Mapping[str, str] | None = None) -> bo
 
 def _start_kafka_container() -> KafkaServer:
     image = f"apache/kafka:{kafka_version()}"
-    (port,) = _free_ports(1)  # Kafka tells clients its address, so the port outside must be known before the start
+    (port,) = free_ports(1)  # Kafka tells clients its address, so the port outside must be known before the start
     container = (
         _container(image)
         .with_bind_ports(port, port)
@@ -348,7 +348,7 @@ def start_redis(kind: RedisKind, *options: str, port: int | None = None) -> Redi
         return _start_redis_container(REDIS_IMAGES[kind], options)
     with ExitStack() as undo:
         directory = _new_directory(kind, undo)
-        port = port or _free_ports(1)[0]
+        port = port or free_ports(1)[0]
         own = ["--port", str(port), "--bind", LOOPBACK, "--dir", str(directory), "--appendonly", "no"]
         command = [str(redis_binaries()[kind]), str(REDIS_SETTINGS), *own, *options]
         process = _spawn(command, directory, undo)
@@ -486,7 +486,7 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports below those that the system gives to connections: one of these could take a port before its server does."""
     ports: list[int] = []
     with ExitStack() as stack:

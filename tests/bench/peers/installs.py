@@ -3,12 +3,10 @@
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.clock import say
@@ -46,13 +44,6 @@ def kafka_streams() -> Path:
             raise NotAvailable(f"there is no {program}")
     sources = sorted(path for path in KAFKA_STREAMS.rglob("*") if path.is_file() and "target" not in path.parts)
     return _once("kafka-streams", [path.read_bytes() for path in sources], _kafka_streams) / "target"
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nothing listens on."""
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 def _leadscore(build: str) -> Path:

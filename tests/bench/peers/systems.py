@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from tests.bench.peers import installs
 from tests.bench.peers.inputs import Input
+from tests.servers import free_ports
 
 LOG_PARTITIONS = 32
 TUNED = """
@@ -116,7 +117,7 @@ def _leadscore(*roles: str) -> Callable[[Path, Input, Place], list[Worker]]:
     def workers(python: Path, source: Input, place: Place) -> list[Worker]:
         command = [str(python.with_name("leadscore")), "run"]
         environ = leadscore_environ(source, place)
-        ports = installs.free_ports(len(roles))
+        ports = free_ports(len(roles))
         return [
             Worker(command, environ | {"LEADSCORE_ROLE": role, "LEADSCORE_HTTP_PORT": str(port)}, port)
             for role, port in zip(roles, ports, strict=True)
