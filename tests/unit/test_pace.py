@@ -4,7 +4,6 @@ import pytest
 
 from leadscore.pipeline.pace import (
     AT_ONCE,
-    BATCH_WAIT_S,
     BEHIND_RECORDS,
     IDLE_WAIT_S,
     LIVE_S,
@@ -71,8 +70,8 @@ def test_after_more_records_both_collect_for_a_moment(matched: int) -> None:
     assert pace.is_time_to_score(NOW_S)
 
 
-def test_behind_the_match_stage_waits_for_a_full_batch_unless_there_is_one() -> None:
-    assert behind().match_waits(NOW_S, has_batch=False) == Waits(0.0, BATCH_WAIT_S)
+def test_behind_the_match_stage_collects_unless_a_full_batch_is_at_hand() -> None:
+    assert behind().match_waits(NOW_S, has_batch=False) == COLLECTING
     assert behind().match_waits(NOW_S, has_batch=True) == AT_ONCE
 
 

@@ -21,12 +21,12 @@ from leadscore.events.local_schemas import (
 )
 from leadscore.events.registered import (
     CONFLUENT_HEADER_BYTES,
-    CONFLUENT_MAGIC,
     ID_HEADER,
     Headers,
     RegisteredSchemas,
     SchemaLookup,
     id_in_headers,
+    is_registered,
     schema_of,
 )
 from leadscore.events.validation import LeaveOut, Record, event_of, unnoticed
@@ -56,7 +56,6 @@ class Decoder:
         self._leave_out = leave_out
         self._max_value_bytes = max_value_bytes
         self._registered = RegisteredSchemas(lookup, _reader_of)
-        self._readers = self._registered.made
         self._local_readers = _local_readers()
 
     @property
@@ -76,11 +75,10 @@ class Decoder:
         id_header = id_in_headers(headers) if headers and self._registered.can_ask else None
         if id_header is not None:
             start = 0
-            reader = self._readers.get(id_header) or self._registered.first_seen(id_header)
-        elif first == CONFLUENT_MAGIC and len(value) >= CONFLUENT_HEADER_BYTES:
+            reader = self._registered.of(id_header)
+        elif is_registered(value):
             start = CONFLUENT_HEADER_BYTES
-            header = value[:CONFLUENT_HEADER_BYTES]
-            reader = self._readers.get(header) or self._registered.first_seen(header)
+            reader = self._registered.of(value[:CONFLUENT_HEADER_BYTES])
         elif first == SINGLE_OBJECT_MAGIC[0] and value[1:2] == SINGLE_OBJECT_MAGIC[1:]:
             start = SINGLE_OBJECT_HEADER_BYTES
             reader = self._local_reader(value[:SINGLE_OBJECT_HEADER_BYTES])

@@ -95,8 +95,11 @@ class RegisteredSchemas(Generic[Made]):
         """Whether there is a registry."""
         return self._lookup is not None
 
-    def first_seen(self, header: bytes) -> Made:
-        """What is made of a schema that is not among ``made`` yet."""
+    def of(self, header: bytes) -> Made:
+        """What is made of the schema with this id, which stands before a value or in a header as ``made`` has it."""
+        return self.made.get(header) or self._first_seen(header)
+
+    def _first_seen(self, header: bytes) -> Made:
         if header in self._refused:
             raise refused(self._refused[header])
         if self._lookup is None:

@@ -54,7 +54,6 @@ class MappedTopics:
         self.topics = frozenset(mappings)
         self._max_value_bytes = max_value_bytes
         self._registered = RegisteredSchemas(lookup, _schema_of)
-        self._schemas = self._registered.made
         self._keys = Keys(lookup)
 
     @property
@@ -102,8 +101,7 @@ class MappedTopics:
             id_header = value[:CONFLUENT_HEADER_BYTES]
         else:
             return _Read(None, unread=unknown_format(value, headers))
-        schema = self._schemas.get(id_header) or self._registered.first_seen(id_header)
-        return schema.read(value, start)
+        return self._registered.of(id_header).read(value, start)
 
 
 class _Read:

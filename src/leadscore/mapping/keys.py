@@ -35,15 +35,12 @@ class Keys:
         id_header = id_in_headers(headers, KEY_ID_HEADER) if headers and self._registered.can_ask else None
         try:
             if id_header is not None:
-                return self._schema(id_header).read(key, 0)
+                return self._registered.of(id_header).read(key, 0)
             if is_registered(key):
-                return self._schema(key[:CONFLUENT_HEADER_BYTES]).read(key, CONFLUENT_HEADER_BYTES)
+                return self._registered.of(key[:CONFLUENT_HEADER_BYTES]).read(key, CONFLUENT_HEADER_BYTES)
         except DeadLetter as error:
             raise DeadLetter(error.reason, f"$key: {error.detail}") from error
         return text_or_json(key)
-
-    def _schema(self, id_header: bytes) -> "_KeySchema":
-        return self._registered.made.get(id_header) or self._registered.first_seen(id_header)
 
 
 class _KeySchema:
