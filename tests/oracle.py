@@ -373,6 +373,20 @@ class History:
         standing = [(act, reason) for act, reason in said if requalify is None or requalify.at_ms <= act.at_ms]
         return [reason for _, reason in sorted(standing, key=lambda pair: pair[0].order, reverse=True)]
 
+    def recycled_until_ms(self, threshold: str) -> int | None:
+        """The first instant at which the lead may enter again: the latest event that recycles it decides."""
+        recycling = [(name, rule["recycles"]) for name, rule in rules_of(self.model).items() if "recycles" in rule]
+        ends = [
+            (act.order, duration_ms(recycles["for"]), act.at_ms)
+            for name, recycles in recycling
+            if recycles["threshold"] == threshold
+            for act in self.counting[name]
+        ]
+        if not ends:
+            return None
+        _, longest_ms, at_ms = max(ends)
+        return at_ms + longest_ms
+
     def condition_reasons(self, at_ms: int) -> list[str]:
         """Why conditions disqualify at an instant, in the model's order."""
         conditions = self.model.get("conditions", {}).values()
@@ -872,6 +886,8 @@ class _World:
                 continue
             if disqualified:
                 self._leave(fact, name, "DISQUALIFIED")
+            elif self._recycles(fact, name):
+                self._leave(fact, name, "RECYCLED")
             elif self._is_below(name, fact):
                 self._leave(fact, name, "COMMAND" if fact.record.is_command else "EVENT")
 
@@ -908,6 +924,11 @@ class _World:
         qualifying = [name for name, rule in rules if rule.get("qualifies") == threshold]
         return any(fact.record in fact.lead.history.counting[name] for name in qualifying)
 
+    def _recycles(self, fact: _Fact, threshold: str) -> bool:
+        rules = rules_of(self._model).items()
+        recycling = [name for name, rule in rules if rule.get("recycles", {}).get("threshold") == threshold]
+        return any(fact.record in fact.lead.history.counting[name] for name in recycling)
+
     def _may_enter(self, fact: _Fact, name: str) -> bool:
         threshold, standing, now = self._thresholds[name], fact.lead.standings[name], fact.now
         require = threshold.get("require", {})
@@ -919,6 +940,9 @@ class _World:
         ]
         if standing.entered_at_ms is not None:
             gates.append(now.at_ms >= standing.entered_at_ms + duration_ms(threshold.get("cooldown", "0s")))
+        recycled_until_ms = fact.lead.history.recycled_until_ms(name)
+        if recycled_until_ms is not None:
+            gates.append(now.at_ms >= recycled_until_ms)
         return all(gates)
 
     def _enter_one(self, fact: _Fact, name: str, cause: str) -> None:

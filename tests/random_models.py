@@ -174,6 +174,9 @@ def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
     seldom: dict[str, SearchStrategy[object]] = {"disqualifies": st.sampled_from(["complained", "asked to"])}
     if thresholds:
         seldom["qualifies"] = st.sampled_from(thresholds)
+        seldom["recycles"] = st.fixed_dictionaries(
+            {"threshold": st.sampled_from(thresholds), "for": st.sampled_from(["1h", "5d", "20d", "31d"])}
+        )
     return _with_some(often, seldom)
 
 

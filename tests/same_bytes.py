@@ -124,6 +124,7 @@ _TYPES = [
     *["website.page_view", "website.form_submitted", "email.click", "profile.updated"] * 12,
     *["website.contact_requested", "email.unsubscribe"] * 2,
     *["webinar.attended", "webinar.watched_on_demand"] * 4,
+    *["crm.rejected"] * 3,
     "email.complaint",
     *[ADJUST, RETRACT] * 3,
     *[RESET, SUSPEND, RESUME, REQUALIFY, ERASE],

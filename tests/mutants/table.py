@@ -25,6 +25,7 @@ LEADS = "scoring/leads.py"
 MATCHING = "model/matching.py"
 PER_EVENT = "model/per_event.py"
 RECENT = "scoring/recent.py"
+RECYCLING = "scoring/recycling.py"
 SCORE = "scoring/score.py"
 THRESHOLDS = "scoring/thresholds.py"
 TIMELINE = "scoring/timeline.py"
@@ -153,8 +154,21 @@ MUTANTS = (
     Mutant(
         "what does not count qualifies",
         THRESHOLDS,
-        "rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))",
-        "rows = live_rows(state, state.rules.index(rule_award.rule_id))",
+        "rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule.rule_id)))",
+        "rows = live_rows(state, state.rules.index(rule.rule_id))",
+    ),
+    Mutant(
+        "recycled by the earliest event",
+        RECYCLING,
+        "(at, rule.recycles.for_ms) > (latest_at, longest_ms)",
+        "(latest_at or at, longest_ms) >= (at, rule.recycles.for_ms)",
+    ),
+    Mutant("recycled a moment too long", RECYCLING, "at_ms < until_ms", "at_ms <= until_ms"),
+    Mutant(
+        "a record that recycles is spared",
+        COMPILE,
+        " and rule.recycles is None",
+        "",
     ),
     Mutant(
         "requalify lifts what has its own time",

@@ -304,6 +304,19 @@ def test_it_says_what_holds_a_lead_in_that_a_rule_let_in_at_once_and_until_when(
     assert standing["held_until"] == standing["projected_exit_at"] == "2026-01-12T12:00:00.000Z"
 
 
+def test_it_says_until_when_a_lead_that_sales_gave_back_does_not_enter(
+    explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rejected = "  back: {event: crm.rejected, points: 0, recycles: {threshold: mql, for: 30d}}\n"
+    model.write_text(MODEL.replace("rules:\n", f"rules:\n{rejected}", 1))
+    given_back = [page("r1", "L1", NOON_MS, "crm.rejected")]
+    assert explained(given_back, "L1", *at(1)) == 0
+    assert "not before 2026-02-04 12:00 (given back by sales)" in " ".join(capsys.readouterr().out.split())
+    for days, until in ((29, "2026-02-04T12:00:00.000Z"), (30, None)):
+        assert explained(given_back, "L1", "--json", *at(days)) == 0
+        assert object_of(capsys)["standings"][0]["recycled_until"] == until
+
+
 def test_a_lead_that_has_risen_above_the_exit_level_is_held_by_nothing(
     explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def expected_combinations() -> set[str]:
         "once and limit",
         "a selection qualifies",
         "a selection disqualifies",
+        "a selection recycles",
     }
     return decays | limits | points | leaves | nested | effects | selections
 
@@ -84,7 +85,9 @@ def of_rule(rule: Plain) -> Iterator[str]:
     short = {"exclude_burst": "burst", "once_per": "once", "limit": "limit"}
     has = [word for key, word in short.items() if key in rule]
     yield from (f"{one} and {other}" for one, other in product(has, repeat=2))
-    yield from (f"a selection {effect}" for effect in ("qualifies", "disqualifies") if has and effect in rule)
+    yield from (
+        f"a selection {effect}" for effect in ("qualifies", "disqualifies", "recycles") if has and effect in rule
+    )
 
 
 def of_when(when: Plain) -> Iterator[str]:

@@ -48,6 +48,8 @@ def words_of(text: str) -> str:
         '- asked_to_stop: no points for each email.complaint. It disqualifies the lead ("complained") until a',
         "- webinar_minutes: as many points as the number in minutes times 0.5 (no more than 20) for each",
         "on_demand. Only what occurs from 2026-01-01 on (UTC) counts. Only the earliest 4 of one month (UTC) count.",
+        "- sales_rejected: no points for each crm.rejected. It takes the lead out of mql, whatever the score. For 90",
+        "days after it, only a rule that lets it in at once lets it in again.",
         "- went_quiet: -10 points while for more than 30 days no event of mail_click came (and the lead is known",
         "- researching: +10 points while 3 or more events of pricing_page came within the last 7 days.",
         "while the lead's role is student or unemployed and no event of mail_click came within the last 60 days.",

@@ -12,7 +12,7 @@ from leadscore.yaml_reading.document import read as read_yaml
 from tests.oracle import Plain
 from tests.unit.model_texts import PAGE, minimal_with
 from tests.unit.schema_keys import keys_of_the_schema, keys_within
-from tests.unit.semantics import act, command, line
+from tests.unit.semantics import act, command, crossings, line
 
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
@@ -63,6 +63,25 @@ def test_the_outcomes_of_the_page_do_what_it_says() -> None:
     assert (line(model, 1, *twice[:2]).disqualified, line(model, 2, *twice).disqualified) == (None, "rejected twice")
     undone = line(model, 3, *twice, *(command("retract", f"c{n}", 3, target=f"o{n}") for n in (1, 2)))
     assert (undone.score, undone.disqualified) == (30, None)
+
+
+def test_a_lead_given_back_does_what_the_page_says() -> None:
+    (fragment,) = [example for example in EXAMPLES if "not_now:" in example]
+    model = read_yaml(minimal_with(fragment)).value
+    assert isinstance(model, dict)
+    march_1, april_2 = 59, 91  # days after 1 January 2026
+
+    def visited(event_id: str, day: float) -> Plain:
+        return act("website.page_view", event_id, day)
+
+    assert "It does not enter again when it looks at\nprices in March; it does on 2 April" in PAGE
+    before = visited("e1", 0), act("crm.rejected", "r1", 1, reason="budget"), visited("e2", march_1)
+    recycled = [("ENTER", "EVENT", 0), ("LEAVE", "RECYCLED", 1)]
+    assert crossings(model, 120, *before) == recycled
+    assert crossings(model, 120, *before, visited("e3", april_2)) == [*recycled, ("ENTER", "EVENT", april_2)]
+    asked = act("website.contact_requested", "a1", march_1)
+    assert crossings(model, march_1, *before, asked) == [*recycled, ("ENTER", "INSTANT", march_1)]
+    assert crossings(model, 120, visited("e1", 0), act("crm.rejected", "r1", 1, reason="no fit")) == recycled[:1]
 
 
 def test_the_points_out_of_a_field_are_what_the_page_says() -> None:

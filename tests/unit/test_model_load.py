@@ -47,8 +47,8 @@ def test_every_problem_stands_in_a_line_of_its_own_in_the_order_of_the_file() ->
 
     assert lines_of(wrong) == [
         "model.yaml:16: rules.pricing_page.group: web: no such group (did you mean website?)",
-        "model.yaml:42: fit: min 50 and max 40: expected min no larger than max",
-        "model.yaml:50: thresholds.mql: enter 65 and exit 65: expected exit below enter",
+        "model.yaml:43: fit: min 50 and max 40: expected min no larger than max",
+        "model.yaml:51: thresholds.mql: enter 65 and exit 65: expected exit below enter",
     ]
 
 

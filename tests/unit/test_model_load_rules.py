@@ -7,6 +7,7 @@ from leadscore.model.load import parse_model
 from tests.unit.model_texts import minimal_with, problems_of
 
 SEVERAL = "rules: {r: {event: [%s], points: 1}}"
+RECYCLES = "rules: {r: {event: e, points: 1, recycles: %s}}"
 ACTIVE = "rules: {r: {event: e, points: 1, active: %s}}"
 OF_FIELD = "rules: {r: {event: e, points: {field: n, %s}}}"
 OF_TESTED_FIELD = "rules: {r: {event: e, points: {field: n}, where: {n: %s}}}"
@@ -37,6 +38,20 @@ def test_everything_is_read_as_it_is_written() -> None:
     [
         (SEVERAL % "", "rules.r.event: empty: expected at least one"),
         (SEVERAL % "e, 7", "rules.r.event[1]: 7: expected text"),
+        (
+            RECYCLES % "{threshold: won, for: 9d}",
+            "rules.r.recycles.threshold: won: no such threshold, expected one of mql",
+        ),
+        (RECYCLES % "{threshold: mql, for: 0d}", "rules.r.recycles.for: 0d: expected more than 0"),
+        (RECYCLES % "{threshold: mql}", "rules.r.recycles: for is missing"),
+        (
+            RECYCLES % "{threshold: mql, for: 9d}, qualifies: mql",
+            "rules.r.recycles: mql: the rule qualifies for it, too, expected only one of the two",
+        ),
+        (
+            RECYCLES % "{threshold: mql, for: 366d}",
+            "forget_after: 365d: expected at least the 366d of rules.r.recycles.for",
+        ),
         ("rules: {r: {event: 7, points: 1}}", "rules.r.event: 7: expected text of 1 to 200 characters or a list"),
         (SEVERAL % "e, 'email.*'", 'rules.r.event[1]: "email.*": no event has this type: expected one whole type'),
         (SEVERAL % "command.adjust", "rules.r.event[0]: command.adjust: expected a type that does not begin with"),

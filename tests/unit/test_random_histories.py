@@ -76,7 +76,10 @@ def test_leads_with_few_recent_events_agree_as_long_as_no_event_is_late(
 def with_one_reason(model: Plain) -> Plain:
     """Of events that fell out at one instant the reasons are known, but not which was the later one."""
     rules = {
-        name: one | ({"disqualifies": "no"} if "disqualifies" in one else {}) for name, one in model["rules"].items()
+        name: one
+        | ({"disqualifies": "no"} if "disqualifies" in one else {})
+        | ({"recycles": one["recycles"] | {"for": "20d"}} if "recycles" in one else {})
+        for name, one in model["rules"].items()
     }
     return model | {"rules": rules}
 

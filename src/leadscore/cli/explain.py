@@ -116,6 +116,7 @@ def _standing_object(standing: ThresholdView) -> dict[str, object]:
         "held_by": standing.hold.rules if standing.hold is not None else [],
         "gates": [{"what": gate.what, "current": gate.current, "expected": gate.expected} for gate in standing.gates],
         "cooldown_until": _iso(standing.cooldown_until_ms),
+        "recycled_until": _iso(standing.recycled_until_ms),
     }
 
 

@@ -90,6 +90,8 @@ def _standing(standing: ThresholdView, view: LeadView) -> str:
     needs += [f"needs {gate.what} {gate.expected}, has {gate.current}" for gate in standing.gates]
     if standing.cooldown_until_ms is not None:
         needs.append(f"not before {minute(standing.cooldown_until_ms)} (cooldown)")
+    if standing.recycled_until_ms is not None:
+        needs.append(f"not before {minute(standing.recycled_until_ms)} (given back by sales)")
     return "out, " + "; ".join(needs)
 
 

@@ -10,6 +10,7 @@ from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
+from leadscore.scoring.recycling import recycled_until_ms
 from leadscore.scoring.score import rule_points
 from leadscore.scoring.simulation import LeadScore, score_line
 from leadscore.scoring.standing import Standing, threshold_state
@@ -58,6 +59,7 @@ class ThresholdView(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold | None
     gates: list[Gate]
     cooldown_until_ms: int | None
+    recycled_until_ms: int | None
 
 
 class Disqualifier(msgspec.Struct, frozen=True):
@@ -178,7 +180,13 @@ def _standing(
         hold=None if state is None or entry is None else _hold(state, model, Standing(threshold, entry), at_ms),
         gates=[] if is_in else _closed_gates(threshold, line),
         cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,
+        recycled_until_ms=None if state is None or is_in else _recycled_until_ms(state, model, threshold, at_ms),
     )
+
+
+def _recycled_until_ms(state: LeadState, model: CompiledModel, threshold: CompiledThreshold, at_ms: int) -> int | None:
+    until_ms = recycled_until_ms(state, model, threshold)
+    return until_ms if until_ms is not None and at_ms < until_ms else None
 
 
 def _projected(state: LeadState | None, model: CompiledModel, standing: Standing, at_ms: int) -> Leave | None:

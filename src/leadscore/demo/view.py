@@ -274,6 +274,7 @@ def _cause_words(crossing: Crossing) -> str:
         Cause.INSTANT: f"at once{trigger}",
         Cause.TIME: "by time alone",
         Cause.DISQUALIFIED: f"disqualified{trigger}",
+        Cause.RECYCLED: f"given back{trigger}",
     }
     return words[crossing.cause] + campaign
 

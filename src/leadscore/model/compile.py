@@ -25,6 +25,7 @@ from leadscore.model.compiled import (
     CountTest,
     DecayCurve,
     QuietTest,
+    Recycling,
     Selection,
     ValueTest,
 )
@@ -90,10 +91,9 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
         thresholds=thresholds,
         event_types=tuple(sorted({ADJUST, PROFILE_UPDATED, *named})),
-        with_bursts=frozenset(
-            rule.rule_id for rule in rules.values() if rule.selection is not None and rule.selection.burst_at_least
-        ),
-        disqualifying=frozenset(rule.rule_id for rule in rules.values() if rule.disqualifies is not None),
+        with_bursts=_ids_of(rule for rule in rules.values() if rule.selection and rule.selection.burst_at_least),
+        disqualifying=_ids_of(rule for rule in rules.values() if rule.disqualifies is not None),
+        recycling=_ids_of(rule for rule in rules.values() if rule.recycles is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(_fit_when_missing(attributes.values()), fit_minimum), fit_maximum) + 0.0,
         upper_bound_besides_rules=_upper_bound_besides_rules(definition),
@@ -117,6 +117,10 @@ def _rules(definition: ModelDefinition, conditions: tuple[CompiledCondition, ...
     rules = {stable_id(name): _rule(name, rule, definition, lowering) for name, rule in definition.rules.items()}
     rules[ADJUST_RULE_ID] = _rule(ADJUST, Rule(event=ADJUST, points=0), definition, lowering)
     return rules
+
+
+def _ids_of(rules: Iterable[CompiledRule]) -> frozenset[int]:
+    return frozenset(rule.rule_id for rule in rules)
 
 
 def _conditions(definition: ModelDefinition) -> tuple[CompiledCondition, ...]:
@@ -172,8 +176,18 @@ def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozense
         selection=selection,
         qualifies=stable_id(rule.qualifies) if rule.qualifies else None,
         disqualifies=rule.disqualifies,
-        only_raises=(rule.exclude_burst is None and rule.disqualifies is None and stable_id(name) not in lowering),
+        recycles=_recycling(rule),
+        only_raises=_only_raises(rule) and stable_id(name) not in lowering,
     )
+
+
+def _only_raises(rule: Rule) -> bool:
+    return rule.exclude_burst is None and rule.disqualifies is None and rule.recycles is None
+
+
+def _recycling(rule: Rule) -> Recycling | None:
+    recycles = rule.recycles
+    return None if recycles is None else Recycling(stable_id(recycles.threshold), milliseconds(recycles.for_))
 
 
 def _selection(rule: Rule) -> Selection | None:

@@ -44,6 +44,14 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Recycling:
+    """The threshold that an event of the rule takes a lead out of, and for how long it keeps it out."""
+
+    threshold_id: int
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledRule:
     """One rule as the fold reads it."""
 
@@ -55,6 +63,7 @@ class CompiledRule:
     selection: Selection | None
     qualifies: int | None
     disqualifies: str | None
+    recycles: Recycling | None
     only_raises: bool
     """Whether an event that comes last can only raise the score, now and later (if its points are not negative)."""
 
@@ -165,6 +174,8 @@ class CompiledModel:
     """Rules with ``exclude_burst``."""
     disqualifying: frozenset[int]
     """Rules whose events disqualify."""
+    recycling: frozenset[int]
+    """Rules whose events recycle."""
     has_disqualifying_conditions: bool
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""

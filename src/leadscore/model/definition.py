@@ -108,6 +108,16 @@ class Active(_Part, frozen=True):
     until: Annotated[Instant | None, Meta(description="The first instant (UTC) that is too late.")] = None
 
 
+class Recycles(_Part, frozen=True):
+    """Sales gives the lead back: out of the threshold, and not into it again for a time."""
+
+    threshold: Annotated[Name, Meta(description="The threshold that the event takes the lead out of.")]
+    for_: Annotated[
+        Duration,
+        Meta(description="Until so long after the event, only a rule that `qualifies` lets the lead in again."),
+    ] = field(name="for")
+
+
 class Rule(_Part, frozen=True):
     """An event, tests of its fields, and the points it awards."""
 
@@ -145,6 +155,10 @@ class Rule(_Part, frozen=True):
     ] = None
     disqualifies: Annotated[
         Text | None, Meta(description="The event disqualifies the lead, for this reason, until a requalify command.")
+    ] = None
+    recycles: Annotated[
+        Recycles | None,
+        Meta(description="Sales gives the lead back: it leaves the threshold and does not enter it again for a time."),
     ] = None
 
     @property

@@ -139,6 +139,9 @@ def _rule_details(rule: Rule) -> Iterator[str]:
         yield f"Its points {_decay(rule.decay)}."
     if rule.qualifies is not None:
         yield f"It lets the lead into {rule.qualifies} at once, whatever the score."
+    if recycles := rule.recycles:
+        yield f"It takes the lead out of {recycles.threshold}, whatever the score."
+        yield f"For {in_words(recycles.for_)} after it, only a rule that lets it in at once lets it in again."
     if rule.disqualifies is not None:
         yield f'It disqualifies the lead ("{rule.disqualifies}") until a requalify command comes.'
 

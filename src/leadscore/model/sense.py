@@ -147,9 +147,20 @@ def _rule(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
             yield from _test(test, (*path, "where", field))
     yield from _known(rule.group, "group", model.groups, (*path, "group"))
     yield from _known(rule.qualifies, "threshold", model.thresholds, (*path, "qualifies"))
+    yield from _recycles(rule, model, (*path, "recycles"))
     yield from _decay(rule.decay, (*path, "decay"))
     if rule.exclude_burst is not None:
         yield from _duration(rule.exclude_burst.within, (*path, "exclude_burst", "within"))
+
+
+def _recycles(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Finding]:
+    recycles = rule.recycles
+    if recycles is None:
+        return
+    yield from _known(recycles.threshold, "threshold", model.thresholds, (*path, "threshold"))
+    yield from _duration(recycles.for_, (*path, "for"), longer_than_0=True)
+    if recycles.threshold == rule.qualifies:
+        yield path, f"{recycles.threshold}: the rule qualifies for it, too, expected only one of the two"
 
 
 def _event_type(event_type: str, path: Path) -> Iterator[Finding]:
@@ -298,10 +309,12 @@ def _forgetting(model: ModelDefinition) -> Iterator[Finding]:
 
 
 def _spans(model: ModelDefinition) -> Iterator[tuple[str, str]]:
-    """The windows, cooldowns and holds of the model, each with where it stands."""
+    """The windows, cooldowns, holds and times of recycling of the model, each with where it stands."""
     for name, rule in model.rules.items():
         if rule.exclude_burst is not None:
             yield f"rules.{name}.exclude_burst.within", rule.exclude_burst.within
+        if rule.recycles is not None:
+            yield f"rules.{name}.recycles.for", rule.recycles.for_
     for name, condition in model.conditions.items():
         for part, path in _parts(condition.when, ("conditions", name, "when")):
             for kind, test in (("count", part.count), ("quiet", part.quiet)):

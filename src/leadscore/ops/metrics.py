@@ -52,7 +52,7 @@ _CROSSINGS = tuple(
     (direction, cause)
     for direction, causes in (
         (Direction.ENTER, (Cause.EVENT, Cause.COMMAND, Cause.INSTANT)),
-        (Direction.LEAVE, (Cause.EVENT, Cause.COMMAND, Cause.TIME, Cause.DISQUALIFIED)),
+        (Direction.LEAVE, (Cause.EVENT, Cause.COMMAND, Cause.TIME, Cause.DISQUALIFIED, Cause.RECYCLED)),
     )
     for cause in causes
 )

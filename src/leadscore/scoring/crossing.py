@@ -21,6 +21,7 @@ class Cause(StrEnum):
     INSTANT = "INSTANT"
     TIME = "TIME"
     DISQUALIFIED = "DISQUALIFIED"
+    RECYCLED = "RECYCLED"
 
 
 class Trigger(msgspec.Struct, frozen=True):

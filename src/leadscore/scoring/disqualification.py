@@ -38,8 +38,8 @@ def _disqualified_by_rule(state: LeadState, model: CompiledModel) -> str | None:
             continue
         settled = flags.settled.get(rule_id) if flags is not None else None
         said = [row[:AT] for row in counted_rows(state, rule, rule_rows(state, index))[-1:]]
-        if settled is not None and settled.disqualified_ms is not None:
-            said.append(at_of(settled.disqualified_ms, b""))
+        if settled is not None and settled.counted_ms is not None:
+            said.append(at_of(settled.counted_ms, b""))
         at = max(said, default=b"")
         if at and (latest is None or (at, latest.name) > (latest_at, rule.name)):
             latest, latest_at = rule, at

@@ -7,10 +7,11 @@ Theory of operation, per lead and record, at tau = max(lead's latest time, occur
                            before tau                                             at that instant
     2     -                -                                                      apply the record -
     3     in               disqualified                                           leave at tau     DISQUALIFIED
+          in               the record recycles it, whatever the score             leave at tau     RECYCLED
           in, not held     score < exit                                           leave at tau     EVENT, COMMAND
     4     out, free        the record qualifies, whatever the score               enter at tau     INSTANT
           out, free        the record raised the score, score >= enter,           enter at tau     EVENT, COMMAND
-                           gates met, cooldown over
+                           gates met, cooldown and recycling over
 
 *Free* is neither disqualified nor suspended. *Held* is a lead that entered at once with a score of ``exit`` or less,
 until a record finds it above ``exit`` or ``hold`` is over. Leaves come highest threshold first, enters lowest first;

@@ -50,7 +50,8 @@ class Settled(msgspec.Struct, array_like=True, gc=False):
     points: float = 0.0
     count: int = 0
     latest_ms: int | None = None
-    disqualified_ms: int | None = None
+    counted_ms: int | None = None
+    """When the latest that counted occurred, of a rule that disqualifies or recycles; it outlasts a reset."""
     total: Total = 0.0
     values: list[bytes] = []
     """Values of ``once_per`` that have had their event."""

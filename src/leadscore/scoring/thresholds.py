@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from leadscore.log.records import Award
-from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledThreshold
+from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledRule, CompiledThreshold
 from leadscore.model.matching import event_hash
 from leadscore.scoring.before import Before
 from leadscore.scoring.conditions import Leave, Outlook
@@ -16,6 +16,7 @@ from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.reasons import top_reasons
 from leadscore.scoring.recent import at_of
+from leadscore.scoring.recycling import is_recycled
 from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.selection import counted_rows, live_rows
 from leadscore.scoring.standing import Standing, put, standings_in, threshold_state
@@ -112,7 +113,7 @@ def cross(state: LeadState, award: Award, decision: Decision, context: FoldConte
     reason = disqualified(decision.outlook, decision.at_ms)
     crossings: list[Crossing] = []
     if state.thresholds:
-        crossings += _leaves(state, award.lead_id, decision, context, is_disqualified=reason is not None)
+        crossings += _leaves(state, award, decision, context, is_disqualified=reason is not None)
     if reason is not None or is_suspended(state):
         return crossings
     qualified = _qualified(state, award, model) if award.rules else NO_THRESHOLDS
@@ -122,21 +123,28 @@ def cross(state: LeadState, award: Award, decision: Decision, context: FoldConte
             continue
         if threshold.threshold_id in qualified:
             crossings.append(_enter(state, award, threshold, decision.caused(Cause.INSTANT), context))
-        elif _may_enter(threshold, entry, decision.score, decision.at_ms, model) and _has_raised(decision):
+        elif (
+            _may_enter(threshold, entry, decision.score, decision.at_ms, model)
+            and not is_recycled(state, model, threshold, decision.at_ms)
+            and _has_raised(decision)
+        ):
             crossings.append(_enter(state, award, threshold, decision, context))
     return crossings
 
 
 def _leaves(
-    state: LeadState, lead_id: str, decision: Decision, context: FoldContext, *, is_disqualified: bool
+    state: LeadState, award: Award, decision: Decision, context: FoldContext, *, is_disqualified: bool
 ) -> list[Crossing]:
     """Step 3, highest threshold first; a record that finds a held lead above ``exit`` ends the hold."""
     crossings = []
-    score = decision.score.value
+    lead_id, score = award.lead_id, decision.score.value
+    recycled = _recycled(state, award, context.model) if award.rules else NO_THRESHOLDS
     for standing in standings_in(state, context.model.leaving_order):
         threshold, entry = standing.threshold, standing.state
         if is_disqualified:
             crossings.append(_leave(state, lead_id, standing, decision.caused(Cause.DISQUALIFIED), context))
+        elif threshold.threshold_id in recycled:
+            crossings.append(_leave(state, lead_id, standing, decision.caused(Cause.RECYCLED), context))
         elif entry.held and decision.at_ms < entry.entered_ms + threshold.hold_ms:
             if score > threshold.exit + EPSILON:
                 put(state, msgspec.structs.replace(entry, held=False))
@@ -155,13 +163,26 @@ def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozense
     qualified: frozenset[int] = NO_THRESHOLDS
     for rule_award in award.rules:
         rule = model.rules.get(rule_award.rule_id)
-        if rule is None or rule.qualifies is None:
-            continue
-        at = at_of(award.occurred_at_ms, event_hash(award.type, award.event_id))
-        rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule_award.rule_id)))
-        if any(row.startswith(at) for row in rows):
+        if rule is not None and rule.qualifies is not None and _counts(state, award, rule):
             qualified |= {rule.qualifies}
     return qualified
+
+
+def _recycled(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
+    """Thresholds this event takes the lead out of: those of its rules that it counts for."""
+    recycled: frozenset[int] = NO_THRESHOLDS
+    for rule_award in award.rules:
+        rule = model.rules.get(rule_award.rule_id)
+        if rule is not None and rule.recycles is not None and _counts(state, award, rule):
+            recycled |= {rule.recycles.threshold_id}
+    return recycled
+
+
+def _counts(state: LeadState, award: Award, rule: CompiledRule) -> bool:
+    """Whether the event, which has just been added, counts for the rule."""
+    at = at_of(award.occurred_at_ms, event_hash(award.type, award.event_id))
+    rows = counted_rows(state, rule, live_rows(state, state.rules.index(rule.rule_id)))
+    return any(row.startswith(at) for row in rows)
 
 
 def _may_enter(

@@ -219,7 +219,7 @@ def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes)
         return
     settled = flags.settled.setdefault(rule.rule_id, Settled())
     if rule.disqualifies is not None and _counts(state, rule, index, row, rule_rows):
-        settled.disqualified_ms = max(time_ms, settled.disqualified_ms or time_ms)
+        settled.counted_ms = max(time_ms, settled.counted_ms or time_ms)
     if flags.reset_ms is not None and time_ms <= flags.reset_ms:
         return
     counts = _counts(state, rule, index, row, live_rows)
@@ -229,6 +229,8 @@ def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes)
     if counts:
         settled.points += points
         settled.count += 1
+        if rule.recycles is not None:
+            settled.counted_ms = max(time_ms, settled.counted_ms or time_ms)
     if rule.selection is not None:
         _settle_selected(state, rule, row, points if counts else None)
 
@@ -282,9 +284,7 @@ def reset(state: LeadState, model: CompiledModel, reset_ms: int) -> None:
     residues = [residue_of(state, model, index) for index in range(len(state.rules))]
     flags.reset_ms = reset_ms
     if flags.settled_last_ms is None or flags.settled_last_ms <= reset_ms:
-        flags.settled = {
-            rule_id: Settled(disqualified_ms=entry.disqualified_ms) for rule_id, entry in flags.settled.items()
-        }
+        flags.settled = {rule_id: Settled(counted_ms=entry.counted_ms) for rule_id, entry in flags.settled.items()}
         residues = [0.0] * len(residues)
     for index, residue in enumerate(residues):
         recount(state, model, index, residue)
