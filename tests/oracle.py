@@ -938,6 +938,8 @@ class _World:
             "engagement" not in require or now.engagement >= require["engagement"] - TOLERANCE,
             "fit" not in require or now.fit >= require["fit"] - TOLERANCE,
         ]
+        whens = [self._model["conditions"][condition]["when"] for condition in require.get("conditions", [])]
+        gates += [fact.lead.history.holds(when, now.at_ms) for when in whens]
         if standing.entered_at_ms is not None:
             gates.append(now.at_ms >= standing.entered_at_ms + duration_ms(threshold.get("cooldown", "0s")))
         recycled_until_ms = fact.lead.history.recycled_until_ms(name)

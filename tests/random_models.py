@@ -77,6 +77,11 @@ def _models(draw: DrawFn, features: Features) -> Plain:
     model["fit"] = draw(_fits())
     grades = model["fit"].get("grades", {})
     model["thresholds"] = _with_distinct_levels({name: draw(_thresholds(grades)) for name in names})
+    has_gate = draw(st.booleans())
+    if names and has_gate:
+        model["conditions"]["reachable"] = {"when": draw(_whens(tuple(model["rules"])))}
+        gated = model["thresholds"][draw(st.sampled_from(names))]
+        gated["require"] = gated.get("require", {}) | {"conditions": ["reachable"]}
     model["bands"] = draw(st.sampled_from([{}, {"cold": 0, "warm": 10, "hot": 35}]))
     model["forget_after"] = draw(st.sampled_from(["31d", "60d", "365d"])) if features.forgets else "3650d"
     return model

@@ -96,6 +96,7 @@ _ATTRIBUTES: tuple[dict[str, FieldValue], ...] = (
     {"role": "Head of IT"},
     {"role": "student"},
     {"role": None},
+    {"has_address": True},
 )
 
 

@@ -214,6 +214,12 @@ MUTANTS = (
         "return Leave(start_ms, Cause.DISQUALIFIED)",
         "return Leave(start_ms, Cause.TIME)",
     ),
+    Mutant(
+        "a condition that is required does not matter",
+        THRESHOLDS,
+        "if not outlook.holds(condition.test, at_ms):",
+        "if False:",
+    ),
     # --- fit
     Mutant("attribute's first value wins", FLAGS, "present.at < value.at", "present.at > value.at"),
     Mutant("a grade asks for the last bit", COMPILED, "if fit >= smallest - EPSILON:", "if fit >= smallest:"),
@@ -245,7 +251,7 @@ MUTANTS = (
     Mutant(
         "gates ignored: grade",
         THRESHOLDS,
-        "return threshold.require_grade is None or ",
+        "return grade is None or ",
         "return True or ",
     ),
     Mutant(

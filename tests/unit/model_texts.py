@@ -63,6 +63,7 @@ conditions:
         - attribute: {name: role, in: [student, unemployed]}
         - not: {count: {rules: [mail_click], at_least: 1, within: 60d}}
     disqualifies: "student or unemployed, and silent"
+  reachable: {when: {attribute: {name: has_address, in: [true]}}}
 fit:
   min: -30
   max: 40
@@ -71,7 +72,7 @@ fit:
     role: [{in: [ceo, cto], points: 15}, {matches: "(?i)^head of", points: 10}]
   grades: {A: 30, B: 20, C: 10, D: 0}
 thresholds:
-  mql: {enter: 65, exit: 50, cooldown: 14d, hold: 14d, require: {grade: C}}
+  mql: {enter: 65, exit: 50, cooldown: 14d, hold: 14d, require: {grade: C, conditions: [reachable]}}
   hot: {enter: 90, exit: 70}
 """
 

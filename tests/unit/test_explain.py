@@ -317,6 +317,18 @@ def test_it_says_until_when_a_lead_that_sales_gave_back_does_not_enter(
         assert object_of(capsys)["standings"][0]["recycled_until"] == until
 
 
+def test_it_says_which_condition_that_a_threshold_requires_does_not_hold(
+    explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = "  named: {when: {attribute: {name: name, exists: true}}}\n"
+    required = MODEL.replace("conditions:\n", f"conditions:\n{gate}", 1)
+    model.write_text(required.replace("cooldown: 90d}", "require: {conditions: [named]}}"))
+    assert explained([page("v1", "L1", NOON_MS)], "L1", *at(1)) == 0
+    assert "needs condition named true, has false" in " ".join(capsys.readouterr().out.split())
+    assert explained([page("v1", "L1", NOON_MS)], "L9", "--json", *at(1)) == 0
+    assert object_of(capsys)["standings"][0]["gates"][0]["what"] == "condition named"
+
+
 def test_a_lead_that_has_risen_above_the_exit_level_is_held_by_nothing(
     explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from leadscore.yaml_reading.document import read as read_yaml
 from tests.oracle import Plain
 from tests.unit.model_texts import PAGE, minimal_with
 from tests.unit.schema_keys import keys_of_the_schema, keys_within
-from tests.unit.semantics import act, command, crossings, line
+from tests.unit.semantics import act, command, crossings, line, profile, score
 
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
@@ -82,6 +82,21 @@ def test_a_lead_given_back_does_what_the_page_says() -> None:
     asked = act("website.contact_requested", "a1", march_1)
     assert crossings(model, march_1, *before, asked) == [*recycled, ("ENTER", "INSTANT", march_1)]
     assert crossings(model, 120, visited("e1", 0), act("crm.rejected", "r1", 1, reason="no fit")) == recycled[:1]
+
+
+def test_only_whom_sales_can_reach_enters_as_the_page_says() -> None:
+    (fragment,) = [example for example in EXAMPLES if "form_filled:" in example]
+    model = read_yaml(minimal_with(fragment)).value
+    assert isinstance(model, dict)
+    read = [act("website.download", f"e{day}", day) for day in (0, 0.1)]
+    form = act("website.form_submitted", "f1", 0.2, attributes={"has_address": True})
+    assert "A visitor who downloads two price lists is worth 80 points and does not enter" in PAGE
+    assert score(model, 0.1, *read) == 80
+    assert crossings(model, 0.1, *read) == []
+    assert crossings(model, 0.2, *read, form) == [("ENTER", "EVENT", 0.2)]
+    told = profile("p1", 0.2, has_address=True)
+    assert crossings(model, 0.3, *read, told) == []
+    assert crossings(model, 0.3, *read, told, act("website.download", "e3", 0.3)) == [("ENTER", "EVENT", 0.3)]
 
 
 def test_the_points_out_of_a_field_are_what_the_page_says() -> None:

@@ -47,8 +47,8 @@ def test_every_problem_stands_in_a_line_of_its_own_in_the_order_of_the_file() ->
 
     assert lines_of(wrong) == [
         "model.yaml:16: rules.pricing_page.group: web: no such group (did you mean website?)",
-        "model.yaml:43: fit: min 50 and max 40: expected min no larger than max",
-        "model.yaml:51: thresholds.mql: enter 65 and exit 65: expected exit below enter",
+        "model.yaml:44: fit: min 50 and max 40: expected min no larger than max",
+        "model.yaml:52: thresholds.mql: enter 65 and exit 65: expected exit below enter",
     ]
 
 
@@ -136,6 +136,10 @@ def test_a_wrong_key_or_value_is_reported_with_its_path_the_value_and_what_was_e
 
 CONDITION = "conditions: {c: {points: 1, when: %s}}"
 BANDS = "fit: {attributes: {size: [%s]}}"
+REQUIRED = """
+thresholds: {mql: {require: {conditions: [%s]}}}
+conditions: {c: {when: {attribute: {name: role, exists: true}}, %s}}
+"""
 GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, require: {grade: %s}}}"
 
 
@@ -176,8 +180,11 @@ GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, requi
         ),
         (
             "conditions: {c: {when: {attribute: {name: role, exists: true}}}}",
-            "conditions.c: neither points nor disqualifies",
+            "conditions.c: neither points nor disqualifies, and no threshold requires it: expected at least one",
         ),
+        (REQUIRED % ("r", "points: 1"), "thresholds.mql.require.conditions[0]: r: no such condition"),
+        (REQUIRED % ("c", "points: 0"), "conditions.c.points: a threshold requires the condition: expected neither"),
+        (REQUIRED % ("c", "disqualifies: x"), "conditions.c.disqualifies: a threshold requires the condition"),
         (
             CONDITION % "{}",
             "conditions.c.when: nothing: expected exactly one of all, any, not, count, quiet, attribute",

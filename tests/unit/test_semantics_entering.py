@@ -1,7 +1,7 @@
 """Records that must take a lead over a threshold although a quick look at its points says that they cannot."""
 
 from tests.oracle import Plain
-from tests.unit.semantics import ShardOfOne, command, crossings, model_of, mql, profile, rule, score, visit
+from tests.unit.semantics import ShardOfOne, act, command, crossings, line, model_of, mql, profile, rule, score, visit
 
 RECENT_ADJUSTS = 300
 
@@ -55,3 +55,46 @@ def test_a_burst_that_takes_penalties_back_enters() -> None:
     (again,) = shard.apply(2, visit("e4", 1, 900))
     assert [one.direction.value for one in (entered, left, again)] == ["ENTER", "LEAVE", "ENTER"]
     assert again.score == 60
+
+
+# --- conditions that a threshold requires ---------------------------------------------------------------------------
+
+
+def gated(when: Plain) -> Plain:
+    model = mql({"visit": rule(60), "call": rule(1, "call", qualifies="mql"), "seen": rule(0, "seen")})
+    model["thresholds"]["mql"]["require"] = {"conditions": ["gate"]}
+    return model | {"conditions": {"gate": {"when": when}}}
+
+
+KNOWN: Plain = {"attribute": {"name": "has_address", "in": [True]}}
+SEEN: Plain = {"count": {"rules": ["seen"], "at_least": 1, "within": "2d"}}
+
+
+def test_a_lead_enters_only_while_the_condition_that_the_threshold_requires_holds() -> None:
+    assert crossings(gated(SEEN), 4, visit("e1", 0)) == []
+    assert crossings(gated(SEEN), 4, act("seen", "s1", 0), visit("e1", 2)) == []
+    assert crossings(gated(SEEN), 4, act("seen", "s1", 0), visit("e1", 1)) == [("ENTER", "EVENT", 1)]
+
+
+def test_the_condition_is_read_as_the_record_leaves_it() -> None:
+    named = visit("e2", 1) | {"attributes": {"has_address": True}}
+    assert crossings(gated(KNOWN), 2, visit("e1", 0), named) == [("ENTER", "EVENT", 1)]
+    nameless = visit("e2", 1) | {"attributes": {"has_address": None}}
+    assert crossings(gated(KNOWN), 2, profile("p1", 0, has_address=True), nameless) == []
+
+
+def test_a_record_that_only_makes_the_condition_true_has_not_raised_the_score() -> None:
+    before = visit("e1", 0), profile("p1", 1, has_address=True)
+    assert crossings(gated(KNOWN), 2, *before) == []
+    assert crossings(gated(KNOWN), 2, *before, visit("e2", 2)) == [("ENTER", "EVENT", 2)]
+
+
+def test_the_end_of_the_condition_takes_no_lead_out_and_what_qualifies_needs_none() -> None:
+    assert crossings(gated(SEEN), 20, act("seen", "s1", 0), visit("e1", 1)) == [("ENTER", "EVENT", 1)]
+    assert crossings(gated(KNOWN), 1, act("call", "c1", 0)) == [("ENTER", "INSTANT", 0)]
+
+
+def test_the_explanation_lists_the_condition_while_it_holds() -> None:
+    parts = {part.name: part.points for part in line(gated(SEEN), 1, act("seen", "s1", 0)).explanation.parts}
+    assert parts["gate"] == 0
+    assert "gate" not in {part.name for part in line(gated(SEEN), 3, act("seen", "s1", 0)).explanation.parts}

@@ -178,7 +178,7 @@ def _standing(
         sequence=None if entry is None else entry.sequence,
         projected_exit=None if entry is None else _projected(state, model, Standing(threshold, entry), at_ms),
         hold=None if state is None or entry is None else _hold(state, model, Standing(threshold, entry), at_ms),
-        gates=[] if is_in else _closed_gates(threshold, line),
+        gates=[] if is_in else _closed_gates(threshold, line) + _closed_conditions(threshold, state, model, at_ms),
         cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,
         recycled_until_ms=None if state is None or is_in else _recycled_until_ms(state, model, threshold, at_ms),
     )
@@ -215,3 +215,11 @@ def _closed_gates(threshold: CompiledThreshold, line: LeadScore) -> list[Gate]:
         if points < least - EPSILON:
             gates.append(Gate(what, f"{points:.2f}", f"{least:g}"))
     return gates
+
+
+def _closed_conditions(
+    threshold: CompiledThreshold, state: LeadState | None, model: CompiledModel, at_ms: int
+) -> list[Gate]:
+    outlook = Outlook(LeadState(model.version, at_ms) if state is None else state, model)
+    unmet = [one for one in threshold.require_conditions if not outlook.holds(one.test, at_ms)]
+    return [Gate(f"condition {condition.name}", "false", "true") for condition in unmet]

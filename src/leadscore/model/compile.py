@@ -66,11 +66,11 @@ def attribute_tests(definition: ModelDefinition) -> list[AttributeTest]:
 
 def compile_model(definition: ModelDefinition) -> CompiledModel:
     """The model as the fold reads it. The definition has passed ``load``."""
-    conditions = _conditions(definition)
+    gates, conditions = _gates(definition), _conditions(definition)
     rules = _rules(definition, conditions)
     named = {event_type for rule in definition.rules.values() for event_type in rule.event_types}
     attributes = _attributes(definition)
-    thresholds = _thresholds(definition)
+    thresholds = _thresholds(definition, gates)
     fit_minimum, fit_maximum = _minimum(definition.fit.min), _maximum(definition.fit.max)
     curves = {rule_id: rule.decay for rule_id, rule in rules.items()}
     return CompiledModel(
@@ -85,6 +85,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
             CompiledGroup(name, _minimum(group.min), _maximum(group.max)) for name, group in definition.groups.items()
         ),
         conditions=conditions,
+        gates=tuple(gates.values()),
         attributes=attributes,
         fit_minimum=fit_minimum,
         fit_maximum=fit_maximum,
@@ -125,6 +126,7 @@ def _ids_of(rules: Iterable[CompiledRule]) -> frozenset[int]:
 
 def _conditions(definition: ModelDefinition) -> tuple[CompiledCondition, ...]:
     group_index = {name: index for index, name in enumerate(definition.groups)}
+    required = definition.required_conditions
     return tuple(
         CompiledCondition(
             name,
@@ -134,7 +136,18 @@ def _conditions(definition: ModelDefinition) -> tuple[CompiledCondition, ...]:
             condition.disqualifies,
         )
         for name, condition in definition.conditions.items()
+        if name not in required
     )
+
+
+def _gates(definition: ModelDefinition) -> dict[str, CompiledCondition]:
+    """The conditions that thresholds require, by name."""
+    required = definition.required_conditions
+    return {
+        name: CompiledCondition(name, _condition_test(condition.when), 0.0, NO_GROUP, None)
+        for name, condition in definition.conditions.items()
+        if name in required
+    }
 
 
 def _bands(definition: ModelDefinition) -> tuple[tuple[float, str], ...]:
@@ -142,9 +155,9 @@ def _bands(definition: ModelDefinition) -> tuple[tuple[float, str], ...]:
     return ((float(bands.hot), "hot"), (float(bands.warm), "warm"), (float(bands.cold), "cold"))
 
 
-def _thresholds(definition: ModelDefinition) -> tuple[CompiledThreshold, ...]:
+def _thresholds(definition: ModelDefinition, gates: dict[str, CompiledCondition]) -> tuple[CompiledThreshold, ...]:
     floor = definition.score.floor
-    thresholds = [_threshold(name, threshold, floor) for name, threshold in definition.thresholds.items()]
+    thresholds = [_threshold(name, threshold, floor, gates) for name, threshold in definition.thresholds.items()]
     return tuple(sorted(thresholds, key=lambda threshold: (threshold.enter, threshold.name)))
 
 
@@ -247,7 +260,9 @@ def _attributes(definition: ModelDefinition) -> dict[int, CompiledAttribute]:
     }
 
 
-def _threshold(name: str, threshold: Threshold, floor: float) -> CompiledThreshold:
+def _threshold(
+    name: str, threshold: Threshold, floor: float, conditions: dict[str, CompiledCondition]
+) -> CompiledThreshold:
     gates = threshold.require
     return CompiledThreshold(
         name=name,
@@ -260,6 +275,7 @@ def _threshold(name: str, threshold: Threshold, floor: float) -> CompiledThresho
         require_grade=gates.grade if gates else None,
         require_engagement=_minimum(gates.engagement if gates else None),
         require_fit=_minimum(gates.fit if gates else None),
+        require_conditions=tuple(conditions[one] for one in (gates.conditions or [] if gates else [])),
     )
 
 

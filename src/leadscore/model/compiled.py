@@ -116,7 +116,7 @@ ConditionTest = CountTest | QuietTest | ValueTest | Combined
 
 @dataclass(frozen=True, slots=True)
 class CompiledCondition:
-    """Points or disqualification while ``test`` holds."""
+    """Points or disqualification while ``test`` holds; neither where a threshold requires it."""
 
     name: str
     test: ConditionTest
@@ -148,6 +148,7 @@ class CompiledThreshold:
     require_grade: str | None
     require_engagement: float
     require_fit: float
+    require_conditions: tuple[CompiledCondition, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,9 @@ class CompiledModel:
     rules: dict[int, CompiledRule]
     groups: tuple[CompiledGroup, ...]
     conditions: tuple[CompiledCondition, ...]
+    """Those that give points or disqualify."""
+    gates: tuple[CompiledCondition, ...]
+    """Those that thresholds require: time may change what they say, and no score with it."""
     attributes: dict[int, CompiledAttribute]
     fit_minimum: float
     fit_maximum: float

@@ -204,7 +204,7 @@ class When(_Part, frozen=True):
 
 
 class Condition(_Part, frozen=True):
-    """Points or disqualification while something is true."""
+    """Points or disqualification while something is true, or what a threshold requires."""
 
     when: Annotated[When, Meta(description="What must be true.")]
     points: Annotated[Number | None, Meta(description="Points as long as it is true; they do not decay.")] = None
@@ -241,6 +241,10 @@ class Require(_Part, frozen=True):
     grade: Annotated[Grade | None, Meta(description="This grade or a better one.")] = None
     engagement: Annotated[Number | None, Meta(description="This many points of engagement or more.")] = None
     fit: Annotated[Number | None, Meta(description="This many points of fit or more.")] = None
+    conditions: Annotated[
+        Annotated[list[Name], Meta(min_length=1)] | None,
+        Meta(description="Conditions that must hold; they give no points and disqualify nobody."),
+    ] = None
 
 
 class Threshold(_Part, frozen=True):
@@ -280,3 +284,9 @@ class ModelDefinition(_Part, frozen=True):
     groups: Annotated[dict[Name, Group], Meta(description="Sums of rules and conditions with limits.")] = {}
     conditions: Annotated[dict[Name, Condition], Meta(description="Points while something is true.")] = {}
     fit: Annotated[Fit, Meta(description="Points for who the lead is.")] = Fit()
+
+    @property
+    def required_conditions(self) -> set[str]:
+        """The conditions that thresholds require."""
+        gates = [threshold.require for threshold in self.thresholds.values() if threshold.require is not None]
+        return {name for gate in gates for name in gate.conditions or []}

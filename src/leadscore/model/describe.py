@@ -150,6 +150,8 @@ def _condition(condition: Condition) -> str:
     gives = [] if condition.points is None else [_points(condition.points)]
     if condition.disqualifies is not None:
         gives.append(f'disqualified ("{condition.disqualifies}")')
+    if not gives:
+        return f"no points, but a threshold needs it. It holds while {_when(condition.when)}."
     return f"{all_of(gives)} while {_when(condition.when)}."
 
 
@@ -237,6 +239,7 @@ def _threshold(threshold: Threshold, floor: float, *, at_once: bool) -> Iterator
         needs = [] if gates.grade is None else [f"a grade of {gates.grade} or better"]
         for words, level in (("engagement", gates.engagement), ("fit", gates.fit)):
             needs += [] if level is None else [f"at least {level} points of {words}"]
+        needs += [f"that {condition} holds" for condition in gates.conditions or []]
         if needs:
             yield f"To enter it needs {all_of(needs)}."
     if int(threshold.cooldown[:-1]):

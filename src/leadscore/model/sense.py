@@ -44,6 +44,7 @@ def findings(model: ModelDefinition) -> Iterator[Finding]:
     for name, rule in model.rules.items():
         yield from _rule(rule, model, ("rules", name))
     for name, condition in model.conditions.items():
+        yield from _effects(condition, ("conditions", name), is_required=name in model.required_conditions)
         yield from _condition(condition, model, ("conditions", name))
     for name, bands in model.fit.attributes.items():
         for index, band in enumerate(bands):
@@ -217,9 +218,18 @@ def _test(test: Test, path: Path) -> Iterator[Finding]:
             yield (*path, applied.key), f"{shown(applied.argument)}: {error}"
 
 
-def _condition(condition: Condition, model: ModelDefinition, path: Path) -> Iterator[Finding]:
+def _effects(condition: Condition, path: Path, *, is_required: bool) -> Iterator[Finding]:
+    """A condition that a threshold requires has no other effect, every other one has points or disqualifies."""
     if condition.points is None and condition.disqualifies is None:
-        yield path, "neither points nor disqualifies: expected at least one of them"
+        if not is_required:
+            problem = "neither points nor disqualifies, and no threshold requires it"
+            yield path, f"{problem}: expected at least one of the three"
+    elif is_required:
+        effect = "disqualifies" if condition.points is None else "points"
+        yield (*path, effect), "a threshold requires the condition: expected neither points nor disqualifies"
+
+
+def _condition(condition: Condition, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     yield from _known(condition.group, "group", model.groups, (*path, "group"))
     for part, part_path in _parts(condition.when, (*path, "when")):
         yield from _part(part, model, part_path)
@@ -262,7 +272,10 @@ def _threshold(threshold: Threshold, model: ModelDefinition, path: Path) -> Iter
     if threshold.enter > model.score.ceiling:
         ceiling = model.score.ceiling
         yield (*path, "enter"), f"{threshold.enter}: never reached, expected at most the score's ceiling of {ceiling}"
-    yield from _gates(threshold.require or Require(), model.fit, (*path, "require"))
+    gates = threshold.require or Require()
+    yield from _gates(gates, model.fit, (*path, "require"))
+    for index, name in enumerate(gates.conditions or []):
+        yield from _known(name, "condition", model.conditions, (*path, "require", "conditions", index))
     yield from _duration(threshold.cooldown, (*path, "cooldown"))
     yield from _duration(threshold.hold, (*path, "hold"))
 

@@ -88,7 +88,7 @@ def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
             count=1,
             latest_event_ms=None,
         )
-        for condition in model.conditions
+        for condition in (*model.conditions, *model.gates)
         if outlook.holds(condition.test, at_ms)
     ]
 

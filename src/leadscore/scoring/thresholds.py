@@ -124,7 +124,7 @@ def cross(state: LeadState, award: Award, decision: Decision, context: FoldConte
         if threshold.threshold_id in qualified:
             crossings.append(_enter(state, award, threshold, decision.caused(Cause.INSTANT), context))
         elif (
-            _may_enter(threshold, entry, decision.score, decision.at_ms, model)
+            _may_enter(threshold, entry, decision)
             and not is_recycled(state, model, threshold, decision.at_ms)
             and _has_raised(decision)
         ):
@@ -185,19 +185,20 @@ def _counts(state: LeadState, award: Award, rule: CompiledRule) -> bool:
     return any(row.startswith(at) for row in rows)
 
 
-def _may_enter(
-    threshold: CompiledThreshold, entry: ThresholdState | None, score: Score, at_ms: int, model: CompiledModel
-) -> bool:
+def _may_enter(threshold: CompiledThreshold, entry: ThresholdState | None, decision: Decision) -> bool:
     """Score, gates and cooldown."""
+    score, at_ms, outlook = decision.score, decision.at_ms, decision.outlook
     if score.value < threshold.enter - EPSILON:
         return False
     if entry is not None and at_ms < entry.entered_ms + threshold.cooldown_ms:
         return False
     if score.engagement < threshold.require_engagement - EPSILON or score.fit < threshold.require_fit - EPSILON:
         return False
-    return threshold.require_grade is None or GRADES.index(model.grade_of(score.fit)) <= GRADES.index(
-        threshold.require_grade
-    )
+    for condition in threshold.require_conditions:
+        if not outlook.holds(condition.test, at_ms):
+            return False
+    grade = threshold.require_grade
+    return grade is None or GRADES.index(outlook.model.grade_of(score.fit)) <= GRADES.index(grade)
 
 
 def _enter(
