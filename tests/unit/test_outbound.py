@@ -26,12 +26,14 @@ class FailingProducer:
 
     def __init__(self) -> None:
         self.callbacks: list[OnDelivery] = []
+        self.topics: list[str] = []
         self.has_failed = self.has_said_why = False
         self.polls = 0
 
-    def produce(self, _topic: str, _value: bytes, _key: None, *, on_delivery: OnDelivery, **_: object) -> None:
+    def produce(self, topic: str, _value: bytes, _key: None, *, on_delivery: OnDelivery, **_: object) -> None:
         if self.has_failed:
             raise KafkaException(AFTER_IT)
+        self.topics.append(topic)
         self.callbacks.append(on_delivery)
 
     def poll(self, _timeout_s: float) -> int:
@@ -127,3 +129,17 @@ def test_a_permission_that_was_withdrawn_is_named() -> None:
     )
     assert "crossings" in told
     assert "needs the permission WRITE on that topic" in told
+
+
+def test_a_batch_for_two_topics_is_complete_when_both_have_it(client: FailingProducer, outbound: Outbound) -> None:
+    metrics = Metrics("1.0", [])
+    counts = PublishCounts(metrics.publish, "frame", metrics.match.frames_published)
+    deliveries: Deliveries[int] = Deliveries(outbound, "crossings", counts)
+    with deliveries.batch({("t", 0): 1}) as batch:
+        deliveries.produce(batch, RECORD, 0)
+        deliveries.produce(batch, RECORD, 1, topic="the-log")
+    assert client.topics == ["crossings", "the-log"]
+    client.callbacks.pop()(None, cast("Message", None))
+    assert deliveries.complete() == {}
+    client.callbacks.pop()(None, cast("Message", None))
+    assert deliveries.complete() == {("t", 0): 1}

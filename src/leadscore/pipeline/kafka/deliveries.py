@@ -1,4 +1,4 @@
-"""Publishing to one topic, and which offsets are safe to commit: those for which all they caused is acknowledged.
+"""Publishing, and which offsets are safe to commit: those for which all they caused is acknowledged.
 
 ``Deliveries`` counts what each batch has produced and gives back, in order, the offsets of batches that are complete
 (design 2.3). Its delivery callbacks only record (see ``outbound``); the loop looks at what they recorded.
@@ -46,11 +46,15 @@ class Batch:
 
 class _Failed(NamedTuple, Generic[Output]):
     output: Output
+    topic: str
     error: KafkaError
 
 
 class Deliveries(Generic[Output]):
-    """Batches in the order in which they were made, and what became of the records produced for them."""
+    """Batches in the order in which they were made, and what became of the records produced for them.
+
+    ``topic`` is where records go that name no other.
+    """
 
     def __init__(self, outbound: Outbound, topic: str, counts: OutputCounts[Output]) -> None:
         self._outbound = outbound
@@ -70,19 +74,20 @@ class Deliveries(Generic[Output]):
         yield batch
         batch.outstanding -= 1
 
-    def produce(self, batch: Batch, record: OutputRecord, output: Output) -> None:
+    def produce(self, batch: Batch, record: OutputRecord, output: Output, topic: str | None = None) -> None:
         """Produce one more record of the batch; ``output`` is what is counted for it."""
+        destination = topic or self._topic
         batch.outstanding += 1
         self._counts.produced(output)
 
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             if error is not None:
-                self._failed.append(_Failed(output, error))
+                self._failed.append(_Failed(output, destination, error))
                 return
             batch.outstanding -= 1
             self._acknowledged.append(output)
 
-        self._outbound.produce(self._topic, record, on_delivery)
+        self._outbound.produce(destination, record, on_delivery)
 
     def flush(self, deadline: Deadline) -> None:
         """Wait until everything produced is answered, or the deadline comes."""
@@ -123,5 +128,5 @@ class Deliveries(Generic[Output]):
         for failure in sorted(failed, key=lambda failure: is_consequence(failure.error)):
             self._counts.failed(failure.output)
             self._failure = self._failure or (
-                f"a record for topic {self._topic} could not be stored: {failure.error.str()}"
+                f"a record for topic {failure.topic} could not be stored: {failure.error.str()}"
             )
