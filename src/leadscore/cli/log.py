@@ -19,6 +19,7 @@ from leadscore.log.records import (
     ADJUST,
     ADJUST_RULE_ID,
     Award,
+    Forwards,
     Frame,
     LogFormatError,
     Source,
@@ -102,6 +103,8 @@ def record_object(message: Message, names: Mapping[int, Names], lead_id: str | N
         return {**where, "type": "unreadable", "problem": str(error)}
     if isinstance(record, Tick):
         return _tick_object(where, record, lead_id)
+    if isinstance(record, Forwards):
+        return None
     awards = [award for award in record.awards if lead_id in (None, award.lead_id)]
     return {**where, **_frame_object(record, awards, names)} if awards else None
 

@@ -1,7 +1,8 @@
-"""What the award log carries: frames of awards, and ticks (design 2.2, 2.3, 2.5). Bytes in, values out; pure.
+"""What the award log carries: frames of awards, ticks and forwards (design 2.2-2.5, 2.9). Bytes in, values out; pure.
 
 A record's value is one format byte and MessagePack. Fields are positional; new ones are only ever appended, with a
-default, so that old records stay readable.
+default, so that old records stay readable. Format 2 is format 1 with merges: a worker that knows only the first must
+stop at them, for it would skip a merge in silence.
 """
 
 import zlib
@@ -11,7 +12,8 @@ import msgspec
 
 from leadscore.errors import LeadscoreError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+READABLE_FORMATS: Final = (b"\x01", b"\x02")
 MAX_FRAME_AWARDS: Final = 1_000
 MAX_FRAME_BYTES: Final = 256 * 1024
 
@@ -22,7 +24,11 @@ SUSPEND: Final = "command.suspend"
 RESUME: Final = "command.resume"
 REQUALIFY: Final = "command.requalify"
 ERASE: Final = "command.erase"
+MERGE: Final = "command.merge"
 COMMANDS: Final = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE})
+
+FORWARDS_PER_CAUSE: Final = 1 << 20
+"""More than the largest frame can bring about: what is forwarded of one log record is numbered below this."""
 
 
 def stable_id(name: str) -> int:
@@ -64,7 +70,8 @@ class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one event earned, or one command (``type`` ``command.*``; ``adjust`` is an award of its own rule).
 
     ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names, ``target_type`` the
-    type of that event, ``None`` for every type that the model names.
+    type of that event, ``None`` for every type that the model names. ``into`` is the lead that a ``merge`` makes this
+    one an alias of.
     """
 
     source: int
@@ -78,6 +85,7 @@ class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     attributes: list[AttributeAward] = []
     target: str | None = None
     target_type: str | None = None
+    into: str | None = None
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, tag="frame"):
@@ -95,7 +103,51 @@ class Tick(msgspec.Struct, array_like=True, frozen=True, tag="tick"):
     lead_ids: list[str]
 
 
-LogRecord = Frame | Tick
+class Hop(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """An alias that a forward has passed; ``edge`` is the position of the merge that had made it one."""
+
+    alias: str
+    edge: int
+
+
+class Absorbed(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A lead that has become an alias of ``into``, with all that it was until then, as the state's bytes."""
+
+    lead_id: str
+    into: str
+    edge: int
+    state: bytes
+
+
+class Forward(msgspec.Struct, array_like=True, frozen=True):
+    """An award or command on its way to the lead that its own has become (design 2.9).
+
+    ``position`` is its place among all that the sending log partition forwards, see ``position_of``. ``topic`` is
+    the topic of the record behind it; the award's ``source`` and ``offset`` say nothing here, its ``lead_id`` is the
+    lead that the forward goes to. ``absorbed``: the award is the merge that brings this lead. ``erased_edge``: the
+    award is an ``erase`` that the person's lead sends to one of its aliases, the one that this merge had made.
+    """
+
+    position: int
+    hops: list[Hop]
+    topic: str | None
+    award: Award
+    absorbed: Absorbed | None = None
+    erased_edge: int | None = None
+
+
+class Forwards(msgspec.Struct, array_like=True, frozen=True, tag="forwards"):
+    """What one log partition forwards to another, or to itself: a frame whose source is the log.
+
+    ``model_version`` is the version in force where they come from.
+    """
+
+    model_version: int
+    source: Source
+    forwards: list[Forward]
+
+
+LogRecord = Frame | Tick | Forwards
 
 
 class LogFormatError(LeadscoreError):
@@ -114,12 +166,22 @@ def encode(record: LogRecord) -> bytes:
 
 def decode(value: bytes) -> LogRecord:
     """The record behind a value of the log; ``LogFormatError`` where it is not one of ours."""
-    if value[:1] != _PREFIX:
-        raise LogFormatError(f"log record of format {value[:1].hex() or 'none'}, expected {FORMAT:02x}")
+    if value[:1] not in READABLE_FORMATS:
+        raise LogFormatError(f"log record of format {value[:1].hex() or 'none'}, expected {FORMAT:02x} or lower")
     try:
         return _decoder.decode(memoryview(value)[1:])
     except msgspec.MsgspecError as error:
         raise LogFormatError(f"log record cannot be read: {error}") from error
+
+
+def position_of(cause_offset: int, index: int) -> int:
+    """The place of a forward among all of its log partition: the record that caused it, and which it is of that one's.
+
+    One integer, so that the fence keeps it as it keeps the offset of any other source.
+    """
+    if not 0 <= index < FORWARDS_PER_CAUSE or not 0 <= cause_offset < 1 << 43:
+        raise ValueError(f"forward {index} of log offset {cause_offset}: expected fewer than {FORWARDS_PER_CAUSE}")
+    return cause_offset * FORWARDS_PER_CAUSE + index
 
 
 def partition_of(lead_id: str, partitions: int) -> int:

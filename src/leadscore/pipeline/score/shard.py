@@ -11,7 +11,7 @@ from itertools import islice
 import msgspec
 
 from leadscore.errors import PartitionStopped, StopCause
-from leadscore.log.records import ERASE, Award, Frame, LogRecord, Source, Tick
+from leadscore.log.records import ERASE, Award, Forwards, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.publishing import ErasedLead, Output
 from leadscore.scoring.conditions import Outlook
@@ -105,7 +105,7 @@ class Shard:
         for record in records:
             if isinstance(record, Frame):
                 expected.update((award.lead_id, None) for award in record.awards if award.lead_id not in states)
-            else:
+            elif isinstance(record, Tick):
                 expected.update((lead_id, None) for lead_id in record.lead_ids if lead_id not in states)
         return list(expected)
 
@@ -121,6 +121,10 @@ class Shard:
 
     def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
         """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""
+        if isinstance(record, Forwards):
+            raise PartitionStopped(
+                f"log partition {self.number}, offset {offset}: a merge: this version has none", StopCause.UNREADABLE
+            )
         outputs = (
             self._fold_frame(record, log_time_ms) if isinstance(record, Frame) else self._fold_tick(record, log_time_ms)
         )
