@@ -112,7 +112,7 @@ lock: ## write requirements.lock again, with the newest versions pyproject.toml 
 clean: ## everything that was made here, but for the Kafka in .cache
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 	$(EXTENSIONS) -delete
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

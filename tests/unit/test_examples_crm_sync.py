@@ -1,0 +1,247 @@
+"""examples/crm_sync: whatever the order in which partitions are read, and wherever it crashes, the CRM is the same."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from random import Random
+from typing import Any
+
+import pytest
+
+from crm_sync.__main__ import OURS, Sync
+from subscriber import Answer, Refused
+from tests.http_stand_in import Crm, Request
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+Record = dict[str, Any] | str
+"""A crossing, or the id of an erased lead."""
+SEEDS = 200
+
+
+class Crash(Exception):
+    """The program is killed."""
+
+
+class CrashingApi:
+    """Calls the stand-in without HTTP; ``crash_in`` requests from now the program dies, before or after the work."""
+
+    def __init__(self, crm: Crm) -> None:
+        self._crm = crm
+        self.crash_in: int | None = None
+        self.after_the_work = False
+
+    def call(self, method: str, path: str, body: object = None, *, also: tuple[int, ...] = ()) -> Answer:
+        if self.crash_in is not None:
+            self.crash_in -= 1
+        crashes = self.crash_in == 0
+        if crashes and not self.after_the_work:
+            raise Crash
+        path, _, query = path.partition("?")
+        pairs = dict(pair.split("=") for pair in query.split("&")) if query else {}
+        answer = self._crm.do(Request(method, tuple(path.strip("/").split("/")), pairs, body))
+        if crashes:
+            raise Crash
+        assert answer.status < 300 or answer.status in also, f"{method} {path}: {answer}"
+        return Answer(answer.status, answer.body)
+
+
+class History:
+    """Crossings by lead, in the order decided."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[str, list[Record]] = {}
+        self._minutes = count()
+
+    def enter(self, lead: str, cause: str = "EVENT", merged_with: str | None = None) -> str:
+        enter_id = f"enter-{lead}-{len(self.partitions.get(lead, []))}"
+        self._add(lead, id=enter_id, direction="ENTER", cause=cause, merged_with=merged_with, entered_id=None)
+        return enter_id
+
+    def leave(self, lead: str, entered_id: str, cause: str = "TIME", merged_with: str | None = None) -> None:
+        leave_id = f"leave-of-{entered_id}"
+        self._add(lead, id=leave_id, direction="LEAVE", cause=cause, merged_with=merged_with, entered_id=entered_id)
+
+    def erase(self, *leads: str) -> None:
+        for lead in leads:
+            self.partitions.setdefault(lead, []).append(lead)
+
+    def _add(self, lead: str, **fields: Any) -> None:
+        decided_at = START + timedelta(minutes=next(self._minutes))
+        shown = {"score": 70.0, "engagement": 50.0, "fit": 20.0, "grade": "B", "reasons": [], "stale": False}
+        times = {"decided_at": decided_at, "occurred_at": decided_at, "projected_exit_at": None}
+        crossing = {"lead_id": lead, "threshold": "mql", **shown, **times, **fields}
+        self.partitions.setdefault(lead, []).append(crossing)
+
+
+def run(history: History, random: Random) -> Crm:
+    """Read the partitions in any order, with crashes and with records that come again late."""
+    crm = Crm()
+    api = CrashingApi(crm)
+    sync = Sync(api, None)  # type: ignore[arg-type]
+    waiting = {lead: list(records) for lead, records in history.partitions.items()}
+    while waiting:
+        lead = random.choice(sorted(waiting))
+        api.crash_in, api.after_the_work = random.choice([None, *range(1, 8)]), random.random() < 0.5
+        try:
+            work(sync, waiting[lead][0])
+        except Crash:
+            continue
+        finally:
+            api.crash_in = None
+        done = waiting[lead].pop(0)
+        if not waiting[lead]:
+            del waiting[lead]
+        if random.random() < 0.3 and not any(isinstance(record, str) for record in history.partitions[lead]):
+            work(sync, random.choice(history.partitions[lead][: history.partitions[lead].index(done) + 1]))
+    return crm
+
+
+def work(sync: Sync, record: Record) -> None:
+    if isinstance(record, str):
+        sync.forget(record)
+    else:
+        sync.cross(record)
+
+
+def in_every_order(make: Callable[[History], object], check: Callable[[Crm], None]) -> None:
+    for seed in range(SEEDS):
+        history = History()
+        make(history)
+        crm = run(history, Random(seed))
+        try:
+            check(crm)
+        except AssertionError as failure:
+            raise AssertionError(f"seed {seed}: {failure}") from failure
+
+
+def tasks(crm: Crm, state: str = "open") -> dict[str, str]:
+    """Contact by external id."""
+    return {key: task["contact"] for key, task in crm.tasks.items() if task["state"] == state}
+
+
+def test_an_enter_opens_one_task_and_its_leave_closes_it() -> None:
+    def make(history: History) -> None:
+        history.leave("a", history.enter("a"))
+        history.enter("a")
+
+    def check(crm: Crm) -> None:
+        assert tasks(crm) == {"enter-a-2": "a"}
+        assert tasks(crm, "closed") == {"enter-a-0": "a"}
+        assert crm.contacts["a"]["scored_at"] == "2026-01-05T00:02:00.000Z"
+
+    in_every_order(make, check)
+
+
+def test_a_task_of_an_alias_becomes_that_of_the_lead_whichever_crossing_comes_first() -> None:
+    def make(history: History) -> None:
+        history.leave("b", history.enter("b"), "MERGED", "a")
+        history.enter("a", "MERGED", "b")
+
+    def check(crm: Crm) -> None:
+        assert list(crm.tasks) == ["enter-a-0"]
+        assert tasks(crm) == {"enter-a-0": "a"}
+        assert crm.contacts["b"]["merged_into"] == "a"
+        assert crm.contacts["b"]["score"] is None
+        assert crm.contacts["a"]["score"] == 70.0
+
+    in_every_order(make, check)
+
+
+def test_what_sales_wrote_on_a_task_survives_the_merge_and_what_it_finished_stays_finished() -> None:
+    for finished in (False, True):
+        history = History()
+        history.leave("b", history.enter("b"), "MERGED", "a")
+        history.enter("a", "MERGED", "b")
+        enter_b, leave_b = history.partitions["b"]
+        for rest in ([leave_b, *history.partitions["a"]], [*history.partitions["a"], leave_b]):
+            crm = Crm()
+            sync = Sync(CrashingApi(crm), None)  # type: ignore[arg-type]
+            work(sync, enter_b)
+            crm.tasks["enter-b-0"]["note"] = "called on Monday"
+            if finished:
+                crm.tasks["enter-b-0"]["state"] = "done"
+            for record in rest:
+                work(sync, record)
+            [task] = crm.tasks.values()
+            assert (task["external_id"], task["contact"], task["note"]) == ("enter-a-0", "a", "called on Monday")
+            assert task["state"] == ("done" if finished else "open")
+
+
+def test_a_merge_into_a_lead_that_has_a_task_or_may_have_none_closes_the_one_of_the_alias() -> None:
+    def both_in(history: History) -> None:
+        history.enter("a")
+        history.leave("b", history.enter("b"), "MERGED", "a")
+
+    def lead_is_out(history: History) -> None:
+        history.leave("b", history.enter("b"), "MERGED", "a")
+
+    def check_both(crm: Crm) -> None:
+        assert (tasks(crm), tasks(crm, "closed")) == ({"enter-a-0": "a"}, {"enter-b-0": "b"})
+
+    def check_out(crm: Crm) -> None:
+        assert (tasks(crm), tasks(crm, "closed")) == ({}, {"enter-b-0": "b"})
+
+    in_every_order(both_in, check_both)
+    in_every_order(lead_is_out, check_out)
+
+
+def test_after_a_chain_of_merges_one_task_is_open() -> None:
+    def make(history: History) -> None:
+        history.leave("b", history.enter("b"), "MERGED", "a")
+        history.leave("a", history.enter("a", "MERGED", "b"), "MERGED", "c")
+        history.enter("c", "MERGED", "a")
+
+    in_every_order(make, lambda crm: assert_open(crm, {"enter-c-0": "c"}))
+
+
+def test_after_two_aliases_one_task_is_open_until_the_lead_leaves() -> None:
+    def make(history: History) -> str:
+        history.leave("b1", history.enter("b1"), "MERGED", "a")
+        enter_id = history.enter("a", "MERGED", "b1")
+        history.leave("b2", history.enter("b2"), "MERGED", "a")
+        return enter_id
+
+    in_every_order(make, lambda crm: assert_open(crm, {"enter-a-0": "a"}))
+    in_every_order(lambda history: history.leave("a", make(history)), lambda crm: assert_open(crm, {}))
+
+
+def test_a_visitor_who_qualifies_by_becoming_known_is_a_new_task_that_notifies() -> None:
+    def make(history: History) -> None:
+        history.enter("a", "MERGED")
+
+    def check(crm: Crm) -> None:
+        assert [task["notify"] for task in crm.tasks.values()] == [True]
+
+    in_every_order(make, check)
+
+
+def assert_open(crm: Crm, expected: dict[str, str]) -> None:
+    assert tasks(crm) == expected
+
+
+def test_nothing_of_an_erased_person_is_left() -> None:
+    def make(history: History) -> None:
+        history.leave("b", history.enter("b"), "MERGED", "a")
+        history.enter("a", "MERGED", "b")
+        history.erase("b", "a")
+
+    def check(crm: Crm) -> None:
+        assert crm.tasks == {}
+        assert {name: contact[name] for contact in crm.contacts.values() for name in OURS if contact.get(name)} == {}
+
+    in_every_order(make, check)
+
+
+def test_a_direction_newer_than_the_program_breaks_nothing() -> None:
+    crm = Crm()
+    history = History()
+    history._add("a", id="x", direction="UNKNOWN", cause="UNKNOWN", merged_with=None, entered_id=None)
+    work(Sync(CrashingApi(crm), None), history.partitions["a"][0])  # type: ignore[arg-type]
+    assert (crm.tasks, crm.contacts["a"]["score"]) == ({}, 70.0)
+
+
+def test_a_leave_that_ends_nothing_is_refused() -> None:
+    history = History()
+    history._add("a", id="x", direction="LEAVE", cause="TIME", merged_with=None, entered_id=None)
+    with pytest.raises(Refused, match="entered_id"):
+        work(Sync(CrashingApi(Crm()), None), history.partitions["a"][0])  # type: ignore[arg-type]
