@@ -65,6 +65,7 @@ def module_name(path: Path) -> str:
 
 MODULES = {module_name(path): path for path in sorted(SOURCE.rglob("*.py"))}
 TEST_FILES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "tests").rglob("*.py"))}
+EXAMPLES = {path.relative_to(ROOT).as_posix(): path for path in sorted((ROOT / "examples").rglob("*.py"))}
 CLAIM = re.compile(r"\bpure\b", re.IGNORECASE)
 
 
@@ -173,6 +174,14 @@ def test_no_function_is_longer_than_forty_lines(module: str) -> None:
     assert long_functions(parsed(MODULES[module])) == []
 
 
+@pytest.mark.parametrize("file", EXAMPLES)
+def test_an_example_is_short_says_what_it_is_for_and_needs_nothing_of_ours(file: str) -> None:
+    example = parsed(EXAMPLES[file])
+    assert long_functions(example) == []
+    assert example.docstring
+    assert [name for name in example.imports if name.split(".")[0] in ("leadscore", "tests")] == []
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_a_module_says_what_it_is_for(module: str) -> None:
     path = MODULES[module]
@@ -185,7 +194,7 @@ def test_what_several_tests_use_is_in_no_module_of_tests(file: str) -> None:
 
 
 def python_files() -> list[Path]:
-    return [*MODULES.values(), *TEST_FILES.values()]
+    return [*MODULES.values(), *TEST_FILES.values(), *EXAMPLES.values()]
 
 
 def test_no_file_is_long_without_being_listed() -> None:

@@ -30,6 +30,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     ROOT / "schemas" / "README.md",
+    *sorted((ROOT / "examples").rglob("*.md")),
 ]
 UNDERSTOOD = 77
 

@@ -16,10 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "schemas/README.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
 ]
 SOURCES = sorted((ROOT / "src" / "leadscore").rglob("*.py"))
 TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
-SCRIPTS = sorted((ROOT / "src" / "leadscore").rglob("*.lua"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+SCRIPTS = [*sorted((ROOT / "src" / "leadscore").rglob("*.lua")), *sorted((ROOT / "examples").rglob("*.js"))]
 TEXTS = [
     ROOT / "Makefile",
     *sorted((ROOT / "schemas").glob("*.avsc")),
@@ -76,7 +78,7 @@ def test_a_page_is_written_in_plain_words(page: Path) -> None:
     assert banned_phrases(text + glossary.partition("\n## ")[2]) == set()
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *TESTS], ids=relative)
+@pytest.mark.parametrize("path", [*SOURCES, *TESTS, *EXAMPLES], ids=relative)
 def test_a_module_is_written_in_plain_words(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert {phrase for text in prose_of(source) for phrase in banned_phrases(text)} == set()

@@ -1,0 +1,375 @@
+"""The programs of examples/, as processes, between a real Kafka and stand-ins for the APIs that they call."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from leadscore.events.event import Event
+from leadscore.pipeline.score.publishing import (
+    CrossingEncoding,
+    ErasedLead,
+    Output,
+    avro_encoding,
+    json_encoding,
+    output_record,
+)
+from leadscore.scoring.crossing import Cause, Crossing, Direction
+from tests.deployment import Deployment, headers_of, now_ms
+from tests.http_stand_in import Channel, Crm, EmailTool, StandIn
+from tests.servers import KafkaServer, ending_with_parent, wait_until
+from tests.unit.sample_crossing import CROSSING
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+DAY_MS = 86_400_000
+
+MODEL = {
+    "model": "examples",
+    "version": 1,
+    "decay": {"half_life": "10d"},
+    "rules": {
+        "pricing": {"event": "website.page_view", "points": 65},
+        "call_me": {"event": "website.contact_requested", "points": 10, "qualifies": "mql"},
+        "complained": {"event": "email.complaint", "points": 0, "disqualifies": "complained"},
+    },
+    "thresholds": {"mql": {"enter": 60, "exit": 40}},
+}
+SEGMENTS = {"mql": {"tag": "ready", "entered": "hello", "left": "come-back"}}
+
+
+class Programs:
+    """Examples as processes that read one topic, each with a group of its own."""
+
+    def __init__(self, bootstrap: str, topics: tuple[str, str], folder: Path, node_path: Path) -> None:
+        self.bootstrap, self.folder = bootstrap, folder
+        self.topic, self.dead_letter_topic = topics
+        self._node_path = node_path
+        self._started: list[Program] = []
+        (folder / "segments.json").write_text(json.dumps(SEGMENTS))
+
+    @contextmanager
+    def running(self, name: str, api: StandIn, **environ: str) -> Iterator[None]:
+        """The program, which is told to end as a platform does, and must end well."""
+        program = self.start(name, api, **environ)
+        try:
+            yield
+            program.process.send_signal(signal.SIGTERM)
+            assert program.ended() == 0, program.said()
+        finally:
+            program.kill()
+
+    def start(self, name: str, api: StandIn, **environ: str) -> "Program":
+        settings = {
+            "KAFKA__BOOTSTRAP_SERVERS": self.bootstrap,
+            "TOPIC": self.topic,
+            "DEAD_LETTER_TOPIC": self.dead_letter_topic,
+            "GROUP": self.group(name),
+            "SCHEMAS": str(ROOT / "schemas"),
+            "STORE": str(self.folder / f"{name}.store"),
+            "FIRST_WAIT_S": "0.02",
+            "CRM_URL": api.url,
+            "CRM_TOKEN": "a-token",
+            "EMAIL_TOOL_URL": api.url,
+            "EMAIL_TOOL_TOKEN": "a-token",
+            "SEGMENTS": str(self.folder / "segments.json"),
+            "WEBHOOK_URL": api.url,
+            "NODE_PATH": str(self._node_path),
+        }
+        node = [shutil.which("node") or "node", str(EXAMPLES / name / f"{name}.js")]
+        command = node if name == "chat_alert" else [sys.executable, "-W", "error", "-m", name]
+        # A member that comes back under its name takes its partitions at once; another waits until it counts as dead.
+        if name != "chat_alert":
+            settings["KAFKA_CONSUMER__GROUP_INSTANCE_ID"] = "one"
+        log = self.folder / f"{name}-{len(self._started)}.log"
+        program = Program(command, {**os.environ, **settings, **environ}, log)
+        self._started.append(program)
+        return program
+
+    def group(self, name: str) -> str:
+        return f"{self.topic}-{name}"
+
+    def wait_until_done(self, *groups: str) -> None:
+        def is_done() -> bool:
+            for program in self._started:
+                assert program.process.poll() in (None, 0, -signal.SIGKILL), program.said()
+            return all(self.unread(group) == 0 for group in groups)
+
+        wait_until(is_done, 60, f"{', '.join(groups)} to commit all there is")
+
+    def unread(self, group: str) -> int:
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+        try:
+            return sum(
+                consumer.get_watermark_offsets(place, timeout=10)[1] - max(place.offset, 0)
+                for place in consumer.committed(self.partitions(consumer), timeout=10)
+            )
+        finally:
+            consumer.close()
+
+    def partitions(self, consumer: Consumer) -> list[TopicPartition]:
+        numbers = consumer.list_topics(self.topic, 10).topics[self.topic].partitions
+        return [TopicPartition(self.topic, number) for number in numbers]
+
+    def dead_letters(self) -> list[tuple[bytes | None, bytes | None, dict[str, str]]]:
+        """Key, value and headers of each."""
+        settings = {"group.id": "reader", "enable.partition.eof": True, "enable.auto.commit": False}
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, **settings})
+        consumer.assign([TopicPartition(self.dead_letter_topic, 0, OFFSET_BEGINNING)])
+        letters = []
+        while (message := consumer.poll(10)) is not None and message.error() is None:
+            headers = {name: bytes(value or b"").decode() for name, value in headers_of(message)}  # type: ignore[arg-type]
+            letters.append((message.key(), message.value(), headers))
+        consumer.close()
+        return letters
+
+
+class Program:
+    """A process of an example; what it says on standard error goes into a file."""
+
+    def __init__(self, command: list[str], environ: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                ending_with_parent(command), cwd=EXAMPLES, env=environ, stdout=subprocess.DEVNULL, stderr=stderr
+            )
+
+    def ended(self) -> int:
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def said(self) -> str:
+        return self._log.read_text()
+
+
+class Topic:
+    """Publishes crossings as a worker would, and other records."""
+
+    def __init__(self, bootstrap: str, name: str) -> None:
+        self.name = name
+        self._producer = Producer({"bootstrap.servers": bootstrap})
+        self._encoding = avro_encoding(None)
+
+    def use(self, encoding: CrossingEncoding) -> None:
+        self._encoding = encoding
+
+    def publish(self, partition: int, *outputs: Output) -> None:
+        for output in outputs:
+            record = output_record(output, self._encoding)
+            self.raw(partition, record.value, record.key, headers=list(record.headers))
+        assert self._producer.flush(30) == 0
+
+    def raw(self, partition: int, value: bytes | None, key: bytes | None, **more: Any) -> None:
+        self._producer.produce(self.name, value, key, partition=partition, **more)
+        assert self._producer.flush(30) == 0
+
+
+@pytest.fixture
+def topic(kafka: KafkaServer, new_topic: Callable[..., str]) -> Topic:
+    return Topic(kafka.bootstrap, new_topic("examples", partitions=2))
+
+
+@pytest.fixture
+def programs(
+    kafka: KafkaServer, topic: Topic, new_topic: Callable[..., str], tmp_path: Path, node_modules: Path
+) -> Programs:
+    return Programs(kafka.bootstrap, (topic.name, new_topic("refused")), tmp_path, node_modules)
+
+
+def enter(lead: str, **fields: Any) -> Crossing:
+    at = {"occurred_at_ms": now_ms(), "decided_at_ms": now_ms(), "projected_exit_at_ms": now_ms() + DAY_MS}
+    return msgspec.structs.replace(CROSSING, id=f"enter-{lead}", lead_id=lead, **{**at, **fields})
+
+
+def leave(entered: Crossing, cause: Cause = Cause.TIME, **fields: Any) -> Crossing:
+    shown: dict[str, Any] = {"direction": Direction.LEAVE, "cause": cause, "entered_id": entered.id, "sequence": 2}
+    times = {"decided_at_ms": entered.decided_at_ms + 1, "projected_exit_at_ms": None}
+    return msgspec.structs.replace(entered, id=f"leave-{entered.lead_id}", **shown, **times, **fields)
+
+
+def erased(lead: str) -> ErasedLead:
+    return ErasedLead("b2b", lead, f"erase-{lead}", now_ms(), now_ms())
+
+
+@pytest.mark.lasting_leads
+def test_the_examples_do_what_a_real_worker_says(
+    deploy: Callable[..., Deployment], tmp_path: Path, node_modules: Path
+) -> None:
+    deployment = deploy(MODEL)
+    worker = deployment.start_worker(LEADSCORE_DUE_INTERVAL="1s")
+    page_views = [Event("website.page_view", f"of-{lead}", lead, now_ms(), {}) for lead in ("ann", "bob", "cy", "dee")]
+    old = Event("website.page_view", "of-old", "old", now_ms() - 60 * DAY_MS, {})
+    deployment.send_now([*page_views, old, Event("website.contact_requested", "c", "eve", now_ms(), {})])
+    deployment.wait_until_done()
+    adjust = Event("command.adjust", "a", "bob", now_ms(), {"points": -60.0})
+    erase = Event("command.erase", "x", "cy", now_ms(), {})
+    deployment.send_now([adjust, erase, Event("email.complaint", "d", "dee", now_ms(), {})])
+    deployment.wait_until_settled()
+    assert worker.terminate() == 0
+
+    topics = (deployment.topic("crossings"), deployment.topic("dead-letters"))
+    programs = Programs(deployment.kafka.bootstrap, topics, tmp_path, node_modules)
+    crm, tool, channel = Crm(), EmailTool(), Channel()
+    apis: dict[str, StandIn] = {"crm_sync": crm, "segments": tool, "chat_alert": channel}
+    with ExitStack() as stack:
+        for name, api in apis.items():
+            stack.enter_context(api.listening())
+            stack.enter_context(programs.running(name, api))
+        programs.wait_until_done(*map(programs.group, apis))
+
+    assert {(task["contact"], task["state"], task["left_because"]) for task in crm.tasks.values()} == {
+        ("ann", "open", None),
+        ("bob", "closed", "COMMAND"),
+        ("dee", "closed", "DISQUALIFIED"),
+        ("eve", "open", None),
+        ("old", "closed", "TIME"),
+    }
+    assert {task["contact"] for task in crm.tasks.values() if task["notify"]} == {"ann", "bob", "dee", "eve"}
+    assert crm.contacts["cy"]["score"] is None
+    assert crm.contacts["ann"]["score"] == pytest.approx(65, abs=0.1)
+    assert tool.tags == {("ann", "ready"), ("eve", "ready")}
+    assert sorted(tool.started.values()) == sorted(
+        [("ann", "hello"), ("bob", "hello"), ("dee", "hello"), ("eve", "hello"), ("bob", "come-back")]
+    )
+    assert sorted(text.split(" (")[0] for text in channel.posts) == [
+        "ann is in mql: score 65 ",
+        "bob is in mql: score 65 ",
+        "cy is in mql: score 65 ",
+        "dee is in mql: score 65 ",
+        "eve is in mql: score 10 ",
+    ]
+
+
+def test_the_crm_has_one_task_per_qualification_whatever_fails_on_the_way(topic: Topic, programs: Programs) -> None:
+    ann, bob, bad, wes = enter("ann"), enter("bob"), enter("bad"), enter("wes")
+    topic.publish(0, ann)
+    topic.raw(0, b"\x01garbage", b"gil")
+    topic.raw(0, b'{"id": 5}', b"gil", headers=[("ce_id", b"5")])
+    topic.raw(0, None, None)
+    topic.publish(0, bad, leave(ann))
+    topic.use(json_encoding())
+    topic.publish(0, bob, ann)
+    topic.publish(1, wes)
+    unknown = json.loads(json_encoding().encode(enter("xi"))) | {"direction": "SIDEWAYS", "cause": "MOON", "more": 1}
+    topic.raw(1, json.dumps(unknown).encode(), b"xi")
+    crm = Crm()
+    with crm.listening():
+        port = int(crm.url.rpartition(":")[2])
+        crm.refuse("PUT /contacts/bad", 422)
+        crm.refuse("PUT /contacts/ann", 429, retry_after="0")
+        crm.refuse("POST /tasks", 503, times=2)
+        first = programs.start("crm_sync", crm)
+        crm.cut_after("POST /tasks", first.process.kill)  # the work is done, and not committed
+        assert first.ended() == -signal.SIGKILL, first.said()
+        assert len(crm.tasks) == 1
+    with programs.running("crm_sync", crm):
+        with crm.listening(port):
+            crm.cut_after("PATCH /tasks")  # done, but the answer is lost
+            crm.cut_after("GET /tasks")
+            programs.wait_until_done(programs.group("crm_sync"))
+        late = enter("zoe")  # the CRM is away
+        topic.publish(1, late)
+        with crm.listening(port):
+            programs.wait_until_done(programs.group("crm_sync"))
+
+    assert {key: task["state"] for key, task in crm.tasks.items()} == {
+        "enter-ann": "closed",
+        "enter-bob": "open",
+        "enter-wes": "open",
+        "enter-zoe": "open",
+    }
+    assert crm.faults == []
+    assert "direction" not in crm.contacts["xi"]
+    letters = programs.dead_letters()
+    assert [(key, value) for key, value, _ in letters[:3]] == [
+        (b"gil", b"\x01garbage"),
+        (b"gil", b'{"id": 5}'),
+        (None, None),
+    ]
+    assert letters[1][2]["ce_id"] == "5"
+    assert letters[3][0] == b"bad"
+    assert letters[3][2]["ce_id"] == "enter-bad"
+    assert "PUT /contacts/bad: status 422" in letters[3][2]["leadscore.dead_letter.detail"]
+    assert letters[3][2]["leadscore.dead_letter.offset"] == "4"
+    assert len(letters) == 4
+
+
+def test_a_flow_starts_once_and_a_late_repeat_sets_no_tag_again(topic: Topic, programs: Programs) -> None:
+    ann, bob, cat = enter("ann"), enter("bob"), enter("cat", stale=True)
+    topic.publish(0, ann, leave(ann), ann, cat)
+    topic.publish(0, msgspec.structs.replace(bob, threshold="other"), bob, leave(bob, Cause.RECYCLED))
+    topic.publish(1, dot := enter("dot"), erased("dot"))
+    tool = EmailTool()
+    with tool.listening():
+        tool.refuse("POST /flows", 500)
+        first = programs.start("segments", tool)
+        tool.cut_after("POST /flows/hello", first.process.kill)
+        assert first.ended() == -signal.SIGKILL, first.said()
+        assert len(tool.started) == 1
+        with programs.running("segments", tool):
+            programs.wait_until_done(programs.group("segments"))
+    assert tool.tags == {("cat", "ready")}
+    assert dot.id not in tool.started
+    assert sorted(tool.started.values()) == [("ann", "come-back"), ("ann", "hello"), ("bob", "hello")]
+
+
+def test_the_channel_gets_one_alert_but_after_a_crash_between_post_and_memory(topic: Topic, programs: Programs) -> None:
+    ann, bob = enter("ann"), enter("<!channel>")
+    stale, over = enter("stale", stale=True), enter("over", projected_exit_at_ms=now_ms() - 1)
+    old = enter("old", occurred_at_ms=now_ms() - 2 * DAY_MS)
+    topic.publish(0, ann, stale, over, old, leave(ann))
+    topic.raw(0, b"garbage", b"gil")
+    topic.publish(0, erased("ann"))
+    topic.use(json_encoding())
+    topic.publish(0, bob, ann, bob)
+    channel = Channel()
+    with channel.listening():
+        channel.refuse("POST", 429, retry_after="0")
+        channel.refuse("POST", 503)
+        first = programs.start("chat_alert", channel)
+        channel.cut_after("POST", first.process.kill)  # posted, and not yet remembered
+        assert first.ended() == -signal.SIGKILL, first.said()
+        assert len(channel.posts) == 1
+        with programs.running("chat_alert", channel, GROUP="after-the-crash"):
+            programs.wait_until_done("after-the-crash")  # another group: the old one still waits for its killed member
+        with programs.running("chat_alert", channel, GROUP="from-the-start"):  # what it remembers is enough
+            programs.wait_until_done("from-the-start")
+    alert = "{} is in mql: score 67 B (company_size +20, mail_click -3), campaign spring-launch"
+    expected = [alert.format("ann"), alert.format("ann"), alert.format("&lt;!channel&gt;")]
+    assert channel.posts == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("crm_sync", "CRM_URL"), ("segments", "EMAIL_TOOL_TOKEN"), ("chat_alert", "WEBHOOK_URL"), ("crm_sync", "GROUP")],
+)
+def test_a_missing_setting_is_named(programs: Programs, name: str, missing: str) -> None:
+    api = Crm()
+    api.url = "http://127.0.0.1:9"
+    program = programs.start(name, api, **{missing: ""})
+    assert program.ended() == 1
+    assert f"{missing} is not set: expected" in program.said()
+
+
+def test_a_token_that_is_refused_ends_the_program_and_makes_no_dead_letters(topic: Topic, programs: Programs) -> None:
+    topic.publish(0, enter("ann"))
+    crm = Crm()
+    with crm.listening():
+        crm.refuse("GET", 401)
+        program = programs.start("crm_sync", crm)
+        assert program.ended() == 1
+    assert "status 401" in program.said()
+    assert programs.unread(programs.group("crm_sync")) == 1
