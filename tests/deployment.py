@@ -38,7 +38,7 @@ from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.publishing import Output, avro_encoding, output_record
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.scoring.context import FoldSettings
-from leadscore.scoring.score import score_at
+from leadscore.scoring.score import main_score_at
 from leadscore.scoring.simulation import simulate
 from leadscore.scoring.state import LeadState, decode_state, encode_state
 from leadscore.store.fence import Fence
@@ -568,7 +568,7 @@ def assert_as_folded(
 
 def _points_of(deployment: Deployment, states: Mapping[str, LeadState], at_ms: int) -> dict[str, float]:
     model = compile_model(deployment.definition)
-    return {lead_id: score_at(state, model, at_ms).unclamped for lead_id, state in states.items()}
+    return {lead_id: main_score_at(state, model, at_ms).unclamped for lead_id, state in states.items()}
 
 
 def _points_from(deployment: Deployment, events: list[Event], at_ms: int) -> dict[str, float]:

@@ -222,6 +222,12 @@ def rules_of(model: Plain) -> Plain:
     return {**model.get("rules", {}), ADJUST: {"event": ADJUST}}
 
 
+def scores_of(model: Plain) -> Plain:
+    """The main score, of all groups that are not taken out of it; and the others."""
+    in_main = [name for name, group in model.get("groups", {}).items() if group.get("in_main", True)]
+    return {"main": {"groups": in_main, "fit": True, **model.get("score", {})}, **model.get("scores", {})}
+
+
 def attributes_of(model: Plain) -> set[str]:
     """The attributes that fit or some condition names."""
     named = set(model.get("fit", {}).get("attributes", {}))
@@ -496,13 +502,47 @@ def points_of(rule_name: str, record: Record) -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """The points of a lead at an instant, by rule (before its ``max``), condition and attribute, and their sums."""
+    """The points of a lead at an instant, by rule (before its ``max``), condition and attribute, and their sums.
+
+    The sums are those of one of the model's scores; the points are all that the lead has.
+    """
 
     model: Plain
     at_ms: int
     rules: dict[str, float]
     conditions: dict[str, float]
     attributes: dict[str, float]
+    score_name: str = "main"
+
+    def of(self, score_name: str) -> "Reading":
+        """The same points, added up to another score."""
+        return replace(self, score_name=score_name)
+
+    @cached_property
+    def definition(self) -> Plain:
+        """What the model says of the score."""
+        return dict(scores_of(self.model)[self.score_name])
+
+    def counts(self, part: Plain) -> bool:
+        """Whether a rule or condition is of the score: one without a group is of the main score only."""
+        return part["group"] in self.definition["groups"] if "group" in part else self.score_name == "main"
+
+    @property
+    def own_rules(self) -> dict[str, float]:
+        """Each of the score's rules."""
+        rules = rules_of(self.model)
+        return {name: points for name, points in self.rules.items() if self.counts(rules[name])}
+
+    @property
+    def own_conditions(self) -> dict[str, float]:
+        """Each of the score's conditions."""
+        conditions = self.model.get("conditions", {})
+        return {name: points for name, points in self.conditions.items() if self.counts(conditions[name])}
+
+    @property
+    def own_attributes(self) -> dict[str, float]:
+        """The attributes, if the score counts the fit."""
+        return self.attributes if self.definition.get("fit") else {}
 
     @cached_property
     def clamped_rules(self) -> dict[str, float]:
@@ -513,12 +553,11 @@ class Reading:
     @cached_property
     def clamps(self) -> dict[str, float]:
         """What every clamp added or took, by where it is. With the points it adds up to the score."""
-        made = {f"rule {name}": self.clamped_rules[name] - points for name, points in self.rules.items()}
-        for name, group in self.model.get("groups", {}).items():
-            before = self.group_points(name)
-            made[f"group {name}"] = clamp(before, group.get("min"), group.get("max")) - before
-        made["fit"] = self.fit - sum(self.attributes.values())
-        made["score"] = self.score - self.engagement - self.fit
+        made = {f"rule {name}": self.clamped_rules[name] - points for name, points in self.own_rules.items()}
+        for name in self.definition["groups"]:
+            made[f"group {name}"] = self.clamped_group(name) - self.group_points(name)
+        made["fit"] = self.unclamped - self.engagement - sum(self.own_attributes.values())
+        made["score"] = self.score - self.unclamped
         return made
 
     def group_points(self, group: str | None) -> float:
@@ -528,25 +567,32 @@ class Reading:
         own += [points for name, points in self.conditions.items() if conditions[name].get("group") == group]
         return sum(own, 0.0)
 
+    def clamped_group(self, name: str) -> float:
+        """The group's points, within its min and max."""
+        group = self.model["groups"][name]
+        return clamp(self.group_points(name), group.get("min"), group.get("max"))
+
     @cached_property
     def engagement(self) -> float:
-        """The sum of the groups, each within its min and max, and of what has no group."""
-        groups = self.model.get("groups", {}).items()
-        return self.group_points(None) + sum(
-            clamp(self.group_points(name), group.get("min"), group.get("max")) for name, group in groups
-        )
+        """The sum of the score's groups, each within its min and max; of the main one, also of what has no group."""
+        free = self.group_points(None) if self.score_name == "main" else 0.0
+        return free + sum(self.clamped_group(name) for name in self.definition["groups"])
 
     @cached_property
     def fit(self) -> float:
-        """The sum of the attributes' points, within its limits."""
+        """The sum of the attributes' points, within its limits: the lead's, whichever the score."""
         fit = self.model.get("fit", {})
         return clamp(sum(self.attributes.values(), 0.0), fit.get("min"), fit.get("max"))
+
+    @property
+    def unclamped(self) -> float:
+        """Engagement, and fit if the score counts it."""
+        return self.engagement + (self.fit if self.definition.get("fit") else 0.0)
 
     @cached_property
     def score(self) -> float:
         """Engagement and fit, within floor and ceiling."""
-        score = self.model.get("score", {})
-        return clamp(self.engagement + self.fit, score.get("floor", 0), score.get("ceiling", 100))
+        return clamp(self.unclamped, self.definition.get("floor", 0), self.definition.get("ceiling", 100))
 
     @property
     def grade(self) -> str:
@@ -564,7 +610,8 @@ class Reading:
     @property
     def reasons(self) -> list[Plain]:
         """What mattered most: by size to the tolerance, then by name."""
-        parts = [*self.clamped_rules.items(), *self.conditions.items(), *self.attributes.items()]
+        rules = [(name, self.clamped_rules[name]) for name in self.own_rules]
+        parts = [*rules, *self.own_conditions.items(), *self.own_attributes.items()]
         worth = [(name, points) for name, points in parts if abs(points) >= SMALLEST_REASON_POINTS - TOLERANCE]
         size = _sizes([abs(points) for _, points in worth])
         ordered = sorted(worth, key=lambda reason: (-size[abs(reason[1])], reason[0]))
@@ -622,7 +669,8 @@ def first_departure(history: History, threshold: Plain, standing: Standing, afte
         if history.condition_reasons(first_ms):
             return Departure(first_ms, "DISQUALIFIED")
         if first_ms >= free_at_ms:
-            below_ms = _first_below(_Segment(history, first_ms), level, first_ms, last_ms)
+            segment = _Segment(history, threshold.get("of", "main"), first_ms)
+            below_ms = _first_below(segment, level, first_ms, last_ms)
             if below_ms is not None:
                 return Departure(below_ms, "TIME")
     return None
@@ -688,18 +736,19 @@ class _Segment:
     minus of one half-life cancel instead of widening the bound.
     """
 
-    def __init__(self, history: History, start_ms: int) -> None:
+    def __init__(self, history: History, score_name: str, start_ms: int) -> None:
         self._model = history.model
         self._start_ms = start_ms
-        self._reading = history.reading(start_ms)
+        self._reading = history.reading(start_ms).of(score_name)
 
     def lowest(self, first_ms: int, last_ms: int) -> float:
         """No score between these instants is lower; of one instant it is the score."""
-        spans = self._group(None, first_ms, last_ms)
-        for name, group in self._model.get("groups", {}).items():
+        score = self._reading.definition
+        spans = self._group(None, first_ms, last_ms) if self._reading.score_name == "main" else {}
+        for name in score["groups"]:
+            group = self._model["groups"][name]
             _add(spans, _enclosed(name, self._group(name, first_ms, last_ms), group.get("min"), group.get("max")))
-        total = sum(min(span) for span in spans.values()) + self._reading.fit
-        score = self._model.get("score", {})
+        total = sum(min(span) for span in spans.values()) + (self._reading.fit if score.get("fit") else 0.0)
         return clamp(total, score.get("floor", 0), score.get("ceiling", 100))
 
     def _group(self, group: str | None, first_ms: int, last_ms: int) -> Spans:
@@ -757,7 +806,7 @@ class _Fact:
     lead_id: str
     lead: _Lead
     now: Reading
-    previous_score: float
+    previous: Reading
     record: Record | None
 
 
@@ -808,10 +857,10 @@ class _World:
         lead.history = replace(lead.history, records=(*lead.history.records, record))
         lead.latest_ms = at_ms
         lead.departures.clear()
-        now = _Fact(lead_id, lead, lead.history.reading(at_ms), before.score, record)
+        now = _Fact(lead_id, lead, lead.history.reading(at_ms), before, record)
         self._leave_by_record(now)
         self._release(now)
-        self._enter(now, raised=now.now.engagement + now.now.fit > before.engagement + before.fit + TOLERANCE)
+        self._enter(now)
 
     def score_lines(self, at_ms: int) -> list[Plain]:
         """One line per lead of the log that is not erased, by lead id, as of an instant."""
@@ -868,7 +917,7 @@ class _World:
             at_ms, _, name, departure = min(due, key=lambda one: one[:3])
             lead.latest_ms = at_ms
             now = lead.history.reading(at_ms)
-            self._leave(_Fact(lead_id, lead, now, now.score, None), name, departure.cause)
+            self._leave(_Fact(lead_id, lead, now, now, None), name, departure.cause)
 
     def _departure(self, lead: _Lead, name: str) -> Departure | None:
         if name not in lead.departures:
@@ -897,15 +946,23 @@ class _World:
             assert standing.entered_at_ms is not None
             if fact.now.at_ms < standing.entered_at_ms + duration_ms(threshold.get("hold", "14d")):
                 return False
-        return bool(fact.now.score < threshold["exit"] - TOLERANCE)
+        return bool(self._now(fact, name).score < threshold["exit"] - TOLERANCE)
+
+    def _now(self, fact: _Fact, threshold: str) -> Reading:
+        """The score that the threshold is of, after the record."""
+        return fact.now.of(self._thresholds[threshold].get("of", "main"))
+
+    def _before(self, fact: _Fact, threshold: str) -> Reading:
+        """The score that the threshold is of, just before the record."""
+        return fact.previous.of(self._thresholds[threshold].get("of", "main"))
 
     def _release(self, fact: _Fact) -> None:
         """A record that finds the lead above exit ends its hold."""
         for name, standing in fact.lead.standings.items():
-            if standing.held and fact.now.score > self._thresholds[name]["exit"] + TOLERANCE:
+            if standing.held and self._now(fact, name).score > self._thresholds[name]["exit"] + TOLERANCE:
                 fact.lead.standings[name] = replace(standing, held=False)
 
-    def _enter(self, fact: _Fact, raised: bool) -> None:
+    def _enter(self, fact: _Fact) -> None:
         """Step 4, lowest enter first."""
         assert fact.record is not None
         history = fact.lead.history
@@ -916,7 +973,7 @@ class _World:
                 continue
             if self._qualifies(fact, name):
                 self._enter_one(fact, name, "INSTANT")
-            elif raised and self._may_enter(fact, name):
+            elif self._may_enter(fact, name):
                 self._enter_one(fact, name, "COMMAND" if fact.record.is_command else "EVENT")
 
     def _qualifies(self, fact: _Fact, threshold: str) -> bool:
@@ -930,9 +987,10 @@ class _World:
         return any(fact.record in fact.lead.history.counting[name] for name in recycling)
 
     def _may_enter(self, fact: _Fact, name: str) -> bool:
-        threshold, standing, now = self._thresholds[name], fact.lead.standings[name], fact.now
+        threshold, standing, now = self._thresholds[name], fact.lead.standings[name], self._now(fact, name)
         require = threshold.get("require", {})
         gates = [
+            now.unclamped > self._before(fact, name).unclamped + TOLERANCE,
             now.score >= threshold["enter"] - TOLERANCE,
             "grade" not in require or now.grade <= require["grade"],
             "engagement" not in require or now.engagement >= require["engagement"] - TOLERANCE,
@@ -950,7 +1008,7 @@ class _World:
     def _enter_one(self, fact: _Fact, name: str, cause: str) -> None:
         assert fact.record is not None
         crossing_id = enter_id(self._model["model"], fact.lead_id, name, fact.record.identity)
-        held = cause == "INSTANT" and fact.now.score <= self._thresholds[name]["exit"] + TOLERANCE
+        held = cause == "INSTANT" and self._now(fact, name).score <= self._thresholds[name]["exit"] + TOLERANCE
         crossed = fact.lead.standings[name].crossed + 1
         fact.lead.standings[name] = Standing(True, crossing_id, fact.now.at_ms, held, crossed)
         fact.lead.departures.pop(name, None)
@@ -969,16 +1027,17 @@ class _World:
         self.crossings.append(crossing | {"projected_exit_at_ms": None})
 
     def _crossing(self, fact: _Fact, name: str, cause: str) -> Plain:
-        now = fact.now
+        now = self._now(fact, name)
         return {
             "model": self._model["model"],
             "model_version": self._model["version"],
             "lead_id": fact.lead_id,
             "threshold": name,
+            "score_name": None if now.score_name == "main" else now.score_name,
             "sequence": fact.lead.standings[name].crossed,
             "cause": cause,
             "score": now.score,
-            "previous_score": fact.previous_score,
+            "previous_score": self._before(fact, name).score,
             "engagement": now.engagement,
             "fit": now.fit,
             "grade": now.grade,
@@ -1038,10 +1097,22 @@ def _score_line(lead_id: str, lead: _Lead, at_ms: int, limits: Limits) -> Plain:
         "as_of_ms": at_ms,
         "reasons_against": against,
         "recent_events": recent_identities(lead.history, limits),
-        "explanation": {
-            "rules": reading.rules,
-            "conditions": reading.conditions,
-            "attributes": reading.attributes,
-            "clamps": reading.clamps,
-        },
+        "explanation": _explanation(reading),
+        "scores": {name: _other_score(reading.of(name)) for name in lead.history.model.get("scores", {})},
+    }
+
+
+def _other_score(reading: Reading) -> Plain:
+    """A score beside the main one."""
+    numbers = {"score": reading.score, "engagement": reading.engagement, "fit": reading.fit}
+    return {**numbers, "explanation": _explanation(reading)}
+
+
+def _explanation(reading: Reading) -> Plain:
+    """The points of each part of the score, and what the clamps did."""
+    return {
+        "rules": reading.own_rules,
+        "conditions": reading.own_conditions,
+        "attributes": reading.own_attributes,
+        "clamps": reading.clamps,
     }

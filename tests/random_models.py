@@ -82,6 +82,8 @@ def _models(draw: DrawFn, features: Features) -> Plain:
         model["conditions"]["reachable"] = {"when": draw(_whens(tuple(model["rules"])))}
         gated = model["thresholds"][draw(st.sampled_from(names))]
         gated["require"] = gated.get("require", {}) | {"conditions": ["reachable"]}
+    if model["groups"] and draw(st.booleans()):
+        _add_scores(model, draw(_scores(list(model["groups"]))), draw)
     model["bands"] = draw(st.sampled_from([{}, {"cold": 0, "warm": 10, "hot": 35}]))
     model["forget_after"] = draw(st.sampled_from(["31d", "60d", "365d"])) if features.forgets else "3650d"
     return model
@@ -106,6 +108,26 @@ def _decays() -> SearchStrategy[Plain | str]:
 def _groups(decays: SearchStrategy[Plain] | SearchStrategy[Plain | str]) -> SearchStrategy[Plain]:
     optional = {"max": st.sampled_from([5, 20, 40]), "min": st.sampled_from([-20, -5, 0]), "decay": decays}
     return st.fixed_dictionaries({}, optional=optional)
+
+
+@st.composite
+def _scores(draw: DrawFn, groups: list[str]) -> Plain:
+    """One or two scores beside the main one, of some of the groups."""
+    limits = st.sampled_from([{}, {"floor": 0, "ceiling": 60}, {"floor": -30}, {"floor": 12, "ceiling": 90}])
+    scores: Plain = {}
+    for name in draw(_names(("expansion", "service"), least=1)):
+        scores[name] = {"groups": draw(_names(tuple(groups), least=1))} | draw(limits)
+        scores[name] |= draw(st.sampled_from([{}, {"fit": False}, {"fit": True}]))
+    return scores
+
+
+def _add_scores(model: Plain, scores: Plain, draw: DrawFn) -> None:
+    """The scores; some groups that they count are no longer part of the main score, and some thresholds are of them."""
+    model["scores"] = scores
+    for name in sorted({group for score in scores.values() for group in score["groups"]}):
+        model["groups"][name] |= draw(st.sampled_from([{}, {"in_main": False}, {"in_main": True}]))
+    for name in model["thresholds"]:
+        model["thresholds"][name] |= draw(st.sampled_from([{}, {"of": "main"}, *({"of": one} for one in scores)]))
 
 
 def wheres() -> SearchStrategy[Plain]:

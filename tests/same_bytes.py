@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import msgspec
+
 from leadscore.events.event import Event, FieldValue
 from leadscore.log.records import (
     ADJUST,
@@ -82,13 +84,42 @@ def starter() -> Workload:
 
 
 def everything() -> Workload:
-    """Every feature of a model, every command, duplicates, late events; and a new version of the model on the way."""
-    first = parse_model(EVERYTHING, "everything")
+    """Every feature of a model, every command, duplicates, late events; and a new version of the model on the way.
+
+    But for the other scores: what they bring changes no byte of a model that has none.
+    """
+    versions = [_without_other_scores(definition) for definition in _versions_of_everything()]
+    return Workload(versions, list(_eventful(Random(4), 4_000)))
+
+
+def scores() -> Workload:
+    """Everything, with a score beside the main one; what was a blog is the page of a plan here."""
+    events = [
+        msgspec.structs.replace(event, fields={**event.fields, "path": "/account/plan"})
+        if event.fields.get("path") == "/blog"
+        else event
+        for event in _eventful(Random(5), 4_000)
+    ]
+    return Workload(_versions_of_everything(), events)
+
+
+def _versions_of_everything() -> list[ModelDefinition]:
     changed = EVERYTHING.replace("version: 3", "version: 4").replace("half_life: 30d", "linear: 40d")
-    return Workload([first, parse_model(changed, "changed")], list(_eventful(Random(4), 4_000)))
+    return [parse_model(EVERYTHING, "everything"), parse_model(changed, "changed")]
 
 
-WORKLOADS: Mapping[str, Callable[[], Workload]] = {made.__name__: made for made in (peers, base, starter, everything)}
+def _without_other_scores(definition: ModelDefinition) -> ModelDefinition:
+    parts = {
+        "groups": {name: group for name, group in definition.groups.items() if name not in ("product", "direct")},
+        "rules": {name: rule for name, rule in definition.rules.items() if rule.group != "product"},
+        "thresholds": {name: one for name, one in definition.thresholds.items() if one.of not in definition.scores},
+    }
+    return msgspec.structs.replace(definition, scores={}, **parts)
+
+
+WORKLOADS: Mapping[str, Callable[[], Workload]] = {
+    made.__name__: made for made in (peers, base, starter, everything, scores)
+}
 
 _ATTRIBUTES: tuple[dict[str, FieldValue], ...] = (
     {"company_size": 5_000},

@@ -8,6 +8,11 @@ from tests.simulated import simulated
 
 START_MS = 1_767_225_600_000
 GROUPS: Plain = {"web": {"max": 40}, "mail": {"max": 30, "min": -20}, "talk": {"max": 50}}
+THRESHOLDS: Plain = {
+    "warm": {"enter": 25, "exit": 15},
+    "mql": {"enter": 50, "exit": 35},
+    "chat": {"of": "talks", "enter": 12, "exit": 6},
+}
 RULES: Plain = {
     "view": {"event": "t.view", "points": 4, "group": "web"},
     "price": {"event": "t.price", "points": 15, "group": "web", "decay": {"half_life": "14d"}},
@@ -28,7 +33,8 @@ def run(rules: Plain, conditions: Plain, random: Random) -> Simulation:
         "groups": GROUPS,
         "rules": rules,
         "conditions": conditions,
-        "thresholds": {"warm": {"enter": 25, "exit": 15}, "mql": {"enter": 50, "exit": 35}},
+        "scores": {"talks": {"groups": ["talk", "mail"], "floor": -50}},
+        "thresholds": THRESHOLDS,
     }
     log = []
     for index in range(800):

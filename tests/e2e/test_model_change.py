@@ -14,7 +14,7 @@ from leadscore.events.event import Event
 from leadscore.log.records import partition_of
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.fold import under_model_in_force
-from leadscore.scoring.score import score_at
+from leadscore.scoring.score import main_score_at
 from leadscore.scoring.state import encode_state
 from leadscore.time_units import DAY_MS
 from tests.deployment import (
@@ -171,7 +171,7 @@ def assert_awards_kept_their_points(deployment: Deployment, events: list[Event])
         expected[event.lead_id] = expected.get(event.lead_id, 0.0) + worth
     context = FoldContext(deployment.models[4], None, deployment.models.__getitem__, at_ms, FoldSettings())
     scores = {
-        lead: score_at(under_model_in_force(state, context), context.model, at_ms).unclamped
+        lead: main_score_at(under_model_in_force(state, context), context.model, at_ms).unclamped
         for lead, state in deployment.stored(expected).items()
         if state is not None
     }

@@ -12,7 +12,7 @@ from leadscore.events.event import Event
 from leadscore.events.event_bytes import json_bytes
 from leadscore.model.compile import compile_model
 from leadscore.model.matching import Matcher
-from leadscore.scoring.score import score_at
+from leadscore.scoring.score import main_score_at
 from leadscore.time_units import DAY_MS
 from tests import oracle
 from tests.deployment import Deployment, assert_exact, now_ms
@@ -117,7 +117,9 @@ def assert_scores_of_the_oracle(deployment: Deployment, traffic: list[GeneratedE
     expected = {lead: outcome.scores[0]["score"] for lead, outcome in outcomes.items()}
     model = compile_model(deployment.definition)
     states = deployment.stored(expected)
-    stored = {lead: 0.0 if state is None else score_at(state, model, at_ms).value for lead, state in states.items()}
+    stored = {
+        lead: 0.0 if state is None else main_score_at(state, model, at_ms).value for lead, state in states.items()
+    }
     assert stored == pytest.approx(expected, abs=1e-9)
     assert sum(score > 0 for score in stored.values()) > len(stored) / 2
 

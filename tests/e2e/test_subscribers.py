@@ -50,7 +50,7 @@ def command(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[list[str], 
     path = tmp_path / "subscriber" / f"subscriber.{request.param}"
     path.parent.mkdir()
     path.write_text(program(request.param))
-    for name in ("crossing", "crossing.1", "crossing.2"):
+    for name in ("crossing", "crossing.1", "crossing.2", "crossing.3"):
         printed = subprocess.run(
             [sys.executable, "-m", "leadscore.cli.main", "schemas", "print", name], capture_output=True, check=True
         )

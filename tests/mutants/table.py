@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant(
         "time entering: what time raised lets any record enter",
         THRESHOLDS,
-        "return decision.score.unclamped > decision.before.score().unclamped + EPSILON",
+        "return decision.after.of(score).unclamped > decision.before.of(score).unclamped + EPSILON",
         "return True",
     ),
     Mutant(
@@ -233,13 +233,13 @@ MUTANTS = (
     Mutant(
         "held forgotten",
         THRESHOLDS,
-        "held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON",
+        "held = decision.cause is Cause.INSTANT and score.value <= threshold.exit + EPSILON",
         "held = False",
     ),
     Mutant(
         "hold never ends by a record",
         THRESHOLDS,
-        "if score > threshold.exit + EPSILON:",
+        "if decision.after.of(threshold.score).value > threshold.exit + EPSILON:",
         "if False:",
     ),
     Mutant(
@@ -263,8 +263,8 @@ MUTANTS = (
     Mutant(
         "leaves at exit, not below it",
         THRESHOLDS,
-        "elif score < threshold.exit - EPSILON:",
-        "elif score <= threshold.exit:",
+        "elif decision.after.of(threshold.score).value < threshold.exit - EPSILON:",
+        "elif decision.after.of(threshold.score).value <= threshold.exit:",
     ),
     Mutant(
         "enters above enter, not at it",
@@ -275,8 +275,8 @@ MUTANTS = (
     Mutant(
         "leave by time dated when noticed",
         THRESHOLDS,
-        "decision = Decision(at_ms, due.leave.cause, None, ",
-        "decision = Decision(until_ms, due.leave.cause, None, ",
+        "scores = ScoresAt(outlook, due.leave.at_ms)",
+        "scores = ScoresAt(outlook, until_ms)",
     ),
     Mutant(
         "leave by time does not move the latest time",
@@ -391,8 +391,8 @@ MUTANTS = (
     Mutant(
         "a new version's bands stand for points earned before",
         FOLD,
-        "if not award.attributes and not has_attributes(state.flags):",
-        "if True:",
+        "if award.attributes or has_attributes(state.flags):",
+        "if False:",
     ),
     Mutant(
         "what fell out stays young under a version with days",

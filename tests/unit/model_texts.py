@@ -31,6 +31,8 @@ forget_after: 365d
 groups:
   website: {max: 40, decay: {half_life: 14d}}
   email: {min: -20, max: 30}
+  product: {max: 40, in_main: false}
+  direct: {max: 60}
 rules:
   pricing_page:
     event: website.page_view
@@ -54,6 +56,7 @@ rules:
     active: {from: 2026-01-01}
     limit: {times: 4, per: month}
   sales_rejected: {event: crm.rejected, points: 0, recycles: {threshold: mql, for: 90d}}
+  plan_page: {event: website.page_view, where: {path: {matches: "^/account/plan"}}, points: 10, group: product}
 conditions:
   went_quiet: {when: {quiet: {rules: [mail_click], within: 30d}}, points: -10, group: email}
   researching: {when: {count: {rules: [pricing_page], at_least: 3, within: 7d}}, points: 10}
@@ -71,9 +74,12 @@ fit:
     company_size: [{at_least: 1000, points: 20}, {at_least: 200, points: 10}]
     role: [{in: [ceo, cto], points: 15}, {matches: "(?i)^head of", points: 10}]
   grades: {A: 30, B: 20, C: 10, D: 0}
+scores:
+  expansion: {groups: [product, direct], fit: false, floor: 0, ceiling: 100}
 thresholds:
   mql: {enter: 65, exit: 50, cooldown: 14d, hold: 14d, require: {grade: C, conditions: [reachable]}}
   hot: {enter: 90, exit: 70}
+  upsell: {of: expansion, enter: 40, exit: 20}
 """
 
 

@@ -34,7 +34,12 @@ def words_of(text: str) -> str:
     [
         "Model b2b-starter, version 3",
         "never below 0 and never above 100.",
-        "A score of 70 or more is hot, of 30 or more warm, below that cold.",
+        "A lead's main score is its engagement (what it does) plus its fit (who it is), never below 0 and never above",
+        "- expansion: group product plus group direct, never below 0 and never above 100.",
+        "no more than 40. It counts for expansion, not for the main score.",
+        "no more than 60. It counts for the main score and for expansion.",
+        "- upsell: a lead enters when a record raises its expansion score to 40 or more, and leaves when the expansion",
+        "A main score of 70 or more is hot, of 30 or more warm, below that cold.",
         "Points lose half their worth every 30 days, unless a rule or its group says otherwise.",
         "What is worth points while it lasts counts in full until it ends, and then no longer.",
         "Everything in this group together counts as no less than -20 and no more than 30.",
@@ -55,7 +60,7 @@ def words_of(text: str) -> str:
         "while the lead's role is student or unemployed and no event of mail_click came within the last 60 days.",
         "- company_size: +20 points if it is at least 1000; else +10 points if it is at least 200.",
         "The grade by points of fit: A from 30, B from 20, C from 10, D from 0; F below.",
-        "- mql: a lead enters when a record raises its score to 65 or more, and leaves when the score is below 50",
+        "- mql: a lead enters when a record raises its main score to 65 or more, and leaves when the main score is",
         "- reachable: no points, but a threshold needs it. It holds while the lead's has_address is true.",
         "To enter it needs a grade of C or better and that reachable holds. It does not enter again within 14 days",
         "Time alone only lets leads out, never in. A disqualified lead enters nothing.",
@@ -69,6 +74,15 @@ def test_every_part_of_the_model_is_described_in_words(sentence: str) -> None:
 @pytest.mark.parametrize(
     ("fragment", "sentence"),
     [
+        ("{}", "A lead's score is its engagement (what it does) plus its fit (who it is), never below 0 and never"),
+        (
+            "{}",
+            "- mql: a lead enters when a record raises its score to 65 or more, and leaves when the score is below 50",
+        ),
+        (
+            "scores: {whole: {groups: [website], fit: true, floor: -10, ceiling: 50}}",
+            "- whole: group website plus the fit, never below -10 and never above 50.",
+        ),
         ("decay: {linear: 60d}", "Points decay evenly to nothing over 60 days, unless"),
         ("decay: {expire: 1d}", "Points count in full for 1 day, then not at all, unless"),
         ("decay: none", "Points do not decay, unless"),
@@ -171,5 +185,5 @@ def test_every_name_of_the_model_is_in_its_description() -> None:
     model = parse_model(EVERYTHING, "model.yaml")
     words = describe(model)
 
-    names = [*model.groups, *model.rules, *model.conditions, *model.fit.attributes, *model.thresholds]
+    names = [*model.groups, *model.rules, *model.conditions, *model.fit.attributes, *model.scores, *model.thresholds]
     assert [name for name in names if name not in words] == []

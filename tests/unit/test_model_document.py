@@ -12,7 +12,7 @@ from leadscore.yaml_reading.document import read as read_yaml
 from tests.oracle import Plain
 from tests.unit.model_texts import PAGE, minimal_with
 from tests.unit.schema_keys import keys_of_the_schema, keys_within
-from tests.unit.semantics import act, command, crossings, line, profile, score
+from tests.unit.semantics import act, command, crossings, line, profile, run, score
 
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
@@ -82,6 +82,24 @@ def test_a_lead_given_back_does_what_the_page_says() -> None:
     asked = act("website.contact_requested", "a1", march_1)
     assert crossings(model, march_1, *before, asked) == [*recycled, ("ENTER", "INSTANT", march_1)]
     assert crossings(model, 120, visited("e1", 0), act("crm.rejected", "r1", 1, reason="no fit")) == recycled[:1]
+
+
+def test_the_scores_of_the_page_are_what_it_says() -> None:
+    (fragment,) = [example for example in EXAMPLES if "plan_compared:" in example]
+    model = read_yaml(minimal_with(fragment)).value
+    assert isinstance(model, dict)
+    del model["rules"]["pricing_page"]  # of the model around it, for every page
+    compared = [act("website.page_view", f"e{day}", day, path="/account/plan") for day in (0, 1)]
+    read = act("website.page_view", "e2", 2, path="/prices")
+    before, after = line(model, 1, *compared), line(model, 2, *compared, read)
+    assert "twice has 50 points of `account`: an expansion score of 50, and a main score of 0" in PAGE
+    assert (before.others["expansion"].score, before.score) == (50, 0)
+    assert "both scores count: 30 and 80, and the lead enters `upsell`" in PAGE
+    assert (after.score, after.others["expansion"].score, after.thresholds) == (30, 80, {"upsell": "in", "mql": "out"})
+    (entered,) = run(model, 2, *compared, read).crossings
+    assert "Its reasons are `plan_compared` 50 and `prices_read` 30" in PAGE
+    assert [(one.name, one.points) for one in entered.reasons] == [("plan_compared", 50), ("prices_read", 30)]
+    assert line(model, 3, *compared, act("call.held", "e3", 3)).others["expansion"].score == 50
 
 
 def test_only_whom_sales_can_reach_enters_as_the_page_says() -> None:

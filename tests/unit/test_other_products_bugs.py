@@ -24,6 +24,7 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.shard import Shard
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Cause, Crossing, Direction
 from leadscore.scoring.explanation import Explanation
@@ -121,7 +122,8 @@ class Owner:
 
 
 def stored_explanation(store: FakeStore, model: Plain, at_ms: int) -> Explanation:
-    return explanation_of(decode_state(store.shards[0].leads["L1"]), compiled(model), at_ms)
+    outlook = Outlook(decode_state(store.shards[0].leads["L1"]), compiled(model))
+    return explanation_of(outlook, outlook.model.main, at_ms)
 
 
 def test_two_workers_add_to_one_lead_at_once_and_nothing_is_lost() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.simulation import LeadScore
 from tests import histories, oracle, random_models
 from tests.histories import END_MS
@@ -177,7 +178,7 @@ def in_comparable_order(crossings: list[Plain]) -> list[Plain]:
 
 
 WORDS = (
-    *("id", "direction", "cause", "entered_id", "sequence", "lead_id", "threshold", "decided_at_ms"),
+    *("id", "direction", "cause", "entered_id", "sequence", "lead_id", "threshold", "score_name", "decided_at_ms"),
     *("model", "model_version"),
 )
 LEVELS = ("enter_level", "exit_level", "grade")
@@ -258,7 +259,10 @@ def assert_same_scores(expected: list[Plain], actual: list[LeadScore]) -> None:
         assert (other.grade, other.band) == (one["grade"], one["band"])
         assert other.disqualified == one["disqualified"]
         assert other.as_of_ms == one["as_of_ms"]
-        assert_same_explanation(one, other)
+        assert_same_explanation(one, other.explanation)
+        assert list(other.others) == list(one["scores"])
+        for name, explanation in other.others.items():
+            assert_same_explanation(one["scores"][name], explanation)
 
 
 def assert_same_recent_events(expected: list[Plain], actual: dict[str, list[bytes]]) -> None:
@@ -267,11 +271,12 @@ def assert_same_recent_events(expected: list[Plain], actual: dict[str, list[byte
     assert hashes_by_lead == hashes
 
 
-def assert_same_explanation(expected: Plain, actual: LeadScore) -> None:
-    """The same points part by part, and they add up."""
-    told = actual.explanation
+def assert_same_explanation(expected: Plain, told: Explanation) -> None:
+    """The same numbers, the same points part by part, and they add up."""
+    for name in ("score", "engagement", "fit"):
+        assert getattr(told, name) == pytest.approx(expected[name], abs=EXACT_POINTS), name
     total = sum(part.points for part in told.parts) + sum(one.points for one in told.adjustments)
-    assert total == pytest.approx(actual.score, abs=EXACT_POINTS)
+    assert total == pytest.approx(told.score, abs=EXACT_POINTS)
     for kind in ("rule", "condition", "attribute"):
         points = {part.name: part.points for part in told.parts if part.part == kind}
         for name, worth in expected["explanation"][f"{kind}s"].items():

@@ -243,7 +243,7 @@ def test_the_crossing_schema_has_every_direction_and_cause(enum: type[Direction 
 
 
 def test_a_crossing_is_written_as_the_example_says() -> None:
-    entered, left = examples_of("crossing")
+    entered, left, _ = examples_of("crossing")
     left_by_time = a_crossing(
         id=left["id"],
         direction=Direction.LEAVE,

@@ -30,4 +30,4 @@ def test_a_name_that_does_not_exist_is_refused_with_those_that_do(capsys: pytest
     with pytest.raises(SystemExit) as ended:
         main(["schemas", "print", "crossings"])
     assert ended.value.code == 2
-    assert "'crossing', 'crossing.1', 'crossing.2', 'email_event'" in capsys.readouterr().err
+    assert "'crossing', 'crossing.1', 'crossing.2', 'crossing.3', 'email_event'" in capsys.readouterr().err

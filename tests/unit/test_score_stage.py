@@ -10,7 +10,7 @@ from leadscore.errors import WorkerStopped
 from leadscore.log.records import LogRecord
 from leadscore.model.compile import compile_model
 from leadscore.pipeline.kafka.deadline import DrainBudget
-from leadscore.scoring.score import score_at
+from leadscore.scoring.score import main_score_at
 from leadscore.scoring.state import decode_state
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
@@ -20,7 +20,7 @@ from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
 
 
 def stored_score(store: FakeStore, shard: int = 0, lead_id: str = "L1") -> float:
-    return score_at(decode_state(store.shards[shard].leads[lead_id]), compile_model(DEFINITION), NOON_MS).value
+    return main_score_at(decode_state(store.shards[shard].leads[lead_id]), compile_model(DEFINITION), NOON_MS).value
 
 
 def said(caplog: pytest.LogCaptureFixture, *fields: str) -> list[tuple[object, ...]]:

@@ -30,6 +30,7 @@ CROSSING_NAMES = [
     "model_version",
     "lead_id",
     "threshold",
+    "score_name",
     "direction",
     "cause",
     "entered_id",

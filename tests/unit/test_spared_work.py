@@ -133,6 +133,10 @@ def assert_same(actual: Simulation, expected: Simulation) -> None:
             there.disqualified,
         )
         assert here.score == pytest.approx(there.score, abs=EXACT_POINTS)
+        expected_others = {name: one.score for name, one in there.others.items()}
+        assert {name: one.score for name, one in here.others.items()} == pytest.approx(
+            expected_others, abs=EXACT_POINTS
+        )
 
 
 def facts_of(crossing: Crossing) -> tuple[object, ...]:

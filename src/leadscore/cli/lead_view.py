@@ -107,7 +107,7 @@ def view_of(lead: LeadAt) -> LeadView:
         latest_record_ms=None if state is None else state.latest_record_ms,
         line=line,
         disqualified_by=None if state is None else _disqualifier(state, model, line.disqualified),
-        ceiling=model.ceiling,
+        ceiling=model.main.ceiling,
         decay_times={} if state is None else _decay_times(state, model, lead.at_ms),
         standings=[_standing(threshold, line, state, model) for threshold in model.thresholds],
     )

@@ -24,7 +24,7 @@ from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.ranking import whole_steps
 from leadscore.scoring.reasons import top_reasons
-from leadscore.scoring.score import Score, score_at
+from leadscore.scoring.score import Score, main_score_at
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState
 from leadscore.store.shard import ScanPlace, Store
@@ -168,8 +168,8 @@ class Search:
         if self._choice.band is None:
             names = _thresholds_of(lead)
             is_chosen = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
-            return score_at(state, model, lead.at_ms) if is_chosen else None
-        score = score_at(state, model, lead.at_ms)
+            return main_score_at(state, model, lead.at_ms) if is_chosen else None
+        score = main_score_at(state, model, lead.at_ms)
         return score if model.band_of(score.value) == self._choice.band else None
 
 
@@ -227,9 +227,9 @@ def _thresholds_of(lead: LeadAt) -> list[str]:
 
 def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
     model = lead.context.model
-    score = score_at(state, model, lead.at_ms)
+    score = main_score_at(state, model, lead.at_ms)
     outlook = Outlook(state, model)
-    reasons = top_reasons(outlook, lead.at_ms)
+    reasons = top_reasons(outlook, model.main, lead.at_ms)
     return ListedLead(
         lead_id=lead.lead_id,
         score=score.value,

@@ -25,7 +25,7 @@ from leadscore.pipeline.kafka.clients import make_consumer, partition_count
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.ranking import ranked
-from leadscore.scoring.score import score_at
+from leadscore.scoring.score import main_score_at
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState, decode_state
 from leadscore.store.shard import Store
@@ -110,7 +110,7 @@ def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list
     """The leads that are in a threshold, scored at the instant, best first."""
     expected = {shard: _leads_in_thresholds(store, shard) for shard in range(shards)}
     scored = [
-        (score_at(state, model, max(at_ms, latest_ms(state))), lead_id, state)
+        (main_score_at(state, model, max(at_ms, latest_ms(state))), lead_id, state)
         for lead_id, state in _states(store, expected)
     ]
     best_first = ranked(scored, lambda lead: lead[0].unclamped, lambda lead: lead[1])  # above the ceiling they differ

@@ -197,7 +197,7 @@ class Demo:
             events_per_s=self._rate.per_s(elapsed_s, now.accounted),
             hottest=hottest(self._store, self._model, self._config.log_partitions, self._demo_time_ms(now)),
             crossings=self._crossings[: -CROSSINGS_SHOWN - 1 : -1],
-            score_ceiling=self._model.ceiling,
+            score_ceiling=self._model.main.ceiling,
         )
 
     def _demo_time_ms(self, now: Counts) -> int:

@@ -24,6 +24,7 @@ def crossing_avro(crossing: Crossing) -> bytes:
             _long(crossing.model_version),
             _text(crossing.lead_id),
             _text(crossing.threshold),
+            _text_or_null(crossing.score_name),
             _DIRECTIONS[crossing.direction],
             _CAUSES[crossing.cause],
             _text_or_null(crossing.entered_id),

@@ -20,6 +20,7 @@ from leadscore.model.compiled import (
     CompiledGroup,
     CompiledModel,
     CompiledRule,
+    CompiledScore,
     CompiledThreshold,
     ConditionTest,
     CountTest,
@@ -30,10 +31,12 @@ from leadscore.model.compiled import (
     ValueTest,
 )
 from leadscore.model.definition import (
+    MAIN_SCORE,
     AttributeTest,
     Decay,
     DecayChoice,
     ModelDefinition,
+    OtherScore,
     Rule,
     Threshold,
     When,
@@ -70,36 +73,33 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
     rules = _rules(definition, conditions)
     named = {event_type for rule in definition.rules.values() for event_type in rule.event_types}
     attributes = _attributes(definition)
-    thresholds = _thresholds(definition, gates)
+    groups = _groups(definition)
+    scores = _scores(definition, groups)
     fit_minimum, fit_maximum = _minimum(definition.fit.min), _maximum(definition.fit.max)
     curves = {rule_id: rule.decay for rule_id, rule in rules.items()}
     return CompiledModel(
         name=definition.model,
         version=definition.version,
-        floor=float(definition.score.floor),
-        ceiling=float(definition.score.ceiling),
+        scores=scores,
+        crossed=tuple(score for score in scores if score.out_of_reach < inf),
         bands=_bands(definition),
         forget_after_ms=milliseconds(definition.forget_after),
         rules=rules,
-        groups=tuple(
-            CompiledGroup(name, _minimum(group.min), _maximum(group.max)) for name, group in definition.groups.items()
-        ),
+        groups=groups,
         conditions=conditions,
         gates=tuple(gates.values()),
         attributes=attributes,
         fit_minimum=fit_minimum,
         fit_maximum=fit_maximum,
         grades=tuple(sorted(((float(least), str(g)) for g, least in definition.fit.grades.items()), reverse=True)),
-        thresholds=thresholds,
+        thresholds=_thresholds(definition, scores, gates),
         event_types=tuple(sorted({ADJUST, PROFILE_UPDATED, *named})),
         with_bursts=_ids_of(rule for rule in rules.values() if rule.selection and rule.selection.burst_at_least),
         disqualifying=_ids_of(rule for rule in rules.values() if rule.disqualifies is not None),
         recycling=_ids_of(rule for rule in rules.values() if rule.recycles is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(_fit_when_missing(attributes.values()), fit_minimum), fit_maximum) + 0.0,
-        upper_bound_besides_rules=_upper_bound_besides_rules(definition),
         condition_upper_bounds=_condition_upper_bounds(conditions, len(definition.groups)),
-        out_of_reach=min((threshold.out_of_reach for threshold in thresholds), default=inf),
         half_lives_ms={
             rule_id: decay.half_life_ms for rule_id, decay in curves.items() if decay.half_life_ms is not None
         },
@@ -155,9 +155,46 @@ def _bands(definition: ModelDefinition) -> tuple[tuple[float, str], ...]:
     return ((float(bands.hot), "hot"), (float(bands.warm), "warm"), (float(bands.cold), "cold"))
 
 
-def _thresholds(definition: ModelDefinition, gates: dict[str, CompiledCondition]) -> tuple[CompiledThreshold, ...]:
-    floor = definition.score.floor
-    thresholds = [_threshold(name, threshold, floor, gates) for name, threshold in definition.thresholds.items()]
+def _groups(definition: ModelDefinition) -> tuple[CompiledGroup, ...]:
+    return tuple(
+        CompiledGroup(name, index, _minimum(group.min), _maximum(group.max))
+        for index, (name, group) in enumerate(definition.groups.items())
+    )
+
+
+def _scores(definition: ModelDefinition, groups: tuple[CompiledGroup, ...]) -> tuple[CompiledScore, ...]:
+    """The main score, then the others."""
+    return tuple(
+        _score(name, index, score, definition, groups)
+        for index, (name, score) in enumerate(definition.every_score().items())
+    )
+
+
+def _score(
+    name: str, index: int, score: OtherScore, definition: ModelDefinition, groups: tuple[CompiledGroup, ...]
+) -> CompiledScore:
+    own = tuple(group for group in groups if group.name in score.groups)
+    thresholds = [threshold for threshold in definition.thresholds.values() if threshold.of == name]
+    return CompiledScore(
+        name=name,
+        index=index,
+        groups=own,
+        counts=(*(group in own for group in groups), name == MAIN_SCORE),
+        counts_fit=score.fit,
+        floor=float(score.floor),
+        ceiling=float(score.ceiling),
+        upper_bound_besides_rules=_upper_bound_besides_rules(definition, name, score),
+        out_of_reach=min((_out_of_reach(threshold, score.floor) for threshold in thresholds), default=inf),
+    )
+
+
+def _thresholds(
+    definition: ModelDefinition, scores: tuple[CompiledScore, ...], gates: dict[str, CompiledCondition]
+) -> tuple[CompiledThreshold, ...]:
+    by_name = {score.name: score for score in scores}
+    thresholds = [
+        _threshold(name, threshold, by_name[threshold.of], gates) for name, threshold in definition.thresholds.items()
+    ]
     return tuple(sorted(thresholds, key=lambda threshold: (threshold.enter, threshold.name)))
 
 
@@ -260,16 +297,21 @@ def _attributes(definition: ModelDefinition) -> dict[int, CompiledAttribute]:
     }
 
 
+def _out_of_reach(threshold: Threshold, floor: float) -> float:
+    return threshold.enter - 1e-6 if threshold.enter > floor else -inf
+
+
 def _threshold(
-    name: str, threshold: Threshold, floor: float, conditions: dict[str, CompiledCondition]
+    name: str, threshold: Threshold, score: CompiledScore, conditions: dict[str, CompiledCondition]
 ) -> CompiledThreshold:
     gates = threshold.require
     return CompiledThreshold(
         name=name,
         threshold_id=stable_id(name),
+        score=score,
         enter=float(threshold.enter),
         exit=float(threshold.exit),
-        out_of_reach=threshold.enter - 1e-6 if threshold.enter > floor else -inf,
+        out_of_reach=_out_of_reach(threshold, score.floor),
         cooldown_ms=milliseconds(threshold.cooldown),
         hold_ms=milliseconds(threshold.hold),
         require_grade=gates.grade if gates else None,
@@ -279,9 +321,15 @@ def _threshold(
     )
 
 
-def _upper_bound_besides_rules(definition: ModelDefinition) -> float:
-    conditions = plain_sum(max(0.0, float(condition.points or 0)) for condition in definition.conditions.values())
-    groups = plain_sum(max(0.0, float(group.min or 0)) for group in definition.groups.values())
+def _upper_bound_besides_rules(definition: ModelDefinition, name: str, score: OtherScore) -> float:
+    conditions = plain_sum(
+        max(0.0, float(condition.points or 0))
+        for condition in definition.conditions.values()
+        if (name == MAIN_SCORE if condition.group is None else condition.group in score.groups)
+    )
+    groups = plain_sum(max(0.0, float(definition.groups[group].min or 0)) for group in score.groups)
+    if not score.fit:
+        return conditions + groups
     attributes = definition.fit.attributes.values()
     fit = plain_sum(max(0.0, *(float(band.points) for band in bands)) for bands in attributes)
     return conditions + groups + max(float(definition.fit.min or 0), min(fit, _maximum(definition.fit.max)))

@@ -70,9 +70,10 @@ class CompiledRule:
 
 @dataclass(frozen=True, slots=True)
 class CompiledGroup:
-    """A sum with limits."""
+    """A sum with limits; ``index`` is its place among the groups of the model."""
 
     name: str
+    index: int
     minimum: float
     maximum: float
 
@@ -133,16 +134,42 @@ class CompiledAttribute:
     when_missing: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledScore:
+    """The main score, or another: what it is the sum of, and its limits."""
+
+    name: str
+    index: int
+    """Its place among the scores of the model; 0 is the main one."""
+    groups: tuple[CompiledGroup, ...]
+    counts: tuple[bool, ...]
+    """By index of the group: whether it is one of ``groups``; the last says it of what has no group."""
+    counts_fit: bool
+    floor: float
+    ceiling: float
+    upper_bound_besides_rules: float
+    """What conditions and fit together can add to the score is not more."""
+    out_of_reach: float
+    """Scores below cannot enter any threshold of the score."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the score that every model has."""
+        return self.index == 0
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledThreshold:
     """A pair of levels with its gates."""
 
     name: str
     threshold_id: int
+    score: CompiledScore
+    """The score that the levels are of."""
     enter: float
     exit: float
     out_of_reach: float
-    """Scores below cannot enter; ``-inf`` where the model's floor lifts every lead over it."""
+    """Scores below cannot enter; ``-inf`` where the score's floor lifts every lead over it."""
     cooldown_ms: int
     hold_ms: int
     require_grade: str | None
@@ -157,8 +184,10 @@ class CompiledModel:
 
     name: str
     version: int
-    floor: float
-    ceiling: float
+    scores: tuple[CompiledScore, ...]
+    """The main score, then the others in the order of the file."""
+    crossed: tuple[CompiledScore, ...]
+    """Those of the scores that have thresholds."""
     bands: tuple[tuple[float, str], ...]
     forget_after_ms: int
     rules: dict[int, CompiledRule]
@@ -183,18 +212,19 @@ class CompiledModel:
     has_disqualifying_conditions: bool
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""
-    upper_bound_besides_rules: float
-    """What conditions and fit together can add to a score is not more."""
     condition_upper_bounds: tuple[float, ...]
     """What the conditions of each group can add is not more; the last is of those without a group."""
-    out_of_reach: float
-    """Scores below cannot enter any threshold."""
     half_lives_ms: dict[int, float]
     """Of the rules that decay by half-life."""
     lasting: frozenset[int]
     """Rules whose points never decay."""
     decays_within_ms: float
     """After so long ten thousand points are worth less than 0.01, if they decay at all: bounds the TTL of leads."""
+
+    @property
+    def main(self) -> CompiledScore:
+        """The score that every model has."""
+        return self.scores[0]
 
     @property
     def leaving_order(self) -> list[CompiledThreshold]:

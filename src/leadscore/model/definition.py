@@ -17,6 +17,9 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Positive = Annotated[float, Meta(gt=0)]
 Grade = Literal["A", "B", "C", "D", "E", "F"]
 
+MAIN_SCORE = "main"
+"""What a threshold's ``of`` calls the score that every model has."""
+
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     pass
@@ -47,7 +50,7 @@ DecayChoice = Decay | Literal["none"]
 
 
 class ScoreRange(_Part, frozen=True):
-    """The limits of the score, applied on read."""
+    """The limits of a score, applied on read."""
 
     floor: Annotated[Number, Meta(description="The score is never below this.")] = 0
     ceiling: Annotated[Number, Meta(description="The score is never above this.")] = 100
@@ -69,6 +72,16 @@ class Group(_Part, frozen=True):
     decay: Annotated[
         DecayChoice | None, Meta(description="How points decay in rules of the group that have no decay of their own.")
     ] = None
+    in_main: Annotated[
+        bool, Meta(description="Whether the group counts for the main score; if not, one of `scores` counts it.")
+    ] = True
+
+
+class OtherScore(ScoreRange, frozen=True, kw_only=True):
+    """A score beside the main one, of some of the groups."""
+
+    groups: Annotated[list[Name], Meta(min_length=1, description="The groups whose sum the score is.")]
+    fit: Annotated[bool, Meta(description="Whether the fit is added, as it is to the main score.")] = False
 
 
 class Limit(_Part, frozen=True):
@@ -252,6 +265,7 @@ class Threshold(_Part, frozen=True):
 
     enter: Annotated[Number, Meta(description="A record that raises the score to this or more lets the lead in.")]
     exit: Annotated[Number, Meta(description="Below this score the lead leaves; smaller than `enter`.")]
+    of: Annotated[Name, Meta(description="The score the levels are of: one of `scores`, or `main`.")] = MAIN_SCORE
     require: Annotated[Require | None, Meta(description="What else must be so for a lead to enter.")] = None
     cooldown: Annotated[Duration, Meta(description="No new enter for this time after the last one.")] = "0s"
     hold: Annotated[
@@ -272,7 +286,11 @@ class ModelDefinition(_Part, frozen=True):
     thresholds: Annotated[
         dict[Name, Threshold], Meta(description="Levels whose crossing is published, such as `mql`.")
     ] = {}
-    score: Annotated[ScoreRange, Meta(description="The limits of the score.")] = ScoreRange()
+    score: Annotated[ScoreRange, Meta(description="The limits of the main score.")] = ScoreRange()
+    scores: Annotated[
+        dict[Name, OtherScore],
+        Meta(description="Scores beside the main one: for a product line, for customers, for service."),
+    ] = {}
     bands: Annotated[Bands, Meta(description="Where cold, warm and hot begin.")] = Bands()
     decay: Annotated[DecayChoice, Meta(description="How points decay, unless the rule or its group has a decay.")] = (
         Decay(half_life="30d")
@@ -284,6 +302,12 @@ class ModelDefinition(_Part, frozen=True):
     groups: Annotated[dict[Name, Group], Meta(description="Sums of rules and conditions with limits.")] = {}
     conditions: Annotated[dict[Name, Condition], Meta(description="Points while something is true.")] = {}
     fit: Annotated[Fit, Meta(description="Points for who the lead is.")] = Fit()
+
+    def every_score(self) -> dict[str, OtherScore]:
+        """The main score, as if `scores` named it, of all groups that count for it; then the others."""
+        in_main = [name for name, group in self.groups.items() if group.in_main]
+        main = OtherScore(groups=in_main, fit=True, floor=self.score.floor, ceiling=self.score.ceiling)
+        return {MAIN_SCORE: main, **self.scores}
 
     @property
     def required_conditions(self) -> set[str]:

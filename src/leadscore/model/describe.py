@@ -15,6 +15,7 @@ from leadscore.model.definition import (
     ModelDefinition,
     Quiet,
     Rule,
+    ScoreRange,
     Threshold,
     When,
 )
@@ -27,10 +28,13 @@ WIDTH = 110
 
 
 def describe(model: ModelDefinition) -> str:
-    """The whole model: how the score is made, then rules and conditions by group, fit, and thresholds."""
+    """The whole model: how its scores are made, then rules and conditions by group, fit, and thresholds."""
     parts = [_heading(f"Model {model.model}, version {model.version}", "="), *_score(model)]
+    if model.scores:
+        parts += [_heading("Other scores"), *_other_scores(model)]
     for name, group in model.groups.items():
-        parts += [_heading(f"Group {name}"), _paragraph(_group(group)), *_members(model, name)]
+        parts += [_heading(f"Group {name}"), _paragraph(_group(group) + _counted_by(model, name))]
+        parts += _members(model, name)
     if ungrouped := _members(model, None):
         parts += [_heading("In no group" if model.groups else "Rules and conditions"), *ungrouped]
     parts += [_heading("Fit: who the lead is"), *_fit(model)]
@@ -58,14 +62,34 @@ def _item(name: str, text: str) -> str:
 
 
 def _score(model: ModelDefinition) -> Iterator[str]:
-    score, bands = model.score, model.bands
-    limits = f"never below {score.floor} and never above {score.ceiling}"
-    yield _paragraph(f"A lead's score is its engagement (what it does) plus its fit (who it is), {limits}.")
-    yield _paragraph(f"A score of {bands.hot} or more is hot, of {bands.warm} or more warm, below that cold.")
+    bands, limits = model.bands, _score_limits(model.score)
+    main = "main score" if model.scores else "score"
+    yield _paragraph(f"A lead's {main} is its engagement (what it does) plus its fit (who it is), {limits}.")
+    yield _paragraph(f"A {main} of {bands.hot} or more is hot, of {bands.warm} or more warm, below that cold.")
     yield _paragraph(f"Points {_decay(model.decay)}, unless a rule or its group says otherwise.")
     if model.conditions:
         yield _paragraph("What is worth points while it lasts counts in full until it ends, and then no longer.")
     yield _paragraph(f"A lead without any record for {in_words(model.forget_after)}, and worth nothing, is forgotten.")
+
+
+def _score_limits(score: ScoreRange) -> str:
+    return f"never below {score.floor} and never above {score.ceiling}"
+
+
+def _other_scores(model: ModelDefinition) -> Iterator[str]:
+    for name, score in model.scores.items():
+        counted = [*(f"group {group}" for group in score.groups), *(["the fit"] if score.fit else [])]
+        yield _item(name, f"{' plus '.join(counted)}, {_score_limits(score)}.")
+
+
+def _counted_by(model: ModelDefinition, group: str) -> str:
+    """Which scores the group is part of, where that is not the main one alone."""
+    counting = [name for name, score in model.scores.items() if group in score.groups]
+    if not counting:
+        return ""
+    if model.groups[group].in_main:
+        return f" It counts for the main score and for {all_of(counting)}."
+    return f" It counts for {all_of(counting)}, not for the main score."
 
 
 def _group(group: Group) -> str:
@@ -226,15 +250,16 @@ def _thresholds(model: ModelDefinition) -> Iterator[str]:
         yield _paragraph("Time alone only lets leads out, never in. A disqualified lead enters nothing.")
     at_once = {rule.qualifies for rule in model.rules.values()}
     for name, threshold in model.thresholds.items():
-        yield _item(name, " ".join(_threshold(threshold, model.score.floor, at_once=name in at_once)))
+        yield _item(name, " ".join(_threshold(threshold, model, at_once=name in at_once)))
 
 
-def _threshold(threshold: Threshold, floor: float, *, at_once: bool) -> Iterator[str]:
-    yield f"a lead enters when a record raises its score to {threshold.enter} or more, and leaves"
-    if threshold.exit > floor:
-        yield f"when the score is below {threshold.exit} or when it is disqualified."
+def _threshold(threshold: Threshold, model: ModelDefinition, *, at_once: bool) -> Iterator[str]:
+    score = f"{threshold.of} score" if model.scores else "score"
+    yield f"a lead enters when a record raises its {score} to {threshold.enter} or more, and leaves"
+    if threshold.exit > model.every_score()[threshold.of].floor:
+        yield f"when the {score} is below {threshold.exit} or when it is disqualified."
     else:
-        yield f"only when it is disqualified: the score is never below {threshold.exit}."
+        yield f"only when it is disqualified: the {score} is never below {threshold.exit}."
     if gates := threshold.require:
         needs = [] if gates.grade is None else [f"a grade of {gates.grade} or better"]
         for words, level in (("engagement", gates.engagement), ("fit", gates.fit)):

@@ -11,6 +11,7 @@ from leadscore.log.records import ADJUST, stable_id
 from leadscore.model.compile import attribute_tests
 from leadscore.model.compiled import GRADES
 from leadscore.model.definition import (
+    MAIN_SCORE,
     Active,
     Condition,
     Decay,
@@ -18,8 +19,10 @@ from leadscore.model.definition import (
     FieldPoints,
     Fit,
     ModelDefinition,
+    OtherScore,
     Require,
     Rule,
+    ScoreRange,
     Threshold,
     When,
 )
@@ -50,6 +53,9 @@ def findings(model: ModelDefinition) -> Iterator[Finding]:
         for index, band in enumerate(bands):
             yield from _test(band, ("fit", "attributes", name, index))
         yield from unreached(bands, ("fit", "attributes", name))
+    for name, score in model.scores.items():
+        yield from _score(score, model, name)
+    yield from _uncounted(model)
     for name, threshold in model.thresholds.items():
         yield from _threshold(threshold, model, ("thresholds", name))
     yield from _forgetting(model)
@@ -85,9 +91,8 @@ def events_looked_at(model: ModelDefinition) -> tuple[int, str]:
 
 
 def _levels(model: ModelDefinition) -> Iterator[Finding]:
-    score, bands, fit = model.score, model.bands, model.fit
-    if score.floor >= score.ceiling:
-        yield ("score",), f"floor {score.floor} and ceiling {score.ceiling}: expected floor below ceiling"
+    bands, fit = model.bands, model.fit
+    yield from _limits(model.score, ("score",))
     if not bands.cold <= bands.warm <= bands.hot:
         levels = f"cold {bands.cold}, warm {bands.warm}, hot {bands.hot}"
         yield ("bands",), f"{levels}: expected cold <= warm <= hot"
@@ -95,6 +100,31 @@ def _levels(model: ModelDefinition) -> Iterator[Finding]:
     for (better, smallest), (worse, smaller) in pairwise(sorted(fit.grades.items())):
         if smallest <= smaller:
             yield ("fit", "grades", worse), f"{worse} {smaller}: expected less than the {smallest} of {better}"
+
+
+def _limits(score: ScoreRange, path: Path) -> Iterator[Finding]:
+    if score.floor >= score.ceiling:
+        yield path, f"floor {score.floor} and ceiling {score.ceiling}: expected floor below ceiling"
+
+
+def _score(score: OtherScore, model: ModelDefinition, name: str) -> Iterator[Finding]:
+    path: Path = ("scores", name)
+    if name == MAIN_SCORE:
+        yield path, f"{name}: the score that every model has, expected another name"
+    yield from _limits(score, path)
+    for place, group in enumerate(score.groups):
+        yield from _known(group, "group", model.groups, (*path, "groups", place))
+        if group in score.groups[:place]:
+            yield (*path, "groups", place), f"{group}: given twice, expected it once"
+
+
+def _uncounted(model: ModelDefinition) -> Iterator[Finding]:
+    """Groups whose points would go nowhere."""
+    counted = {group for score in model.every_score().values() for group in score.groups}
+    for name in model.groups:
+        if name not in counted:
+            expected = "expected true, or the group in one of scores"
+            yield ("groups", name, "in_main"), f"false: no score counts {name}, {expected}"
 
 
 def _ordered(path: Path, low: _Level, high: _Level) -> Iterator[Finding]:
@@ -269,8 +299,10 @@ def _part(when: When, model: ModelDefinition, path: Path) -> Iterator[Finding]:
 def _threshold(threshold: Threshold, model: ModelDefinition, path: Path) -> Iterator[Finding]:
     if threshold.exit >= threshold.enter:
         yield path, f"enter {threshold.enter} and exit {threshold.exit}: expected exit below enter"
-    if threshold.enter > model.score.ceiling:
-        ceiling = model.score.ceiling
+    scores = model.every_score()
+    yield from _known(threshold.of, "score", scores, (*path, "of"))
+    ceiling = scores[threshold.of].ceiling if threshold.of in scores else threshold.enter
+    if threshold.enter > ceiling:
         yield (*path, "enter"), f"{threshold.enter}: never reached, expected at most the score's ceiling of {ceiling}"
     gates = threshold.require or Require()
     yield from _gates(gates, model.fit, (*path, "require"))

@@ -1,34 +1,15 @@
-"""The score that a record finds, evaluated only if something comes of the record. Pure.
+"""The scores that a record finds, evaluated only if something comes of the record. Pure.
 
-Of the records that might cross, most do not, and to see that the score after them is enough. The score before them is
-asked for when the lead crosses, and then the record is in the lead's state already: so what the score is made of is
+Of the records that might cross, most do not, and to see that the scores after them are enough. A score before them is
+asked for when the lead crosses, and then the record is in the lead's state already: so what the scores are made of is
 kept from before. The fold replaces or appends, so that is a copy of three lists. ``Flags`` alone change in place: where
-a record changes what counts in them, the score before must be evaluated before.
+a record changes what counts in them, the scores before must be evaluated before.
 """
 
 from leadscore.model.compiled import CompiledModel
 from leadscore.scoring.conditions import Outlook
-from leadscore.scoring.score import Score, score_at
+from leadscore.scoring.score import ScoresAt
 from leadscore.scoring.state import LeadState
-
-
-class Before:
-    """The score at an instant of a lead that is not changed any more, evaluated when first asked for."""
-
-    __slots__ = ("_at_ms", "_outlook", "_score")
-
-    def __init__(self, outlook: Outlook, at_ms: int) -> None:
-        self._outlook = outlook
-        self._at_ms = at_ms
-        self._score: Score | None = None
-
-    def score(self) -> Score:
-        """What the record finds."""
-        score = self._score
-        if score is None:
-            outlook = self._outlook
-            score = self._score = score_at(outlook.state, outlook.model, self._at_ms, outlook)
-        return score
 
 
 def copied(state: LeadState) -> LeadState:
@@ -46,13 +27,14 @@ def copied(state: LeadState) -> LeadState:
     )
 
 
-def before_event(state: LeadState, model: CompiledModel, at_ms: int) -> Before:
-    """The score before an event, neither settling another nor bringing attributes, is added to the state."""
-    return Before(Outlook(copied(state), model), at_ms)
+def before_event(state: LeadState, model: CompiledModel, at_ms: int) -> ScoresAt:
+    """The scores before an event, neither settling another nor bringing attributes, is added to the state."""
+    return ScoresAt(Outlook(copied(state), model), at_ms)
 
 
-def before_anything(outlook: Outlook, at_ms: int) -> Before:
-    """The score before whatever comes."""
-    before = Before(outlook, at_ms)
-    before.score()
+def before_anything(outlook: Outlook, at_ms: int) -> ScoresAt:
+    """The scores before whatever comes: those that have thresholds."""
+    before = ScoresAt(outlook, at_ms)
+    for score in outlook.model.crossed:
+        before.of(score)
     return before

@@ -1,4 +1,4 @@
-"""How a lead's score goes on while no record comes and no condition changes: exactly, and bounded. Pure.
+"""How one of a lead's scores goes on while no record comes and no condition changes: exactly, and bounded. Pure.
 
 ``score`` says what the score is at an instant; a ``Course`` says it for any later one, and what can be said of all
 instants of an interval without trying each of them:
@@ -14,7 +14,7 @@ Kept in step with ``score.score_at``: the same parts, the same clamps in the sam
 
 from math import inf
 
-from leadscore.model.compiled import CompiledRule, DecayCurve
+from leadscore.model.compiled import CompiledRule, CompiledScore, DecayCurve
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.score import day_aged, fit_at
 from leadscore.scoring.state import Points, Total
@@ -22,29 +22,30 @@ from leadscore.time_units import DAY_MS
 
 
 class Course:
-    """The score from ``start_ms`` on, an instant not before the lead's latest record, to the next flip of a condition.
+    """One of the scores from ``start_ms`` on, not before the lead's latest record, to the next flip of a condition.
 
     In an interval, ``start_ms`` and ``end_ms`` are its first and last instant.
     """
 
     __slots__ = ("_ceiling", "_floor", "_free", "_groups", "constant")
 
-    def __init__(self, outlook: Outlook, start_ms: int) -> None:
+    def __init__(self, outlook: Outlook, score: CompiledScore, start_ms: int) -> None:
         state, model = outlook.state, outlook.model
         latest_ms = state.latest_record_ms
-        self._floor, self._ceiling = model.floor, model.ceiling
+        self._floor, self._ceiling = score.floor, score.ceiling
         self._free = _Sum(latest_ms, -inf, inf)
-        self._groups = [_Sum(latest_ms, group.minimum, group.maximum) for group in model.groups]
-        sums = [*self._groups, self._free]
+        sums = [_Sum(latest_ms, group.minimum, group.maximum) for group in model.groups]
+        sums.append(self._free)
         for rule_id, total in zip(state.rules, state.totals, strict=True):
             rule = model.rules.get(rule_id)
-            if rule is not None and total:
+            if rule is not None and total and score.counts[rule.group]:
                 sums[rule.group].add(rule, total, start_ms)
         for condition in model.conditions:
-            if condition.points and outlook.holds(condition.test, start_ms):
+            if condition.points and score.counts[condition.group] and outlook.holds(condition.test, start_ms):
                 sums[condition.group].constant += condition.points
-        self._free.constant += fit_at(outlook)
-        self._groups = [group for group in self._groups if not group.is_nothing]
+        if score.counts_fit:
+            self._free.constant += fit_at(outlook)
+        self._groups = [sums[group.index] for group in score.groups if not sums[group.index].is_nothing]
         self.constant = self._free.constant
         """About what the score comes to in the end: what decays is left out, and what clamps do to it."""
         for group in self._groups:

@@ -40,7 +40,7 @@ class Reason(msgspec.Struct, frozen=True):
     points: float
 
 
-class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+class Crossing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A lead enters or leaves a threshold. Instants are UTC milliseconds; points and levels are those of the model."""
 
     id: str
@@ -48,6 +48,8 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     model_version: int
     lead_id: str
     threshold: str
+    score_name: str | None = None
+    """The score that the threshold is of; ``None`` is the main one. Here and below, scores are that one."""
     direction: Direction
     cause: Cause
     entered_id: str | None
@@ -80,7 +82,9 @@ def iso_instant(instant_ms: int) -> str:
 def as_json_object(crossing: Crossing) -> dict[str, object]:
     """The names of design 1.7, in its order; instants as ISO 8601."""
     named: dict[str, object] = {}
-    for name, value in msgspec.to_builtins(crossing).items():
+    values = msgspec.to_builtins(crossing)  # without what has its default
+    for name in crossing.__struct_fields__:
+        value = values.get(name)
         if name.endswith("_ms"):
             named[name.removesuffix("_ms")] = None if value is None else iso_instant(value)
         else:

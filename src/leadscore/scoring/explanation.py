@@ -1,10 +1,10 @@
-"""Why a lead's score is what it is: parts that add up to it (design 1.6). Pure; the same sums as ``score``."""
+"""Why one of a lead's scores is what it is: parts that add up to it (design 1.6). Pure; the same sums as ``score``."""
 
 import msgspec
 
 from leadscore.log.records import stable_id
 from leadscore.model.addition import plain_sum
-from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule
+from leadscore.model.compiled import NO_GROUP, CompiledModel, CompiledRule, CompiledScore
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.recent import time_of
 from leadscore.scoring.score import attribute_points, rule_points, score_at
@@ -34,7 +34,10 @@ class Adjustment(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Parts and adjustments; their points add up to ``score``."""
+    """Parts and adjustments; their points add up to ``score``.
+
+    ``fit`` is the lead's, also where the score does not count it; the parts are those of the score.
+    """
 
     at_ms: int
     score: float
@@ -44,19 +47,20 @@ class Explanation(msgspec.Struct, frozen=True):
     adjustments: list[Adjustment]
 
 
-def explain(state: LeadState, model: CompiledModel, at_ms: int) -> Explanation:
-    """The score at ``at_ms``, an instant not before the lead's latest record, taken apart."""
-    outlook = Outlook(state, model)
-    score = score_at(state, model, at_ms, outlook)
-    parts = _rule_parts(state, model, at_ms) + _condition_parts(outlook, at_ms) + _attribute_parts(state, model)
-    return Explanation(at_ms, score.value, score.engagement, score.fit, parts, _adjustments(parts, model))
+def explain(outlook: Outlook, score: CompiledScore, at_ms: int) -> Explanation:
+    """One of the scores at ``at_ms``, an instant not before the lead's latest record, taken apart."""
+    state, model, value = outlook.state, outlook.model, score_at(outlook, score, at_ms)
+    parts = _rule_parts(state, model, score, at_ms) + _condition_parts(outlook, score, at_ms)
+    parts += _attribute_parts(state, model) if score.counts_fit else []
+    adjustments = _adjustments(parts, model, score)
+    return Explanation(at_ms, value.value, value.engagement, value.fit, parts, adjustments)
 
 
-def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part]:
+def _rule_parts(state: LeadState, model: CompiledModel, score: CompiledScore, at_ms: int) -> list[Part]:
     parts = []
     for index, rule_id in enumerate(state.rules):
         rule = model.rules.get(rule_id)
-        if rule is None:
+        if rule is None or not score.counts[rule.group]:
             continue
         settled = state.flags.settled.get(rule_id) if state.flags is not None else None
         rows, points = counted_rows(state, rule, live_rows(state, index)), points_awarded(state, index)
@@ -76,7 +80,7 @@ def _rule_parts(state: LeadState, model: CompiledModel, at_ms: int) -> list[Part
     return parts
 
 
-def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
+def _condition_parts(outlook: Outlook, score: CompiledScore, at_ms: int) -> list[Part]:
     model = outlook.model
     return [
         Part(
@@ -89,7 +93,7 @@ def _condition_parts(outlook: Outlook, at_ms: int) -> list[Part]:
             latest_event_ms=None,
         )
         for condition in (*model.conditions, *model.gates)
-        if outlook.holds(condition.test, at_ms)
+        if score.counts[condition.group] and outlook.holds(condition.test, at_ms)
     ]
 
 
@@ -123,18 +127,18 @@ def _clamped(part: Part, model: CompiledModel) -> float:
     return part.points if rule is None else min(max(part.points, -rule.maximum), rule.maximum)
 
 
-def _adjustments(parts: list[Part], model: CompiledModel) -> list[Adjustment]:
+def _adjustments(parts: list[Part], model: CompiledModel, score: CompiledScore) -> list[Adjustment]:
     """The clamps that change something, in the order in which they apply: rules, groups, fit, score."""
     adjustments = [Adjustment("rule", part.name, _clamped(part, model) - part.points) for part in parts]
     engagement = plain_sum(_clamped(part, model) for part in parts if part.part != "attribute" and part.group is None)
-    for group in model.groups:
+    for group in score.groups:
         points = plain_sum(_clamped(part, model) for part in parts if part.group == group.name)
         clamped = min(max(points, group.minimum), group.maximum)
         adjustments.append(Adjustment("group", group.name, clamped - points))
         engagement += clamped
     fit = plain_sum(part.points for part in parts if part.part == "attribute")
-    clamped_fit = min(max(fit, model.fit_minimum), model.fit_maximum)
+    clamped_fit = min(max(fit, model.fit_minimum), model.fit_maximum) if score.counts_fit else 0.0
     adjustments.append(Adjustment("fit", "fit", clamped_fit - fit))
     total = engagement + clamped_fit
-    adjustments.append(Adjustment("score", "score", min(max(total, model.floor), model.ceiling) - total))
+    adjustments.append(Adjustment("score", "score", min(max(total, score.floor), score.ceiling) - total))
     return [adjustment for adjustment in adjustments if adjustment.points]

@@ -25,16 +25,16 @@ from math import inf
 from typing import Final
 
 from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RETRACT, SUSPEND, Award
-from leadscore.model.compiled import CompiledRule
+from leadscore.model.compiled import CompiledModel, CompiledRule, CompiledScore
 from leadscore.model.matching import event_hash
-from leadscore.scoring.before import Before, before_anything, before_event
+from leadscore.scoring.before import before_anything, before_event
 from leadscore.scoring.conditions import Outlook, first_event_ms, has_attributes
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.recent import ROW, at_of, find
-from leadscore.scoring.score import all_gains, points_of_values, rule_points, score_at, upper_bound_at
+from leadscore.scoring.score import ScoresAt, all_gains, points_of_values, rule_points, upper_bound_at
 from leadscore.scoring.selection import points_awarded
 from leadscore.scoring.state import AttributeState, LeadState, Suspension
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
@@ -78,10 +78,10 @@ def fold_award(
     # step 2
     _apply(state, award, at, context)
     outlook = Outlook(state, model)
-    after = score_at(state, model, tau_ms, outlook)
     # steps 3 and 4
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
-    decision = Decision(tau_ms, Cause.EVENT if is_event else Cause.COMMAND, trigger, before, after, outlook)
+    cause = Cause.EVENT if is_event else Cause.COMMAND
+    decision = Decision(cause, trigger, before, ScoresAt(outlook, tau_ms))
     crossed = cross(state, award, decision, context)
     crossings += crossed
     if only_raises:  # the instant of before is early enough; only what was entered just now may be left before it
@@ -92,8 +92,8 @@ def fold_award(
     return state, crossings
 
 
-def _before(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> Before:
-    """The score that the record finds, put off where the record leaves alone what is in the lead's flags."""
+def _before(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> ScoresAt:
+    """The scores that the record finds, put off where the record leaves alone what is in the lead's flags."""
     settles = len(state.rows) >= ROW * context.settings.recent_events
     if settles or award.attributes or award.type in COMMANDS:
         return before_anything(Outlook(state, context.model), tau_ms)
@@ -128,11 +128,11 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
 
     Terms
 
-    *Upper bound*: a number that engagement + fit do not exceed at tau. Gains as if none had decayed, penalties only
-    where tau is the instant of the lead's latest record, every condition that gives points as if it held, the best
-    that the fit can be.
-    *Out of reach*: what a threshold is with an upper bound less than ``enter`` - 1e-6. Never, where the floor of the
-    model is at ``enter`` already.
+    *Upper bound*: a number that a score does not exceed at tau, floor and ceiling aside. Gains as if none had decayed,
+    penalties only where tau is the instant of the lead's latest record, every condition that gives points as if it
+    held, the best that the fit can be.
+    *Out of reach*: what a threshold is with an upper bound of its score less than ``enter`` - 1e-6. Never, where the
+    floor of the score is at ``enter`` already.
     *Only raises* (``_only_raises``): the record is the lead's latest and gives points, takes none, and hides no other
     event; no attribute, no command, no hold, nothing due up to tau.
     *May free* (``_may_free``): the record may raise the score by more than its points, by keeping another event from
@@ -144,8 +144,9 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
     2. It matches a rule with ``qualifies``: yes. The score does not matter then.
     3. It may free points: yes. Its own points say nothing then.
     4. The lead is in a threshold and the record does more than only raise: yes. It may end the stay, now or earlier.
-    5. Else it can do nothing but enter: yes, unless all thresholds that the lead is out of are out of reach. First by
-       the quick upper bound, one sum; then by the exact one, with every rule's ``max`` and every group's clamp.
+    5. Else it can do nothing but enter: yes, unless all thresholds that the lead is out of are out of reach, score by
+       score. First by the quick upper bound, one sum of all the lead's gains, whichever score they are of; then by
+       the exact one, with every rule's ``max`` and the clamps of the score's groups.
 
     Example: ``mql`` with enter 65; conditions and fit add 20 at most; a group with max 40. The lead is out, with 30
     points in that group and a penalty of -12; the record is its latest.
@@ -157,7 +158,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
 
     Kept in step
 
-    - ``score.upper_bound_at``, ``score.all_gains`` and ``CompiledModel.upper_bound_besides_rules`` with ``score_at``:
+    - ``score.upper_bound_at``, ``score.all_gains`` and ``CompiledScore.upper_bound_besides_rules`` with ``score_at``:
       whatever can add points must be in the bounds.
     - Rules 1 to 4 with steps 3 and 4: what can enter without points, or leave, must be named here.
     - ``due_ms`` of a lead that is spared: it may stay, for a record that only raises moves the leave back at most.
@@ -166,7 +167,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
     model = context.model
     if award.target is not None or not (award.rules or award.attributes):
         return True
-    rules, points = model.rules, model.upper_bound_besides_rules
+    rules, gains = model.rules, 0.0
     for rule_award in award.rules:
         rule = rules.get(rule_award.rule_id)
         if rule is None:
@@ -174,19 +175,36 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
         if rule.qualifies is not None or (rule.selection is not None and _may_free(rule, state, award)):
             return True
         if rule_award.points > 0:
-            points += rule_award.points
-    out_of_reach = model.out_of_reach
+            gains += rule_award.points
+    entered: set[int] = set()
     if state.thresholds:
         entered = {entry.threshold_id for entry in state.thresholds if entry.is_in}
         if entered and not _only_raises(state, award, tau_ms, context):
             return True
-        outside = [threshold for threshold in model.thresholds if threshold.threshold_id not in entered]
-        out_of_reach = min([threshold.out_of_reach for threshold in outside], default=inf)
-    if not award.attributes and not has_attributes(state.flags):  # they may have earned more under an older version
-        points += all_gains(state.totals)
-        if points < out_of_reach:
-            return False
-    return upper_bound_at(state, model, award, tau_ms) >= out_of_reach
+    if award.attributes or has_attributes(state.flags):
+        gains = inf  # they may have earned more under an older version
+    else:
+        gains += all_gains(state.totals)
+    return _is_in_reach(state, award, gains, entered, tau_ms, model)
+
+
+def _is_in_reach(
+    state: LeadState, award: Award, gains: float, entered: set[int], tau_ms: int, model: CompiledModel
+) -> bool:
+    """Whether an upper bound lets the lead into a threshold that it is out of; ``gains`` are for the quick one."""
+    for score in model.crossed:
+        out_of_reach = _out_of_reach(model, score, entered) if entered else score.out_of_reach
+        if gains + score.upper_bound_besides_rules < out_of_reach:
+            continue
+        if upper_bound_at(state, model, score, award, tau_ms) >= out_of_reach:
+            return True
+    return False
+
+
+def _out_of_reach(model: CompiledModel, score: CompiledScore, entered: set[int]) -> float:
+    """What the score must not be below for the lead to enter one of its thresholds that it is out of."""
+    outside = [one.out_of_reach for one in model.thresholds if one.score is score and one.threshold_id not in entered]
+    return min(outside, default=inf)
 
 
 def _may_free(rule: CompiledRule, state: LeadState, award: Award) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from leadscore.model.compiled import EPSILON
+from leadscore.model.compiled import EPSILON, CompiledScore
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason
 from leadscore.scoring.ranking import ranked
@@ -13,20 +13,20 @@ WORTH_A_REASON: Final = 0.005
 """Points below this would be shown as 0.00."""
 
 
-def top_reasons(outlook: Outlook, at_ms: int) -> list[Reason]:
-    """The parts of the lead's score with the most points either way, each within its own ``max``; ``ranked``."""
+def top_reasons(outlook: Outlook, score: CompiledScore, at_ms: int) -> list[Reason]:
+    """The parts of one of the scores with the most points either way, each within its own ``max``; ``ranked``."""
     state, model = outlook.state, outlook.model
     age_ms = at_ms - state.latest_record_ms
     reasons: list[Reason] = []
     for index, rule_id in enumerate(state.rules):
         rule = model.rules.get(rule_id)
-        if rule is not None:
+        if rule is not None and score.counts[rule.group]:
             points = rule_points(rule, state.totals[index], age_ms, at_ms)
             _add(reasons, rule.name, min(max(points, -rule.maximum), rule.maximum))
     for condition in model.conditions:
-        if outlook.holds(condition.test, at_ms):
+        if score.counts[condition.group] and outlook.holds(condition.test, at_ms):
             _add(reasons, condition.name, condition.points)
-    for attribute_id, points in attribute_points(state, model):
+    for attribute_id, points in attribute_points(state, model) if score.counts_fit else ():
         _add(reasons, model.attributes[attribute_id].name, points)
     return ranked(reasons, lambda reason: abs(reason.points), lambda reason: reason.name)[:MOST_REASONS]
 

@@ -1,34 +1,55 @@
-"""score(t): the one place where a lead's points add up (design 1.6). Pure; all clamping is on read."""
+"""score(t): the one place where a lead's points add up (design 1.6). Pure; all clamping is on read.
+
+A model has one score or several, each of some of the groups. What none of its groups has is no matter of a score.
+"""
 
 from typing import NamedTuple
 
 from leadscore.log.records import AttributeAward, Award
 from leadscore.model.addition import plain_sum
-from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve
+from leadscore.model.compiled import CompiledModel, CompiledRule, CompiledScore, DecayCurve
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import AttributeState, LeadState, Total
 from leadscore.time_units import DAY_MS
 
 
 class Score(NamedTuple):
-    """Engagement and fit at an instant; ``value`` is their sum within floor and ceiling."""
+    """One of the lead's scores at an instant.
+
+    ``fit`` is the lead's, also where the score does not count it.
+    """
 
     engagement: float
     fit: float
     value: float
-
-    @property
-    def unclamped(self) -> float:
-        """Engagement plus fit: what "raised the score" compares."""
-        return self.engagement + self.fit
+    """Within floor and ceiling."""
+    unclamped: float
+    """Engagement, plus fit where the score counts it: what "raised the score" compares."""
 
 
-def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outlook | None = None) -> Score:
-    """The lead's score at ``at_ms``, an instant not before its latest record; ``outlook`` is the lead's, if made."""
-    if outlook is None:
-        outlook = Outlook(state, model)
-    groups, totals = model.groups, state.totals
-    sums = [0.0] * (len(groups) + 1)  # the last is of what has no group: NO_GROUP is -1
+class ScoresAt:
+    """The scores at an instant of a lead that is not changed any more, each evaluated when first asked for."""
+
+    __slots__ = ("_scores", "at_ms", "outlook")
+
+    def __init__(self, outlook: Outlook, at_ms: int) -> None:
+        self.outlook = outlook
+        self.at_ms = at_ms
+        self._scores: dict[int, Score] = {}
+
+    def of(self, score: CompiledScore) -> Score:
+        """The value of this score of the model."""
+        value = self._scores.get(score.index)
+        if value is None:
+            value = self._scores[score.index] = score_at(self.outlook, score, self.at_ms)
+        return value
+
+
+def score_at(outlook: Outlook, score: CompiledScore, at_ms: int) -> Score:
+    """One of the lead's scores at ``at_ms``, an instant not before its latest record."""
+    state, model = outlook.state, outlook.model
+    totals = state.totals
+    sums = [0.0] * len(score.counts)  # the last is of what has no group: NO_GROUP is -1
     rules, age_ms = model.rules, at_ms - state.latest_record_ms
     for index, rule_id in enumerate(state.rules):
         rule = rules.get(rule_id)
@@ -44,19 +65,23 @@ def score_at(state: LeadState, model: CompiledModel, at_ms: int, outlook: Outloo
     for condition in model.conditions:
         if condition.points and outlook.holds(condition.test, at_ms):
             sums[condition.group] += condition.points
-    engagement = sums[-1]
-    for index, group in enumerate(groups):
-        points = sums[index]
+    engagement = sums[-1] if score.counts[-1] else 0.0
+    for group in score.groups:
+        points = sums[group.index]
         engagement += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
     fit = fit_at(outlook)
-    total = engagement + fit
-    return Score(
-        engagement, fit, model.floor if total < model.floor else model.ceiling if total > model.ceiling else total
-    )
+    total = engagement + fit if score.counts_fit else engagement
+    floor, ceiling = score.floor, score.ceiling
+    return Score(engagement, fit, floor if total < floor else ceiling if total > ceiling else total, total)
 
 
-def upper_bound_at(state: LeadState, model: CompiledModel, more: Award, at_ms: int) -> float:
-    """An upper bound of engagement and fit together at ``at_ms``, with this award added.
+def main_score_at(state: LeadState, model: CompiledModel, at_ms: int) -> Score:
+    """The lead's main score at ``at_ms``, an instant not before its latest record."""
+    return score_at(Outlook(state, model), model.main, at_ms)
+
+
+def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore, more: Award, at_ms: int) -> float:
+    """An upper bound of one of the lead's scores at ``at_ms``, with this award added; floor and ceiling aside.
 
     Gains as if none had decayed, every condition that gives points; clamped like the score. Penalties are in it at the
     instant of the lead's latest record only, where running totals need no decay: later on they weigh less.
@@ -72,15 +97,17 @@ def upper_bound_at(state: LeadState, model: CompiledModel, more: Award, at_ms: i
     for award in more.rules:
         if award.points > 0 and (rule := rules.get(award.rule_id)) is not None:
             sums[rule.group] += award.points
-    if more.attributes:
+    if not score.counts_fit:
+        fit = 0.0
+    elif more.attributes:
         fit = _fit_upper_bound(state, model, more.attributes)
     else:
         fit = model.fit_without_values if state.flags is None else fit_of(current_attributes(state.flags), model)
     of_groups = 0.0
-    for index, group in enumerate(model.groups):
-        points = sums[index]
+    for group in score.groups:
+        points = sums[group.index]
         of_groups += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
-    return fit + sums[-1] + of_groups
+    return fit + sums[-1] + of_groups if score.counts[-1] else fit + of_groups
 
 
 def _fit_upper_bound(state: LeadState, model: CompiledModel, more: list[AttributeAward]) -> float:

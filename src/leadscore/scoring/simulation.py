@@ -28,6 +28,7 @@ class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
 
     lead_id: str
     score: float
+    """The main score."""
     engagement: float
     fit: float
     grade: str
@@ -37,6 +38,8 @@ class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
     """``in`` or ``out`` for every threshold of the model."""
     as_of_ms: int
     explanation: Explanation
+    others: dict[str, Explanation]
+    """By name, the scores beside the main one."""
 
 
 class Simulation(msgspec.Struct, frozen=True):
@@ -119,7 +122,8 @@ def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_m
     """The lead as of ``at_ms``; a lead without any record has the score of a newcomer."""
     model: CompiledModel = context.model
     state = remembered(state, context) or LeadState(model.version, at_ms)
-    explanation = explain(state, model, max(at_ms, latest_ms(state)))
+    outlook, instant_ms = Outlook(state, model), max(at_ms, latest_ms(state))
+    explanation, *others = [explain(outlook, score, instant_ms) for score in model.scores]
     entered = {standing.threshold.name for standing in standings_in(state, model.thresholds)}
     return LeadScore(
         lead_id=lead_id,
@@ -128,8 +132,9 @@ def score_line(lead_id: str, state: LeadState | None, context: FoldContext, at_m
         fit=explanation.fit,
         grade=model.grade_of(explanation.fit),
         band=model.band_of(explanation.score),
-        disqualified=disqualified(Outlook(state, model), explanation.at_ms),
+        disqualified=disqualified(outlook, instant_ms),
         thresholds={one.name: "in" if one.name in entered else "out" for one in model.thresholds},
         as_of_ms=at_ms,
         explanation=explanation,
+        others={score.name: other for score, other in zip(model.scores[1:], others, strict=True)},
     )

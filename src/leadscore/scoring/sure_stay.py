@@ -26,7 +26,7 @@ Kept in step with ``score.score_at``: whatever can fall must be a gain here.
 from math import inf, log2
 from typing import Final
 
-from leadscore.model.compiled import EPSILON, CompiledModel
+from leadscore.model.compiled import EPSILON, CompiledModel, CompiledScore, CompiledThreshold
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.score import day_aged, fit_at, rule_points
 from leadscore.scoring.standing import Standing
@@ -81,8 +81,8 @@ def sure_until(outlook: Outlook, standing: Standing, after_ms: int) -> int | Non
     """
     model, threshold, entry = outlook.model, standing.threshold, standing.state
     until_ms = FAR_MS
-    if model.floor < threshold.exit:
-        fall = _fall(outlook, after_ms, threshold.exit - EPSILON)
+    if threshold.score.floor < threshold.exit:
+        fall = _fall(outlook, threshold, after_ms)
         stays_ms = None if fall is None else fall.stays_ms()
         if entry.held:
             until_ms = max(after_ms + (stays_ms or 0), entry.entered_ms + threshold.hold_ms)
@@ -97,20 +97,21 @@ def sure_until(outlook: Outlook, standing: Standing, after_ms: int) -> int | Non
     return min(max(until_ms, after_ms + 1), FAR_MS)
 
 
-def _fall(outlook: Outlook, at_ms: int, level: float) -> _Fall | None:
-    """The fall from ``at_ms`` on; ``None`` where a penalty may grow."""
-    state, model = outlook.state, outlook.model
-    sums = _sums(state, model, at_ms)
+def _fall(outlook: Outlook, threshold: CompiledThreshold, at_ms: int) -> _Fall | None:
+    """The fall of the threshold's score to its exit level, from ``at_ms`` on; ``None`` where a penalty may grow."""
+    state, model, score = outlook.state, outlook.model, threshold.score
+    sums = _sums(state, model, score, at_ms)
     if sums is None:
         return None
     for condition in model.conditions:
-        if condition.points and outlook.holds(condition.test, at_ms):
+        if condition.points and score.counts[condition.group] and outlook.holds(condition.test, at_ms):
             sums.lasting[condition.group] += condition.points
-    total = fit_at(outlook)
+    total = fit_at(outlook) if score.counts_fit else 0.0
     gains = sums.gains[-1]
     total += gains + sums.lasting[-1] + sums.by_day[-1] + sums.penalties[-1]
     by_day = sums.by_day[-1]
-    for index, group in enumerate(model.groups):
+    for group in score.groups:
+        index = group.index
         rest = sums.lasting[index] + sums.penalties[index]
         points = rest + sums.gains[index] + sums.by_day[index]
         if points <= group.minimum:
@@ -121,14 +122,14 @@ def _fall(outlook: Outlook, at_ms: int, level: float) -> _Fall | None:
         kept = sums.gains[index] if over <= 0.0 else sums.gains[index] - over
         gains += max(0.0, kept)
         by_day += sums.by_day[index]
-    return _Fall(total - level, gains, by_day, sums.half_life_ms)
+    return _Fall(total - (threshold.exit - EPSILON), gains, by_day, sums.half_life_ms)
 
 
-def _sums(state: LeadState, model: CompiledModel, at_ms: int) -> _Sums | None:
+def _sums(state: LeadState, model: CompiledModel, score: CompiledScore, at_ms: int) -> _Sums | None:
     sums, age_ms = _Sums(model), at_ms - state.latest_record_ms
     for rule_id, total in zip(state.rules, state.totals, strict=True):
         rule = model.rules.get(rule_id)
-        if rule is None or not total:
+        if rule is None or not total or not score.counts[rule.group]:
             continue
         decay, group = rule.decay, rule.group
         points = rule_points(rule, total, age_ms, at_ms)

@@ -7,7 +7,6 @@ import msgspec
 from leadscore.log.records import Award
 from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledRule, CompiledThreshold
 from leadscore.model.matching import event_hash
-from leadscore.scoring.before import Before
 from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger
@@ -17,7 +16,7 @@ from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.reasons import top_reasons
 from leadscore.scoring.recent import at_of
 from leadscore.scoring.recycling import is_recycled
-from leadscore.scoring.score import Score, score_at
+from leadscore.scoring.score import ScoresAt
 from leadscore.scoring.selection import counted_rows, live_rows
 from leadscore.scoring.standing import Standing, put, standings_in, threshold_state
 from leadscore.scoring.state import LeadState, ThresholdState
@@ -29,21 +28,19 @@ NO_THRESHOLDS: Final[frozenset[int]] = frozenset()
 class Decision:
     """What a crossing needs to know of the record behind it, and of the lead as the record left it."""
 
-    __slots__ = ("at_ms", "before", "cause", "outlook", "score", "trigger")
+    __slots__ = ("after", "at_ms", "before", "cause", "outlook", "trigger")
 
-    def __init__(
-        self, at_ms: int, cause: Cause, trigger: Trigger | None, before: Before, score: Score, outlook: Outlook
-    ) -> None:
-        self.at_ms = at_ms
+    def __init__(self, cause: Cause, trigger: Trigger | None, before: ScoresAt, after: ScoresAt) -> None:
+        self.at_ms = after.at_ms
         self.cause = cause
         self.trigger = trigger
         self.before = before
-        self.score = score
-        self.outlook = outlook
+        self.after = after
+        self.outlook = after.outlook
 
     def caused(self, cause: Cause) -> "Decision":
         """The same with another cause."""
-        return Decision(self.at_ms, cause, self.trigger, self.before, self.score, self.outlook)
+        return Decision(cause, self.trigger, self.before, self.after)
 
 
 class _Fact:
@@ -82,9 +79,8 @@ def leave_by_time(state: LeadState, lead_id: str, until_ms: int, context: FoldCo
     due_leaves = _due_leaves(state, outlook, until_ms)
     crossings = []
     for due in due_leaves:
-        at_ms = due.leave.at_ms
-        score = score_at(state, context.model, at_ms, outlook)
-        decision = Decision(at_ms, due.leave.cause, None, Before(outlook, at_ms), score, outlook)
+        scores = ScoresAt(outlook, due.leave.at_ms)
+        decision = Decision(due.leave.cause, None, scores, scores)
         crossings.append(_leave(state, lead_id, due.standing, decision, context))
     if due_leaves:
         flags_of(state).left_ms = due_leaves[-1].leave.at_ms
@@ -126,7 +122,7 @@ def cross(state: LeadState, award: Award, decision: Decision, context: FoldConte
         elif (
             _may_enter(threshold, entry, decision)
             and not is_recycled(state, model, threshold, decision.at_ms)
-            and _has_raised(decision)
+            and _has_raised(decision, threshold)
         ):
             crossings.append(_enter(state, award, threshold, decision, context))
     return crossings
@@ -137,7 +133,7 @@ def _leaves(
 ) -> list[Crossing]:
     """Step 3, highest threshold first; a record that finds a held lead above ``exit`` ends the hold."""
     crossings = []
-    lead_id, score = award.lead_id, decision.score.value
+    lead_id = award.lead_id
     recycled = _recycled(state, award, context.model) if award.rules else NO_THRESHOLDS
     for standing in standings_in(state, context.model.leaving_order):
         threshold, entry = standing.threshold, standing.state
@@ -146,16 +142,17 @@ def _leaves(
         elif threshold.threshold_id in recycled:
             crossings.append(_leave(state, lead_id, standing, decision.caused(Cause.RECYCLED), context))
         elif entry.held and decision.at_ms < entry.entered_ms + threshold.hold_ms:
-            if score > threshold.exit + EPSILON:
+            if decision.after.of(threshold.score).value > threshold.exit + EPSILON:
                 put(state, msgspec.structs.replace(entry, held=False))
-        elif score < threshold.exit - EPSILON:
+        elif decision.after.of(threshold.score).value < threshold.exit - EPSILON:
             crossings.append(_leave(state, lead_id, standing, decision, context))
     return crossings
 
 
-def _has_raised(decision: Decision) -> bool:
-    """Whether the record raised the score."""
-    return decision.score.unclamped > decision.before.score().unclamped + EPSILON
+def _has_raised(decision: Decision, threshold: CompiledThreshold) -> bool:
+    """Whether the record raised the score that the threshold is of."""
+    score = threshold.score
+    return decision.after.of(score).unclamped > decision.before.of(score).unclamped + EPSILON
 
 
 def _qualified(state: LeadState, award: Award, model: CompiledModel) -> frozenset[int]:
@@ -187,7 +184,7 @@ def _counts(state: LeadState, award: Award, rule: CompiledRule) -> bool:
 
 def _may_enter(threshold: CompiledThreshold, entry: ThresholdState | None, decision: Decision) -> bool:
     """Score, gates and cooldown."""
-    score, at_ms, outlook = decision.score, decision.at_ms, decision.outlook
+    score, at_ms, outlook = decision.after.of(threshold.score), decision.at_ms, decision.outlook
     if score.value < threshold.enter - EPSILON:
         return False
     if entry is not None and at_ms < entry.entered_ms + threshold.cooldown_ms:
@@ -205,7 +202,8 @@ def _enter(
     state: LeadState, award: Award, threshold: CompiledThreshold, decision: Decision, context: FoldContext
 ) -> Crossing:
     entered = enter_id(context.model.name, award.lead_id, threshold.name, award.type, award.event_id)
-    held = decision.cause is Cause.INSTANT and decision.score.value <= threshold.exit + EPSILON
+    score = decision.after.of(threshold.score)
+    held = decision.cause is Cause.INSTANT and score.value <= threshold.exit + EPSILON
     before = threshold_state(state, threshold)
     sequence = 1 if before is None else before.sequence + 1
     entry = ThresholdState(threshold.threshold_id, True, entered, decision.at_ms, held, sequence)
@@ -227,19 +225,20 @@ def _leave(state: LeadState, lead_id: str, standing: Standing, decision: Decisio
 def _crossing(
     lead_id: str, threshold: CompiledThreshold, fact: _Fact, decision: Decision, context: FoldContext
 ) -> Crossing:
-    model, at_ms, score = context.model, decision.at_ms, decision.score
+    model, at_ms, score = context.model, decision.at_ms, decision.after.of(threshold.score)
     return Crossing(
         id=fact.crossing_id,
         model=model.name,
         model_version=model.version,
         lead_id=lead_id,
         threshold=threshold.name,
+        score_name=None if threshold.score.is_main else threshold.score.name,
         direction=fact.direction,
         cause=decision.cause,
         entered_id=fact.entered_id,
         sequence=fact.sequence,
         score=score.value,
-        previous_score=decision.before.score().value,
+        previous_score=decision.before.of(threshold.score).value,
         engagement=score.engagement,
         fit=score.fit,
         grade=model.grade_of(score.fit),
@@ -249,7 +248,7 @@ def _crossing(
         decided_at_ms=context.log_time_ms,
         projected_exit_at_ms=fact.projected_exit_at_ms,
         trigger=decision.trigger,
-        reasons=top_reasons(decision.outlook, at_ms),
+        reasons=top_reasons(decision.outlook, threshold.score, at_ms),
         stale=context.log_time_ms - at_ms > context.settings.stale_after_ms,
     )
 

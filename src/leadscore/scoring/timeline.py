@@ -105,13 +105,13 @@ def disqualifying_condition(outlook: Outlook, at_ms: int) -> str | None:
 
 def first_leave(outlook: Outlook, standing: Standing, after_ms: int, until_ms: int) -> Leave | None:
     """The first instant in (after_ms, until_ms] at which time alone takes the lead out of the threshold it is in."""
-    level = standing.threshold.exit - EPSILON
+    score, level = standing.threshold.score, standing.threshold.exit - EPSILON
     for stretch in _stretches(outlook, standing, after_ms, until_ms):
         start_ms = stretch.start_ms
         if disqualifying_condition(outlook, start_ms) is not None:
             return Leave(start_ms, Cause.DISQUALIFIED)
         if stretch.may_fall:
-            below_ms = _first_below(Course(outlook, start_ms), level, start_ms, stretch.end_ms)
+            below_ms = _first_below(Course(outlook, score, start_ms), level, start_ms, stretch.end_ms)
             if below_ms is not None:
                 return Leave(below_ms, Cause.TIME)
     return None
@@ -145,13 +145,13 @@ def no_leave_before(outlook: Outlook, standing: Standing, after_ms: int) -> int 
     sure_ms = sure_until(outlook, standing, after_ms)
     if sure_ms is not None:
         return None if sure_ms >= FAR_MS else sure_ms
-    level = standing.threshold.exit - EPSILON
+    score, level = standing.threshold.score, standing.threshold.exit - EPSILON
     for stretch in _stretches(outlook, standing, after_ms, FAR_MS):
         start_ms = stretch.start_ms
         if disqualifying_condition(outlook, start_ms) is not None:
             return start_ms
         if stretch.may_fall:
-            unsafe_ms = _not_safe_from(Course(outlook, start_ms), level, start_ms, stretch.end_ms)
+            unsafe_ms = _not_safe_from(Course(outlook, score, start_ms), level, start_ms, stretch.end_ms)
             if unsafe_ms is not None:
                 return unsafe_ms
     return None
