@@ -121,8 +121,6 @@ RULE = "rules: {r: {event: e, points: 1, %s}}"
             "conditions.c.when.count.at_least: 65",
         ),
         ("fit: {attributes: {role: []}}", "fit.attributes.role: empty: expected at least one"),
-        ("scores: {other: {groups: []}}", "scores.other.groups: empty: expected at least one"),
-        ("scores: {other: {fit: true}}", "scores.other: groups is missing: expected a list"),
         ("fit: {grades: {a: 1}}", 'fit.grades.a: "a": expected A or B or C or D or E or F'),
     ],
 )
@@ -142,33 +140,12 @@ REQUIRED = """
 thresholds: {mql: {require: {conditions: [%s]}}}
 conditions: {c: {when: {attribute: {name: role, exists: true}}, %s}}
 """
-SCORES = "scores: %s\n"
 GATED = "fit: {max: 10, grades: %s}\nthresholds: {t: {enter: 60, exit: 50, require: {grade: %s}}}"
 
 
 @pytest.mark.parametrize(
     ("fragment", "problem"),
     [
-        (SCORES % "{other: {groups: [web]}}", "scores.other.groups[0]: web: no such group (did you mean website?)"),
-        (SCORES % "{other: {groups: [website, website]}}", "scores.other.groups[1]: website: given twice, expected it"),
-        (
-            SCORES % "{other: {groups: [website], floor: 100}}",
-            "scores.other: floor 100 and ceiling 100: expected floor",
-        ),
-        (SCORES % "{main: {groups: [website]}}", "scores.main: main: the score that every model has, expected another"),
-        (
-            "groups: {website: {in_main: false}}",
-            "groups.website.in_main: false: no score counts website, expected true, or the group in one of scores",
-        ),
-        ("thresholds: {mql: {of: other}}", "thresholds.mql.of: other: no such score, expected one of main"),
-        (
-            SCORES % "{service: {groups: [website]}}" + "thresholds: {mql: {of: servise}}",
-            "thresholds.mql.of: servise: no such score (did you mean service?)",
-        ),
-        (
-            SCORES % "{other: {groups: [website], ceiling: 60}}" + "thresholds: {mql: {of: other}}",
-            "thresholds.mql.enter: 65: never reached, expected at most the score's ceiling of 60",
-        ),
         ("score: {floor: 100}", "score: floor 100 and ceiling 100: expected floor below ceiling"),
         ("bands: {warm: 71}", "bands: cold 0, warm 71, hot 70: expected cold <= warm <= hot"),
         ("groups: {g: {min: 2, max: 1}}", "groups.g: min 2 and max 1: expected min no larger than max"),

@@ -43,7 +43,8 @@ SOME_POINTS = st.dictionaries(
 
 @given(SOME_POINTS)
 def test_it_is_the_order_of_the_oracle(points: dict[str, float]) -> None:
-    reading = oracle.Reading({}, 0, rules={}, conditions=points, attributes={})
+    model: oracle.Plain = {"conditions": {name: {} for name in points}}
+    reading = oracle.Reading(model, 0, rules={}, conditions=points, attributes={})
     assert names(list(points.items()))[: oracle.TOP_REASONS] == [reason["name"] for reason in reading.reasons]
 
 
