@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -50,10 +51,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Crossings in the order decided (names of 1.7), and one score line per lead (names of 1.11), by lead id."""
+    """Crossings in the order decided (names of 1.7), and one score line per lead (names of 1.11), by lead id.
+
+    ``outcomes``: what sales said of enters (1.3), as threshold, outcome and rule.
+    """
 
     crossings: list[Plain]
     scores: list[Plain]
+    outcomes: list[tuple[str, str, str]]
 
 
 def run(model: Plain, entries: Iterable[Entry], scores_at_ms: int | None, limits: Limits = Limits()) -> Outcome:
@@ -76,9 +81,9 @@ def run_versions(
         world.follow(model)
         world.apply(record_of(model, entry.event), entry.event["lead_id"])
     if scores_at_ms is None:
-        return Outcome(world.crossings, [])
+        return Outcome(world.crossings, [], world.outcomes)
     world.time_goes_on_to(scores_at_ms)
-    return Outcome(world.crossings, world.score_lines(scores_at_ms))
+    return Outcome(world.crossings, world.score_lines(scores_at_ms), world.outcomes)
 
 
 # --- values -------------------------------------------------------------------------------------------------------
@@ -217,6 +222,11 @@ def event_types_of(model: Plain) -> set[str]:
     return {PROFILE} | {event_type for rule in rules_of(model).values() for event_type in types_of(rule)}
 
 
+def as_list(value: Any) -> list[Any]:
+    """Where one value or a list of them may be written."""
+    return value if isinstance(value, list) else [value]
+
+
 def rules_of(model: Plain) -> Plain:
     """The model's rules, and the one that adjustments belong to."""
     return {**model.get("rules", {}), ADJUST: {"event": ADJUST}}
@@ -244,7 +254,7 @@ def _matches(rule: Plain, event: Plain, fields: Plain) -> bool:
 
 def types_of(rule: Plain) -> list[str]:
     """The types that a rule names."""
-    return rule["event"] if isinstance(rule["event"], list) else [rule["event"]]
+    return as_list(rule["event"])
 
 
 def _is_active(active: Plain, at_ms: int) -> bool:
@@ -385,7 +395,7 @@ class History:
         ends = [
             (act.order, duration_ms(recycles["for"]), act.at_ms)
             for name, recycles in recycling
-            if recycles["threshold"] == threshold
+            if threshold in as_list(recycles["threshold"])
             for act in self.counting[name]
         ]
         if not ends:
@@ -823,6 +833,7 @@ class _World:
         self._erase_ids: set[tuple[str, str]] = set()
         self._time_ms = 0
         self.crossings: list[Plain] = []
+        self.outcomes: list[tuple[str, str, str]] = []
 
     def time_goes_on_to(self, log_time_ms: int) -> None:
         """Leads leave on the way, by instant, then lead id, then highest exit first."""
@@ -858,6 +869,7 @@ class _World:
         lead.latest_ms = at_ms
         lead.departures.clear()
         now = _Fact(lead_id, lead, lead.history.reading(at_ms), before, record)
+        self._say(now)
         self._leave_by_record(now)
         self._release(now)
         self._enter(now)
@@ -983,8 +995,33 @@ class _World:
 
     def _recycles(self, fact: _Fact, threshold: str) -> bool:
         rules = rules_of(self._model).items()
-        recycling = [name for name, rule in rules if rule.get("recycles", {}).get("threshold") == threshold]
+        recycling = [
+            name for name, rule in rules if threshold in as_list(rule.get("recycles", {}).get("threshold", []))
+        ]
         return any(fact.record in fact.lead.history.counting[name] for name in recycling)
+
+    def _say(self, fact: _Fact) -> None:
+        """An outcome is counted for each enter before it that it is about, unless it was said of that enter already."""
+        rules, counting = rules_of(self._model), fact.lead.history.counting
+        said = [name for name, rule in rules.items() if "outcome" in rule and fact.record in counting[name]]
+        for outcome in dict.fromkeys(rules[name]["outcome"] for name in said):
+            first = next(name for name in said if rules[name]["outcome"] == outcome)
+            acts = [act for name, rule in rules.items() if rule.get("outcome") == outcome for act in counting[name]]
+            for threshold, since_ms in self._enters(fact.lead, rules[first]).items():
+                of_enter = [act for act in acts if act.at_ms >= since_ms]
+                if of_enter and all(act is fact.record for act in of_enter):
+                    self.outcomes.append((threshold, outcome, first))
+
+    def _enters(self, lead: _Lead, rule: Plain) -> dict[str, float]:
+        entered = {
+            name: standing.entered_at_ms
+            for name, standing in lead.standings.items()
+            if standing.entered_at_ms is not None
+        }
+        if not entered:
+            return {"": -inf}
+        about = as_list(rule["recycles"]["threshold"]) if "recycles" in rule else entered
+        return {name: entered[name] for name in self._thresholds if name in entered and name in about}
 
     def _may_enter(self, fact: _Fact, name: str) -> bool:
         threshold, standing, now = self._thresholds[name], fact.lead.standings[name], self._now(fact, name)

@@ -202,8 +202,12 @@ def _rules(thresholds: list[str], features: Features) -> SearchStrategy[Plain]:
     if thresholds:
         seldom["qualifies"] = st.sampled_from(thresholds)
         seldom["recycles"] = st.fixed_dictionaries(
-            {"threshold": st.sampled_from(thresholds), "for": st.sampled_from(["1h", "5d", "20d", "31d"])}
+            {
+                "threshold": st.sampled_from(thresholds) | st.just(thresholds),
+                "for": st.sampled_from(["1h", "5d", "20d", "31d"]),
+            }
         )
+        seldom["outcome"] = st.sampled_from(["rejected", "won"])
     return _with_some(often, seldom)
 
 

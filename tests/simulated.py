@@ -59,7 +59,7 @@ def simulated_from_bytes(
     run.go_on_to(scores_at_ms)
     leads = {lead_id: remembered(state, run._context) for lead_id, state in stored.items()}
     recent = {lead_id: recent_hashes(state) for lead_id, state in leads.items() if state is not None}
-    return Simulation(run.crossings, run.scores(scores_at_ms)), recent
+    return Simulation(run.crossings, run.scores(scores_at_ms), run.outcomes), recent
 
 
 def recent_hashes(state: LeadState) -> list[bytes]:

@@ -23,6 +23,7 @@ FLAGS = "scoring/flags.py"
 FOLD = "scoring/fold.py"
 LEADS = "scoring/leads.py"
 MATCHING = "model/matching.py"
+OUTCOMES = "scoring/outcomes.py"
 PER_EVENT = "model/per_event.py"
 RECENT = "scoring/recent.py"
 RECYCLING = "scoring/recycling.py"
@@ -164,6 +165,66 @@ MUTANTS = (
         "(latest_at or at, longest_ms) >= (at, rule.recycles.for_ms)",
     ),
     Mutant("recycled a moment too long", RECYCLING, "at_ms < until_ms", "at_ms <= until_ms"),
+    Mutant(
+        "a reset does not lift what recycles",
+        SELECTION,
+        "(flags.reset_ms is not None and settled_ms <= flags.reset_ms)",
+        "False",
+    ),
+    Mutant(
+        "what is no longer recent does not recycle",
+        TOTALS,
+        "if rule.recycles is not None or rule.outcome is not None:",
+        "if False:",
+    ),
+    Mutant(
+        "a rule recycles its first threshold only",
+        COMPILE,
+        "Recycling(_ids(recycles.thresholds), ",
+        "Recycling(_ids(recycles.thresholds[:1]), ",
+    ),
+    Mutant(
+        "recycling comes after the score",
+        THRESHOLDS,
+        """        elif threshold.threshold_id in recycled:
+            crossings.append(_leave(state, lead_id, standing, decision.caused(Cause.RECYCLED), context))
+        elif entry.held and""",
+        """        elif threshold.threshold_id in recycled and score >= threshold.exit:
+            crossings.append(_leave(state, lead_id, standing, decision.caused(Cause.RECYCLED), context))
+        elif entry.held and""",
+    ),
+    Mutant(
+        "an outcome is counted again and again", OUTCOMES, " and not _was_said(state, model, name, at, entered_ms)", ""
+    ),
+    Mutant(
+        "an outcome of what was before the enter",
+        OUTCOMES,
+        "if award.occurred_at_ms >= entered_ms and",
+        "if",
+    ),
+    Mutant("an outcome is spared", COMPILE, " or rule.outcome is not None,", ","),
+    Mutant(
+        "an outcome of the enter that it brings about",
+        FOLD,
+        """    if model.outcomes and award.rules:  # before step 4: about the enters so far
+        context.outcomes += outcomes_of(state, award, model)
+    outlook = Outlook(state, model)
+    # steps 3 and 4
+    trigger = Trigger(topic, award.event_id, award.type, award.campaign)
+    cause = Cause.EVENT if is_event else Cause.COMMAND
+    decision = Decision(cause, trigger, before, ScoresAt(outlook, tau_ms))
+    crossed = cross(state, award, decision, context)
+""",
+        """    outlook = Outlook(state, model)
+    # steps 3 and 4
+    trigger = Trigger(topic, award.event_id, award.type, award.campaign)
+    cause = Cause.EVENT if is_event else Cause.COMMAND
+    decision = Decision(cause, trigger, before, ScoresAt(outlook, tau_ms))
+    crossed = cross(state, award, decision, context)
+    if model.outcomes and award.rules:
+        context.outcomes += outcomes_of(state, award, model)
+""",
+    ),
     Mutant(
         "a record that recycles is spared",
         COMPILE,

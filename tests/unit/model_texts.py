@@ -55,7 +55,7 @@ rules:
     points: {field: minutes, times: 0.5, max: 20}
     active: {from: 2026-01-01}
     limit: {times: 4, per: month}
-  sales_rejected: {event: crm.rejected, points: 0, recycles: {threshold: mql, for: 90d}}
+  sales_rejected: {event: crm.rejected, points: 0, recycles: {threshold: mql, for: 90d}, outcome: rejected}
   plan_page: {event: website.page_view, where: {path: {matches: "^/account/plan"}}, points: 10, group: product}
 conditions:
   went_quiet: {when: {quiet: {rules: [mail_click], within: 30d}}, points: -10, group: email}

@@ -14,7 +14,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher, event_hash
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import FoldCounts, Shard
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.simulation import LeadScore, Simulation, score_line
@@ -115,11 +115,12 @@ class ShardOfOne:
     ``stored`` is what Redis holds of the lead at the beginning.
     """
 
-    def __init__(self, *versions: Plain, stored: bytes | None = None) -> None:
+    def __init__(self, *versions: Plain, stored: bytes | None = None, recent_events: int = 64) -> None:
         definitions = [msgspec.convert(version, ModelDefinition) for version in versions]
         self.models: dict[int, CompiledModel] = {one.version: compile_model(one) for one in definitions}
         self._matchers = {one.version: Matcher(one) for one in definitions}
-        self._shard = Shard(0, None, Fence("log", -1, 0, 0, {}), self.models.__getitem__, FoldSettings())
+        settings = FoldSettings(recent_events=recent_events)
+        self._shard = Shard(0, None, Fence("log", -1, 0, 0, {}), self.models.__getitem__, settings)
         self._shard.load([LEAD], [stored])
         self._offset = 0
 
@@ -149,6 +150,10 @@ class ShardOfOne:
     def award(self, version: int, event: Plain) -> Award | None:
         matched: Event = event_of(event)
         return self._matchers[version].award(matched, 0, self._offset)
+
+    def counts(self) -> FoldCounts:
+        """What became of the awards since the last call."""
+        return self._shard.take_counts()
 
     def lead_write(self) -> LeadWrite:
         return self._shard.pending(0).leads[LEAD]

@@ -317,6 +317,16 @@ def test_it_says_until_when_a_lead_that_sales_gave_back_does_not_enter(
         assert object_of(capsys)["standings"][0]["recycled_until"] == until
 
 
+def test_it_says_what_sales_said_last(explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rejected = "  no_budget: {event: crm.rejected, points: 0, outcome: rejected}\n"
+    model.write_text(MODEL.replace("rules:\n", f"rules:\n{rejected}", 1))
+    said = [page("r1", "L1", NOON_MS, "crm.rejected")]
+    assert explained(said, "L1", *at(3)) == 0
+    assert "Sales said: rejected 3 d ago (no_budget)." in capsys.readouterr().out
+    assert explained(said, "L1", "--json", *at(3)) == 0
+    assert object_of(capsys)["outcome"] == {"name": "rejected", "rule": "no_budget", "at": "2026-01-05T12:00:00.000Z"}
+
+
 def test_it_says_which_condition_that_a_threshold_requires_does_not_hold(
     explained: Explain, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,11 +91,62 @@ def test_the_leads_in_any_threshold_come_best_first(
         "thresholds": ["mql", "hot"],
         "disqualified": None,
         "suspended": False,
+        "outcome": None,
+        "recycled_until": None,
         "reason": {"name": "visit", "points": 100.0},
         "entered_at": "2026-01-05T12:00:00.003Z",
         "latest_record_at": "2026-01-05T12:00:00.004Z",
         "as_of": "2026-01-25T12:00:00.000Z",
     }
+
+
+SAID = """
+  budget:
+    {event: crm.rejected, where: {reason: budget}, points: 0, outcome: rejected, recycles: {threshold: mql, for: 90d}}
+  accepted: {event: crm.accepted, points: 0, outcome: accepted}
+thresholds:"""
+
+
+@pytest.fixture
+def feedback(model: Path) -> FakeStore:
+    """Two leads that sales rejected, one of them the better one; one accepted; and one rejected and accepted since."""
+    model.write_text(MODEL.replace("thresholds:", SAID.lstrip("\n"), 1))
+    leads_and_visits = {"worse": 2, "better": 4, "accepted": 2, "both": 3, "silent": 5}
+    events = [event for lead_id, number in leads_and_visits.items() for event in visits(lead_id, number)]
+    day_ms = NOON_MS + DAY_MS
+    events += [
+        page(f"r-{lead_id}", lead_id, day_ms, "crm.rejected", reason="budget") for lead_id in ("worse", "better")
+    ]
+    events += [page("r-both", "both", day_ms, "crm.rejected", reason="budget")]
+    events += [page(f"a-{lead_id}", lead_id, day_ms + DAY_MS, "crm.accepted") for lead_id in ("accepted", "both")]
+    return stored(model, events)
+
+
+def test_an_outcome_has_the_leads_of_which_it_was_said_last_best_first(
+    listed: List, feedback: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(feedback, "--outcome", "rejected", "--json") == 0
+    rows = printed_rows(capsys)
+    assert [(row["lead_id"], row["thresholds"]) for row in rows] == [("better", ["hot"]), ("worse", [])]
+    assert rows[0]["outcome"] == {"name": "rejected", "rule": "budget", "at": "2026-01-06T12:00:00.000Z"}
+    assert rows[0]["recycled_until"] == "2026-04-06T12:00:00.000Z"
+    assert listed(feedback, "--outcome", "accepted", "--json") == 0
+    assert [row["lead_id"] for row in printed_rows(capsys)] == ["both", "accepted"]
+
+
+def test_the_table_says_what_sales_said_and_until_when_a_lead_is_given_back(
+    listed: List, feedback: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(feedback, "--outcome", "rejected") == 0
+    [better] = [line for line in capsys.readouterr().out.splitlines() if "better" in line]
+    assert better.endswith("rejected 19 d ago (budget), given back until 2026-04-06 12:00")
+
+
+def test_an_outcome_that_the_model_has_not_is_refused(
+    listed: List, feedback: FakeStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(feedback, "--outcome", "won") == 2
+    assert "--outcome: 'won': expected one of the model's: rejected, accepted" in capsys.readouterr().err
 
 
 def test_one_threshold_has_its_own_leads_and_times(

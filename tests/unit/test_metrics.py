@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason
+from leadscore.model.load import parse_model
 from leadscore.ops import metrics as metrics_module
 from leadscore.ops.batch_histogram import BatchHistogram
 from leadscore.ops.metrics import (
@@ -32,6 +33,16 @@ from leadscore.store.failures import FailureKind
 METRICS_SOURCE = Path(metrics_module.__file__)
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 TOPICS = ("web", "leadscore.commands")
+MODEL = """
+model: m
+version: 4
+rules:
+  deal: {event: deal.won, points: 0, outcome: won}
+  back: {event: crm.rejected, points: 0, outcome: rejected, recycles: {threshold: mql, for: 90d}}
+thresholds:
+  mql: {enter: 50, exit: 30}
+  hot: {enter: 90, exit: 70}
+"""
 UNITS = ("_seconds", "_records", "_bytes")
 PLAIN_GAUGES = {
     "leadscore_assigned_partitions",
@@ -114,12 +125,20 @@ def test_label_values_known_beforehand_start_at_zero(metrics: Metrics) -> None:
 def test_crossings_of_the_model_start_at_zero(metrics: Metrics) -> None:
     assert samples(metrics, "leadscore_crossings_published_total") == {}
     metrics.score.crossings_published.labels("mql", "ENTER", "EVENT").inc(2)
-    metrics.score.expect_thresholds(["mql", "hot"])
+    metrics.score.expect(parse_model(MODEL, "model"))
     seen = samples(metrics, "leadscore_crossings_published_total")
     assert len(seen) == 2 * 8
     assert seen["mql", "ENTER", "EVENT"] == 2
     assert seen["hot", "LEAVE", "TIME"] == 0
     assert ("hot", "ENTER", "TIME") not in seen
+
+
+def test_outcomes_of_the_model_start_at_zero(metrics: Metrics) -> None:
+    metrics.score.expect(parse_model(MODEL, "model"))
+    assert samples(metrics, "leadscore_outcomes_total") == {
+        **{(threshold, "won", "deal", "4"): 0 for threshold in ("mql", "hot", "")},
+        **{(threshold, "rejected", "back", "4"): 0 for threshold in ("mql", "")},
+    }
 
 
 def test_a_batch_is_counted_at_once(metrics: Metrics) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.explanation import Explanation
+from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.scoring.simulation import LeadScore
 from tests import histories, oracle, random_models
 from tests.histories import END_MS
@@ -71,6 +72,7 @@ def test_leads_with_few_recent_events_agree_as_long_as_no_event_is_late(
     assert_same_crossings(expected.crossings, actual.crossings)
     assert_leaves_on_the_way_in_order(log, actual.crossings)
     assert_same_scores(expected.scores, actual.scores)
+    assert_same_outcomes(expected.outcomes, actual.outcomes)
     assert_same_recent_events(expected.scores, recent)
 
 
@@ -156,9 +158,15 @@ def assert_agreement(model: Plain, log: list[Entry]) -> None:
     assert_same_crossings(expected.crossings, actual.crossings)
     assert_leaves_on_the_way_in_order(log, actual.crossings)
     assert_same_scores(expected.scores, actual.scores)
+    assert_same_outcomes(expected.outcomes, actual.outcomes)
     from_bytes, recent = simulated_from_bytes(model, log, END_MS, FoldSettings())
     assert from_bytes == actual
     assert_same_recent_events(expected.scores, recent)
+
+
+def assert_same_outcomes(expected: list[tuple[str, str, str]], actual: list[CountedOutcome]) -> None:
+    """Which thresholds come first is open."""
+    assert sorted(expected) == sorted((one.threshold, one.name, one.rule) for one in actual)
 
 
 # --- crossings ----------------------------------------------------------------------------------------------------

@@ -7,15 +7,18 @@ import msgspec
 import pytest
 
 from leadscore.errors import WorkerStopped
-from leadscore.log.records import LogRecord
+from leadscore.events.event import Event
+from leadscore.log.records import Frame, LogRecord, Source
 from leadscore.model.compile import compile_model
+from leadscore.model.definition import ModelDefinition, Rule, Threshold
+from leadscore.model.matching import Matcher
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.scoring.score import main_score_at
 from leadscore.scoring.state import decode_state
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
 from tests.unit.fake_store import FakeShard, FakeStore
-from tests.unit.page_views import DEFINITION, NOON_MS, stage_of, view
+from tests.unit.page_views import DEFINITION, NOON_MS, stage_of, time_of, view
 from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
 
 
@@ -199,6 +202,53 @@ def test_a_replay_after_a_loss_is_no_latency() -> None:
     scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 2}
     scoring.turns(3)
     assert (stored_score(scoring.store), latencies(scoring, "count")) == (30, 1)
+
+
+SOLD = ModelDefinition(
+    model="m",
+    version=3,
+    rules={
+        "view": Rule(event="website.page_view", points=10),
+        "deal": Rule(event="deal.won", points=0, outcome="won"),
+    },
+    thresholds={"mql": Threshold(enter=10, exit=5)},
+)
+
+
+def sold(number: int, lead_id: str) -> Frame:
+    award = Matcher(SOLD).award(Event("deal.won", f"w{number}", lead_id, NOON_MS, {}), 0, number)
+    assert award is not None
+    return Frame(SOLD.version, [Source("website", "", 0)], [award])
+
+
+def outcomes(scoring: StageOfScore) -> dict[str, float]:
+    """Counted as won, by threshold."""
+    labels = {"outcome": "won", "rule": "deal", "version": "3"}
+    counted = {
+        threshold: scoring.metrics.registry.get_sample_value(
+            "leadscore_outcomes_total", {"threshold": threshold} | labels
+        )
+        for threshold in ("mql", "")
+    }
+    return {threshold: number for threshold, number in counted.items() if number}
+
+
+def test_what_sales_says_is_counted_by_threshold() -> None:
+    log: list[LogRecord] = [view(0), sold(1, "L1"), sold(2, "L1"), sold(3, "L2")]
+    scoring = StageOfScore(FakeStore(), {0: log}, compile_model(SOLD), time_of)
+    scoring.turns(3)
+    assert outcomes(scoring) == {"mql": 1, "": 1}
+
+
+@pytest.mark.parametrize(("committed", "counted"), [(1, {"mql": 1, "": 1}), (2, {"": 1}), (3, {})])
+def test_a_replay_after_a_loss_counts_no_outcome_again(committed: int, counted: dict[str, float]) -> None:
+    """Redis lost everything: the log is folded from its beginning; what lies below the committed offset was counted."""
+    log: list[LogRecord] = [view(0), sold(1, "L1"), sold(2, "L2")]
+    scoring = StageOfScore(FakeStore(), {0: log}, compile_model(SOLD), time_of, LEADSCORE_ON_STATE_LOSS="rebuild")
+    scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): committed}
+    scoring.turns(3)
+    assert stored_score(scoring.store) == 10
+    assert outcomes(scoring) == counted
 
 
 SMALL_BATCHES = {"LEADSCORE_SCORE_BATCH_FRAMES": "2"}

@@ -11,6 +11,7 @@ from leadscore.cli.columns import output_columns
 from leadscore.cli.explain_text import explain_lines
 from leadscore.cli.lead_view import LeadView, ThresholdView, view_of
 from leadscore.cli.options import instant, lead_id
+from leadscore.cli.outcome_words import outcome_object
 from leadscore.cli.simulate import score_object
 from leadscore.cli.stored_leads import LeadAt, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
@@ -76,6 +77,7 @@ def view_object(view: LeadView) -> dict[str, object]:
         "model_version": view.model_version,
         "disqualified_by": None if view.disqualified_by is None else view.disqualified_by.name,
         "suspended": view.suspended,
+        "outcome": outcome_object(view.outcome),
         "latest_record_at": _iso(view.latest_record_ms),
         "parts": [_part_object(part, view) for part in explanation.parts],
         "adjustments": [

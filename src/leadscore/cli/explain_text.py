@@ -4,6 +4,7 @@ from textwrap import wrap
 
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
 from leadscore.cli.lead_view import DecayTimes, Disqualifier, Hold, LeadView, ThresholdView
+from leadscore.cli.outcome_words import outcome_text
 from leadscore.scoring.explanation import Adjustment, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.ranking import ranked
@@ -58,6 +59,8 @@ def _head(view: LeadView) -> list[str]:
         lines.append(f"Disqualified: {line.disqualified}{_by(view.disqualified_by)}")
     if view.suspended:
         lines.append("Suspended: it enters no threshold until a resume command.")
+    if view.outcome is not None:
+        lines.append(f"Sales said: {outcome_text(view.outcome, line.explanation.at_ms)}.")
     return lines
 
 

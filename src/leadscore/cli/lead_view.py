@@ -10,6 +10,7 @@ from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
+from leadscore.scoring.outcomes import Outcome, latest_outcome
 from leadscore.scoring.recycling import recycled_until_ms
 from leadscore.scoring.score import rule_points
 from leadscore.scoring.simulation import LeadScore, score_line
@@ -76,6 +77,7 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     model_version: int
     scored: bool
     suspended: bool
+    outcome: Outcome | None
     latest_record_ms: int | None
     line: LeadScore
     disqualified_by: Disqualifier | None
@@ -104,6 +106,7 @@ def view_of(lead: LeadAt) -> LeadView:
         model_version=model.version,
         scored=state is not None,
         suspended=state is not None and is_suspended(state),
+        outcome=None if state is None else latest_outcome(state, model),
         latest_record_ms=None if state is None else state.latest_record_ms,
         line=line,
         disqualified_by=None if state is None else _disqualifier(state, model, line.disqualified),

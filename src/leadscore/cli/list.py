@@ -1,4 +1,4 @@
-"""``leadscore list``: the leads of a threshold or a band, best first: the daily view."""
+"""``leadscore list``: the leads of a threshold, a band or an outcome, best first: the daily view."""
 
 import argparse
 import heapq
@@ -12,18 +12,22 @@ from typing import NamedTuple, TextIO
 
 import msgspec
 
-from leadscore.cli.columns import aligned, chosen, fitting, length_of_time, output_columns
+from leadscore.cli.columns import aligned, chosen, fitting, length_of_time, minute, output_columns
 from leadscore.cli.options import number_from_1
+from leadscore.cli.outcome_words import outcome_object, outcome_text
 from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
+from leadscore.model.compiled import CompiledModel
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_store
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended
+from leadscore.scoring.outcomes import Outcome, latest_outcome
 from leadscore.scoring.ranking import whole_steps
 from leadscore.scoring.reasons import top_reasons
+from leadscore.scoring.recycling import recycled_until_ms
 from leadscore.scoring.score import Score, main_score_at
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState
@@ -44,10 +48,11 @@ class Page(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Which leads are asked for: of one threshold, of one band, or (neither) of any threshold."""
+    """Which leads are asked for: of one threshold, band or outcome, or (nothing said) of any threshold."""
 
     threshold: str | None
     band: str | None
+    outcome: str | None = None
 
 
 class ListedLead(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +68,10 @@ class ListedLead(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: list[str]
     disqualified: str | None
     suspended: bool
+    outcome: Outcome | None
+    """What sales said last."""
+    recycled_until_ms: int | None
+    """Until when it does not enter again one threshold at least, because sales gave it back."""
     reason: Reason | None
     entered_ms: int | None
     latest_record_ms: int
@@ -73,15 +82,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command and its options."""
     parser = subparsers.add_parser(
         "list",
-        help="list the leads of a threshold or a band, best first",
+        help="list the leads of a threshold, a band or an outcome, best first",
         description="List leads from Redis, best first; without an option those in any threshold. The cost: thresholds "
-        "read the leads that are in one (an index has them); a band walks over the keys of all leads, in pages that "
-        "block Redis for about a millisecond. Either way one state in memory per lead looked at, and two round trips "
-        "per thousand.",
+        "read the leads that are in one (an index has them); a band or an outcome walks over the keys of all leads, in "
+        "pages that block Redis for about a millisecond. Either way one state in memory per lead looked at, and two "
+        "round trips per thousand.",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--threshold", metavar="NAME", help="leads that are in this threshold")
     which.add_argument("--band", choices=("cold", "warm", "hot"), help="leads whose score is in this band")
+    which.add_argument("--outcome", metavar="NAME", help="leads of which sales said this last, such as rejected")
     parser.add_argument(
         "--limit",
         type=number_from_1,
@@ -105,10 +115,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the list, and on standard error how much was looked at."""
     config = load_config(os.environ, required=[] if args.model else [BOOTSTRAP_SERVERS])
     versions = model_versions(config, args.model)
-    choice = Choice(args.threshold, args.band)
+    choice = Choice(args.threshold, args.band, args.outcome)
     _check(choice, versions)
     with closing(make_store(config)) as store:
-        pages = _scanned(store) if choice.band is not None else _in_thresholds(store, config.log_partitions)
+        is_indexed = choice.band is None and choice.outcome is None
+        pages = _in_thresholds(store, config.log_partitions) if is_indexed else _scanned(store)
         search = Search(StoredLeads(store, config, versions), choice, time.time_ns() // 1_000_000)
         listed = search.best(pages, args.limit, args.scan_limit)
     search.report(args.scan_limit, sys.stderr)
@@ -165,6 +176,10 @@ class Search:
         state, model = lead.state, lead.context.model
         if state is None:
             return None
+        if self._choice.outcome is not None:
+            said = latest_outcome(state, model)
+            is_chosen = said is not None and said.name == self._choice.outcome
+            return main_score_at(state, model, lead.at_ms) if is_chosen else None
         if self._choice.band is None:
             names = _thresholds_of(lead)
             is_chosen = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
@@ -183,6 +198,8 @@ def lead_object(lead: ListedLead) -> dict[str, object]:
         "thresholds": lead.thresholds,
         "disqualified": lead.disqualified,
         "suspended": lead.suspended,
+        "outcome": outcome_object(lead.outcome),
+        "recycled_until": None if lead.recycled_until_ms is None else iso_instant(lead.recycled_until_ms),
         "reason": None if lead.reason is None else {"name": lead.reason.name, "points": lead.reason.points},
         "entered_at": None if lead.entered_ms is None else iso_instant(lead.entered_ms),
         "latest_record_at": iso_instant(lead.latest_record_ms),
@@ -191,13 +208,15 @@ def lead_object(lead: ListedLead) -> dict[str, object]:
 
 
 def _check(choice: Choice, versions: ModelVersions) -> None:
-    if choice.threshold is None:
-        return
-    names = [threshold.name for threshold in versions.of_version(versions.newest).thresholds]
-    if choice.threshold not in names:
-        raise ConfigError(
-            f"--threshold: {choice.threshold!r}: expected one of the model's: {', '.join(names) or 'none'}"
-        )
+    model = versions.of_version(versions.newest)
+    thresholds = [threshold.name for threshold in model.thresholds]
+    outcomes = [rule.outcome for rule in model.rules.values() if rule.outcome is not None]
+    for option, name, names in (
+        ("--threshold", choice.threshold, thresholds),
+        ("--outcome", choice.outcome, list(dict.fromkeys(outcomes))),
+    ):
+        if name is not None and name not in names:
+            raise ConfigError(f"{option}: {name!r}: expected one of the model's: {', '.join(names) or 'none'}")
 
 
 def _in_thresholds(store: Store, shards: int) -> Iterator[Page]:
@@ -238,11 +257,18 @@ def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
         thresholds=_thresholds_of(lead),
         disqualified=disqualified(outlook, lead.at_ms),
         suspended=is_suspended(state),
+        outcome=latest_outcome(state, model),
+        recycled_until_ms=_recycled_until_ms(state, model, lead.at_ms),
         reason=reasons[0] if reasons else None,
         entered_ms=_entered_ms(lead, state, choice),
         latest_record_ms=state.latest_record_ms,
         at_ms=lead.at_ms,
     )
+
+
+def _recycled_until_ms(state: LeadState, model: CompiledModel, at_ms: int) -> int | None:
+    ends = (recycled_until_ms(state, model, threshold) for threshold in model.thresholds)
+    return max((until_ms for until_ms in ends if until_ms is not None and at_ms < until_ms), default=None)
 
 
 def _entered_ms(lead: LeadAt, state: LeadState, choice: Choice) -> int | None:
@@ -263,6 +289,8 @@ def _lines(leads: list[ListedLead]) -> list[str]:
 def _row(number: int, lead: ListedLead) -> tuple[str, ...]:
     notes = [f"disqualified: {lead.disqualified}"] if lead.disqualified is not None else []
     notes += ["suspended"] if lead.suspended else []
+    notes += [outcome_text(lead.outcome, lead.at_ms)] if lead.outcome is not None else []
+    notes += [f"given back until {minute(lead.recycled_until_ms)}"] if lead.recycled_until_ms is not None else []
     return (
         str(number),
         lead.lead_id,

@@ -97,15 +97,18 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         with_bursts=_ids_of(rule for rule in rules.values() if rule.selection and rule.selection.burst_at_least),
         disqualifying=_ids_of(rule for rule in rules.values() if rule.disqualifies is not None),
         recycling=_ids_of(rule for rule in rules.values() if rule.recycles is not None),
+        outcomes=_ids_of(rule for rule in rules.values() if rule.outcome is not None),
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(_fit_when_missing(attributes.values()), fit_minimum), fit_maximum) + 0.0,
         condition_upper_bounds=_condition_upper_bounds(conditions, len(definition.groups)),
-        half_lives_ms={
-            rule_id: decay.half_life_ms for rule_id, decay in curves.items() if decay.half_life_ms is not None
-        },
+        half_lives_ms=_half_lives_ms(curves),
         lasting=frozenset(rule_id for rule_id, decay in curves.items() if decay == DecayCurve()),
         decays_within_ms=max(_decays_within_ms(decay) for decay in curves.values()),
     )
+
+
+def _half_lives_ms(curves: dict[int, DecayCurve]) -> dict[int, float]:
+    return {rule_id: decay.half_life_ms for rule_id, decay in curves.items() if decay.half_life_ms is not None}
 
 
 def _fit_when_missing(attributes: Iterable[CompiledAttribute]) -> float:
@@ -227,6 +230,8 @@ def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozense
         qualifies=stable_id(rule.qualifies) if rule.qualifies else None,
         disqualifies=rule.disqualifies,
         recycles=_recycling(rule),
+        outcome=rule.outcome,
+        never_spared=rule.qualifies is not None or rule.outcome is not None,
         only_raises=_only_raises(rule) and stable_id(name) not in lowering,
     )
 
@@ -237,7 +242,7 @@ def _only_raises(rule: Rule) -> bool:
 
 def _recycling(rule: Rule) -> Recycling | None:
     recycles = rule.recycles
-    return None if recycles is None else Recycling(stable_id(recycles.threshold), milliseconds(recycles.for_))
+    return None if recycles is None else Recycling(_ids(recycles.thresholds), milliseconds(recycles.for_))
 
 
 def _selection(rule: Rule) -> Selection | None:

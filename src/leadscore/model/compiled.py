@@ -45,9 +45,9 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Recycling:
-    """The threshold that an event of the rule takes a lead out of, and for how long it keeps it out."""
+    """The thresholds that an event of the rule takes a lead out of, and for how long it keeps it out."""
 
-    threshold_id: int
+    threshold_ids: frozenset[int]
     for_ms: int
 
 
@@ -64,6 +64,9 @@ class CompiledRule:
     qualifies: int | None
     disqualifies: str | None
     recycles: Recycling | None
+    outcome: str | None
+    never_spared: bool
+    """Whether an event of the rule is looked at whatever the score: it qualifies, or it is an outcome."""
     only_raises: bool
     """Whether an event that comes last can only raise the score, now and later (if its points are not negative)."""
 
@@ -209,6 +212,8 @@ class CompiledModel:
     """Rules whose events disqualify."""
     recycling: frozenset[int]
     """Rules whose events recycle."""
+    outcomes: frozenset[int]
+    """Rules whose events are outcomes."""
     has_disqualifying_conditions: bool
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""

@@ -124,11 +124,19 @@ class Active(_Part, frozen=True):
 class Recycles(_Part, frozen=True):
     """Sales gives the lead back: out of the threshold, and not into it again for a time."""
 
-    threshold: Annotated[Name, Meta(description="The threshold that the event takes the lead out of.")]
+    threshold: Annotated[
+        Name | Annotated[list[Name], Meta(min_length=1)],
+        Meta(description="The threshold that the event takes the lead out of, or a list of thresholds."),
+    ]
     for_: Annotated[
         Duration,
         Meta(description="Until so long after the event, only a rule that `qualifies` lets the lead in again."),
     ] = field(name="for")
+
+    @property
+    def thresholds(self) -> list[str]:
+        """The thresholds that the lead leaves."""
+        return [self.threshold] if isinstance(self.threshold, str) else self.threshold
 
 
 class Rule(_Part, frozen=True):
@@ -172,6 +180,10 @@ class Rule(_Part, frozen=True):
     recycles: Annotated[
         Recycles | None,
         Meta(description="Sales gives the lead back: it leaves the threshold and does not enter it again for a time."),
+    ] = None
+    outcome: Annotated[
+        Name | None,
+        Meta(description="What sales says of the lead by this event, such as `rejected`; it is counted and listed."),
     ] = None
 
     @property

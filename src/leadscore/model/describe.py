@@ -161,11 +161,18 @@ def _rule_details(rule: Rule) -> Iterator[str]:
         yield f"All of them together {verb} at most {rule.max:.15g} points."
     if rule.decay is not None:
         yield f"Its points {_decay(rule.decay)}."
+    yield from _rule_effects(rule)
+
+
+def _rule_effects(rule: Rule) -> Iterator[str]:
+    """What an event does besides its points."""
     if rule.qualifies is not None:
         yield f"It lets the lead into {rule.qualifies} at once, whatever the score."
     if recycles := rule.recycles:
-        yield f"It takes the lead out of {recycles.threshold}, whatever the score."
+        yield f"It takes the lead out of {all_of(recycles.thresholds)}, whatever the score."
         yield f"For {in_words(recycles.for_)} after it, only a rule that lets it in at once lets it in again."
+    if rule.outcome is not None:
+        yield f"It is counted as what sales said: {rule.outcome}."
     if rule.disqualifies is not None:
         yield f'It disqualifies the lead ("{rule.disqualifies}") until a requalify command comes.'
 

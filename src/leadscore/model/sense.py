@@ -188,10 +188,13 @@ def _recycles(rule: Rule, model: ModelDefinition, path: Path) -> Iterator[Findin
     recycles = rule.recycles
     if recycles is None:
         return
-    yield from _known(recycles.threshold, "threshold", model.thresholds, (*path, "threshold"))
+    for name in recycles.thresholds:
+        yield from _known(name, "threshold", model.thresholds, (*path, "threshold"))
+    for name in dict.fromkeys(one for one in recycles.thresholds if recycles.thresholds.count(one) > 1):
+        yield (*path, "threshold"), f"{name}: given twice, expected it once"
     yield from _duration(recycles.for_, (*path, "for"), longer_than_0=True)
-    if recycles.threshold == rule.qualifies:
-        yield path, f"{recycles.threshold}: the rule qualifies for it, too, expected only one of the two"
+    if rule.qualifies in recycles.thresholds:
+        yield path, f"{rule.qualifies}: the rule qualifies for it, too, expected only one of the two"
 
 
 def _event_type(event_type: str, path: Path) -> Iterator[Finding]:

@@ -5,17 +5,18 @@ lead, an event id, an offset or words off the wire. The pipeline counts in plain
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import Counter, ProcessCollector, disable_created_metrics
 from prometheus_client.context_managers import Timer
 from prometheus_client.exposition import choose_encoder
 
 from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason, KafkaErrorKind
-from leadscore.ops.batch_histogram import BatchHistogram
+from leadscore.model.definition import ModelDefinition
+from leadscore.ops.catalogue import Catalogue
 from leadscore.scoring.crossing import Cause, Direction
+from leadscore.scoring.outcomes import NO_THRESHOLD
 
 LATENCY_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400)
 """A boundary at every latency that may be promised, and on to a day, so that an outage is not all in +Inf."""
@@ -56,55 +57,6 @@ _CROSSINGS = tuple(
     )
     for cause in causes
 )
-
-
-class Described(NamedTuple):
-    """One row of the catalogue."""
-
-    name: str
-    type: str
-    labels: tuple[str, ...]
-    help: str
-
-
-class Catalogue:
-    """Declares metrics in one registry and keeps the list of them."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.described: list[Described] = []
-
-    def counter(self, name: str, help_text: str, **labels: Sequence[str]) -> Counter:
-        """A counter; of each label the values known beforehand (none: they come with the first use)."""
-        self.described.append(Described(name, "counter", tuple(labels), help_text))
-        counter = Counter(name, help_text, tuple(labels), registry=self.registry)
-        for values in _combinations(labels):
-            counter.labels(*values)
-        return counter
-
-    def gauge(self, name: str, help_text: str, **labels: Sequence[str]) -> Gauge:
-        """A gauge; labels as of a counter."""
-        self.described.append(Described(name, "gauge", tuple(labels), help_text))
-        gauge = Gauge(name, help_text, tuple(labels), registry=self.registry)
-        for values in _combinations(labels):
-            gauge.labels(*values)
-        return gauge
-
-    def histogram(self, name: str, help_text: str, buckets_s: Sequence[float], *labels: str) -> Histogram:
-        """A histogram with these upper bounds."""
-        self.described.append(Described(name, "histogram", labels, help_text))
-        return Histogram(name, help_text, labels, buckets=buckets_s, registry=self.registry)
-
-    def batch_histogram(self, name: str, help_text: str, buckets_s: Sequence[float]) -> BatchHistogram:
-        """A histogram without labels that takes whole batches."""
-        self.described.append(Described(name, "histogram", (), help_text))
-        histogram = BatchHistogram(name, help_text, buckets_s)
-        self.registry.register(histogram)
-        return histogram
-
-
-def _combinations(labels: dict[str, Sequence[str]]) -> Iterable[tuple[str, ...]]:
-    return itertools.product(*labels.values()) if labels else ()
 
 
 class AlignmentMetrics:
@@ -204,6 +156,15 @@ class ScoreMetrics:
             direction=(),
             cause=(),
         )
+        self.outcomes = declare.counter(
+            "leadscore_outcomes_total",
+            "What sales said of enters, once per enter and outcome; without a threshold, of leads that had entered "
+            "none. Log records that are replayed after a loss are left out.",
+            threshold=(),
+            outcome=(),
+            rule=(),
+            version=(),
+        )
         self.event_to_decision = declare.batch_histogram(
             "leadscore_event_to_decision_seconds",
             "Time from when an event occurred until its award was applied; 0 for one dated ahead. Log records that are "
@@ -220,10 +181,15 @@ class ScoreMetrics:
             "leadscore_leads_left_by_time_total", "Thresholds that leads left by time alone."
         )
 
-    def expect_thresholds(self, thresholds: Iterable[str]) -> None:
-        """Let the crossings of these thresholds start at 0."""
-        for threshold, (direction, cause) in itertools.product(thresholds, _CROSSINGS):
+    def expect(self, model: ModelDefinition) -> None:
+        """Let the crossings and the outcomes of the model start at 0."""
+        for threshold, (direction, cause) in itertools.product(model.thresholds, _CROSSINGS):
             self.crossings_published.labels(threshold, direction.value, cause.value)
+        for name, rule in model.rules.items():
+            if rule.outcome is not None:
+                about = model.thresholds if rule.recycles is None else rule.recycles.thresholds
+                for threshold in (*about, NO_THRESHOLD):
+                    self.outcomes.labels(threshold, rule.outcome, name, str(model.version))
 
 
 class StateMetrics:

@@ -1,9 +1,10 @@
 """What the fold is told besides the lead and the record. Values; pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from leadscore.model.compiled import CompiledModel
+from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.time_units import DAY_MS
 
 
@@ -31,3 +32,5 @@ class FoldContext:
     """Events that changed nothing because the lead knows them; counted here because hardly any event is one."""
     rejected: int = 0
     """Events that changed nothing because they are retracted."""
+    outcomes: list[CountedOutcome] = field(default_factory=list)
+    """What sales said of enters."""

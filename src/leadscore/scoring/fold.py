@@ -33,6 +33,7 @@ from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
+from leadscore.scoring.outcomes import outcomes_of
 from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.score import ScoresAt, all_gains, points_of_values, rule_points, upper_bound_at
 from leadscore.scoring.selection import points_awarded
@@ -77,6 +78,8 @@ def fold_award(
     before = _before(state, award, tau_ms, context)
     # step 2
     _apply(state, award, at, context)
+    if model.outcomes and award.rules:  # before step 4: about the enters so far
+        context.outcomes += outcomes_of(state, award, model)
     outlook = Outlook(state, model)
     # steps 3 and 4
     trigger = Trigger(topic, award.event_id, award.type, award.campaign)
@@ -141,7 +144,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
     Rules, the first that applies
 
     1. The record awards nothing (a command but ``adjust``): yes. It changes what counts, or who may enter.
-    2. It matches a rule with ``qualifies``: yes. The score does not matter then.
+    2. It matches a rule with ``qualifies`` or ``outcome``: yes. The score does not matter then.
     3. It may free points: yes. Its own points say nothing then.
     4. The lead is in a threshold and the record does more than only raise: yes. It may end the stay, now or earlier.
     5. Else it can do nothing but enter: yes, unless all thresholds that the lead is out of are out of reach, score by
@@ -172,7 +175,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
         rule = rules.get(rule_award.rule_id)
         if rule is None:
             continue
-        if rule.qualifies is not None or (rule.selection is not None and _may_free(rule, state, award)):
+        if rule.never_spared or (rule.selection is not None and _may_free(rule, state, award)):
             return True
         if rule_award.points > 0:
             gains += rule_award.points

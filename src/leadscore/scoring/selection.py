@@ -73,6 +73,24 @@ def counted_rows(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> lis
     return rows
 
 
+def latest_counted(state: LeadState, rule: CompiledRule, index: int) -> bytes:
+    """The ``at`` of the rule's latest event that counts, recent or not; empty where none has come since a reset."""
+    recent = max([row[:AT] for row in counted_rows(state, rule, live_rows(state, index))[-1:]], default=b"")
+    settled_ms = settled_counted_ms(state, rule)
+    return recent if settled_ms is None else max(recent, at_of(settled_ms, b""))
+
+
+def settled_counted_ms(state: LeadState, rule: CompiledRule) -> int | None:
+    """When the latest event that counts occurred of those that are no longer recent; ``None`` if before a reset.
+
+    Remembered of a rule that recycles or is an outcome.
+    """
+    flags, settled_ms = state.flags, settled_of(state, rule.rule_id).counted_ms
+    if flags is None or settled_ms is None or (flags.reset_ms is not None and settled_ms <= flags.reset_ms):
+        return None
+    return settled_ms
+
+
 def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None:
     """Whether the lead's latest event counts for the rule, where that is easy to say."""
     selection = rule.selection or Selection()

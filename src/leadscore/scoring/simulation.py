@@ -19,6 +19,7 @@ from leadscore.scoring.explanation import Explanation, explain
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered
 from leadscore.scoring.leads import apply_award
+from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState
 
@@ -43,10 +44,11 @@ class LeadScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulation(msgspec.Struct, frozen=True):
-    """Crossings in the order decided; scores by lead id, if there is an instant to score at."""
+    """Crossings and outcomes in the order decided; scores by lead id, if there is an instant to score at."""
 
     crossings: list[Crossing]
     scores: list[LeadScore]
+    outcomes: list[CountedOutcome] = []
 
 
 def simulate(
@@ -61,9 +63,9 @@ def simulate(
         run.go_on_to(log_time_ms)
         run.apply(event)
     if scores_at_ms is None:
-        return Simulation(run.crossings, [])
+        return Simulation(run.crossings, [], run.outcomes)
     run.go_on_to(scores_at_ms)
-    return Simulation(run.crossings, run.scores(scores_at_ms))
+    return Simulation(run.crossings, run.scores(scores_at_ms), run.outcomes)
 
 
 class _Run:
@@ -79,6 +81,7 @@ class _Run:
         self._seen: set[str] = set()
         self._started = False
         self.crossings: list[Crossing] = []
+        self.outcomes = self._context.outcomes
 
     def go_on_to(self, time_ms: int) -> None:
         """The log's time is the latest so far; leads leave on the way."""

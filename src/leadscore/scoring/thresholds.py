@@ -171,7 +171,7 @@ def _recycled(state: LeadState, award: Award, model: CompiledModel) -> frozenset
     for rule_award in award.rules:
         rule = model.rules.get(rule_award.rule_id)
         if rule is not None and rule.recycles is not None and _counts(state, award, rule):
-            recycled |= {rule.recycles.threshold_id}
+            recycled |= rule.recycles.threshold_ids
     return recycled
 
 

@@ -229,7 +229,7 @@ def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes)
     if counts:
         settled.points += points
         settled.count += 1
-        if rule.recycles is not None:
+        if rule.recycles is not None or rule.outcome is not None:
             settled.counted_ms = max(time_ms, settled.counted_ms or time_ms)
     if rule.selection is not None:
         _settle_selected(state, rule, row, points if counts else None)

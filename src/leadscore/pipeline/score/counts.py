@@ -9,6 +9,7 @@ from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.publishing import ErasedLead, Output
 from leadscore.pipeline.score.reconcile import Found, ShardStart
+from leadscore.pipeline.score.shard import OutcomeAt
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
 
@@ -47,6 +48,7 @@ class ScoreCounts:
         awards.labels("duplicate").inc(counts.duplicates)
         awards.labels("rejected").inc(counts.rejected)
         awards.labels("skipped_replay").inc(counts.replayed)
+        self._count_outcomes(counts.outcomes, owned)
         by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
         self._score.leads_left_by_time.inc(by_time)
         now_ms = time() * 1000
@@ -58,6 +60,12 @@ class ScoreCounts:
             [max(0.0, now_ms - award.occurred_at_ms) / 1000 for frame in frames for award in frame.awards]
         )
         self._last_record.set_to_current_time()
+
+    def _count_outcomes(self, outcomes: Iterable[OutcomeAt], owned: OwnedShard) -> None:
+        """Below ``publish_from`` they were counted when they were first folded."""
+        for offset, said in outcomes:
+            if offset >= owned.publish_from:
+                self._score.outcomes.labels(said.threshold, said.name, said.rule, str(said.model_version)).inc()
 
 
 class CrossingCounts:

@@ -7,6 +7,7 @@ the log.
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,6 +21,7 @@ from leadscore.scoring.erasures import Erasure, lead_hash
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.leads import apply_award
+from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.scoring.state import LeadState, StateFormatError, decode_state, encode_state
 from leadscore.scoring.sure_stay import FAR_MS
 from leadscore.scoring.timeline import disqualifying_condition
@@ -39,6 +41,13 @@ _erasure_decoder = msgspec.msgpack.Decoder(Erasure)
 ModelOfVersion = Callable[[int], CompiledModel]
 
 
+class OutcomeAt(NamedTuple):
+    """What sales said of an enter, and the offset of the log record that says it."""
+
+    offset: int
+    outcome: CountedOutcome
+
+
 class FoldCounts(msgspec.Struct):
     """What became of the awards of a batch; an award is one of the first four."""
 
@@ -47,6 +56,7 @@ class FoldCounts(msgspec.Struct):
     rejected: int = 0
     replayed: int = 0
     ticks: int = 0
+    outcomes: list[OutcomeAt] = []
 
 
 def source_key(source: Source) -> str:
@@ -126,7 +136,9 @@ class Shard:
                 f"log partition {self.number}, offset {offset}: a merge: this version has none", StopCause.UNREADABLE
             )
         outputs = (
-            self._fold_frame(record, log_time_ms) if isinstance(record, Frame) else self._fold_tick(record, log_time_ms)
+            self._fold_frame(record, offset, log_time_ms)
+            if isinstance(record, Frame)
+            else self._fold_tick(record, log_time_ms)
         )
         self.offset = offset
         if outputs:
@@ -175,7 +187,7 @@ class Shard:
                 del self._states[lead_id]
         return len(self._states)
 
-    def _fold_frame(self, frame: Frame, log_time_ms: int) -> list[Output]:
+    def _fold_frame(self, frame: Frame, offset: int, log_time_ms: int) -> list[Output]:
         self._follow(frame.model_version, log_time_ms)
         context = self._context(log_time_ms)
         keys = [source_key(source) for source in frame.sources]
@@ -201,6 +213,7 @@ class Shard:
         self.counts.replayed += replayed
         self.counts.applied += len(frame.awards) - replayed
         self._count_unchanged(context)
+        self.counts.outcomes += [OutcomeAt(offset, outcome) for outcome in context.outcomes]
         return outputs
 
     def _count_unchanged(self, context: FoldContext) -> None:
