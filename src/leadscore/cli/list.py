@@ -68,9 +68,9 @@ class ListedLead(msgspec.Struct, frozen=True, kw_only=True):
     thresholds: list[str]
     disqualified: str | None
     suspended: bool
-    outcome: Outcome | None
+    outcome: Outcome | None = None
     """What sales said last."""
-    recycled_until_ms: int | None
+    recycled_until_ms: int | None = None
     """Until when it does not enter again one threshold at least, because sales gave it back."""
     reason: Reason | None
     entered_ms: int | None
