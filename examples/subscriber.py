@@ -191,10 +191,8 @@ class Decoder:
 
     def _of_json(self, value: bytes) -> dict[str, Any]:
         try:
-            record = json.loads(value)
-            for field in self._reader["fields"]:
-                record[field["name"]] = as_schema_has_it(record.get(field["name"], field.get("default")), field["type"])
-        except (ValueError, TypeError) as error:
+            record = as_schema_has_it(json.loads(value), self._reader)
+        except (ValueError, TypeError, AttributeError) as error:
             raise Refused(f"damaged JSON: {error}") from None
         if not validate(record, self._reader, raise_errors=False):
             raise Refused(f"JSON that is no {self._reader['name']}")
@@ -207,15 +205,22 @@ def single_object_header(schema: Any) -> bytes:
     return b"\xc3\x01" + crc
 
 
-def as_schema_has_it(value: Any, field_type: Any) -> Any:
-    """Text of an instant as a datetime; a symbol that is newer than the schema as ``UNKNOWN``."""
-    branches = field_type if isinstance(field_type, list) else [field_type]
-    branch = branches[-1]
-    if value is not None and isinstance(branch, dict):
-        if branch.get("logicalType") == "timestamp-millis":
-            return datetime.fromisoformat(value)
-        if branch["type"] == "enum" and value not in branch["symbols"]:
-            return branch["default"]
+def as_schema_has_it(value: Any, schema: Any) -> Any:
+    """JSON as Avro gives it: instants are datetimes, symbols that are newer than the schema ``UNKNOWN``."""
+    branch = schema[-1] if isinstance(schema, list) else schema  # a union is null and one more
+    if value is None or isinstance(branch, str):
+        return value
+    if branch.get("logicalType") == "timestamp-millis":
+        value = datetime.fromisoformat(value)
+    elif branch["type"] == "enum":
+        value = value if value in branch["symbols"] else branch["default"]
+    elif branch["type"] == "array":
+        value = [as_schema_has_it(item, branch["items"]) for item in value]
+    elif branch["type"] == "map":
+        value = {name: as_schema_has_it(item, branch["values"]) for name, item in value.items()}
+    elif branch["type"] == "record":
+        fields = ((field["name"], field["type"], field.get("default")) for field in branch["fields"])
+        value = {name: as_schema_has_it(value.get(name, default), of_type) for name, of_type, default in fields}
     return value
 
 

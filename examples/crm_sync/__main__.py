@@ -12,36 +12,61 @@ from confluent_kafka import Message
 from subscriber import Api, Decoder, Refused, key_of, number_setting, setting, work_on
 
 SCORE_FIELDS = ("score", "engagement", "fit", "grade")
-OURS = (*SCORE_FIELDS, "scored_at", "merged_into", "merged_at")
+OF_THE_SCORE = (*SCORE_FIELDS, "band", "disqualified", "in_thresholds", "other_scores", "scored_at", "score_revision")
+OURS = (*OF_THE_SCORE, "merged_into", "merged_at")
 """The contact's fields that this program writes."""
 
 
 class Sync:
     """Brings one record after another into the CRM. Every step gives the same result when it is done twice."""
 
-    def __init__(self, crm: Api, crossings: Decoder) -> None:
+    def __init__(self, crm: Api, crossings: Decoder, scores: Decoder | None = None, scores_topic: str = "") -> None:
         self._crm = crm
         self._crossings = crossings
+        self._scores = scores
+        self._scores_topic = scores_topic
 
     def work(self, message: Message) -> None:
-        """A crossing, or the end of an erased lead."""
+        """A crossing or the latest score of a lead, or the end of either."""
         value = message.value()
-        if value is None:
+        if self._scores is not None and message.topic() == self._scores_topic:
+            if value is None:
+                self.clear_score(key_of(message))
+            else:
+                self.score(self._scores.decode(value))
+        elif value is None:
             self.forget(key_of(message))
         else:
             self.cross(self._crossings.decode(value))
+
+    def score(self, latest: dict[str, Any]) -> None:
+        """The latest score of a lead, as the topic of scores has it."""
+        others = {name: f"{score['score']:.1f}" for name, score in sorted(latest["scores"].items())}
+        fields = {name: latest[name] for name in (*SCORE_FIELDS, "band", "disqualified")} | {
+            "in_thresholds": ", ".join(place["threshold"] for place in latest["thresholds"] if place["place"] == "IN"),
+            "other_scores": ", ".join(f"{name} {score}" for name, score in others.items()),
+            "scored_at": instant(latest["decided_at"]),
+            "score_revision": latest["revision"],
+        }
+        contact = self._contact(latest["lead_id"])
+        if not is_over(contact, latest):
+            self._write_score(contact, latest["lead_id"], fields)
+
+    def clear_score(self, lead_id: str) -> None:
+        """The lead is erased or forgotten, or is another's alias from now on."""
+        self._crm.call("PATCH", contact_path(lead_id), dict.fromkeys(OF_THE_SCORE), also=(404,))
 
     def cross(self, crossing: dict[str, Any]) -> None:
         """Directions that are newer than this program change the score alone."""
         if crossing.get("merged_with"):
             self._note_merge(crossing)
         contact = self._contact(crossing["lead_id"])
-        is_alias = (contact.get("merged_at") or "") >= instant(crossing["decided_at"])
-        if not is_alias:
-            self._write_score(contact, crossing)
+        if self._scores is None and not is_over(contact, crossing):
+            fields = {name: crossing[name] for name in SCORE_FIELDS} | {"scored_at": instant(crossing["decided_at"])}
+            self._write_score(contact, crossing["lead_id"], fields)
         if crossing["direction"] == "LEAVE":
             self._close(crossing)
-        elif crossing["direction"] == "ENTER" and not is_alias:
+        elif crossing["direction"] == "ENTER" and not is_over(contact, crossing):
             self._open(crossing)
 
     def _note_merge(self, crossing: dict[str, Any]) -> None:
@@ -53,12 +78,10 @@ class Sync:
         if (self._contact(alias).get("merged_at") or "") < merge["merged_at"]:
             self._crm.call("PUT", contact_path(alias), dict.fromkeys(OURS) | merge)
 
-    def _write_score(self, contact: dict[str, Any], crossing: dict[str, Any]) -> None:
-        """Write the score, unless a later one is there: a crossing may come again after its successors."""
-        scored_at = instant(crossing["decided_at"])
-        if (contact.get("scored_at") or "") <= scored_at:
-            fields = {name: crossing[name] for name in SCORE_FIELDS}
-            self._crm.call("PUT", contact_path(crossing["lead_id"]), fields | {"scored_at": scored_at})
+    def _write_score(self, contact: dict[str, Any], lead_id: str, fields: dict[str, Any]) -> None:
+        """Write the score, unless a later one is there: a record may come again after its successors."""
+        if revision_of(contact) <= revision_of(fields):
+            self._crm.call("PUT", contact_path(lead_id), fields)
 
     def _open(self, crossing: dict[str, Any]) -> None:
         if crossing.get("merged_with") and self._rekey(crossing):
@@ -77,8 +100,6 @@ class Sync:
 
     def _rekey(self, crossing: dict[str, Any]) -> bool:
         """Make the alias's task the lead's, with all that sales wrote on it; false where the alias has none."""
-        if self._crm.call("GET", task_path(crossing["id"]), also=(404,)).status != 404:
-            return True
         query = urlencode({"contact": crossing["merged_with"], "threshold": crossing["threshold"]})
         tasks = [
             task for task in self._crm.call("GET", f"/tasks?{query}").body if task["left_because"] in (None, "MERGED")
@@ -89,8 +110,8 @@ class Sync:
         change = {"external_id": crossing["id"], "contact": crossing["lead_id"], "left_because": None}
         if task["state"] == "closed":  # by the alias's leave, which came first
             change["state"] = "open"
-        self._crm.call("PATCH", task_path(task["external_id"]), change)
-        return True
+        # 404: another process has just taken it. 409: the lead's task is there already.
+        return self._crm.call("PATCH", task_path(task["external_id"]), change, also=(404, 409)).status != 404
 
     def _close(self, crossing: dict[str, Any]) -> None:
         """Close the task of the enter that ends; what sales has finished stays finished."""
@@ -123,6 +144,16 @@ def is_late(crossing: dict[str, Any]) -> bool:
     return crossing["stale"] or (projected is not None and projected <= datetime.now(UTC))
 
 
+def is_over(contact: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Whether the record was decided before its lead became another's alias."""
+    return (contact.get("merged_at") or "") >= instant(record["decided_at"])
+
+
+def revision_of(fields: dict[str, Any]) -> tuple[str, int]:
+    """Of two scores of a contact the one with the higher revision is the later."""
+    return fields.get("scored_at") or "", fields.get("score_revision") or 0
+
+
 def contact_path(lead_id: str) -> str:
     """Its address under the API's."""
     return f"/contacts/{quote(lead_id, safe='')}"
@@ -146,8 +177,15 @@ def main() -> None:
         number_setting("TIMEOUT_S", 10.0),
     )
     folder = setting("SCHEMAS", "the folder with crossing.avsc", "../schemas")
-    crossings = Decoder("crossing", folder, setting("SCHEMA_REGISTRY_URL", "the registry's address", ""))
-    work_on([setting("TOPIC", "the topic of crossings", "leadscore.crossings")], Sync(crm, crossings).work)
+    registry = setting("SCHEMA_REGISTRY_URL", "the registry's address", "")
+    crossings = Decoder("crossing", folder, registry)
+    topics = [setting("TOPIC", "the topic of crossings", "leadscore.crossings")]
+    scores_topic = setting("SCORES_TOPIC", "the topic of scores", "")
+    if not scores_topic:
+        work_on(topics, Sync(crm, crossings).work)
+    else:
+        sync = Sync(crm, crossings, Decoder("lead_score", folder, registry), scores_topic)
+        work_on([*topics, scores_topic], sync.work)
 
 
 if __name__ == "__main__":

@@ -141,6 +141,7 @@ def test_a_task_of_an_alias_becomes_that_of_the_lead_whichever_crossing_comes_fi
         assert list(crm.tasks) == ["enter-a-0"]
         assert tasks(crm) == {"enter-a-0": "a"}
         assert crm.contacts["b"]["merged_into"] == "a"
+        assert crm.contacts["b"]["merged_at"] == "2026-01-05T00:02:00.000Z"  # the later of both
         assert crm.contacts["b"]["score"] is None
         assert crm.contacts["a"]["score"] == 70.0
 
@@ -180,9 +181,37 @@ def test_a_merge_into_a_lead_that_has_a_task_or_may_have_none_closes_the_one_of_
 
     def check_out(crm: Crm) -> None:
         assert (tasks(crm), tasks(crm, "closed")) == ({}, {"enter-b-0": "b"})
+        assert crm.contacts["b"]["score"] is None
 
     in_every_order(both_in, check_both)
     in_every_order(lead_is_out, check_out)
+
+
+def test_a_task_of_a_qualification_that_was_over_is_not_taken_for_the_one_of_the_merge() -> None:
+    crm = Crm()
+    sync = Sync(CrashingApi(crm), None)  # type: ignore[arg-type]
+    history = History()
+    history.leave("b", history.enter("b"))
+    history.leave("b", history.enter("b"), "MERGED", "a")
+    history.enter("a", "MERGED", "b")
+    of_alias = history.partitions["b"]
+    for record in (*of_alias[:2], *history.partitions["a"], *of_alias[2:]):
+        work(sync, record)
+    assert (tasks(crm), tasks(crm, "closed")) == ({"enter-a-0": "a"}, {"enter-b-0": "b"})
+
+
+def test_two_processes_may_open_the_tasks_of_both_ids_at_once() -> None:
+    crm = Crm()
+    sync = Sync(CrashingApi(crm), None)  # type: ignore[arg-type]
+    history = History()
+    history.leave("b", history.enter("b"), "MERGED", "a")
+    history.enter("a", "MERGED", "b")
+    [enter_b, leave_b], [enter_a] = history.partitions["b"], history.partitions["a"]
+    work(sync, enter_b)
+    crm.tasks["enter-a-0"] = {**crm.tasks["enter-b-0"], "external_id": "enter-a-0", "contact": "a"}
+    for record in (leave_b, enter_a, enter_a):
+        work(sync, record)
+    assert (tasks(crm), tasks(crm, "closed")) == ({"enter-a-0": "a"}, {"enter-b-0": "b"})
 
 
 def test_after_a_chain_of_merges_one_task_is_open() -> None:
@@ -245,3 +274,51 @@ def test_a_leave_that_ends_nothing_is_refused() -> None:
     history._add("a", id="x", direction="LEAVE", cause="TIME", merged_with=None, entered_id=None)
     with pytest.raises(Refused, match="entered_id"):
         work(Sync(CrashingApi(Crm()), None), history.partitions["a"][0])  # type: ignore[arg-type]
+
+
+def latest_score(lead: str, minute: int, **fields: Any) -> dict[str, Any]:
+    """A record of the topic of scores."""
+    places = [{"threshold": "mql", "place": "IN"}, {"threshold": "hot", "place": "OUT"}]
+    shown = {"score": 40.0, "engagement": 30.0, "fit": 10.0, "grade": "C", "band": "warm", "disqualified": None}
+    others = {"upsell": {"score": 20.0}, "service": {"score": 12.34}}
+    times = {"decided_at": START + timedelta(minutes=minute), "revision": 1}
+    return {"lead_id": lead, "thresholds": places, "scores": others, **shown, **times, **fields}
+
+
+def test_the_topic_of_scores_has_the_last_word_on_fields() -> None:
+    crm = Crm()
+    sync = Sync(CrashingApi(crm), None, object(), "scores")  # type: ignore[arg-type]
+    history = History()
+    history.enter("a")
+    sync.score(latest_score("a", 5))
+    [enter_a] = history.partitions["a"]
+    assert isinstance(enter_a, dict)
+    sync.cross({**enter_a, "decided_at": START + timedelta(minutes=9)})
+    sync.score(latest_score("a", 4, score=1.0))
+    sync.score(latest_score("a", 5, score=2.0, revision=0))
+    assert {name: crm.contacts["a"][name] for name in ("score", "band", "in_thresholds", "other_scores")} == {
+        "score": 40.0,
+        "band": "warm",
+        "in_thresholds": "mql",
+        "other_scores": "service 12.3, upsell 20.0",
+    }
+    sync.score(latest_score("a", 5, score=41.0, revision=2))
+    assert crm.contacts["a"]["score"] == 41.0
+    assert tasks(crm) == {"enter-a-0": "a"}
+    sync.clear_score("a")
+    assert {name for name in OURS if crm.contacts["a"].get(name) is not None} == set()
+    sync.clear_score("nobody")
+    assert "nobody" not in crm.contacts
+
+
+def test_a_score_from_before_the_merge_is_not_written_on_the_alias() -> None:
+    crm = Crm()
+    sync = Sync(CrashingApi(crm), None, object(), "scores")  # type: ignore[arg-type]
+    history = History()
+    history.leave("b", history.enter("b"), "MERGED", "a")
+    for record in history.partitions["b"]:
+        work(sync, record)
+    sync.score(latest_score("b", 1))
+    assert crm.contacts["b"]["score"] is None
+    sync.score(latest_score("b", 9))  # the alias has expired, the id is a new lead's
+    assert crm.contacts["b"]["score"] == 40.0
