@@ -66,10 +66,10 @@ function isNews({ direction, merged_with, stale, occurred_at, projected_exit_at 
   )
 }
 
-function textOf({ lead_id, threshold, score, grade, reasons, trigger }) {
+function textOf({ lead_id, threshold, score_name, score, grade, reasons, trigger }) {
   const why = reasons.map(({ name, points }) => `${name} ${points < 0 ? '' : '+'}${points.toFixed(0)}`).join(', ')
   const campaign = trigger && trigger.campaign ? `, campaign ${trigger.campaign}` : ''
-  const text = `${lead_id} is in ${threshold}: score ${score.toFixed(0)} ${grade} (${why})${campaign}`
+  const text = `${lead_id} is in ${threshold}: ${score_name ? `${score_name} ` : ''}score ${score.toFixed(0)} ${grade} (${why})${campaign}`
   return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;') // <!channel> would page everyone
 }
 

@@ -61,7 +61,8 @@ class Sync:
         if crossing.get("merged_with"):
             self._note_merge(crossing)
         contact = self._contact(crossing["lead_id"])
-        if self._scores is None and not is_over(contact, crossing):
+        is_of_main_score = crossing.get("score_name") is None
+        if self._scores is None and is_of_main_score and not is_over(contact, crossing):
             fields = {name: crossing[name] for name in SCORE_FIELDS} | {"scored_at": instant(crossing["decided_at"])}
             self._write_score(contact, crossing["lead_id"], fields)
         if crossing["direction"] == "LEAVE":
@@ -90,6 +91,8 @@ class Sync:
             "external_id": crossing["id"],
             "contact": crossing["lead_id"],
             "threshold": crossing["threshold"],
+            "score_name": crossing.get("score_name"),
+            "score": crossing["score"],
             "state": "open",
             "notify": not is_late(crossing),
             "reasons": crossing["reasons"],

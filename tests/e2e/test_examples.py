@@ -327,7 +327,7 @@ def test_a_flow_starts_once_and_a_late_repeat_sets_no_tag_again(topic: Topic, pr
 
 
 def test_the_channel_gets_one_alert_but_after_a_crash_between_post_and_memory(topic: Topic, programs: Programs) -> None:
-    ann, bob = enter("ann"), enter("<!channel>")
+    ann, bob = enter("ann"), enter("<!channel>", score_name="upsell")
     stale, over = enter("stale", stale=True), enter("over", projected_exit_at_ms=now_ms() - 1)
     old = enter("old", occurred_at_ms=now_ms() - 2 * DAY_MS)
     topic.publish(0, ann, stale, over, old, leave(ann))
@@ -347,8 +347,8 @@ def test_the_channel_gets_one_alert_but_after_a_crash_between_post_and_memory(to
             programs.wait_until_done("after-the-crash")  # another group: the old one still waits for its killed member
         with programs.running("chat_alert", channel, GROUP="from-the-start"):  # what it remembers is enough
             programs.wait_until_done("from-the-start")
-    alert = "{} is in mql: score 67 B (company_size +20, mail_click -3), campaign spring-launch"
-    expected = [alert.format("ann"), alert.format("ann"), alert.format("&lt;!channel&gt;")]
+    alert = "{} is in mql: {}score 67 B (company_size +20, mail_click -3), campaign spring-launch"
+    expected = [alert.format("ann", ""), alert.format("ann", ""), alert.format("&lt;!channel&gt;", "upsell ")]
     assert channel.posts == expected
 
 

@@ -311,6 +311,15 @@ def test_the_topic_of_scores_has_the_last_word_on_fields() -> None:
     assert "nobody" not in crm.contacts
 
 
+def test_a_crossing_of_another_score_makes_a_task_and_leaves_the_score_of_the_contact() -> None:
+    crm = Crm()
+    history = History()
+    history._add("a", id="x", direction="ENTER", cause="EVENT", merged_with=None, entered_id=None, score_name="upsell")
+    work(Sync(CrashingApi(crm), None), history.partitions["a"][0])  # type: ignore[arg-type]
+    assert [(task["score_name"], task["score"]) for task in crm.tasks.values()] == [("upsell", 70.0)]
+    assert crm.contacts == {}
+
+
 def test_a_score_from_before_the_merge_is_not_written_on_the_alias() -> None:
     crm = Crm()
     sync = Sync(CrashingApi(crm), None, object(), "scores")  # type: ignore[arg-type]
