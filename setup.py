@@ -15,10 +15,12 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError, PlatformError
 
 COMPILED = [
+    "events/avro_fields.py",
     "events/avro_reader.py",
     "events/avro_values.py",
     "events/crossing_avro.py",
     "events/decoder.py",
+    "events/lead_score_avro.py",
     "events/validation.py",
     "mapping/attributes.py",
     "mapping/compiled.py",
@@ -40,6 +42,7 @@ COMPILED = [
     "scoring/disqualification.py",
     "scoring/flags.py",
     "scoring/fold.py",
+    "scoring/latest.py",
     "scoring/leads.py",
     "scoring/ranking.py",
     "scoring/reasons.py",

@@ -28,6 +28,7 @@ from leadscore.log.records import (
     SUSPEND,
     Award,
     Frame,
+    LogRecord,
     Source,
     Tick,
     decode,
@@ -37,7 +38,8 @@ from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model, parse_model
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.score.shard import Shard, encode_outputs
+from leadscore.pipeline.score.outbox import encode_outputs
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.store.fence import Fence
@@ -183,7 +185,8 @@ def digests_of(made: Workload, settings: FoldSettings = FEW_RECENT_EVENTS) -> Di
     frames, states, outputs = sha256(), sha256(), sha256()
     crossings: Counter[str] = Counter()
     stored: dict[str, bytes | None] = {}
-    for offset, (value, log_time_ms) in enumerate(_log(made)):
+    for offset, (written, log_time_ms) in enumerate(log_of(made)):
+        value = encode(written)
         frames.update(value)
         record = decode(value)
         expected = shard.unknown_leads([record])
@@ -200,7 +203,7 @@ def digests_of(made: Workload, settings: FoldSettings = FEW_RECENT_EVENTS) -> Di
     return Digests(frames.hexdigest(), states.hexdigest(), outputs.hexdigest(), dict(sorted(crossings.items())))
 
 
-def _log(made: Workload) -> Iterator[tuple[bytes, int]]:
+def log_of(made: Workload) -> Iterator[tuple[LogRecord, int]]:
     """The records of the log with their times: frames, and after each a tick for every lead in it, five hours later."""
     share = -(-len(made.events) // len(made.models))
     offset = time_ms = 0
@@ -212,9 +215,9 @@ def _log(made: Workload) -> Iterator[tuple[bytes, int]]:
             awards = _awards(matcher, batch, offset)
             offset += len(batch)
             time_ms = max(time_ms, *(event.occurred_at_ms for event in batch))
-            yield encode(Frame(definition.version, [Source("events", "", 0)], awards)), time_ms
+            yield Frame(definition.version, [Source("events", "", 0)], awards), time_ms
             time_ms += 5 * HOUR_MS
-            yield encode(Tick(time_ms, sorted({award.lead_id for award in awards}))), time_ms
+            yield Tick(time_ms, sorted({award.lead_id for award in awards})), time_ms
 
 
 def _awards(matcher: Matcher, events: Iterable[Event], offset: int) -> list[Award]:

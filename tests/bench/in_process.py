@@ -26,7 +26,8 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.pipeline.match.batch import Work
-from leadscore.pipeline.score.shard import Shard, encode_outputs
+from leadscore.pipeline.score.outbox import encode_outputs
+from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.shard import ShardWrite

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Self
 
 from leadscore.log.records import Award
 from leadscore.model.compiled import CompiledModel
+from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.pipeline.score.publishing import Output, avro_encoding, crossing_output
-from leadscore.pipeline.score.shard import encode_outputs
 from leadscore.scoring import fold
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing

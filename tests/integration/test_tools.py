@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from leadscore.cli.main import main
 from leadscore.events.event import Event
 from leadscore.log.records import partition_of
-from leadscore.pipeline.score.shard import encode_outputs
+from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.store.keys import ShardKeys
 from tests.deployment import LOG_PARTITIONS, Deployment, now_ms
 from tests.servers import KafkaServer, RedisServer, wait_until

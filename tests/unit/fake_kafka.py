@@ -62,6 +62,7 @@ class FakeConsumer:
         self.committed_offsets: dict[Partition, int] = {}
         self.notes: dict[Partition, str | None] = {}
         self.commit_failure: KafkaError | None = None
+        self.member_id = "member"
         self.started: list[tuple[Partition, int]] = []
         self.paused: set[Partition] = set()
         self._places: dict[Partition, int] = {}
@@ -171,6 +172,12 @@ class FakeConsumer:
             TopicPartition(*name, stored.get(name, OFFSET_INVALID), metadata=notes.get(name) or "")
             for name in _names(partitions)
         ]
+
+    def consumer_group_metadata(self) -> str:
+        return self.member_id
+
+    def memberid(self) -> str:
+        return self.member_id
 
     def get_watermark_offsets(self, partition: TopicPartition, **_: object) -> Bounds:
         return 0, len(self.records[partition.topic, partition.partition])

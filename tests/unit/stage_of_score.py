@@ -4,19 +4,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 from leadscore.log.records import LogRecord, encode
 from leadscore.model.compiled import CompiledModel
-from leadscore.ops.config import load_config
+from leadscore.ops.config import Config, load_config
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.services import OutageLog
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.pace import AT_ONCE
+from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.publishing import json_encoding
+from leadscore.pipeline.score.score_records import json_score_encoding
+from leadscore.pipeline.score.scores_topic import ScoresTopic
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeProducer, records_of
 from tests.unit.fake_store import FakeStore
+from tests.unit.fake_transactions import FakeTransactions
 
 LOG_TOPIC, LOG_ID = "leadscore.awards", "log-1"
 
@@ -41,6 +46,7 @@ class StageOfScore:
         )
         self.producer, self.metrics, self.model = FakeProducer(), Metrics("1.0", []), model
         self.store = store
+        self.transactions = FakeTransactions(self.consumer)
         self.beats = 0
         environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
         config = load_config(environ)
@@ -58,9 +64,17 @@ class StageOfScore:
             steps=NoSteps(),
             beat=self._count_beat,
             refusals=Refusals("group", lambda _: {}, self.metrics.kafka),
+            scores=self._scores_topic(config),
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0
+
+    def _scores_topic(self, config: Config) -> ScoresTopic | None:
+        if config.scores_topic is None:
+            return None
+        outages = OutageLog("scores_not_published", "scores_published_again", {})
+        counts = ScoreNewsCounts(self.metrics)
+        return ScoresTopic(config.scores_topic, json_score_encoding(), self.transactions.new_producer, counts, outages)
 
     def turn(self, passes_s: float = 0.5) -> None:
         """One turn of the loop, that much later."""

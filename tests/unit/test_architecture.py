@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "starter_files": set(),
     "yaml_reading": set(),
     "log": set(),
-    "events": {"yaml_reading", "log.records", "scoring.crossing"},  # the crossing's value, to encode it
+    # The values of a crossing and of a latest score, to encode them.
+    "events": {"yaml_reading", "log.records", "scoring.crossing", "scoring.latest_score"},
     "model": {"yaml_reading", "log.records", "events.event"},
     "mapping": {"yaml_reading", "log.records", "events", "model.field_tests", "model.value_sets"},
     "scoring": {"log", "events.event", "model"},

@@ -79,7 +79,7 @@ def with_instants_as_integers(schema: Json) -> Json:
 
 def test_the_installed_package_has_the_schemas_of_the_folder() -> None:
     assert sorted(schema_texts()) == FILES
-    assert set(EVENT_SCHEMAS) | {"crossing"} == set(NAMES)
+    assert set(EVENT_SCHEMAS) | {"crossing", "lead_score"} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

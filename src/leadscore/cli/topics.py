@@ -14,13 +14,14 @@ from confluent_kafka.cimpl import NewTopic
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, contract_of_source
+from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, LEAD_SCORE_SCHEMA, contract_of_source
 from leadscore.events.local_schemas import schema_texts
 from leadscore.mapping.load import load_mappings
 from leadscore.ops.config import Config, CrossingFormat, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_registry
 from leadscore.pipeline.kafka.clients import PRODUCER, unavailable
+from leadscore.time_units import DAY_MS
 
 REQUEST_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 10.0
@@ -56,7 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "topics",
         help="create the topics the worker needs",
-        description="The worker's topics in Kafka: sources, commands, award log, models, crossings and dead letters.",
+        description="The worker's topics in Kafka: sources, commands, award log, models, what comes out, dead letters.",
     )
     actions = parser.add_subparsers(metavar="create", required=True)
     create = actions.add_parser(
@@ -75,9 +76,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for option, kind, default, meaning in (
         ("--log-retention", duration, "30d", "how long the award log is kept, to rebuild state from"),
         ("--source-retention", duration, "90d", "how long source and command topics are kept"),
-        ("--output-retention", duration, "30d", "how long crossings and dead letters are kept"),
+        ("--output-retention", duration, "30d", "how long crossings, dead letters and tombstones are kept"),
         ("--source-partitions", number_from_1, "6", "partitions of source topics, commands, dead letters"),
-        ("--crossing-partitions", number_from_1, "6", "partitions of the topic of crossings"),
+        ("--crossing-partitions", number_from_1, "6", "partitions of the topics of crossings and of latest scores"),
     ):
         metavar = "N" if kind is number_from_1 else "DURATION"
         help_text = f"{meaning} (default: {default})"
@@ -133,11 +134,21 @@ def expected_topics(config: Config, sizes: Sizes) -> list[ExpectedTopic]:
         # Retention counts from when it became a dead letter; its record may be older than that. A header has its time.
         "message.timestamp.type": "LogAppendTime",
     }
+    scores = {
+        "cleanup.policy": "compact",
+        **safe,
+        "compression.type": "gzip",
+        # What an erased lead had is gone from the disks within a day or little more; its tombstone stays for longer, so
+        # that a subscriber that was away gets it.
+        "max.compaction.lag.ms": str(DAY_MS),
+        "delete.retention.ms": str(sizes.output_retention_ms),
+    }
     return [
         *(ExpectedTopic(topic, sizes.source_partitions, source) for topic in config.input_topics),
         ExpectedTopic(config.log_topic, config.log_partitions, log),
         ExpectedTopic(config.models_topic, 1, {"cleanup.policy": "compact", **safe}),
         ExpectedTopic(config.crossing_topic, sizes.crossing_partitions, crossings),
+        *(ExpectedTopic(topic, sizes.crossing_partitions, scores) for topic in config.topics_of_results[1:]),
         ExpectedTopic(config.dead_letter_topic, sizes.source_partitions, dead_letters),
     ]
 
@@ -152,6 +163,8 @@ def schema_by_topic(config: Config) -> Iterator[tuple[str, str]]:
     yield config.command_topic, COMMAND_CONTRACT.schema
     if config.crossing_format is CrossingFormat.AVRO:
         yield config.crossing_topic, CROSSING_SCHEMA
+        if config.scores_topic is not None:
+            yield config.scores_topic, LEAD_SCORE_SCHEMA
 
 
 def _sizes(args: argparse.Namespace, replication: int) -> Sizes:

@@ -34,6 +34,8 @@ EVENT_CONTRACTS = tuple(contract for contract in CONTRACTS if contract.type_pref
 COMMAND_CONTRACT = next(contract for contract in CONTRACTS if contract.type_prefix == "command")
 CROSSING_SCHEMA = "crossing"
 """The contract of what comes out."""
+LEAD_SCORE_SCHEMA = "lead_score"
+"""The contract of the scores topic."""
 
 _BY_RECORD = {contract.record: contract for contract in CONTRACTS}
 _BY_TYPE_PREFIX = {contract.type_prefix: contract for contract in CONTRACTS}

@@ -103,6 +103,7 @@ class Config:
     log_topic: str = _setting(topic_name(), "leadscore.log", "Topic of the award log.")
     models_topic: str = _setting(topic_name(), "leadscore.models", "Compacted topic of model versions.")
     crossing_topic: str = _setting(topic_name(), "leadscore.crossings", "Topic crossings are published to.")
+    scores_topic: str | None = _optional(topic_name(), "Compacted topic of each lead's latest score; not set: none.")
     dead_letter_topic: str = _setting(topic_name(), "leadscore.dead-letters", "Topic of dead letters.")
     log_partitions: int = _setting(
         whole_number(1, 4096),
@@ -201,7 +202,10 @@ class Config:
         duration_ms("10s", "1h"), "2m", "How long one turn of the loop may take before /livez says that it hangs."
     )
 
-    crossing_format: CrossingFormat = _setting(choice(CrossingFormat), "avro", "Encoding of published crossings.")
+    crossing_format: CrossingFormat = _setting(
+        choice(CrossingFormat), "avro", "Encoding of crossings and latest scores."
+    )
+    scores_step: float = _setting(number(0.01, 1000), "1", "Points by which a score must move to be written at once.")
     http_host: str = _setting(
         pattern(r"[A-Za-z0-9.:_-]{1,253}", "a host name or an address"),
         "0.0.0.0",  # noqa: S104 - probes and scrapes come from outside the container
@@ -231,14 +235,19 @@ class Config:
     @property
     def topics(self) -> tuple[str, ...]:
         """Every topic, in the order of the flow."""
-        outputs = (self.crossing_topic, self.dead_letter_topic)
+        outputs = (*self.topics_of_results, self.dead_letter_topic)
         return (*self.input_topics, self.log_topic, self.models_topic, *outputs)
+
+    @property
+    def topics_of_results(self) -> tuple[str, ...]:
+        """The topic of crossings and, if there is one, that of latest scores."""
+        return (self.crossing_topic,) if self.scores_topic is None else (self.crossing_topic, self.scores_topic)
 
     @property
     def topics_of_role(self) -> tuple[str, ...]:
         """The topics that the stages of the role read or write."""
         of_match = (*self.input_topics, self.dead_letter_topic) if self.role is not Role.SCORE else ()
-        of_score = (self.crossing_topic,) if self.role is not Role.MATCH else ()
+        of_score = self.topics_of_results if self.role is not Role.MATCH else ()
         return (self.log_topic, self.models_topic, *of_match, *of_score)
 
     def __repr__(self) -> str:

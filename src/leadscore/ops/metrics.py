@@ -27,7 +27,7 @@ STEPS = {
     "match": ("poll", "match", "log", "commit"),
     "score": ("poll", "read", "fold", "write", "publish", "commit"),
 }
-PUBLISHED_KINDS = ("frame", "tick", "crossing", "erasure", "dead_letter")
+PUBLISHED_KINDS = ("frame", "tick", "crossing", "erasure", "dead_letter", "score")
 RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered", "given_up")
 AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected")
 REBALANCES = ("assigned", "revoked", "lost")
@@ -164,6 +164,11 @@ class ScoreMetrics:
             outcome=(),
             rule=(),
             version=(),
+        )
+        self.scores_published = declare.counter(
+            "leadscore_scores_published_total",
+            "Records of the scores topic that are committed, repeats among them.",
+            record=("latest", "tombstone"),
         )
         self.event_to_decision = declare.batch_histogram(
             "leadscore_event_to_decision_seconds",

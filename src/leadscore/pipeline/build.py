@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from confluent_kafka import Consumer
 
 from leadscore.errors import ConfigError, Unavailable
+from leadscore.events.contracts import CROSSING_SCHEMA, LEAD_SCORE_SCHEMA
 from leadscore.events.decoder import Decoder
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.registered import SchemaKey, SchemaLookup
@@ -26,7 +28,7 @@ from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
-from leadscore.ops.services import KAFKA, addresses_of
+from leadscore.ops.services import KAFKA, OutageLog, addresses_of
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
@@ -40,6 +42,7 @@ from leadscore.pipeline.kafka.clients import (
     make_consumer,
     make_dead_letter_producer,
     make_producer,
+    make_scores_producer,
     topic_ids,
 )
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
@@ -53,7 +56,10 @@ from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.other_deployments import claim_prefix, cluster_id, groups_on, refuse_other_scorers
+from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.publishing import CrossingEncoding, RegisteredSchema, avro_encoding, json_encoding
+from leadscore.pipeline.score.score_records import avro_score_encoding, json_score_encoding
+from leadscore.pipeline.score.scores_topic import ScoresTopic
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
@@ -125,8 +131,9 @@ class WorkerBuilder:
             self._refuse_other_deployments(store)
         # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.
         encoding = self._crossing_encoding() if store is not None else None
+        scores = self._scores_topic() if store is not None else None
         match = self._match_stage(self._model) if self._model is not None else None
-        score = self._score_stage(store, encoding) if store is not None and encoding is not None else None
+        score = self._score_stage(store, encoding, scores) if store is not None and encoding is not None else None
         return Worker(
             WorkerParts(
                 match=match,
@@ -231,7 +238,7 @@ class WorkerBuilder:
 
     # --- the score stage ---
 
-    def _score_stage(self, store: Store, encoding: CrossingEncoding) -> ScoreStage:
+    def _score_stage(self, store: Store, encoding: CrossingEncoding, scores: ScoresTopic | None) -> ScoreStage:
         config = self._config
         if config.role is Role.SCORE:  # else they are read by now; not in the middle of the first batch
             self._patience.until_answered(self._models.read)
@@ -250,6 +257,7 @@ class WorkerBuilder:
             steps=self._plan.steps,
             beat=self._plan.health.beat,
             refusals=self._refusals(config.score_group),
+            scores=scores,
         )
         commits = self._commits()
         return ScoreStage(
@@ -257,18 +265,34 @@ class WorkerBuilder:
         )
 
     def _crossing_encoding(self) -> CrossingEncoding:
-        """Avro under the registry's id where there is a registry; registering a schema again changes nothing."""
         config = self._config
         if config.crossing_format is CrossingFormat.JSON:
             return json_encoding()
-        registry = make_registry(config)
+        return avro_encoding(self._registered(config.crossing_topic, CROSSING_SCHEMA))
+
+    def _scores_topic(self) -> ScoresTopic | None:
+        config = self._config
+        if config.scores_topic is None:
+            return None
+        if config.crossing_format is CrossingFormat.JSON:
+            encoding = json_score_encoding()
+        else:
+            encoding = avro_score_encoding(self._registered(config.scores_topic, LEAD_SCORE_SCHEMA))
+        name = config.kafka.get("group.instance.id") or uuid4().hex
+        new_producer = partial(
+            make_scores_producer, config.kafka, f"{config.group}-scores", f"{config.group}-scores-{name}", self._logger
+        )
+        outages = OutageLog("scores_not_published", "scores_published_again", self._addresses)
+        return ScoresTopic(config.scores_topic, encoding, new_producer, ScoreNewsCounts(self._plan.metrics), outages)
+
+    def _registered(self, topic: str, schema: str) -> RegisteredSchema | None:
+        """Our schema in the registry, if there is one; registering a schema again changes nothing."""
+        registry = make_registry(self._config)
         if registry is None:
-            return avro_encoding(None)
-        subject = f"{config.crossing_topic}-value"
-        schema = schema_texts()["crossing"]
-        register = config.schema_registry_register
-        schema_id = self._patience.until_answered(lambda: registry.schema_id(subject, schema, register=register))
-        return avro_encoding(RegisteredSchema(schema_id, registry.schema_uri(schema_id)))
+            return None
+        subject, text, register = f"{topic}-value", schema_texts()[schema], self._config.schema_registry_register
+        schema_id = self._patience.until_answered(lambda: registry.schema_id(subject, text, register=register))
+        return RegisteredSchema(schema_id, registry.schema_uri(schema_id))
 
     # --- what both have ---
 

@@ -2,6 +2,9 @@
 
 The bytes are one format byte and MessagePack, positional; fields are only ever appended, with a default. Encoding loses
 nothing: a state read back folds on exactly like the one in memory, or replays would not be byte for byte the same.
+
+Where the latest scores are published, a mark stands before the state: the format byte with its highest bit set, the
+mark's length in one byte, the mark. A worker without the scores topic reads past it and does not write it again.
 """
 
 import msgspec
@@ -110,32 +113,60 @@ class LeadState(msgspec.Struct, array_like=True, gc=False):
     flags: Flags | None = None
 
 
+class Mark(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What was last written to the scores topic of the lead, and when; see ``latest``."""
+
+    at_s: int
+    hundredths: int
+    """Of a point: the score."""
+    standing: int
+    """A hash of where it stood besides."""
+    others: dict[int, int] = {}
+    """Hundredths of a point: the model's other scores, by the stable id of the name."""
+
+
 class StateFormatError(LeadscoreError):
     """The bytes are not a lead state, or one of a newer program."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(LeadState)
+_mark_decoder = msgspec.msgpack.Decoder(Mark)
 _PREFIX = bytes([FORMAT])
+_MARKED_PREFIX = bytes([FORMAT | 0x80])
 
 
-def encode_state(state: LeadState) -> bytes:
+def encode_state(state: LeadState, mark: Mark | None = None) -> bytes:
     """The bytes kept in Redis."""
     rows = state.rows
     state.rows = packed(rows)
     try:
-        return _PREFIX + _encoder.encode(state)
+        if mark is None:
+            return _PREFIX + _encoder.encode(state)
+        marked = _encoder.encode(mark)
+        return _MARKED_PREFIX + bytes((len(marked),)) + marked + _encoder.encode(state)
     finally:
         state.rows = rows
 
 
 def decode_state(data: bytes) -> LeadState:
     """The lead behind the bytes; ``StateFormatError`` where this program cannot read them."""
-    if data[:1] != _PREFIX:
-        raise StateFormatError(f"lead state of format {data[:1].hex() or 'none'}, expected {FORMAT:02x}")
+    prefix = data[:1]
+    if prefix not in (_PREFIX, _MARKED_PREFIX):
+        raise StateFormatError(f"lead state of format {prefix.hex() or 'none'}, expected {FORMAT:02x}")
     try:
-        state = _decoder.decode(memoryview(data)[1:])
+        state = _decoder.decode(memoryview(data)[1 if prefix == _PREFIX else 2 + data[1] :])
         state.rows = unpacked(state.rows)
         return state
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, IndexError) as error:
         raise StateFormatError(f"lead state cannot be read: {error}") from error
+
+
+def decode_mark(data: bytes) -> Mark | None:
+    """The mark before a state that can be read; ``None`` where it has no mark."""
+    if data[:1] != _MARKED_PREFIX:
+        return None
+    try:
+        return _mark_decoder.decode(memoryview(data)[2 : 2 + data[1]])
+    except (msgspec.MsgspecError, IndexError) as error:
+        raise StateFormatError(f"lead state cannot be read: its mark: {error}") from error

@@ -126,6 +126,24 @@ def make_transactional_producer(
     return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
 
+def make_scores_producer(
+    kafka: Mapping[str, str], client_id: str, transaction: str, logger: logging.Logger
+) -> Producer:
+    """One for the scores topic: a transaction per commit. It calls back for what is refused, and for nothing else.
+
+    A shard's next owner waits for a transaction that was left open: it is over before the member that left it is out of
+    its group.
+    """
+    own = {
+        "transactional.id": transaction,
+        "transaction.timeout.ms": 10_000,
+        "message.timeout.ms": 10_000,
+        "enable.gapless.guarantee": False,
+        "delivery.report.only.error": True,
+    }
+    return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
+
+
 def make_consumer(
     kafka: Mapping[str, str],
     group: str,

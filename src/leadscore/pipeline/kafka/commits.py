@@ -1,14 +1,30 @@
 """Committing offsets: passes what ``CommitPolicyState`` says to Kafka, and Kafka's answers back to it."""
 
 from collections.abc import Callable, Collection
+from enum import Enum
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
-from leadscore.pipeline.kafka.clients import committed_offsets
+from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, committed_offsets
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy, Offsets
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.records import Partition
+
+
+class Together(Enum):
+    """What became of offsets that are committed together with what they are of."""
+
+    NOTHING = "nothing goes with them"
+    COMMITTED = "both are there"
+    FAILED = "neither is there, or that is not known"
+
+
+CommitTogether = Callable[[Consumer, list[TopicPartition], float], Together]
+"""Commits offsets within a number of seconds, together with what they are of."""
+
+
+_NOT_TOGETHER = KafkaError(KafkaError._FAIL)  # noqa: SLF001
 
 
 def _no_note(_partition: Partition, _offset: int) -> str:
@@ -22,6 +38,8 @@ class Commits:
         self._state = policy.begin()
         self.note: Callable[[Partition, int], str] = _no_note
         """The metadata that goes with an offset."""
+        self.commit_together: CommitTogether | None = None
+        """How offsets are committed that something else goes with; ``None``: nothing ever does."""
         self.tried = 0
         self.failed = 0
 
@@ -49,7 +67,7 @@ class Commits:
         """Commit what is staged, if it is time; does not wait for the answer."""
         if self._state.should_commit(now_s):
             self._state.did_commit(now_s)
-            self._commit(consumer)
+            self._commit(consumer, REQUEST_TIMEOUT_S)
 
     def commit_now(self, consumer: Consumer, deadline: Deadline) -> None:
         """Commit what is staged and wait for the answer, but not for longer: before partitions are given up.
@@ -57,7 +75,7 @@ class Commits:
         The client's synchronous commit has no timeout: it waits as long as the group has no coordinator. So what is
         waited for is the answer to a question asked afterwards, on the same connection: what is committed?
         """
-        expected = self._commit(consumer)
+        expected = self._commit(consumer, deadline.left_s)
         if not expected:
             return
         try:
@@ -76,7 +94,7 @@ class Commits:
         """Forget partitions that are not ours any more."""
         self._state.drop(partitions)
 
-    def _commit(self, consumer: Consumer) -> Offsets:
+    def _commit(self, consumer: Consumer, timeout_s: float) -> Offsets:
         expected = self._state.take()
         if not expected:
             return expected
@@ -85,6 +103,10 @@ class Commits:
             for partition, offset in expected.items()
         ]
         self.tried += 1
+        together = self.commit_together(consumer, offsets, timeout_s) if self.commit_together else Together.NOTHING
+        if together is not Together.NOTHING:
+            self.on_commit(None if together is Together.COMMITTED else _NOT_TOGETHER, offsets)
+            return expected
         try:
             consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:

@@ -14,6 +14,7 @@ from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
 from leadscore.pipeline.score.publishing import Output
 from leadscore.pipeline.score.shards import OwnedShard
+from leadscore.scoring.latest_score import ScoreNews
 
 
 class CausedOutput(NamedTuple):
@@ -29,6 +30,8 @@ class ScoreBatch:
     def __init__(self, owned: Mapping[int, OwnedShard], records: Mapping[int, Sequence[Message]]) -> None:
         self.messages: dict[int, list[LogMessage]] = {}
         self.outputs: dict[int, list[CausedOutput]] = {}
+        self.news: dict[int, list[ScoreNews]] = {}
+        """What goes to the scores topic, by shard: not what a replay after a loss causes once more."""
         self.stops: dict[int, PartitionStopped] = {}
         self._owned = owned
         for number, run in records.items():
@@ -63,6 +66,8 @@ class ScoreBatch:
             for message in messages:
                 decided = owned.shard.fold(message.record, message.offset, message.time_ms)
                 outputs += (CausedOutput(message.offset, output) for output in decided)
+                if owned.shard.news and message.offset >= owned.publish_from:
+                    self.news.setdefault(number, []).extend(owned.shard.news)
             if version and owned.shard.model_version != version:
                 owned.review_cursor = 0
 

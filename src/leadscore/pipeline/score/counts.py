@@ -1,6 +1,6 @@
 """What the score stage counts, once per batch or per crossing."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from time import time
 
 from leadscore.errors import StopCause
@@ -12,6 +12,7 @@ from leadscore.pipeline.score.reconcile import Found, ShardStart
 from leadscore.pipeline.score.shard import OutcomeAt
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
+from leadscore.scoring.latest_score import LeadGone, ScoreNews
 
 
 class ScoreCounts:
@@ -90,6 +91,26 @@ class CrossingCounts:
     def failed(self, output: Output) -> None:
         """The crossing topic will never have it."""
         self._publish.failures.labels(_kind(output)).inc()
+
+
+class ScoreNewsCounts:
+    """News of the scores topic, by the transaction."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._score = metrics.score
+        self._publish = metrics.publish
+
+    def committed(self, news: Collection[ScoreNews]) -> None:
+        """The scores topic has them."""
+        tombstones = sum(1 for one in news if isinstance(one, LeadGone))
+        self._publish.attempts.labels("score").inc(len(news))
+        self._score.scores_published.labels("latest").inc(len(news) - tombstones)
+        self._score.scores_published.labels("tombstone").inc(tombstones)
+
+    def failed(self, number: int) -> None:
+        """A transaction of so much news was refused, or not answered; they are tried again."""
+        self._publish.attempts.labels("score").inc(number)
+        self._publish.failures.labels("score").inc(number)
 
 
 def _kind(output: Output) -> str:

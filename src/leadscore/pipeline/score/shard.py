@@ -5,7 +5,7 @@ worker throws the ``Shard`` away and reconciles. No client and no clock in here:
 the log.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -14,15 +14,19 @@ import msgspec
 from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.records import ERASE, Award, Forwards, Frame, LogRecord, Source, Tick
 from leadscore.model.compiled import CompiledModel
+from leadscore.pipeline.score.latest_scores import LatestScores
+from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.pipeline.score.publishing import ErasedLead, Output
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.erasures import Erasure, lead_hash
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick
+from leadscore.scoring.latest import Revision
+from leadscore.scoring.latest_score import ScoreNews
 from leadscore.scoring.leads import apply_award
 from leadscore.scoring.outcomes import CountedOutcome
-from leadscore.scoring.state import LeadState, StateFormatError, decode_state, encode_state
+from leadscore.scoring.state import LeadState, StateFormatError, decode_mark, decode_state, encode_state
 from leadscore.scoring.sure_stay import FAR_MS
 from leadscore.scoring.timeline import disqualifying_condition
 from leadscore.store.fence import Fence
@@ -33,8 +37,6 @@ from leadscore.time_units import DAY_MS
 LATE_WORKER_MS = 7 * DAY_MS
 """How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
 
-_outputs_encoder = msgspec.msgpack.Encoder()
-_outputs_decoder = msgspec.msgpack.Decoder(list[Output])
 _erasure_encoder = msgspec.msgpack.Encoder()
 _erasure_decoder = msgspec.msgpack.Decoder(Erasure)
 
@@ -64,21 +66,24 @@ def source_key(source: Source) -> str:
     return f"{source.topic}/{source.topic_id}/{source.partition}"
 
 
-def encode_outputs(outputs: list[Output]) -> bytes:
-    """An outbox entry."""
-    return _outputs_encoder.encode(outputs)
-
-
-def decode_outputs(data: bytes) -> list[Output]:
-    """The crossings and erasures of an outbox entry, in the order decided."""
-    return _outputs_decoder.decode(data)
+def leads_of(record: LogRecord) -> Iterator[str]:
+    """The leads that a record of the log is about, some of them perhaps several times."""
+    if isinstance(record, Frame):
+        return (award.lead_id for award in record.awards)
+    return iter(record.lead_ids if isinstance(record, Tick) else ())
 
 
 class Shard:
     """The fold of one log partition from the stored fence on."""
 
     def __init__(
-        self, number: int, stored: bytes | None, fence: Fence, model_of_version: ModelOfVersion, settings: FoldSettings
+        self,
+        number: int,
+        stored: bytes | None,
+        fence: Fence,
+        model_of_version: ModelOfVersion,
+        settings: FoldSettings,
+        latest: LatestScores | None = None,
     ) -> None:
         self.number = number
         self.stored = stored
@@ -87,6 +92,8 @@ class Shard:
         self.erasures: dict[bytes, Erasure] = {}
         self.outbox_offsets: set[int] = set()
         self.counts = FoldCounts()
+        self.news: list[ScoreNews] = []
+        """What the record folded last is news of for the scores topic."""
         self._topic_id = fence.log_topic_id
         self._writer = fence.writer
         self._model_since_ms = fence.model_since_ms
@@ -94,6 +101,7 @@ class Shard:
         self._states: dict[str, LeadState | None] = {}
         self._model_of_version = model_of_version
         self._settings = settings
+        self._latest = latest
         self._touched: dict[str, bool] = {}
         self._erased: dict[bytes, bytes | None] = {}
         self._outbox: dict[int, bytes] = {}
@@ -124,6 +132,8 @@ class Shard:
         try:
             for lead_id, data in zip(lead_ids, stored, strict=True):
                 self._states[lead_id] = None if data is None else decode_state(data)
+                if self._latest is not None:
+                    self._latest.load(lead_id, None if data is None else decode_mark(data))
         except StateFormatError as error:
             raise PartitionStopped(
                 f"log partition {self.number}: {error}: run the version that wrote it", StopCause.UNREADABLE
@@ -141,8 +151,9 @@ class Shard:
             else self._fold_tick(record, log_time_ms)
         )
         self.offset = offset
-        if outputs:
-            self._outbox[offset] = encode_outputs(outputs)
+        self.news = [] if self._latest is None else self._news_of(self._latest, record, outputs, log_time_ms)
+        if outputs or self.news:
+            self._outbox[offset] = encode_outputs([*outputs, *self.news])
         return outputs
 
     def has_published(self, published_below: int) -> bool:
@@ -185,6 +196,8 @@ class Shard:
         if excess > 0:
             for lead_id in list(islice(self._states, excess)):
                 del self._states[lead_id]
+                if self._latest is not None:
+                    self._latest.forget(lead_id)
         return len(self._states)
 
     def _fold_frame(self, frame: Frame, offset: int, log_time_ms: int) -> list[Output]:
@@ -248,6 +261,18 @@ class Shard:
         self.counts.ticks += 1
         return crossings
 
+    def _news_of(
+        self, latest: LatestScores, record: LogRecord, outputs: list[Output], log_time_ms: int
+    ) -> list[ScoreNews]:
+        time_ms = max(log_time_ms, record.time_ms) if isinstance(record, Tick) else log_time_ms
+        erased = {output.lead_id for output in outputs if isinstance(output, ErasedLead)}
+        model = self._model_of_version(self.model_version)
+        revision = Revision(self.offset, log_time_ms, time_ms)
+        news = latest.of_record(self._states, leads_of(record), erased, model, revision)
+        for one in news:
+            self._touched.setdefault(one.lead_id, False)
+        return news
+
     def _follow(self, version: int, log_time_ms: int) -> None:
         """The version in force is the highest seen in the log."""
         if version > self.model_version:
@@ -267,10 +292,14 @@ class Shard:
             if state is None or model is None:
                 leads[lead_id], due[lead_id] = LeadWrite(None, None), None
                 continue
-            leads[lead_id] = LeadWrite(encode_state(state), ttl_ms(state, model))
+            mark = None if self._latest is None else self._latest.mark(lead_id)
+            leads[lead_id] = LeadWrite(encode_state(state, mark), ttl_ms(state, model))
             # A lead that a tick was for has an entry, though its thresholds may have gone with a change of the
             # model: left there, it would be due for ever.
-            if state.thresholds or has_ticked:
+            if self._latest is not None:
+                look_ms = self._latest.look_ms(lead_id, state, model, has_ticked=has_ticked)
+                due[lead_id] = earlier_of(due_entry_ms(state), look_ms)
+            elif state.thresholds or has_ticked:
                 due[lead_id] = due_entry_ms(state)
         return leads, due
 
@@ -280,6 +309,11 @@ def due_entry_ms(state: LeadState) -> int | None:
     if not any(standing.is_in for standing in state.thresholds):
         return None
     return FAR_MS if state.due_ms is None else state.due_ms
+
+
+def earlier_of(one_ms: int | None, other_ms: int | None) -> int | None:
+    """The earlier of two instants, of which ``None`` is never."""
+    return min((at_ms for at_ms in (one_ms, other_ms) if at_ms is not None), default=None)
 
 
 def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:

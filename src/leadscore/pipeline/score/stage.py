@@ -33,10 +33,13 @@ from leadscore.pipeline.score.backoff import Backoff
 from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
 from leadscore.pipeline.score.crossing_producer import CrossingProducer
+from leadscore.pipeline.score.latest_scores import LatestScores
+from leadscore.pipeline.score.outbox import decode_entries
 from leadscore.pipeline.score.publishing import CrossingEncoding
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
-from leadscore.pipeline.score.shard import ModelOfVersion, Shard, decode_outputs
+from leadscore.pipeline.score.scores_topic import ScoresTopic
+from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.pipeline.score.shards import OwnedShard, Shards
 from leadscore.pipeline.score.store_watch import StoreWatch
 from leadscore.pipeline.score.ticking import Ticker
@@ -63,6 +66,7 @@ class ScoreParts:
     beat: Callable[[], None]
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
+    scores: ScoresTopic | None = None
 
 
 class ScoreStage:
@@ -74,6 +78,9 @@ class ScoreStage:
         self._parts = parts
         self._consumer = consumer
         self.commits = commits
+        self._scores = parts.scores
+        if self._scores is not None:
+            commits.commit_together = self._scores.commit
         self._deliveries = Deliveries(parts.outbound, config.crossing_topic, CrossingCounts(parts.metrics))
         self._counts = ScoreCounts(parts.metrics)
         self._crossings = CrossingProducer(parts.encoding, self._deliveries)
@@ -181,6 +188,8 @@ class ScoreStage:
         if gone:
             self._deliveries.drop(gone)
             self.commits.drop(gone)
+            if self._scores is not None:
+                self._scores.drop([number for _, number in gone])
             self.refusals.forget(gone)
         self._shards.release(number for _, number in gone)
         self._shards.take(number for _, number in fresh)
@@ -235,6 +244,9 @@ class ScoreStage:
         self._shards.doubt(numbers)
 
     def _publish(self, batch: ScoreBatch, written: Collection[int]) -> None:
+        if self._scores is not None:
+            for number in written:
+                self._scores.hold(number, batch.news.get(number, ()))
         self._crossings.produce(batch.unpublished(written), self._offsets(batch.offsets(written)))
         for number in written:
             self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
@@ -309,7 +321,8 @@ class ScoreStage:
     def _owned_from(self, begun: ShardStart) -> OwnedShard:
         number, stored = begun.facts.partition, begun.stored
         fence = replace(decode_fence(stored.fence or b""), writer=uuid4().hex)
-        shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings)
+        latest = None if self._scores is None else LatestScores(self._parts.config.scores_step)
+        shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings, latest)
         shard.remember(stored.erased, stored.outbox)
         return OwnedShard(shard, begun.start.publish_from, review_cursor=0 if shard.model_since_ms else None)
 
@@ -317,7 +330,9 @@ class ScoreStage:
         """What was written but perhaps never published."""
         first, end = owned.publish_from, owned.shard.offset + 1
         entries = [stored.outbox[offset] for offset in sorted(stored.outbox) if first <= offset < end]
-        outputs = [output for entry in entries for output in decode_outputs(entry)]
+        outputs, news = decode_entries(entries)
+        if self._scores is not None:
+            self._scores.hold(owned.shard.number, news)
         self._crossings.produce(outputs, self._offsets({owned.shard.number: end} if end > first else {}))
 
     def _pause_fetching(self, numbers: Iterable[int]) -> None:
