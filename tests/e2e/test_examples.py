@@ -18,13 +18,13 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from leadscore.events.event import Event
 from leadscore.pipeline.score.publishing import (
     CrossingEncoding,
-    ErasedLead,
     Output,
     avro_encoding,
     json_encoding,
     output_record,
 )
 from leadscore.scoring.crossing import Cause, Crossing, Direction
+from leadscore.scoring.outputs import ErasedLead
 from tests.deployment import Deployment, headers_of, now_ms
 from tests.http_stand_in import Channel, Crm, EmailTool, StandIn
 from tests.servers import KafkaServer, ending_with_parent, wait_until

@@ -19,6 +19,7 @@ CONDITIONS = "scoring/conditions.py"
 COURSE = "scoring/course.py"
 CROSSING_IDS = "scoring/crossing_ids.py"
 DISQUALIFICATION = "scoring/disqualification.py"
+ERASURES = "scoring/erasures.py"
 FLAGS = "scoring/flags.py"
 FOLD = "scoring/fold.py"
 LEADS = "scoring/leads.py"
@@ -421,12 +422,12 @@ MUTANTS = (
     Mutant(
         "retraction not remembered",
         FOLD,
-        "_remember_retraction(flags.retracted, target, occurred_ms, context.settings.recent_events)",
+        "remember_retraction(flags, award.target, award.target_type, occurred_ms, context.settings.recent_events)",
         "pass",
     ),
     Mutant(
         "erased lead comes back by what has the erase's time",
-        LEADS,
+        ERASURES,
         "award.occurred_at_ms <= erasure.erased_ms",
         "award.occurred_at_ms < erasure.erased_ms",
     ),

@@ -32,7 +32,7 @@ CROSSING = Crossing(
 
 def crossing_record(crossing: Crossing) -> dict[str, object]:
     """A crossing as ``crossing.avsc`` has it."""
-    record: dict[str, object] = {"score_name": None, **msgspec.to_builtins(crossing)}
+    record: dict[str, object] = {"score_name": None, "merged_with": None, **msgspec.to_builtins(crossing)}
     for name in ("occurred_at", "decided_at", "projected_exit_at"):
         record[name] = record.pop(f"{name}_ms")
     return record

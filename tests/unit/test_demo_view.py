@@ -147,6 +147,7 @@ def test_a_leave_by_time_names_no_trigger_and_no_earlier_score() -> None:
         (Cause.INSTANT, "at once by website.page_view"),
         (Cause.DISQUALIFIED, "disqualified by website.page_view"),
         (Cause.RECYCLED, "given back by website.page_view"),
+        (Cause.MERGED, "merged"),
         (Cause.COMMAND, "by website.page_view"),
     ],
 )

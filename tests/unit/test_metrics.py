@@ -127,7 +127,7 @@ def test_crossings_of_the_model_start_at_zero(metrics: Metrics) -> None:
     metrics.score.crossings_published.labels("mql", "ENTER", "EVENT").inc(2)
     metrics.score.expect(parse_model(MODEL, "model"))
     seen = samples(metrics, "leadscore_crossings_published_total")
-    assert len(seen) == 2 * 8
+    assert len(seen) == 2 * 10
     assert seen["mql", "ENTER", "EVENT"] == 2
     assert seen["hot", "LEAVE", "TIME"] == 0
     assert ("hot", "ENTER", "TIME") not in seen

@@ -243,7 +243,7 @@ def test_the_crossing_schema_has_every_direction_and_cause(enum: type[Direction 
 
 
 def test_a_crossing_is_written_as_the_example_says() -> None:
-    entered, left, _ = examples_of("crossing")
+    entered, left, *_ = examples_of("crossing")
     left_by_time = a_crossing(
         id=left["id"],
         direction=Direction.LEAVE,
@@ -328,9 +328,15 @@ def test_every_older_version_and_the_present_one_understand_each_other(name: str
     """FULL_TRANSITIVE; an older version knows a part of what the examples say."""
     older, present = schema_of(name), schema_of(name.partition(".")[0])
     for example in examples_of(name.partition(".")[0]):
-        old_fields = {field["name"]: example[field["name"]] for field in older["fields"]}
+        old_fields = {field["name"]: as_known(field["type"], example[field["name"]]) for field in older["fields"]}
         assert read_as(present, older, old_fields) == {field["name"]: None for field in present["fields"]} | old_fields
         assert read_as(older, present, example) == old_fields
+
+
+def as_known(field_type: Any, value: object) -> object:
+    """The value, or what stands for a symbol that an enum does not have yet."""
+    is_enum = isinstance(field_type, dict) and field_type["type"] == "enum"
+    return field_type["default"] if is_enum and value not in field_type["symbols"] else value
 
 
 def read_as(reader: Json, writer: Json, record: Json) -> object:

@@ -33,6 +33,7 @@ CROSSING_NAMES = [
     "score_name",
     "direction",
     "cause",
+    "merged_with",
     "entered_id",
     "sequence",
     "score",

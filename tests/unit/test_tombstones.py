@@ -6,10 +6,11 @@ from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule, Threshold
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.outbox import decode_outputs
-from leadscore.pipeline.score.publishing import ErasedLead, Output, avro_encoding, output_record
+from leadscore.pipeline.score.publishing import Output, avro_encoding, output_record
 from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
+from leadscore.scoring.outputs import ErasedLead
 from leadscore.store.fence import Fence
 
 MODEL = ModelDefinition(

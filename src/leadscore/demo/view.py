@@ -275,6 +275,7 @@ def _cause_words(crossing: Crossing) -> str:
         Cause.TIME: "by time alone",
         Cause.DISQUALIFIED: f"disqualified{trigger}",
         Cause.RECYCLED: f"given back{trigger}",
+        Cause.MERGED: f"merged{f' with {crossing.merged_with}' if crossing.merged_with else ''}",
     }
     return words[crossing.cause] + campaign
 

@@ -21,6 +21,7 @@ def crossing_avro(crossing: Crossing) -> bytes:
             text_or_null(crossing.score_name),
             _DIRECTIONS[crossing.direction],
             _CAUSES[crossing.cause],
+            text_or_null(crossing.merged_with),
             text_or_null(crossing.entered_id),
             VALUE,
             long(crossing.sequence),

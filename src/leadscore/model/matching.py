@@ -96,8 +96,9 @@ def _command(event: Event, source: int, offset: int) -> Award:
     target: Any = event.fields.get("target")  # text, as ``validation`` leaves them
     target_type: Any = event.fields.get("target_type")
     campaign: Any = event.fields.get("campaign")
+    into: Any = event.fields.get("into")
     identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms)
-    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type)
+    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type, into)
 
 
 class _CompiledAttribute:

@@ -52,8 +52,11 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 _CROSSINGS = tuple(
     (direction, cause)
     for direction, causes in (
-        (Direction.ENTER, (Cause.EVENT, Cause.COMMAND, Cause.INSTANT)),
-        (Direction.LEAVE, (Cause.EVENT, Cause.COMMAND, Cause.TIME, Cause.DISQUALIFIED, Cause.RECYCLED)),
+        (Direction.ENTER, (Cause.EVENT, Cause.COMMAND, Cause.INSTANT, Cause.MERGED)),
+        (
+            Direction.LEAVE,
+            (Cause.EVENT, Cause.COMMAND, Cause.TIME, Cause.DISQUALIFIED, Cause.RECYCLED, Cause.MERGED),
+        ),
     )
     for cause in causes
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from leadscore.log.records import position_of
 from leadscore.model.compiled import CompiledModel
 from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.time_units import DAY_MS
@@ -34,3 +35,17 @@ class FoldContext:
     """Events that changed nothing because they are retracted."""
     outcomes: list[CountedOutcome] = field(default_factory=list)
     """What sales said of enters."""
+    offset: int = 0
+    """The log record's offset: what it forwards is numbered from there."""
+    forwarded: int = 0
+    """How much the log record has put out for other log partitions."""
+    merged: int = 0
+    """Leads that became aliases."""
+    circles: int = 0
+    """Aliases that became leads again, because their forwards went round."""
+
+    def next_position(self) -> int:
+        """The position of what is forwarded next."""
+        index = self.forwarded
+        self.forwarded = index + 1
+        return position_of(self.offset, index)

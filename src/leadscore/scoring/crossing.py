@@ -22,6 +22,7 @@ class Cause(StrEnum):
     TIME = "TIME"
     DISQUALIFIED = "DISQUALIFIED"
     RECYCLED = "RECYCLED"
+    MERGED = "MERGED"
 
 
 class Trigger(msgspec.Struct, frozen=True):
@@ -52,6 +53,8 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The score that the threshold is of; ``None`` is the main one. Here and below, scores are that one."""
     direction: Direction
     cause: Cause
+    merged_with: str | None = None
+    """Of a merge: the other id of the person, under which the same stay ends or goes on; ``None`` elsewhere."""
     entered_id: str | None
     sequence: int
     """1, 2, 3, ... over this lead's crossings of this threshold: enters are odd, leaves even.

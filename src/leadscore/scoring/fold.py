@@ -35,6 +35,7 @@ from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.outcomes import outcomes_of
 from leadscore.scoring.recent import ROW, at_of, find
+from leadscore.scoring.retraction import ANY_TYPE, remember_retraction
 from leadscore.scoring.score import ScoresAt, all_gains, points_of_values, rule_points, upper_bound_at
 from leadscore.scoring.selection import points_awarded
 from leadscore.scoring.state import AttributeState, LeadState, Suspension
@@ -42,8 +43,6 @@ from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
 FORGOTTEN_BELOW_POINTS: Final = 0.01
-ANY_TYPE: Final = ""
-"""Stands for the type where a retraction names none."""
 NO_CROSSINGS: list[Crossing] = []
 
 
@@ -326,12 +325,4 @@ def _apply_command(state: LeadState, award: Award, at: bytes, context: FoldConte
     elif award.type == RETRACT and award.target is not None:
         for event_type in context.model.event_types if award.target_type is None else (award.target_type,):
             retract(state, context.model, event_hash(event_type, award.target))
-        target = event_hash(award.target_type or ANY_TYPE, award.target)
-        _remember_retraction(flags.retracted, target, occurred_ms, context.settings.recent_events)
-
-
-def _remember_retraction(retracted: dict[bytes, int], target: bytes, occurred_ms: int, at_most: int) -> None:
-    """Remember the last retractions only, as many as recent events: the state of a lead is bounded."""
-    retracted[target] = max(occurred_ms, retracted.get(target, occurred_ms))
-    if len(retracted) > at_most:
-        del retracted[min(retracted, key=lambda hashed: (retracted[hashed], hashed))]
+        remember_retraction(flags, award.target, award.target_type, occurred_ms, context.settings.recent_events)

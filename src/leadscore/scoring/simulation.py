@@ -1,11 +1,13 @@
 """A model run over a list of events, without a server (design 1.11). Pure: the worker's own matching and fold."""
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 
 import msgspec
 
 from leadscore.events.event import Event
+from leadscore.log.records import Forward
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
@@ -18,8 +20,10 @@ from leadscore.scoring.erasures import Erasure
 from leadscore.scoring.explanation import Explanation, explain
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered
-from leadscore.scoring.leads import apply_award
+from leadscore.scoring.leads import apply_award, apply_forward
+from leadscore.scoring.merging import is_forgotten_alias
 from leadscore.scoring.outcomes import CountedOutcome
+from leadscore.scoring.outputs import Output
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState
 
@@ -104,16 +108,45 @@ class _Run:
         award = self._matcher.award(event, 0, 0)
         if award is None:
             return
-        self.crossings += apply_award(self._states, self._erasures, award, None, self._context)
+        self._begin_record()
+        outputs = apply_award(self._states, self._erasures, award, None, self._context)
         self._put(award.lead_id, self._states.get(award.lead_id))
+        self._deliver(outputs)
+
+    def _deliver(self, outputs: Sequence[Output]) -> None:
+        """Keep the crossings, and fold what is sent on before the next record: here there is no way to wait for."""
+        waiting = deque(outputs)
+        while waiting:
+            output = waiting.popleft()
+            if isinstance(output, Crossing):
+                self.crossings.append(output)
+            elif isinstance(output, Forward):
+                self._begin_record()
+                waiting += apply_forward(self._states, self._erasures, output, self._context)
+                self._put(output.award.lead_id, self._states.get(output.award.lead_id))
+
+    def _begin_record(self) -> None:
+        """Every record has an offset of its own, by which the merges are told apart."""
+        self._context.offset += 1
+        self._context.forwarded = 0
 
     def scores(self, at_ms: int) -> list[LeadScore]:
-        """One line per lead of the file that is not erased."""
-        erased = {lead_id for lead_id, state in self._states.items() if state is None}
-        return [
-            score_line(lead_id, self._states.get(lead_id), self._context, at_ms)
-            for lead_id in sorted(self._seen - erased)
-        ]
+        """One line per lead of the file that is neither erased nor another lead's alias."""
+        lead_ids = {*self._seen, *self._states} - {one for one in self._states if self._is_no_lead(one)}
+        return [self._score_line(lead_id, at_ms) for lead_id in sorted(lead_ids)]
+
+    def _is_no_lead(self, lead_id: str) -> bool:
+        """Erased, or another lead's alias."""
+        state = self._states[lead_id]
+        return state is None or (state.alias is not None and not self._is_forgotten_alias(state))
+
+    def _is_forgotten_alias(self, state: LeadState) -> bool:
+        return state.alias is not None and is_forgotten_alias(state.latest_record_ms, self._context)
+
+    def _score_line(self, lead_id: str, at_ms: int) -> LeadScore:
+        state = self._states.get(lead_id)
+        is_new = state is not None and self._is_forgotten_alias(state)
+        return score_line(lead_id, None if is_new else state, self._context, at_ms)
 
     def _put(self, lead_id: str, state: LeadState | None) -> None:
         self._states[lead_id] = state

@@ -7,6 +7,8 @@ Where the latest scores are published, a mark stands before the state: the forma
 mark's length in one byte, the mark. A worker without the scores topic reads past it and does not write it again.
 """
 
+from collections.abc import MutableMapping
+
 import msgspec
 
 from leadscore.errors import LeadscoreError
@@ -71,6 +73,23 @@ class Suspension(msgspec.Struct, array_like=True, frozen=True):
     suspends: bool
 
 
+class Alias(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Of an id that is a person's but not the lead's: where its records go on to."""
+
+    into: str
+    edge: int
+    """The position of what the merge put out that made it an alias: no two merges have the same."""
+
+
+class Member(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One of a lead's aliases, as far as the lead has been told."""
+
+    into: str
+    edge: int
+    latest_ms: int
+    """When its latest record occurred: it is remembered from then on."""
+
+
 class Flags(msgspec.Struct, array_like=True, gc=False):
     """What commands said, and what is rare; absent for most leads."""
 
@@ -92,6 +111,10 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     """By event and rule, see ``once_key``: the hash of the rule's ``once_per`` value."""
     under_model_since_ms: int | None = None
     """When a new model version began to hold for a lead that was in a threshold: it takes no lead out before."""
+    targets: dict[bytes, str] = {}
+    """By hash as in ``retracted``: the ids that were retracted without a type, for events of a lead merged later."""
+    aliases: dict[str, Member] = {}
+    """The other ids of the person, by id."""
 
 
 class LeadState(msgspec.Struct, array_like=True, gc=False):
@@ -111,6 +134,12 @@ class LeadState(msgspec.Struct, array_like=True, gc=False):
     """What the recent events were awarded; they point here, so that equal awards are stored once per lead."""
     thresholds: list[ThresholdState] = []
     flags: Flags | None = None
+    alias: Alias | None = None
+    """Of an id that was merged into another. Nothing is left of it but the numbers of its crossings."""
+
+
+States = MutableMapping[str, LeadState | None]
+"""Leads by id; ``None`` is a lead without any record."""
 
 
 class Mark(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -119,11 +119,7 @@ def cross(state: LeadState, award: Award, decision: Decision, context: FoldConte
             continue
         if threshold.threshold_id in qualified:
             crossings.append(_enter(state, award, threshold, decision.caused(Cause.INSTANT), context))
-        elif (
-            _may_enter(threshold, entry, decision)
-            and not is_recycled(state, model, threshold, decision.at_ms)
-            and _has_raised(decision, threshold)
-        ):
+        elif _enters(state, threshold, entry, decision, model):
             crossings.append(_enter(state, award, threshold, decision, context))
     return crossings
 
@@ -147,6 +143,46 @@ def _leaves(
         elif decision.after.of(threshold.score).value < threshold.exit - EPSILON:
             crossings.append(_leave(state, lead_id, standing, decision, context))
     return crossings
+
+
+def leave_all(state: LeadState, lead_id: str, decision: Decision, context: FoldContext) -> list[Crossing]:
+    """Leave every threshold, highest first."""
+    standings = standings_in(state, context.model.leaving_order)
+    return [_leave(state, lead_id, standing, decision, context) for standing in standings]
+
+
+def cross_merged(
+    state: LeadState, award: Award, decision: Decision, was_in: frozenset[int], merged_with: str, context: FoldContext
+) -> list[Crossing]:
+    """Steps 3 and 4 where the record is a merge: what the other lead was in, this one enters whatever gates say."""
+    model = context.model
+    keeps_out = disqualified(decision.outlook, decision.at_ms) is not None
+    crossings = _leaves(state, award, decision, context, is_disqualified=keeps_out)
+    for threshold in () if keeps_out or is_suspended(state) else model.thresholds:
+        entry = threshold_state(state, threshold)
+        if entry is not None and entry.is_in:
+            continue
+        if threshold.threshold_id in was_in and decision.after.of(threshold.score).value >= threshold.exit - EPSILON:
+            entered = _enter(state, award, threshold, decision, context)
+            crossings.append(msgspec.structs.replace(entered, merged_with=merged_with))
+        elif _enters(state, threshold, entry, decision, model):
+            crossings.append(_enter(state, award, threshold, decision, context))
+    return crossings
+
+
+def _enters(
+    state: LeadState,
+    threshold: CompiledThreshold,
+    entry: ThresholdState | None,
+    decision: Decision,
+    model: CompiledModel,
+) -> bool:
+    """Whether the record takes the lead in by its points."""
+    return (
+        _may_enter(threshold, entry, decision)
+        and not is_recycled(state, model, threshold, decision.at_ms)
+        and _has_raised(decision, threshold)
+    )
 
 
 def _has_raised(decision: Decision, threshold: CompiledThreshold) -> bool:

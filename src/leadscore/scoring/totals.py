@@ -107,7 +107,7 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
                 totals[index] += points * 2.0 ** ((time_ms - latest_ms) / decay.half_life_ms)
             else:
                 totals[index] += points  # type: ignore[operator]  # a float, by its rule
-    number = _number_of(state, tuple(awarded))  # first, for it may number the rows anew
+    number = award_number(state, tuple(awarded))  # first, for it may number the rows anew
     state.rows = inserted(state.rows, at, number)
     for index in selective:
         _count_selected(state, model, index, at)
@@ -119,13 +119,23 @@ def _count_selected(state: LeadState, model: CompiledModel, index: int, at: byte
     is_last = state.rows[-ROW:-1] == at and (state.flags is None or state.flags.reset_ms is None)
     counts = counts_last(state, rule, index) if is_last else None
     if counts is None:
-        recount(state, model, index, _settled_total(state, index))
+        recount(state, model, index, settled_total(state, index))
     elif counts:
         points = points_of(state, state.rows[-ROW:], index)
         state.totals[index] = _added(state.totals[index], rule.decay, state.latest_record_ms, time_of(at), points)
 
 
-def _number_of(state: LeadState, points: AwardedPoints) -> int:
+def add_totals(one: Total, other: Total, decay: DecayCurve, now_ms: int) -> Total:
+    """What a rule's events under two ids add up to; both totals follow the rule and are of this instant."""
+    if decay.weights is None:
+        return one + other  # type: ignore[operator]  # floats, by their rule
+    total = one
+    for day, points in (other if isinstance(other, dict) else {}).items():
+        total = _added_by_day(total, decay, now_ms, day, points)
+    return total
+
+
+def award_number(state: LeadState, points: AwardedPoints) -> int:
     """The index of what an event was awarded in the lead's table, added if it is new."""
     awarded = state.awarded
     if points in awarded:
@@ -189,7 +199,8 @@ def residue_of(state: LeadState, model: CompiledModel, index: int) -> Total:
     return total
 
 
-def _settled_total(state: LeadState, index: int) -> Total:
+def settled_total(state: LeadState, index: int) -> Total:
+    """What the rule's events that are no longer among the recent ones add up to, of a rule with a selection."""
     settled = state.flags.settled.get(state.rules[index]) if state.flags is not None else None
     return 0.0 if settled is None else settled.total
 

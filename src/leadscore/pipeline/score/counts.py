@@ -7,12 +7,13 @@ from leadscore.errors import StopCause
 from leadscore.log.records import Frame
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.log_message import LogMessage
-from leadscore.pipeline.score.publishing import ErasedLead, Output
+from leadscore.pipeline.score.publishing import Output
 from leadscore.pipeline.score.reconcile import Found, ShardStart
 from leadscore.pipeline.score.shard import OutcomeAt
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.scoring.latest_score import LeadGone, ScoreNews
+from leadscore.scoring.outputs import ErasedLead
 
 
 class ScoreCounts:

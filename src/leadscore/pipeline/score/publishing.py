@@ -15,18 +15,9 @@ from leadscore.events.local_schemas import single_object_header
 from leadscore.pipeline.kafka.records import Headers, OutputRecord
 from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
 from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE
+from leadscore.scoring.outputs import ErasedLead
 
 _json = msgspec.json.Encoder(order="deterministic")
-
-
-class ErasedLead(NamedTuple):
-    """A lead that an erase command deleted; ``command_id`` is the id of that command."""
-
-    model: str
-    lead_id: str
-    command_id: str
-    occurred_at_ms: int
-    decided_at_ms: int
 
 
 Output = Crossing | ErasedLead

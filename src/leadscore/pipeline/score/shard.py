@@ -7,7 +7,7 @@ the log.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -16,7 +16,7 @@ from leadscore.log.records import ERASE, Award, Forwards, Frame, LogRecord, Sour
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import encode_outputs
-from leadscore.pipeline.score.publishing import ErasedLead, Output
+from leadscore.pipeline.score.publishing import Output
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.erasures import Erasure, lead_hash
@@ -26,6 +26,7 @@ from leadscore.scoring.latest import Revision
 from leadscore.scoring.latest_score import ScoreNews
 from leadscore.scoring.leads import apply_award
 from leadscore.scoring.outcomes import CountedOutcome
+from leadscore.scoring.outputs import ErasedLead
 from leadscore.scoring.state import LeadState, StateFormatError, decode_mark, decode_state, encode_state
 from leadscore.scoring.sure_stay import FAR_MS
 from leadscore.scoring.timeline import disqualifying_condition
@@ -220,8 +221,8 @@ class Shard:
             touched.setdefault(award.lead_id, False)
             if award.type == ERASE:
                 outputs += self._erase(award, topics[source], context)
-            elif crossings := apply_award(states, erasures, award, topics[source], context):
-                outputs += crossings
+            elif decided := apply_award(states, erasures, award, topics[source], context):
+                outputs += cast("Sequence[Output]", decided)
         self._sources |= {key: offset for key, offset in zip(keys, seen, strict=True) if offset >= 0}
         self.counts.replayed += replayed
         self.counts.applied += len(frame.awards) - replayed
@@ -239,12 +240,11 @@ class Shard:
         self._forget_erasures(context.log_time_ms)
         hashed = lead_hash(award.lead_id)
         before = self.erasures.get(hashed)
-        apply_award(self._states, self.erasures, award, topic, context)
-        if self.erasures[hashed] is before:
-            return ()  # it came twice: a tombstone now would hide the crossings of a lead that began in between
-        self._erased[hashed] = _erasure_encoder.encode(self.erasures[hashed])
-        name = context.model.name
-        return (ErasedLead(name, award.lead_id, award.event_id, award.occurred_at_ms, context.log_time_ms),)
+        decided = apply_award(self._states, self.erasures, award, topic, context)
+        erasure = self.erasures.get(hashed)
+        if erasure is not None and erasure is not before:
+            self._erased[hashed] = _erasure_encoder.encode(erasure)
+        return cast("Sequence[Output]", decided)
 
     def _forget_erasures(self, log_time_ms: int) -> None:
         for hashed in [hashed for hashed, erasure in self.erasures.items() if erasure.expires_ms < log_time_ms]:
