@@ -32,13 +32,16 @@ def test_orders_carry_their_arguments_and_time() -> None:
     assert retracted == Event("command.retract", "c2", "L1", 1_767_607_200_000, {"target": "e7"})
     of_type = command("command", "retract", "L1", "--target", "e7", "--target-type", "email.click", "--id", "c2")
     assert of_type == Event("command.retract", "c2", "L1", NOW_MS, {"target": "e7", "target_type": "email.click"})
+    merged = command("command", "merge", "v1", "--into", "L1", "--reason", "called us", "--id", "c4")
+    assert merged == Event("command.merge", "c4", "v1", NOW_MS, {"reason": "called us", "into": "L1"})
     assert command("erase", "L1", "--id", "c3") == Event("command.erase", "c3", "L1", NOW_MS, {})
 
 
 def test_every_order_can_be_read_by_the_worker() -> None:
     adjust = command("command", "adjust", "L1", "--points", "10", "--reason", "met")
     retract = command("command", "retract", "L1", "--target", "e7", "--target-type", "email.click")
-    for ordered in (adjust, retract):
+    merge = command("command", "merge", "v1", "--into", "L1")
+    for ordered in (adjust, retract, merge):
         value = avro_bytes(ordered)
         assert value is not None
         assert Decoder().decode("commands", value) == ordered
@@ -59,6 +62,11 @@ def test_a_persons_command_is_a_new_fact_each_time() -> None:
         (
             ["command", "retract", "L1", "--target", "e1", "--target-type", "command.reset"],
             "--target-type: 'command.reset': expected the type of the event to take back",
+        ),
+        (["command", "merge", "v1", "--into", "me@x.org"], "--into: 'me@x.org': expected the lead_id to merge into"),
+        (
+            ["command", "retract", "L1", "--target", "e1", "--target-type", "command.merge"],
+            "--target-type: 'command.merge': expected the type of an event: a merge cannot be taken back",
         ),
         (["erase", "me@x.org"], "LEAD: 'me@x.org': expected an opaque id"),
         (["erase", "L1", "--id", "a\nb"], r"--id: 'a\nb': expected text of 1 to 256 characters"),

@@ -200,6 +200,10 @@ def test_other_commands_need_no_arguments(name: str) -> None:
         (command("retract", target="e1", target_type=""), "target_type"),
         (command("retract", target="e1", target_type=["email.click"]), "target_type"),
         (command("retract", target="e1", target_type="command.erase"), "target_type"),
+        (command("merge"), "into"),
+        (command("merge", into=""), "into"),
+        (command("merge", into="me@x.org"), "into"),
+        (command("merge", into=["L2"]), "into"),
         (command("dance"), "type"),
         (command(""), "type"),
         (command("reset", attributes={"role": "ceo"}), "attributes"),
@@ -216,6 +220,19 @@ def test_a_command_written_before_there_was_a_target_type_is_read() -> None:
     event = decode(encode_single_object("lead_command.1", before))
     assert event == decode_json(command("retract", target="e7", target_type=None))
     assert event.fields == {"target": "e7"}
+
+
+def test_a_merge_is_the_same_in_avro_and_json() -> None:
+    merge: Json = {**PAGE_VIEW, "type": "MERGE", "into": "L2"}
+    event = decode(encode_single_object("lead_command", merge))
+    assert event == decode_json(command("merge", into="L2"))
+    assert event.fields == {"into": "L2"}
+
+
+def test_a_merge_cannot_be_retracted() -> None:
+    reason, detail = refusal_of(command("retract", target="e1", target_type="command.merge"))
+    assert reason is DeadLetterReason.INVALID_COMMAND
+    assert detail == "target_type: expected the type of an event: a merge cannot be taken back"
 
 
 def test_an_integer_target_becomes_text_as_event_ids_do() -> None:

@@ -93,6 +93,7 @@ REPLACING: Json = {
     "each": "x",
     "skip": [{"x": 1}],
     "lead_id": "x",
+    "merge": "none",
     "event_id": "x",
     "occurred_at": "x",
     "occurred_at_unit": "ms",

@@ -69,6 +69,8 @@ def _row(vendor_event: str, events: list[Event]) -> str:
 def _points(event: Event) -> str:
     if event.type == "command.erase":
         return "the lead is forgotten"
+    if event.type == "command.merge":
+        return "two ids become one lead"
     award = _MATCHER.award(event, 0, 0)
     if award is None:
         return "attributes that no rule names" if event.attributes else "no rule"

@@ -13,6 +13,7 @@ _ORDERS = {
     "suspend": "score the lead, but let it enter no threshold",
     "resume": "end the suspension",
     "requalify": "lift a disqualification that a rule gave",
+    "merge": "make the lead another id of a second one, for good: it is the same person",
 }
 
 
@@ -20,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command and its options."""
     command = subparsers.add_parser(
         "command",
-        help="order something about a lead: adjust, reset, retract, suspend, resume, requalify",
+        help="order something about a lead: adjust, reset, retract, suspend, resume, requalify, merge",
         description="Append a command for a lead to the command topic. Configured by the worker's LEADSCORE_... "
         "variables. To erase a lead: leadscore erase.",
     )
@@ -39,7 +40,7 @@ def _refuse_erase(args: argparse.Namespace) -> int:
 
 def _add_order(parser: argparse.ArgumentParser, order: str) -> None:
     add_common_options(parser)
-    parser.set_defaults(run=run, order=order, points=None, reason=None, target=None, target_type=None)
+    parser.set_defaults(run=run, order=order, points=None, reason=None, target=None, target_type=None, into=None)
     if order == "adjust":
         parser.add_argument("--points", type=number, required=True, metavar="N", help="the points; may be negative")
     if order == "retract":
@@ -49,4 +50,6 @@ def _add_order(parser: argparse.ArgumentParser, order: str) -> None:
             metavar="TYPE",
             help="the type of that event, such as email.click (default: every type that the model names)",
         )
+    if order == "merge":
+        parser.add_argument("--into", required=True, metavar="LEAD", help="the lead that it is from now on")
     parser.add_argument("--reason", metavar="TEXT", help="why, for people")

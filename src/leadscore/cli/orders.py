@@ -29,8 +29,10 @@ _THEN = {
     "command.suspend": "The lead enters no threshold until a resume.",
     "command.resume": "The lead may enter thresholds again, with its next event.",
     "command.requalify": "The worker lifts what rules said before; what a condition says stays.",
-    "command.erase": "The worker deletes the lead without a crossing, and what occurred up to that time never brings "
-    "it back; `leadscore explain` then shows a newcomer. The award log holds its records until their retention ends.",
+    "command.merge": "What came and comes under this id counts as that lead's from now on. This cannot be taken back.",
+    "command.erase": "The worker deletes the lead, under all its ids, without a crossing, and what occurred up to that "
+    "time never brings it back; `leadscore explain` then shows a newcomer. The award log holds its records until their "
+    "retention ends.",
 }
 
 
@@ -68,7 +70,7 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
         "occurred_at": occurred_at_ms,
         **{
             name: value
-            for name in ("points", "reason", "target", "target_type")
+            for name in ("points", "reason", "target", "target_type", "into")
             if (value := getattr(args, name)) is not None
         },
     }

@@ -11,7 +11,7 @@ from typing import TypeGuard, cast
 from leadscore import readers
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import COMMAND_PREFIX, CONTROL_CHARACTER, MAX_TYPE_LENGTH, Event, FieldValue
-from leadscore.log.records import ADJUST, COMMANDS, RETRACT
+from leadscore.log.records import ADJUST, COMMANDS, MERGE, RETRACT
 
 Record = dict[str, object]
 
@@ -237,8 +237,10 @@ def _settle_command(command: str, arguments: dict[str, FieldValue], attributes: 
     if command == ADJUST:
         _check_points(arguments.get("points"))
     if command == RETRACT:
-        arguments["target"] = _target(arguments.get("target"))
+        arguments["target"] = _id_argument(arguments, "target", "the event_id to take back")
         _check_target_type(arguments.get("target_type"))
+    if command == MERGE:
+        arguments["into"] = _id_argument(arguments, "into", "the lead_id to merge into")
 
 
 def _check_points(points: FieldValue) -> None:
@@ -246,16 +248,19 @@ def _check_points(points: FieldValue) -> None:
         raise _invalid_command("points", points, f"a number from -{MAX_ADJUSTMENT} to {MAX_ADJUSTMENT}")
 
 
-def _target(value: FieldValue) -> str:
+def _id_argument(arguments: dict[str, FieldValue], name: str, meaning: str) -> str:
+    value = arguments.get(name)
     try:
-        return _identifier(value, "target")
+        return _identifier(value, name)
     except FieldProblem as problem:
-        raise _invalid_command("target", value, f"the event_id to take back, {problem.expected}") from problem
+        raise _invalid_command(name, value, f"{meaning}, {problem.expected}") from problem
 
 
 def _check_target_type(value: FieldValue) -> None:
     if value is None:
         return
+    if value == MERGE:
+        raise _invalid_command("target_type", value, "the type of an event: a merge cannot be taken back")
     if not _is_text(value, MAX_TYPE_LENGTH) or (value.startswith(COMMAND_PREFIX) and value != ADJUST):
         raise _invalid_command(
             "target_type", value, f"the type of the event to take back, such as email.click or {ADJUST}"

@@ -25,7 +25,7 @@ RESUME: Final = "command.resume"
 REQUALIFY: Final = "command.requalify"
 ERASE: Final = "command.erase"
 MERGE: Final = "command.merge"
-COMMANDS: Final = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE})
+COMMANDS: Final = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE, MERGE})
 
 FORWARDS_PER_CAUSE: Final = 1 << 20
 """More than the largest frame can bring about: what is forwarded of one log record is numbered below this."""

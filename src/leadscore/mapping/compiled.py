@@ -12,7 +12,8 @@ from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of
 from leadscore.log.records import ERASE
 from leadscore.mapping.attributes import NONE, attributes_finder, members_paths
 from leadscore.mapping.avro_shape import RecordShape
-from leadscore.mapping.language import Attributes, Form, TopicMapping
+from leadscore.mapping.language import Attributes, Form, Merge, TopicMapping
+from leadscore.mapping.merges import MergeFinder
 from leadscore.mapping.paths import (
     BESIDE,
     Finder,
@@ -68,6 +69,8 @@ class CompiledMapping:
         self._json = [(path, steps_of(path), path in data) for path in mapping.json]
         self._lists = None if mapping.elements_of is None else [_List(path) for path in paths_of(mapping.elements_of)]
         self._find_lead = value_finder(mapping.lead_id, hash_key)
+        merge = mapping.merge
+        self._merging = MergeFinder(merge, mapping.lead_id, hash_key) if isinstance(merge, Merge) else None
         self._find_id = value_finder(mapping.event_id, hash_key)
         self._find_time = _time_finder(mapping)
         type_paths = [] if mapping.type is not None else all_paths(mapping.type_field)
@@ -112,8 +115,7 @@ class CompiledMapping:
         if type(record) is not dict:
             expected = "an object; for a list of events: each: $record in the mapping"
             return self._of_unread(incoming, FieldProblem("the record", record, expected))
-        event = self._event(record, incoming)
-        return [] if event is None else [event]
+        return self._events_in(record, incoming)
 
     def _listed(self, incoming: Incoming) -> list[object] | None:
         record = incoming.record if isinstance(incoming.record, dict) else {}
@@ -125,18 +127,28 @@ class CompiledMapping:
         return None
 
     def _of_each(self, parts: list[object], incoming: Incoming) -> list[Event]:
-        if len(parts) > MOST_EVENTS:
-            detail = f"{len(parts)} events in one record, expected at most {MOST_EVENTS}"
+        most = MOST_EVENTS if self._merging is None else MOST_EVENTS // 2
+        if len(parts) > most:
+            detail = f"{len(parts)} events in one record, expected at most {most}"
             raise DeadLetter(DeadLetterReason.TOO_LARGE, detail)
-        events = []
+        events: list[Event] = []
         for index, part in enumerate(parts):
             try:
-                event = self._event(_element(part), incoming)
+                events += self._events_in(_element(part), incoming)
             except DeadLetter as problem:
                 raise DeadLetter(problem.reason, f"event {index} of the record: {problem.detail}") from problem
-            if event is not None:
-                events.append(event)
         return events
+
+    def _events_in(self, record: Record, incoming: Incoming) -> list[Event]:
+        """What one object gives: its event, and before it the merge of two ids in it."""
+        merging = self._merging
+        # The event takes the object apart: look for the ids first.
+        ids = None if merging is None else merging.ids(record, incoming)
+        event = self._event(record, incoming)
+        if event is None:
+            return []
+        merge = None if merging is None or ids is None or event.is_command else merging.merge(ids, event)
+        return [event] if merge is None else [merge, event]
 
     def _event(self, record: Record, incoming: Incoming) -> Event | None:
         unread = self._read_json(record) if self._json else None
@@ -210,15 +222,16 @@ class CompiledMapping:
         if not self._is_event_without_data(incoming) or self._find_lead({}, incoming) is None:
             raise problem
         self._leave_out("data")
-        event = self._event({}, incoming)
-        return [] if event is None else [event]
+        return self._events_in({}, incoming)
 
     def _of_tombstone(self, incoming: Incoming) -> list[Event]:
         """A record without a value deletes, if its key says whom it is about; headers may say that it is an event."""
         deletes = self._mapping.on_delete != "ignore"
         if not (deletes or self._is_event_without_data(incoming)) or self._find_lead({}, incoming) is None:
             return []
-        event = self._of_delete({}, incoming) if deletes else self._event({}, incoming)
+        if not deletes:
+            return self._events_in({}, incoming)
+        event = self._of_delete({}, incoming)
         return [] if event is None else [event]
 
     def _is_event_without_data(self, incoming: Incoming) -> bool:

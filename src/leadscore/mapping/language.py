@@ -107,6 +107,17 @@ class Attributes(_Part, frozen=True):
     ] = {}
 
 
+class Merge(_Part, frozen=True):
+    """Two ids of one person in a record: the first becomes another id of the second."""
+
+    lead_id: Annotated[
+        Value, Meta(description="The id that is another id of the same person: a record without it merges nothing.")
+    ]
+    into: Annotated[
+        Value | None, Meta(description="The id of the lead from now on; without this key it is the event's lead_id.")
+    ] = None
+
+
 class TopicMapping(_Part, frozen=True):
     """How the records of one topic say what an event says. Every key has a default; a preset gives others."""
 
@@ -132,6 +143,13 @@ class TopicMapping(_Part, frozen=True):
         ),
     ] = []
     lead_id: Annotated[Value, Meta(description="The id of the lead: opaque, never an e-mail address.")] = "lead_id"
+    merge: Annotated[
+        Merge | Literal["none"],
+        Meta(
+            description="Where a record has two ids of one person: it then gives a merge, before its event. Or `none`.",
+            extra={WORDS: "an object with lead_id, and into or not, or none"},
+        ),
+    ] = "none"
     event_id: Annotated[Value, Meta(description="The id of the event: unique among those of its type and lead.")] = (
         "event_id"
     )

@@ -7,7 +7,7 @@ import msgspec
 
 from leadscore.events.event import COMMAND_PREFIX
 from leadscore.mapping.attributes import members_paths
-from leadscore.mapping.language import Attributes, FieldTests, Form, TopicMapping
+from leadscore.mapping.language import Attributes, FieldTests, Form, Merge, TopicMapping
 from leadscore.mapping.paths import BESIDE, Steps, steps_from_top, steps_of
 from leadscore.mapping.spelling import compared, normalised, snake_case
 from leadscore.mapping.values import ValueOf, all_paths, parts_of, paths_of
@@ -74,6 +74,7 @@ def data_paths(mapping: TopicMapping) -> frozenset[str]:
     """Paths of text that is JSON in which nothing is that an event needs: nothing but fields and attributes."""
     needed = [*paths_of(mapping.occurred_at), *paths_of(mapping.elements_of)]
     needed += [path for name in _OF_THE_EVENT for path in all_paths(getattr(mapping, name))]
+    needed += [path for _, value in _merge_values(mapping) for path in all_paths(value)]
     needed += [path for _, tests in _tests(mapping) for path in tests if path not in IN_TESTS]
     places = [steps_from_top(path) for path in needed if not path.startswith((*BESIDE, "$schema"))]
     return frozenset(path for path in mapping.json if not any(_is_within(place, steps_of(path)) for place in places))
@@ -86,11 +87,19 @@ def _is_within(place: Steps, outer: Steps) -> bool:
 def _values(mapping: TopicMapping) -> Iterator[tuple[Path, ValueOf]]:
     for name in ("lead_id", "event_id", "type_field", "campaign"):
         yield (name,), getattr(mapping, name)
+    yield from _merge_values(mapping)
     for name, value in mapping.fields.items():
         yield ("fields", name), value
     if isinstance(mapping.attributes, Attributes):
         for name, value in mapping.attributes.named.items():
             yield ("attributes", "named", name), value
+
+
+def _merge_values(mapping: TopicMapping) -> Iterator[tuple[Path, ValueOf]]:
+    if isinstance(mapping.merge, Merge):
+        yield ("merge", "lead_id"), mapping.merge.lead_id
+        if mapping.merge.into is not None:
+            yield ("merge", "into"), mapping.merge.into
 
 
 def _paths(mapping: TopicMapping) -> Iterator[tuple[Path, list[str]]]:
