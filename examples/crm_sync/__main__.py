@@ -82,7 +82,7 @@ class Sync:
     def _write_score(self, contact: dict[str, Any], lead_id: str, fields: dict[str, Any]) -> None:
         """Write the score, unless a later one is there: a record may come again after its successors."""
         if revision_of(contact) <= revision_of(fields):
-            self._crm.call("PUT", contact_path(lead_id), fields)
+            self._crm.call("PUT", contact_path(lead_id), fields | {"merged_into": None})
 
     def _open(self, crossing: dict[str, Any]) -> None:
         if crossing.get("merged_with") and self._rekey(crossing):
@@ -98,6 +98,7 @@ class Sync:
             "reasons": crossing["reasons"],
             "entered_at": instant(crossing["occurred_at"]),
             "left_because": None,
+            "goes_on_as": None,
         }
         self._crm.call("POST", "/tasks", task, also=(409,))  # 409: it is there already
 
@@ -105,12 +106,15 @@ class Sync:
         """Make the alias's task the lead's, with all that sales wrote on it; false where the alias has none."""
         query = urlencode({"contact": crossing["merged_with"], "threshold": crossing["threshold"]})
         tasks = [
-            task for task in self._crm.call("GET", f"/tasks?{query}").body if task["left_because"] in (None, "MERGED")
+            task
+            for task in self._crm.call("GET", f"/tasks?{query}").body
+            if task["left_because"] is None or task["goes_on_as"]
         ]
         if not tasks:
             return False
         task = max(tasks, key=lambda task: (task["entered_at"], task["external_id"]))
-        change = {"external_id": crossing["id"], "contact": crossing["lead_id"], "left_because": None}
+        change = {"external_id": crossing["id"], "contact": crossing["lead_id"]}
+        change |= {"left_because": None, "goes_on_as": None}
         if task["state"] == "closed":  # by the alias's leave, which came first
             change["state"] = "open"
         # 404: another process has just taken it. 409: the lead's task is there already.
@@ -123,7 +127,7 @@ class Sync:
         path = task_path(crossing["entered_id"])
         answer = self._crm.call("GET", path, also=(404,))
         if answer.status != 404:
-            change = {"left_because": crossing["cause"]}
+            change = {"left_because": crossing["cause"], "goes_on_as": crossing.get("merged_with")}
             if answer.body["state"] == "open":
                 change["state"] = "closed"
             self._crm.call("PATCH", path, change, also=(404,))
@@ -148,8 +152,10 @@ def is_late(crossing: dict[str, Any]) -> bool:
 
 
 def is_over(contact: dict[str, Any], record: dict[str, Any]) -> bool:
-    """Whether the record was decided before its lead became another's alias."""
-    return (contact.get("merged_at") or "") >= instant(record["decided_at"])
+    """Whether the record was decided before its lead became another's alias, or at that moment."""
+    merged_at, decided_at = contact.get("merged_at") or "", instant(record["decided_at"])
+    is_lead_again = record.get("direction") == "ENTER" and record.get("cause") == "MERGED"
+    return merged_at > decided_at or (merged_at == decided_at and not is_lead_again)
 
 
 def revision_of(fields: dict[str, Any]) -> tuple[str, int]:

@@ -9,47 +9,19 @@ from typing import Any
 import pytest
 
 from crm_sync.__main__ import OURS, Sync
-from subscriber import Answer, Refused
-from tests.http_stand_in import Crm, Request
+from subscriber import Refused
+from tests.http_stand_in import Crm
+from tests.unit.crashing_sync import CrashingApi, Records, run, tasks, work
 
-START = datetime(2026, 1, 5, tzinfo=UTC)
-Record = dict[str, Any] | str
-"""A crossing, or the id of an erased lead."""
 SEEDS = 200
-
-
-class Crash(Exception):
-    """The program is killed."""
-
-
-class CrashingApi:
-    """Calls the stand-in without HTTP; ``crash_in`` requests from now the program dies, before or after the work."""
-
-    def __init__(self, crm: Crm) -> None:
-        self._crm = crm
-        self.crash_in: int | None = None
-        self.after_the_work = False
-
-    def call(self, method: str, path: str, body: object = None, *, also: tuple[int, ...] = ()) -> Answer:
-        if self.crash_in is not None:
-            self.crash_in -= 1
-        crashes = self.crash_in == 0
-        if crashes and not self.after_the_work:
-            raise Crash
-        path, _, query = path.partition("?")
-        pairs = dict(pair.split("=") for pair in query.split("&")) if query else {}
-        answer = self._crm.do(Request(method, tuple(path.strip("/").split("/")), pairs, body))
-        if crashes:
-            raise Crash
-        assert answer.status < 300 or answer.status in also, f"{method} {path}: {answer}"
-        return Answer(answer.status, answer.body)
+START = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 class History:
     """Crossings by lead, in the order decided."""
 
     def __init__(self) -> None:
-        self.partitions: dict[str, list[Record]] = {}
+        self.partitions: Records = {}
         self._minutes = count()
 
     def enter(self, lead: str, cause: str = "EVENT", merged_with: str | None = None) -> str:
@@ -73,50 +45,15 @@ class History:
         self.partitions.setdefault(lead, []).append(crossing)
 
 
-def run(history: History, random: Random) -> Crm:
-    """Read the partitions in any order, with crashes and with records that come again late."""
-    crm = Crm()
-    api = CrashingApi(crm)
-    sync = Sync(api, None)  # type: ignore[arg-type]
-    waiting = {lead: list(records) for lead, records in history.partitions.items()}
-    while waiting:
-        lead = random.choice(sorted(waiting))
-        api.crash_in, api.after_the_work = random.choice([None, *range(1, 8)]), random.random() < 0.5
-        try:
-            work(sync, waiting[lead][0])
-        except Crash:
-            continue
-        finally:
-            api.crash_in = None
-        done = waiting[lead].pop(0)
-        if not waiting[lead]:
-            del waiting[lead]
-        if random.random() < 0.3 and not any(isinstance(record, str) for record in history.partitions[lead]):
-            work(sync, random.choice(history.partitions[lead][: history.partitions[lead].index(done) + 1]))
-    return crm
-
-
-def work(sync: Sync, record: Record) -> None:
-    if isinstance(record, str):
-        sync.forget(record)
-    else:
-        sync.cross(record)
-
-
 def in_every_order(make: Callable[[History], object], check: Callable[[Crm], None]) -> None:
     for seed in range(SEEDS):
         history = History()
         make(history)
-        crm = run(history, Random(seed))
+        crm = run(history.partitions, Random(seed))
         try:
             check(crm)
         except AssertionError as failure:
             raise AssertionError(f"seed {seed}: {failure}") from failure
-
-
-def tasks(crm: Crm, state: str = "open") -> dict[str, str]:
-    """Contact by external id."""
-    return {key: task["contact"] for key, task in crm.tasks.items() if task["state"] == state}
 
 
 def test_an_enter_opens_one_task_and_its_leave_closes_it() -> None:
@@ -221,6 +158,20 @@ def test_after_a_chain_of_merges_one_task_is_open() -> None:
         history.enter("c", "MERGED", "a")
 
     in_every_order(make, lambda crm: assert_open(crm, {"enter-c-0": "c"}))
+
+
+def test_a_lead_that_is_merged_in_a_circle_keeps_its_task() -> None:
+    def make(history: History) -> None:
+        history.leave("b", history.enter("b"), "MERGED", "a")
+        history.leave("a", history.enter("a", "MERGED", "b"), "MERGED", "b")
+        history.enter("a", "MERGED", "a")
+
+    def check(crm: Crm) -> None:
+        assert_open(crm, {"enter-a-2": "a"})
+        assert (crm.contacts["a"]["score"], crm.contacts["a"]["merged_into"]) == (70.0, None)
+        assert crm.contacts["b"]["merged_into"] == "a"
+
+    in_every_order(make, check)
 
 
 def test_after_two_aliases_one_task_is_open_until_the_lead_leaves() -> None:
