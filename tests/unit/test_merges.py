@@ -30,7 +30,7 @@ def merge(event_id: str, lead_id: str, into: str, at: int) -> Entry:
     return record(event_id, lead_id, at, "command.merge", into=into)
 
 
-def crossings(*log: Entry) -> list[tuple[str, str, str, str, str | None, int]]:
+def crossings(*log: Entry) -> list[tuple[str, str, str, str, str | None, int | None]]:
     decided = simulated(MODEL, log, None).crossings
     return [(c.lead_id, c.threshold, c.direction.value, c.cause.value, c.merged_with, c.sequence) for c in decided]
 

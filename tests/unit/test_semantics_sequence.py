@@ -6,7 +6,7 @@ from tests.unit.semantics import ShardOfOne, act, command, mql, rule, run, stop,
 UP_AND_DOWN = mql({"visit": rule(60), "stop": rule(-60, "stop")})
 
 
-def sequences(crossings: list[Crossing]) -> list[tuple[str, str, int]]:
+def sequences(crossings: list[Crossing]) -> list[tuple[str, str, int | None]]:
     return [(one.threshold, one.direction.value, one.sequence) for one in crossings]
 
 

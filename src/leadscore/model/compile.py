@@ -223,6 +223,7 @@ def _rule(name: str, rule: Rule, definition: ModelDefinition, lowering: frozense
     return CompiledRule(
         name=name,
         rule_id=stable_id(name),
+        event_types=tuple(rule.event_types),
         group=group,
         decay=decay_curve(rule.decay or group_decay or definition.decay),
         maximum=inf if rule.max is None else float(rule.max),

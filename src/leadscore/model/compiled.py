@@ -57,6 +57,7 @@ class CompiledRule:
 
     name: str
     rule_id: int
+    event_types: tuple[str, ...]
     group: int
     decay: DecayCurve
     maximum: float

@@ -56,11 +56,12 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     merged_with: str | None = None
     """Of a merge: the other id of the person, under which the same stay ends or goes on; ``None`` elsewhere."""
     entered_id: str | None
-    sequence: int
+    sequence: int | None = None
     """1, 2, 3, ... over this lead's crossings of this threshold: enters are odd, leaves even.
 
     Begins again at 1 for a lead that was forgotten or erased, and for a threshold that was taken out of the model and
     came back. A subscriber then sees a lower number with a later ``decided_at_ms``; a late repeat has neither higher.
+    ``None`` of a crossing that is still in the outbox of a version that did not number them.
     """
     score: float
     previous_score: float

@@ -8,6 +8,7 @@ import msgspec
 
 from leadscore.log.records import ERASE, Award
 from leadscore.model.matching import event_hash
+from leadscore.scoring.by_id import id_hash
 from leadscore.scoring.context import FoldContext
 
 MOST_ERASE_COMMANDS: Final = 16
@@ -20,7 +21,7 @@ class Erasure(msgspec.Struct, array_like=True, frozen=True):
     expires_ms: int
     """By the log's time."""
     commands: tuple[bytes, ...] = ()
-    """Hashes of the ids of the latest erase commands: one that comes again is not another."""
+    """Hashes of the latest erase commands, old ones of the ids alone: one that comes again is not another."""
 
 
 Erasures = MutableMapping[bytes, Erasure]
@@ -46,5 +47,5 @@ def is_erased(erasures: Erasures, award: Award, log_time_ms: int) -> bool:
     if erasure is None or log_time_ms > erasure.expires_ms:
         return False
     if award.type == ERASE:
-        return event_hash(ERASE, award.event_id) in erasure.commands
+        return event_hash(ERASE, award.event_id) in erasure.commands or id_hash(award.event_id) in erasure.commands
     return award.occurred_at_ms <= erasure.erased_ms

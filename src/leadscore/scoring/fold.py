@@ -28,6 +28,7 @@ from leadscore.log.records import ADJUST, COMMANDS, REQUALIFY, RESET, RESUME, RE
 from leadscore.model.compiled import CompiledModel, CompiledRule, CompiledScore
 from leadscore.model.matching import event_hash
 from leadscore.scoring.before import before_anything, before_event
+from leadscore.scoring.by_id import is_recent, is_retracted, retract_by_id
 from leadscore.scoring.conditions import Outlook, first_event_ms, has_attributes
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Trigger
@@ -38,7 +39,7 @@ from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.retraction import ANY_TYPE, remember_retraction
 from leadscore.scoring.score import ScoresAt, all_gains, points_of_values, rule_points, upper_bound_at
 from leadscore.scoring.selection import points_awarded
-from leadscore.scoring.state import AttributeState, LeadState, Suspension
+from leadscore.scoring.state import AttributeState, Flags, LeadState, Suspension
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
 from leadscore.scoring.totals import add_event, advance, migrate, reset, retract, settle_oldest
 
@@ -277,23 +278,29 @@ def _is_worthless(state: LeadState, context: FoldContext) -> bool:
 
 def _is_acceptable(state: LeadState, award: Award, hashed: bytes, context: FoldContext) -> bool:
     """Neither among the recent events nor retracted; the context counts those that are."""
-    if find(state.rows, hashed) >= 0:
+    flags = state.flags
+    if find(state.rows, hashed) >= 0 or (
+        flags is not None and flags.by_id is not None and is_recent(state, award, context.model)
+    ):
         context.duplicates += 1
         return False
     if (
-        state.flags is not None
-        and state.flags.retracted
-        and _is_retracted(state.flags.retracted, award, hashed, context)
+        flags is not None
+        and (flags.retracted or flags.by_id is not None)
+        and _is_retracted(flags, award, hashed, context)
     ):
         context.rejected += 1
         return False
     return True
 
 
-def _is_retracted(retracted: dict[bytes, int], award: Award, hashed: bytes, context: FoldContext) -> bool:
+def _is_retracted(flags: Flags, award: Award, hashed: bytes, context: FoldContext) -> bool:
+    retracted, model = flags.retracted, context.model
     if hashed in retracted:
         return True
-    return award.type in context.model.event_types and event_hash(ANY_TYPE, award.event_id) in retracted
+    if award.type in model.event_types and event_hash(ANY_TYPE, award.event_id) in retracted:
+        return True
+    return flags.by_id is not None and is_retracted(flags.by_id, award, model)
 
 
 def _apply(state: LeadState, award: Award, at: bytes, context: FoldContext) -> None:
@@ -325,4 +332,6 @@ def _apply_command(state: LeadState, award: Award, at: bytes, context: FoldConte
     elif award.type == RETRACT and award.target is not None:
         for event_type in context.model.event_types if award.target_type is None else (award.target_type,):
             retract(state, context.model, event_hash(event_type, award.target))
+        if flags.by_id is not None:
+            retract_by_id(state, award, context.model)
         remember_retraction(flags, award.target, award.target_type, occurred_ms, context.settings.recent_events)

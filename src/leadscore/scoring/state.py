@@ -12,6 +12,8 @@ from collections.abc import MutableMapping
 import msgspec
 
 from leadscore.errors import LeadscoreError
+from leadscore.scoring import old_states
+from leadscore.scoring.old_states import ById, read_old
 from leadscore.scoring.recent import packed, unpacked
 
 FORMAT = 3
@@ -115,6 +117,8 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     """By hash as in ``retracted``: the ids that were retracted without a type, for events of a lead merged later."""
     aliases: dict[str, Member] = {}
     """The other ids of the person, by id."""
+    by_id: ById | None = None
+    """What is left of a state of format 2."""
 
 
 class LeadState(msgspec.Struct, array_like=True, gc=False):
@@ -163,6 +167,7 @@ _decoder = msgspec.msgpack.Decoder(LeadState)
 _mark_decoder = msgspec.msgpack.Decoder(Mark)
 _PREFIX = bytes([FORMAT])
 _MARKED_PREFIX = bytes([FORMAT | 0x80])
+_OLD_PREFIX = bytes([old_states.FORMAT])
 
 
 def encode_state(state: LeadState, mark: Mark | None = None) -> bytes:
@@ -181,14 +186,31 @@ def encode_state(state: LeadState, mark: Mark | None = None) -> bytes:
 def decode_state(data: bytes) -> LeadState:
     """The lead behind the bytes; ``StateFormatError`` where this program cannot read them."""
     prefix = data[:1]
-    if prefix not in (_PREFIX, _MARKED_PREFIX):
-        raise StateFormatError(f"lead state of format {prefix.hex() or 'none'}, expected {FORMAT:02x}")
     try:
-        state = _decoder.decode(memoryview(data)[1 if prefix == _PREFIX else 2 + data[1] :])
-        state.rows = unpacked(state.rows)
-        return state
-    except (msgspec.MsgspecError, IndexError) as error:
+        if prefix == _PREFIX:
+            return _decoded(memoryview(data)[1:])
+        if prefix == _MARKED_PREFIX:
+            return _decoded(memoryview(data)[2 + data[1] :])
+        if prefix == _OLD_PREFIX:
+            return _read_forward(memoryview(data)[1:])
+    except (msgspec.MsgspecError, ValueError, IndexError) as error:
         raise StateFormatError(f"lead state cannot be read: {error}") from error
+    raise StateFormatError(f"lead state of format {prefix.hex() or 'none'}, expected {FORMAT:02x} or lower")
+
+
+def _decoded(fields: bytes | memoryview) -> LeadState:
+    state = _decoder.decode(fields)
+    state.rows = unpacked(state.rows)
+    return state
+
+
+def _read_forward(fields: memoryview) -> LeadState:
+    old = read_old(fields)
+    state = _decoded(old.fields)
+    if old.by_id is not None:
+        state.flags = state.flags or Flags()
+        state.flags.by_id = old.by_id
+    return state
 
 
 def decode_mark(data: bytes) -> Mark | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from leadscore.model.compiled import CompiledModel, CompiledRule
 from leadscore.model.matching import event_hash
+from leadscore.scoring.by_id import id_hash, of_both
 from leadscore.scoring.flags import flags_of, keep_later
 from leadscore.scoring.recent import AT, HASH_START, ROW, every_row, find, inserted, time_of
 from leadscore.scoring.retraction import keep_latest_retractions
@@ -46,8 +47,8 @@ def unite(state: LeadState, other: LeadState, model: CompiledModel, recent_event
         _add_flags(flags, other.flags, recent_events)
         for rule_id, settled in other.flags.settled.items():
             present = flags.settled.get(rule_id)
-            of_both = settled if present is None else _added(present, settled, model.rules.get(rule_id))
-            flags.settled[rule_id] = of_both
+            of_rule = settled if present is None else _added(present, settled, model.rules.get(rule_id))
+            flags.settled[rule_id] = of_rule
     for entry in other.thresholds:
         _add_threshold(state, entry)
     for index, rule_id in enumerate(state.rules):
@@ -69,6 +70,10 @@ def _correct(state: LeadState, flags: Flags | None, model: CompiledModel) -> Non
     for target in flags.targets.values():
         for event_type in model.event_types:
             retract(state, model, event_hash(event_type, target))
+        if state.flags is not None and state.flags.by_id is not None:
+            retract(state, model, id_hash(target))
+    for hashed in flags.by_id.retracted if flags.by_id is not None else ():
+        retract(state, model, hashed)
 
 
 def _add_rules(state: LeadState, other: LeadState, model: CompiledModel) -> None:
@@ -108,6 +113,7 @@ def _add_flags(flags: Flags, other: Flags, recent_events: int) -> None:
     for hashed, retracted_ms in other.retracted.items():
         flags.retracted[hashed] = max(retracted_ms, flags.retracted.get(hashed, retracted_ms))
     flags.targets |= other.targets
+    flags.by_id = of_both(flags.by_id, other.by_id)
     keep_latest_retractions(flags, recent_events)
     flags.recent_attributes |= other.recent_attributes
     for attribute_id, value in other.settled_attributes.items():
@@ -192,3 +198,6 @@ def forget_until(state: LeadState, model: CompiledModel, until_ms: int) -> None:
         flags.requalified_ms = None
     flags.retracted = {hashed: at_ms for hashed, at_ms in flags.retracted.items() if at_ms > until_ms}
     flags.targets = {hashed: target for hashed, target in flags.targets.items() if hashed in flags.retracted}
+    if flags.by_id is not None:
+        by_id = flags.by_id.retracted
+        flags.by_id.retracted = {hashed: at_ms for hashed, at_ms in by_id.items() if at_ms > until_ms}

@@ -9,6 +9,9 @@ import msgspec
 from leadscore.errors import PartitionStopped, StopCause
 
 FORMAT = 2
+READABLE_FORMATS = (b"\x01", b"\x02")
+"""A fence of format 1 says the same. Format 2 is there for the workers that write 1: the states beside it may be ones
+that they cannot read, and they stop at the fence."""
 
 
 class Fence(msgspec.Struct, array_like=True, frozen=True):
@@ -43,10 +46,10 @@ def encode(fence: Fence) -> bytes:
 
 def decode(stored: bytes) -> Fence:
     """The fence behind stored bytes; ``PartitionStopped`` where they are not one of ours or too new."""
-    if stored[:1] != _PREFIX:
+    if stored[:1] not in READABLE_FORMATS:
         raise PartitionStopped(
-            f"the stored fence has format {stored[:1].hex() or 'none'}, expected {FORMAT:02x}: run the version that "
-            "wrote it",
+            f"the stored fence has format {stored[:1].hex() or 'none'}, expected {FORMAT:02x} or lower: run the "
+            "version that wrote it",
             StopCause.UNREADABLE,
         )
     try:

@@ -12,11 +12,13 @@ import msgspec
 from leadscore.events.crossing_avro import crossing_avro
 from leadscore.events.encoding import confluent_header
 from leadscore.events.local_schemas import single_object_header
+from leadscore.events.old_crossings import old_crossing_avro, old_crossing_object
 from leadscore.pipeline.kafka.records import Headers, OutputRecord
 from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
 from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE
 from leadscore.scoring.outputs import ErasedLead
 
+SCHEMA_URN = "urn:leadscore:schema:crossing:v1"
 _json = msgspec.json.Encoder(order="deterministic")
 
 
@@ -30,6 +32,8 @@ class CrossingEncoding(NamedTuple):
     encode: Callable[[Crossing], bytes]
     content_type: str
     schema: str
+    encode_old: Callable[[Crossing], bytes] | None = None
+    """For crossings without a number; ``None``: as the others."""
 
 
 class RegisteredSchema(NamedTuple):
@@ -42,16 +46,19 @@ class RegisteredSchema(NamedTuple):
 def avro_encoding(registered: RegisteredSchema | None) -> CrossingEncoding:
     """Avro: Confluent framing where the schema is in a registry, single-object encoding elsewhere."""
     if registered is None:
-        header, schema = single_object_header("crossing"), "urn:leadscore:schema:crossing:v1"
-    else:
-        header, schema = confluent_header(registered.schema_id), registered.uri
-    return CrossingEncoding(lambda crossing: header + crossing_avro(crossing), "application/avro", schema)
+        header, schema, encode_old = single_object_header("crossing"), SCHEMA_URN, old_crossing_avro
+    else:  # under which id the old schema was registered is not known here
+        header, schema, encode_old = confluent_header(registered.schema_id), registered.uri, None
+    return CrossingEncoding(lambda crossing: header + crossing_avro(crossing), "application/avro", schema, encode_old)
 
 
 def json_encoding() -> CrossingEncoding:
     """JSON with the names of design 1.7 and ISO 8601 instants."""
     return CrossingEncoding(
-        lambda crossing: _json.encode(as_json_object(crossing)), "application/json", "urn:leadscore:schema:crossing:v1"
+        lambda crossing: _json.encode(as_json_object(crossing)),
+        "application/json",
+        SCHEMA_URN,
+        lambda crossing: _json.encode(old_crossing_object(crossing)),
     )
 
 
@@ -72,7 +79,8 @@ def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRec
         ("ce_dataschema", encoding.schema),
         ("content-type", encoding.content_type),
     ]
-    value = encoding.encode(crossing)
+    encode_old = encoding.encode_old if crossing.sequence is None else None
+    value = (encode_old or encoding.encode)(crossing)
     return OutputRecord(crossing.lead_id.encode(), value, headers, timestamp_ms=crossing.decided_at_ms)
 
 
