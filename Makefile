@@ -15,7 +15,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled fuzz nightly mutants full restarts bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled fuzz nightly mutants full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -53,6 +53,9 @@ full: $(VENV)/dev ## the tests that take the full size
 
 restarts: $(VENV)/dev ## an idle worker beside two busy processes, restarted fifty times: it reads nothing again
 	$(PYTEST) -m full tests/e2e/test_restarts.py $(HOURS)
+
+upgrade: $(VENV)/dev ## workers of the last published version are replaced one by one under load; needs the git history
+	$(PYTEST) -m full tests/e2e/test_upgrade.py $(HOURS)
 
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
 	$(BENCH_WITH) tests.bench.throughput $(BENCH)

@@ -239,7 +239,11 @@ class Deployment:
     # --- worker processes ---
 
     def start_worker(self, **overrides: str) -> "WorkerProcess":
-        worker = WorkerProcess(self.config(**overrides), self.folder / f"worker-{len(self.workers)}.log")
+        return self.start_version(Path(sys.executable), **overrides)
+
+    def start_version(self, python: Path, **overrides: str) -> "WorkerProcess":
+        """A worker of the version that is installed there."""
+        worker = WorkerProcess(self.config(**overrides), self.folder / f"worker-{len(self.workers)}.log", python)
         self.workers.append(worker)
         return worker
 
@@ -451,13 +455,13 @@ DELETE_ALL = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('D
 class WorkerProcess:
     """``leadscore run`` as a process of its own."""
 
-    def __init__(self, environ: Mapping[str, str], log_path: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], log_path: Path, python: Path = Path(sys.executable)) -> None:
         self.log_path = log_path
         self.expected_to_die = False
         self._log = log_path.open("wb")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEADSCORE_")}
         self.process = subprocess.Popen(
-            ending_with_parent([sys.executable, "-m", "leadscore.cli.main", "run"]),
+            ending_with_parent([str(python), "-m", "leadscore.cli.main", "run"]),
             env=inherited | dict(environ),
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -544,10 +548,21 @@ def assert_exact(deployment: Deployment, events: list[Event], settings: FoldSett
     log says; what is published are the crossings of that fold, each once or more with the same record, and no other.
     """
     assert_as_folded(deployment, {event.lead_id for event in events}, settings)
+    assert_scores_of(deployment, events)
+
+
+def assert_scores_of(
+    deployment: Deployment,
+    events: list[Event],
+    settings: FoldSettings = FoldSettings(),  # noqa: B008
+) -> None:
+    """The scores of what is stored are those of the events alone."""
     stored = deployment.stored(sorted({event.lead_id for event in events}))
     states = {lead_id: state for lead_id, state in stored.items() if state is not None}
     at_ms = now_ms()
-    assert _points_of(deployment, states, at_ms) == pytest.approx(_points_from(deployment, events, at_ms), abs=1e-9)
+    assert _points_of(deployment, states, at_ms) == pytest.approx(
+        _points_from(deployment, events, at_ms, settings), abs=1e-9
+    )
 
 
 def assert_as_folded(
@@ -571,9 +586,10 @@ def _points_of(deployment: Deployment, states: Mapping[str, LeadState], at_ms: i
     return {lead_id: main_score_at(state, model, at_ms).unclamped for lead_id, state in states.items()}
 
 
-def _points_from(deployment: Deployment, events: list[Event], at_ms: int) -> dict[str, float]:
+def _points_from(deployment: Deployment, events: list[Event], at_ms: int, settings: FoldSettings) -> dict[str, float]:
     without_thresholds = msgspec.structs.replace(deployment.definition, thresholds={})  # much faster, same scores
-    scores = simulate(without_thresholds, ((event, event.occurred_at_ms) for event in events), at_ms).scores
+    entries = ((event, event.occurred_at_ms) for event in events)
+    scores = simulate(without_thresholds, entries, at_ms, settings).scores
     return {score.lead_id: score.engagement + score.fit for score in scores}
 
 

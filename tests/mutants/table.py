@@ -416,7 +416,7 @@ MUTANTS = (
     Mutant(
         "a retraction without a type finds what no rule names when it comes later",
         FOLD,
-        "award.type in context.model.event_types and ",
+        "award.type in model.event_types and ",
         "",
     ),
     Mutant(
