@@ -50,8 +50,8 @@ MANY_RECENT_EVENTS = FoldSettings(recent_events=255)
 MANY_RECENT = {"LEADSCORE_RECENT_EVENTS": "255"}
 """No event of the load falls out of its lead's recent ones."""
 EVENTS_PER_POLL = 3
-NEW_RECORD = "log record of format 02, wanted 01"
-NEW_FENCE = "the stored fence has format 02, wanted 01"
+NEW_RECORD = "log record of format 02"
+NEW_FENCE = "the stored fence has format 02"
 
 
 @pytest.fixture(scope="session")
