@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, cast
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 import fastavro
 import pytest
@@ -21,7 +21,7 @@ from leadscore.events.event import Event
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing, Direction
-from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE, enter_id, id_text
+from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE
 from tests.conftest import NEEDS_HISTORY, on_ci
 from tests.deployment import (
     FEW_RECENT,
@@ -144,6 +144,13 @@ def an_old_worker_comes_late(deployment: Deployment, load: Load, python: Path) -
     load.send(50)
 
 
+def rebuild_from_the_log_of_both(deployment: Deployment) -> None:
+    for worker in deployment.workers:
+        worker.terminate()
+    deployment.lose_everything()
+    deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
+
+
 def test_workers_that_are_replaced_one_by_one_lose_nothing_and_count_nothing_twice(
     deploy: Callable[..., Deployment], old_python: Path
 ) -> None:
@@ -155,6 +162,11 @@ def test_workers_that_are_replaced_one_by_one_lose_nothing_and_count_nothing_twi
     deployment.wait_until_settled()
     assert_scores_of(deployment, load.sent)
     an_old_worker_comes_late(deployment, load, old_python)
+    deployment.wait_until_settled()
+    assert_scores_of(deployment, load.sent)
+    assert_crossings_are_one_story(deployment, FEW_RECENT_EVENTS)
+    rebuild_from_the_log_of_both(deployment)
+    load.send(100)
     deployment.wait_until_settled()
     assert_scores_of(deployment, load.sent)
     assert_crossings_are_one_story(deployment, FEW_RECENT_EVENTS)
@@ -187,61 +199,29 @@ def test_events_of_before_the_upgrade_are_recognised_and_can_be_retracted(
 
 
 def assert_crossings_are_one_story(deployment: Deployment, settings: FoldSettings) -> None:
-    """What both versions published is what one fold of the log decides, each under one id and in one form.
+    """What both versions published is what one fold of the log decides: the same crossings under the same ids.
 
-    The id of an enter is the one of the version that decided it, that of a leave is made of the enter's.
+    Enters of events in old log records have ids of the old kind, whichever version decided them.
     """
     _, outputs = deployment.plain_fold(settings=settings)
-    decided = [output for output in outputs if isinstance(output, Crossing)]
-    published = published_by_fact(deployment)
-    assert sorted(published) == sorted(map(fact_of, decided))
-    entered: dict[tuple[str, str], str] = {}
-    of_old = 0
-    for crossing in decided:
-        record = published[fact_of(crossing)]
-        assert record["score"] == pytest.approx(crossing.score, abs=1e-6)
-        place = crossing.lead_id, crossing.threshold
-        if crossing.direction is Direction.ENTER:
-            assert record["id"] in ids_of(crossing)
-            of_old += record["id"] == ids_of(crossing)[0]
-            entered[place] = record["id"]
-        else:
-            assert record["entered_id"] == entered[place]
-            assert record["id"] == str(uuid5(UUID(entered[place]), "leave"))
-    assert 0 < of_old < len(entered) + len(decided)
-
-
-def ids_of(crossing: Crossing) -> tuple[str, str]:
-    """As the old version and as this one make the id of an enter."""
-    trigger = crossing.trigger
-    assert trigger is not None
-    named = (crossing.model, crossing.lead_id, crossing.threshold)
-    old = uuid5(CROSSING_NAMESPACE, "\x1f".join([*named, trigger.event_id]))
-    return str(old), id_text(enter_id(*named, trigger.type, trigger.event_id))
-
-
-def published_by_fact(deployment: Deployment) -> dict[tuple[str, ...], dict[str, Any]]:
-    """Every crossing that is published, however often; each fact has one id and each id one record."""
-    by_fact: dict[tuple[str, ...], dict[str, Any]] = {}
-    for crossing_id, copies in deployment.published().items():
+    decided = {output.id: output for output in outputs if isinstance(output, Crossing)}
+    published = deployment.published()
+    assert sorted(published) == sorted(decided)
+    for crossing_id, copies in published.items():
         assert len({(copy.key, copy.value, tuple(copy.headers)) for copy in copies}) == 1
-        record = decoded(copies[0].value)
-        assert record["id"] == crossing_id
-        assert fact_of(record) not in by_fact, crossing_id
-        by_fact[fact_of(record)] = record
-    return by_fact
+        record, crossing = decoded(copies[0].value), decided[crossing_id]
+        for name in ("lead_id", "threshold", "direction", "cause", "entered_id"):
+            assert record[name] == getattr(crossing, name), name
+        assert record["score"] == pytest.approx(crossing.score, abs=1e-6)
+    kinds = {enter.id == old_id_of(enter) for enter in decided.values() if enter.direction is Direction.ENTER}
+    assert kinds == {True, False}
 
 
-def fact_of(crossing: Crossing | dict[str, Any]) -> tuple[str, ...]:
-    """What happened, without the ids that were made of it."""
-    if isinstance(crossing, Crossing):
-        decided_ms, trigger_id = crossing.decided_at_ms, crossing.trigger.event_id if crossing.trigger else ""
-        words = [crossing.lead_id, crossing.threshold, crossing.direction.value, crossing.cause.value]
-    else:
-        decided_ms = int(crossing["decided_at"].timestamp() * 1000 + 0.5)
-        trigger_id = crossing["trigger"]["event_id"] if crossing["trigger"] else ""
-        words = [crossing[name] for name in ("lead_id", "threshold", "direction", "cause")]
-    return (*words, str(decided_ms), trigger_id)
+def old_id_of(enter: Crossing) -> str:
+    """The id that the old version gave to the enter of such an event."""
+    assert enter.trigger is not None
+    words = [enter.model, enter.lead_id, enter.threshold, enter.trigger.event_id]
+    return str(uuid5(CROSSING_NAMESPACE, "\x1f".join(words)))
 
 
 def decoded(value: bytes | None) -> dict[str, Any]:

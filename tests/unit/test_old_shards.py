@@ -29,6 +29,7 @@ from leadscore.store.fence import Fence
 from tests.old_version.fixture import bytes_of, fixture, lives
 from tests.old_version.lives import END_MS, Plain
 
+JSON = json_encoding()
 SHARDS = range(len(fixture()["shards"]))
 EVERY_SHARD = pytest.mark.parametrize("number", SHARDS)
 
@@ -77,16 +78,18 @@ def test_the_log_that_the_old_version_wrote_is_a_replay_for_its_shard(number: in
 
 
 @EVERY_SHARD
-def test_the_old_log_folded_anew_gives_the_old_scores(number: int) -> None:
+def test_the_old_log_folded_anew_gives_the_old_scores_and_the_old_ids(number: int) -> None:
     """As after the loss of all of Redis; ``rebuild`` reads the log from its beginning."""
     life, stored = lives()[number], shard_of(number)
     model = compile_model(msgspec.convert(life.model, ModelDefinition))
     settings = FoldSettings(recent_events=life.recent_events)
     shard = Shard(0, None, Fence("log-id", -1, 0, 0, {}), lambda _: model, settings)
+    folded: list[Any] = []
     for offset, (log_time_ms, text) in enumerate(stored["log"]):
         record = decode(b64decode(text))
         shard.load(leads := shard.unknown_leads([record]), [None] * len(leads))
-        shard.fold(record, offset, log_time_ms)
+        folded += shard.fold(record, offset, log_time_ms)
+    assert [ce_id(as_plain(output, JSON)) for output in folded] == [ce_id(row[2]) for row in published(number)]
     context = FoldContext(model, None, lambda _: model, END_MS, settings)
     for lead_id, lead in shard.pending(0).leads.items():
         old = bytes_of(stored["leads"][lead_id])
@@ -122,6 +125,10 @@ def outputs(number: int) -> list[Any]:
     return [(offset, output) for offset, data in entries for output in decode_outputs(data)]
 
 
+def ce_id(record: Plain) -> str:
+    return str(dict(record["headers"])["ce_id"])
+
+
 def as_plain(output: Any, encoding: CrossingEncoding) -> Plain:
     record = output_record(output, encoding)
     headers = [list(header) for header in record.headers or []]
@@ -139,7 +146,7 @@ def test_the_fixture_has_crossings_and_an_erasure_that_are_not_published_yet() -
     assert ErasedLead in kinds
 
 
-@pytest.mark.parametrize(("encoding", "column"), [(avro_encoding(None), 1), (json_encoding(), 2)], ids=["avro", "json"])
+@pytest.mark.parametrize(("encoding", "column"), [(avro_encoding(None), 1), (JSON, 2)], ids=["avro", "json"])
 def test_an_old_outbox_is_published_byte_for_byte_as_the_old_version_would_have(
     encoding: CrossingEncoding, column: int
 ) -> None:

@@ -96,6 +96,10 @@ class Frame(msgspec.Struct, array_like=True, frozen=True, tag="frame"):
     awards: list[Award]
 
 
+class OldFrame(Frame, array_like=True, frozen=True, tag="frame"):
+    """A frame of format 1. Enters that its events cause have ids without the type: the same fact has the same id."""
+
+
 class Tick(msgspec.Struct, array_like=True, frozen=True, tag="tick"):
     """It is (at least) this time for these leads."""
 
@@ -156,6 +160,7 @@ class LogFormatError(LeadscoreError):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[LogRecord] = msgspec.msgpack.Decoder(LogRecord)
+_old_decoder: msgspec.msgpack.Decoder[LogRecord] = msgspec.msgpack.Decoder(OldFrame | Tick)
 _PREFIX: Final = bytes([FORMAT])
 
 
@@ -168,8 +173,9 @@ def decode(value: bytes) -> LogRecord:
     """The record behind a value of the log; ``LogFormatError`` where it is not one of ours."""
     if value[:1] not in READABLE_FORMATS:
         raise LogFormatError(f"log record of format {value[:1].hex() or 'none'}, expected {FORMAT:02x} or lower")
+    decoder = _decoder if value[:1] == _PREFIX else _old_decoder
     try:
-        return _decoder.decode(memoryview(value)[1:])
+        return decoder.decode(memoryview(value)[1:])
     except msgspec.MsgspecError as error:
         raise LogFormatError(f"log record cannot be read: {error}") from error
 

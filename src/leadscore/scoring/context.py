@@ -33,6 +33,8 @@ class FoldContext:
     """Events that changed nothing because the lead knows them; counted here because hardly any event is one."""
     rejected: int = 0
     """Events that changed nothing because they are retracted."""
+    is_old: bool = False
+    """The record is of log format 1: ids of enters are made without the type of their event."""
     outcomes: list[CountedOutcome] = field(default_factory=list)
     """What sales said of enters."""
     offset: int = 0

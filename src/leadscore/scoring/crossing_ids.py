@@ -16,6 +16,11 @@ def enter_id(model: str, lead_id: str, threshold: str, record_type: str, record_
     return _uuid5(_NAMESPACE, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_type}\x1f{record_id}")
 
 
+def old_enter_id(model: str, lead_id: str, threshold: str, record_id: str) -> bytes:
+    """The same for an event or command in a log record of format 1, as the version computed it that wrote those."""
+    return _uuid5(_NAMESPACE, f"{model}\x1f{lead_id}\x1f{threshold}\x1f{record_id}")
+
+
 def leave_id(entered: bytes) -> bytes:
     """The id of the leave that ends this enter."""
     return _uuid5(entered, "leave")

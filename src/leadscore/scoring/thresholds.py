@@ -10,7 +10,7 @@ from leadscore.model.matching import event_hash
 from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger
-from leadscore.scoring.crossing_ids import enter_id, id_text, leave_id
+from leadscore.scoring.crossing_ids import enter_id, id_text, leave_id, old_enter_id
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.reasons import top_reasons
@@ -234,10 +234,17 @@ def _may_enter(threshold: CompiledThreshold, entry: ThresholdState | None, decis
     return grade is None or GRADES.index(outlook.model.grade_of(score.fit)) <= GRADES.index(grade)
 
 
+def _enter_id(award: Award, threshold: CompiledThreshold, context: FoldContext) -> bytes:
+    model, lead_id = context.model.name, award.lead_id
+    if context.is_old:
+        return old_enter_id(model, lead_id, threshold.name, award.event_id)
+    return enter_id(model, lead_id, threshold.name, award.type, award.event_id)
+
+
 def _enter(
     state: LeadState, award: Award, threshold: CompiledThreshold, decision: Decision, context: FoldContext
 ) -> Crossing:
-    entered = enter_id(context.model.name, award.lead_id, threshold.name, award.type, award.event_id)
+    entered = _enter_id(award, threshold, context)
     score = decision.after.of(threshold.score)
     held = decision.cause is Cause.INSTANT and score.value <= threshold.exit + EPSILON
     before = threshold_state(state, threshold)

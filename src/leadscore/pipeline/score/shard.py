@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import msgspec
 
 from leadscore.errors import PartitionStopped, StopCause
-from leadscore.log.records import ERASE, Award, Forwards, Frame, LogRecord, Source, Tick
+from leadscore.log.records import ERASE, Award, Forwards, Frame, LogRecord, OldFrame, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import encode_outputs
@@ -204,6 +204,7 @@ class Shard:
     def _fold_frame(self, frame: Frame, offset: int, log_time_ms: int) -> list[Output]:
         self._follow(frame.model_version, log_time_ms)
         context = self._context(log_time_ms)
+        context.is_old = isinstance(frame, OldFrame)
         keys = [source_key(source) for source in frame.sources]
         topics = [source.topic for source in frame.sources]
         before = [self._sources.get(key, -1) for key in keys]
