@@ -57,7 +57,11 @@ def survives(mutant: Mutant, source: Path) -> bool:
 
 def tested(source: Path) -> tuple[int, str]:
     """What pytest says of this source: sentences first, then the random histories, up to the first failure."""
-    files = [*sorted((ROOT / UNIT).glob("test_semantics_*.py")), UNIT / "test_worked_examples.py"]
+    files = [
+        *sorted((ROOT / UNIT).glob("test_semantics_*.py")),
+        UNIT / "test_worked_examples.py",
+        UNIT / "test_old_states.py",
+    ]
     options: list[str | Path] = ["-x", "-q", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider"]
     histories: list[str | Path] = [
         "-p",

@@ -13,6 +13,7 @@ class Mutant(NamedTuple):
 
 
 BEFORE = "scoring/before.py"
+BY_ID = "scoring/by_id.py"
 COMPILED = "model/compiled.py"
 COMPILE = "model/compile.py"
 CONDITIONS = "scoring/conditions.py"
@@ -66,8 +67,8 @@ MUTANTS = (
     Mutant(
         "id from a counter",
         THRESHOLDS,
-        "enter_id(context.model.name, award.lead_id, threshold.name, award.type, award.event_id)",
-        "enter_id(context.model.name, award.lead_id, threshold.name, award.type, str(len(state.rows)))",
+        "    entered = _enter_id(award, threshold, context)\n",
+        "    entered = enter_id(context.model.name, award.lead_id, threshold.name, award.type, str(len(state.rows)))\n",
     ),
     Mutant(
         "cooldown from the leave",
@@ -100,7 +101,7 @@ MUTANTS = (
         "return before_event(state, context.model, latest_ms(state))",
     ),
     # --- events
-    Mutant("deduplication off", FOLD, "if find(state.rows, hashed) >= 0:", "if False:"),
+    Mutant("deduplication off", FOLD, "if find(state.rows, hashed) >= 0 or (", "if ("),
     Mutant(
         "late event dropped",
         FOLD,
@@ -418,6 +419,24 @@ MUTANTS = (
         FOLD,
         "award.type in model.event_types and ",
         "",
+    ),
+    Mutant(
+        "an event of an old state is not recognised",
+        BY_ID,
+        "    return start >= 0 and _may_be_of(",
+        "    return start < 0 and _may_be_of(",
+    ),
+    Mutant(
+        "an event of an old state is recognised in one of another type",
+        BY_ID,
+        "    return not types or any(event_type in of_rule for of_rule in types)",
+        "    return True",
+    ),
+    Mutant(
+        "a retraction of an old state is forgotten",
+        FOLD,
+        "    return flags.by_id is not None and is_retracted(flags.by_id, award, model)",
+        "    return False",
     ),
     Mutant(
         "retraction not remembered",
