@@ -146,6 +146,26 @@ def test_an_erase_command_of_before_that_comes_again_deletes_nothing_more() -> N
     assert scores(went_on(life, came(visit), came(erase))) == scores(went_on(life, came(visit)))
 
 
+@pytest.mark.parametrize("into", ["L2", "new"])
+@pytest.mark.parametrize("life", [life for life in WHOLE_LIVES if life.seed % 3], ids=lambda life: str(life.seed))
+def test_an_old_lead_that_is_merged_brings_its_events(life: Life, into: str) -> None:
+    """Also for events that come again under either id, and for a retraction that comes under the other one."""
+    merge = came({"type": "command.merge", "event_id": "m", "lead_id": "L1", "into": into, "occurred_at": END_MS})
+    target = next(event for event in life.events if event["lead_id"] == "L1" and event["type"] in TYPES)
+    command = {"type": "command.retract", "event_id": "r", "target": target["event_id"], "occurred_at": END_MS}
+    before, after = came(command | {"lead_id": into}), came(command | {"lead_id": "L1"})
+    of_both = [event for event in life.events if event["lead_id"] in ("L1", into)]
+    again = [came(event | {"lead_id": lead_id}) for event in of_both for lead_id in ("L1", into)]
+    for more in ([merge], [merge, *again], [before, merge, *again], [merge, after, *again]):
+        commands = [entry for entry in (before, after) if entry in more]
+        log = [under_one_id(entry, into) for entry in [*entries_of(life), *commands]]
+        assert_same_scores(oracle.run(life.model, log, LATER_MS).scores, went_on(life, *more))
+
+
+def under_one_id(entry: Entry, lead_id: str) -> Entry:
+    return Entry(entry.event | {"lead_id": entry.event["lead_id"].replace("L1", lead_id)}, entry.log_time_ms)
+
+
 # --- what is left of the old format ---------------------------------------------------------------------------------
 
 
