@@ -3,7 +3,7 @@
 A *mark* is what was written last: kept with the lead's state, so that a replay of the log writes the same.
 
     written anew    when a record or a tick finds
-    at once         a score that moved by a step, another band or grade, another threshold, another disqualification
+    at once         a score that moved by a step; another fit, band, grade, threshold or disqualification
     after a day     a score that moved by ``LEAST_MOVE``
 
 A lead without records is looked at a day after it was written, and after that when its score may have moved by
@@ -56,14 +56,15 @@ class Evaluated:
         self.score: Score = score_at(self.outlook, model.main, at_ms)
         self.others = {score.name: score_at(self.outlook, score, at_ms) for score in model.scores[1:]}
         self.disqualified = disqualified(self.outlook, at_ms)
-        others = {stable_id(name): round(score.value * HUNDREDTHS) for name, score in self.others.items()}
-        self.mark = Mark(at_ms // SECOND_MS, round(self.score.value * HUNDREDTHS), self._standing(), others)
+        others = {stable_id(name): round(score.unclamped * HUNDREDTHS) for name, score in self.others.items()}
+        self.mark = Mark(at_ms // SECOND_MS, round(self.score.unclamped * HUNDREDTHS), self._standing(), others)
 
     def _standing(self) -> int:
-        """A hash of all that is written at once when it changes, and is no number."""
+        """A hash of all that is written at once when it changes."""
         model = self.model
         places = [str(int(place.is_in)) for place in places_of(self.outlook.state, model)]
-        names = (model.band_of(self.score.value), model.grade_of(self.score.fit), self.disqualified or "", *places)
+        band, grade, fit = model.band_of(self.score.value), model.grade_of(self.score.fit), f"{self.score.fit:.2f}"
+        names = (band, grade, fit, self.disqualified or "", *places)
         return zlib.crc32("\x1f".join(names).encode())
 
 
@@ -106,10 +107,10 @@ def latest_score(lead_id: str, lead: Evaluated, revision: Revision) -> LatestSco
 
 
 def _moved(lead: Evaluated, mark: Mark) -> float:
-    """By how many points that score moved that moved most."""
-    moved = abs(lead.score.value - mark.hundredths / HUNDREDTHS)
+    """By how many points that score moved that moved most, floor and ceiling aside: with it engagement is news."""
+    moved = abs(lead.score.unclamped - mark.hundredths / HUNDREDTHS)
     for name, score in lead.others.items():
-        moved = max(moved, abs(score.value - mark.others.get(stable_id(name), 0) / HUNDREDTHS))
+        moved = max(moved, abs(score.unclamped - mark.others.get(stable_id(name), 0) / HUNDREDTHS))
     return moved
 
 

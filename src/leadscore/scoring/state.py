@@ -151,11 +151,11 @@ class Mark(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     at_s: int
     hundredths: int
-    """Of a point: the score."""
+    """Of a point: the score, without floor and ceiling."""
     standing: int
     """A hash of where it stood besides."""
     others: dict[int, int] = {}
-    """Hundredths of a point: the model's other scores, by the stable id of the name."""
+    """The same of the model's other scores, by the stable id of the name."""
 
 
 class StateFormatError(LeadscoreError):
