@@ -1,0 +1,136 @@
+"""Kafka's part in the order of the scores topic: what a worker sends that is no member any more is never committed."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from leadscore.ops.metrics import Metrics
+from leadscore.ops.services import OutageLog
+from leadscore.pipeline.kafka.clients import CONSUMER, PRODUCER
+from leadscore.pipeline.kafka.commits import Together
+from leadscore.pipeline.score.counts import ScoreNewsCounts
+from leadscore.pipeline.score.score_records import json_score_encoding
+from leadscore.pipeline.score.scores_topic import ScoresTopic
+from leadscore.scoring.latest_score import LatestScore
+from tests.servers import KafkaServer, wait_until
+
+TIMEOUT_S = 10.0
+
+
+def news(revision: int) -> LatestScore:
+    return LatestScore("m", "L1", revision, revision, 1, revision, float(revision), 0.0, 0.0, "", "cold", None, [])
+
+
+class Delayed(Producer):
+    """What is to happen after it has sent its records, and before it commits their offsets."""
+
+    meanwhile: Callable[[], None] = staticmethod(lambda: None)
+
+    def send_offsets_to_transaction(self, *args: Any) -> None:
+        assert self.flush(TIMEOUT_S) == 0
+        self.meanwhile()
+        super().send_offsets_to_transaction(*args)
+
+
+class Place:
+    """Two topics and a group."""
+
+    def __init__(self, kafka: KafkaServer, name: str) -> None:
+        self.kafka, self.name = kafka, name
+        self.log, self.scores = f"{name}.log", f"{name}.scores"
+        topics = [NewTopic(topic, 1, 1) for topic in (self.log, self.scores)]
+        admin = AdminClient(dict(kafka.properties))  # without it there is no answer
+        for created in admin.create_topics(topics).values():
+            created.result(timeout=30)
+
+    @contextmanager
+    def member(self) -> Iterator[Consumer]:
+        """The group's one member: a later one under the same name takes its place at once."""
+        own = {"group.id": self.name, "group.instance.id": "worker-0"}
+        with closing(Consumer({**CONSUMER, **self.kafka.properties, **own, "auto.offset.reset": "earliest"})) as member:
+            member.subscribe([self.log])
+
+            def has_joined() -> bool:
+                member.poll(0.1)
+                return bool(member.assignment())
+
+            wait_until(has_joined, 30, "the group's member")
+            yield member
+
+    def scores_topic(self, transaction: str, meanwhile: Callable[[], None] = lambda: None) -> ScoresTopic:
+        def new_producer() -> Producer:
+            own = {"transactional.id": f"{self.name}-{transaction}", "enable.gapless.guarantee": False}
+            own |= {"message.timeout.ms": 10_000, "transaction.timeout.ms": 10_000}
+            producer = Delayed({**PRODUCER, **self.kafka.properties, **own}, logger=logging.getLogger("test"))
+            producer.meanwhile = meanwhile
+            return producer
+
+        counts, outages = ScoreNewsCounts(Metrics("1.0", [])), OutageLog("begun", "over", {})
+        return ScoresTopic(self.scores, json_score_encoding(), new_producer, counts, outages)
+
+    def commit(self, scores: ScoresTopic, member: Consumer, revision: int) -> Together:
+        scores.hold(0, [news(revision)])
+        return scores.commit(member, [TopicPartition(self.log, 0, revision + 1)], TIMEOUT_S)
+
+    def committed(self, member: Consumer) -> int:
+        (place,) = member.committed([TopicPartition(self.log, 0)], timeout=TIMEOUT_S)
+        return place.offset
+
+    def revisions(self) -> list[int]:
+        """Of the records that a reader of what is committed sees, in their order."""
+        own = {"group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": True}
+        with closing(Consumer({**self.kafka.properties, **own})) as reader:
+            reader.assign([TopicPartition(self.scores, 0, OFFSET_BEGINNING)])
+            times: list[int] = []
+            while (message := reader.poll(TIMEOUT_S)) is not None and message.error() is None:
+                times.append(message.timestamp()[1])
+        return times
+
+
+@pytest.fixture
+def place(kafka: KafkaServer, fresh_name: Callable[[str], str]) -> Place:
+    return Place(kafka, fresh_name("transactions"))
+
+
+def test_news_and_offset_are_there_together(place: Place) -> None:
+    with place.member() as member:
+        scores = place.scores_topic("one")
+        assert place.commit(scores, member, 1) is Together.COMMITTED
+        assert place.commit(scores, member, 2) is Together.COMMITTED
+        assert (place.revisions(), place.committed(member)) == ([1, 2], 3)
+
+
+def test_what_was_sent_before_another_took_over_never_comes_after_what_that_one_published(place: Place) -> None:
+    results: list[Together] = []
+
+    def take_over() -> None:
+        with place.member() as successor:
+            results.append(place.commit(place.scores_topic("another"), successor, 2))
+
+    with place.member() as zombie:
+        late = place.scores_topic("one", meanwhile=take_over)
+        assert place.commit(late, zombie, 1) is Together.FAILED
+        assert results == [Together.COMMITTED]
+        assert place.revisions() == [2]
+
+
+def test_a_successor_asks_for_the_committed_offset_only_when_no_transaction_on_it_is_open(place: Place) -> None:
+    """One under the same transactional name ends it at once."""
+    with place.member() as member:
+        broken = place.scores_topic("one")
+        broken.hold(0, [news(1)])
+        producer = broken._new_producer()
+        producer.init_transactions(TIMEOUT_S)
+        producer.begin_transaction()
+        producer.produce(place.scores, b"{}", b"L1", timestamp=1)
+        producer.send_offsets_to_transaction(
+            [TopicPartition(place.log, 0, 2)], member.consumer_group_metadata(), TIMEOUT_S
+        )
+        assert place.commit(place.scores_topic("one"), member, 2) is Together.COMMITTED
+        assert (place.revisions(), place.committed(member)) == ([2], 3)
