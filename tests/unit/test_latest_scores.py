@@ -6,11 +6,12 @@ from itertools import pairwise
 import pytest
 
 from leadscore.log.records import Frame, Tick
+from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import decode_entries, decode_outputs
 from leadscore.scoring.flags import latest_ms
-from leadscore.scoring.latest import LEAST_MOVE
-from leadscore.scoring.latest_score import LatestScore, LeadGone, ThresholdPlace
-from leadscore.scoring.state import Mark, StateFormatError, decode_mark, decode_state, encode_state
+from leadscore.scoring.latest import LEAST_MOVE, Revision
+from leadscore.scoring.latest_score import LatestScore, LeadGone, ScoreNews, ThresholdPlace
+from leadscore.scoring.state import Alias, LeadState, Mark, StateFormatError, decode_mark, decode_state, encode_state
 from tests.oracle import DAY_MS, Plain
 from tests.same_bytes import WORKLOADS, Workload, log_of
 from tests.unit.latest import LatestShard, assert_agrees, shard_on
@@ -159,6 +160,21 @@ def test_an_erasure_is_told_also_of_a_lead_that_this_deployment_has_never_writte
     shard.apply(visit("e1"))
     shard.restart(step=1)
     assert shard.apply(command("erase", "c1", 1)) == [LeadGone("m", LEAD, 1, at(1))]
+
+
+def test_a_lead_that_became_an_alias_is_gone_once() -> None:
+    shard = shard_on(model_of({"visit": rule(40)}))
+    model, latest = shard.models[1], LatestScores(step=1)
+    states: dict[str, LeadState | None] = {LEAD: LeadState(1, at(0))}
+
+    def news(offset: int) -> list[ScoreNews]:
+        return latest.of_record(states, [LEAD], (), model, Revision(offset, at(offset), at(offset)))
+
+    assert len(news(0)) == 1
+    states[LEAD] = LeadState(1, at(1), alias=Alias("A", 7))
+    assert news(1) == [LeadGone("m", LEAD, 1, at(1))]
+    assert news(2) == []
+    assert latest.mark(LEAD) is None
 
 
 def test_a_lead_that_is_found_forgotten_is_gone() -> None:

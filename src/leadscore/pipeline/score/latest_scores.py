@@ -48,7 +48,7 @@ class LatestScores:
         news: list[ScoreNews] = []
         for lead_id in dict.fromkeys(lead_ids):
             state = states.get(lead_id)
-            if state is None:
+            if state is None or state.alias is not None:
                 if self._marks.pop(lead_id, None) is not None or lead_id in erased:
                     news.append(LeadGone(model.name, lead_id, revision.offset, revision.time_ms))
                 continue

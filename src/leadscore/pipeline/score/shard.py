@@ -71,7 +71,9 @@ def leads_of(record: LogRecord) -> Iterator[str]:
     """The leads that a record of the log is about, some of them perhaps several times."""
     if isinstance(record, Frame):
         return (award.lead_id for award in record.awards)
-    return iter(record.lead_ids if isinstance(record, Tick) else ())
+    if isinstance(record, Forwards):
+        return (forward.award.lead_id for forward in record.forwards)
+    return iter(record.lead_ids)
 
 
 class Shard:
