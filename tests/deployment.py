@@ -30,12 +30,12 @@ from confluent_kafka.cimpl import NewTopic
 from leadscore.demo.traffic import GeneratedEvent, topic_role_of
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
-from leadscore.log.records import Frame, LogRecord, decode
+from leadscore.log.records import Forward, Frame, LogRecord, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.pipeline.kafka.records import OutputRecord
-from leadscore.pipeline.score.publishing import Output, avro_encoding, output_record
+from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.score import main_score_at
@@ -296,14 +296,15 @@ class Deployment:
             (m.partition() or 0, m.offset() or 0, m.timestamp()[1], decode(m.value() or b"")) for m in self.read("log")
         ]
 
-    def plain_fold(self, *, settings: FoldSettings = FoldSettings()) -> tuple[dict[str, LeadState], list[Output]]:  # noqa: B008
+    def plain_fold(self, *, settings: FoldSettings = FoldSettings()) -> tuple[dict[str, LeadState], list[Published]]:  # noqa: B008
         """The states and outputs that a fold of the log alone gives, in one go and one process."""
         shards: dict[int, Shard] = {}
-        outputs: list[Output] = []
+        outputs: list[Published] = []
         for partition, offset, time_ms, record in self.log():
             shard = shards.setdefault(partition, fresh_shard(partition, self.models.__getitem__, settings))
             shard.load(leads := shard.unknown_leads([record]), [None] * len(leads))
-            outputs += shard.fold(record, offset, time_ms)
+            decided = shard.fold(record, offset, time_ms)
+            outputs += [output for output in decided if not isinstance(output, Forward)]  # those are in the log
         states = {lead: state for shard in shards.values() for lead, state in shard._states.items() if state}
         return states, outputs
 

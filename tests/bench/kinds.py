@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 from leadscore.log.records import Award
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.outbox import encode_outputs
-from leadscore.pipeline.score.publishing import Output, avro_encoding, crossing_output
+from leadscore.pipeline.score.publishing import Published, avro_encoding, crossing_output
 from leadscore.scoring import fold
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
@@ -137,7 +137,7 @@ def _timed(leads: Leads, awards: Sequence[Award]) -> _Run:
     return run
 
 
-def _published_ns(outputs: list[Output]) -> int:
+def _published_ns(outputs: list[Published]) -> int:
     start_ns = thread_time_ns()
     encode_outputs(outputs)
     for output in outputs:

@@ -19,7 +19,7 @@ from crm_sync.__main__ import OURS
 from leadscore.events.event import Event
 from leadscore.pipeline.score.publishing import (
     CrossingEncoding,
-    Output,
+    Published,
     avro_encoding,
     json_encoding,
     output_record,
@@ -167,7 +167,7 @@ class Topic:
     def use(self, encoding: CrossingEncoding) -> None:
         self._encoding = encoding
 
-    def publish(self, partition: int, *outputs: Output) -> None:
+    def publish(self, partition: int, *outputs: Published) -> None:
         for output in outputs:
             record = output_record(output, self._encoding)
             self.raw(partition, record.value, record.key, headers=list(record.headers))

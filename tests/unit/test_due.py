@@ -12,6 +12,7 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.pipeline.score.shard import Shard
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.fold import fold_tick
 from tests.oracle import DAY_MS
 from tests.unit.semantics import LEAD, ShardOfOne, at, model_of, rule, visit
@@ -56,7 +57,7 @@ def test_after_a_late_tick_the_lead_leaves_when_it_would_have_left_without() -> 
         lead = ShardOfOne(WITH)
         lead.apply(1, visit("e1", 0), visit("e2", 10))
         outputs = [output for day in ticks for output in lead._shard.fold(Tick(at(day), [LEAD]), lead._offset, at(60))]
-        leaves.append([(output.id, output.occurred_at_ms) for output in outputs if not isinstance(output, tuple)])
+        leaves.append([(output.id, output.occurred_at_ms) for output in outputs if isinstance(output, Crossing)])
     assert leaves[0]
     assert leaves[0] == leaves[1] == leaves[2]
 

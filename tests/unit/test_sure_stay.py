@@ -23,7 +23,7 @@ def test_one_half_life_without_penalties_is_exact() -> None:
         model_of({"view": rule(72, decay={"half_life": "30d"})}, thresholds={"mql": {"enter": 65, "exit": 50}})
     )
     lead.apply(1, visit("e1", 0))
-    model = lead._shard._context(at(0)).model
+    model = lead._shard._context(at(0), 0).model
     outlook = Outlook(lead.state(), model)
     standing = standings_in(lead.state(), model.thresholds)[0]
     leave = timeline.first_leave(outlook, standing, at(0), FAR_MS)
@@ -37,7 +37,7 @@ def test_one_half_life_without_penalties_is_exact() -> None:
 def test_a_lead_whose_lasting_points_are_enough_never_leaves() -> None:
     lead = ShardOfOne(model_of({"view": rule(72, decay="none")}, thresholds={"mql": {"enter": 65, "exit": 50}}))
     lead.apply(1, visit("e1", 0))
-    model = lead._shard._context(at(0)).model
+    model = lead._shard._context(at(0), 0).model
     standing = standings_in(lead.state(), model.thresholds)[0]
     assert sure_until(Outlook(lead.state(), model), standing, at(0)) == FAR_MS
 

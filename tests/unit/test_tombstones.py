@@ -1,12 +1,12 @@
 """What a shard publishes of an erasure, and in which order; and that a tick may come late."""
 
 from leadscore.events.event import Event
-from leadscore.log.records import Frame, LogRecord, Source, Tick
+from leadscore.log.records import Forward, Frame, LogRecord, Source, Tick
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule, Threshold
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.outbox import decode_outputs
-from leadscore.pipeline.score.publishing import Output, avro_encoding, output_record
+from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
 from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
@@ -45,12 +45,13 @@ def frame(*events: Event, first_offset: int = 0) -> Frame:
     return Frame(1, [SOURCE], [award for award in awards if award is not None])
 
 
-def folded(*records: LogRecord) -> list[Output]:
+def folded(*records: LogRecord) -> list[Published]:
     shard = fresh_shard()
-    return [output for offset, record in enumerate(records) for output in shard.fold(record, offset, 5_000)]
+    outputs = [output for offset, record in enumerate(records) for output in shard.fold(record, offset, 5_000)]
+    return [output for output in outputs if not isinstance(output, Forward)]
 
 
-def told(outputs: list[Output]) -> list[str]:
+def told(outputs: list[Published]) -> list[str]:
     return [ERASED if isinstance(output, ErasedLead) else output.direction.value for output in outputs]
 
 

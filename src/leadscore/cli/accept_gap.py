@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from leadscore.cli.kafka_session import KafkaSession, check_log_partitions, records_between
 from leadscore.cli.options import number_from_0
 from leadscore.errors import ConfigError, PartitionStopped, Unavailable
-from leadscore.log.records import Frame, decode
+from leadscore.log.records import Forwards, Frame, decode
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_store
@@ -140,7 +140,7 @@ def _first_version(consumer: Consumer, topic: str, facts: Facts) -> int:
         return facts.fence.model_version
     for message in records_between(consumer, TopicPartition(topic, facts.partition, facts.low), facts.high):
         record = decode(message.value() or b"")
-        if isinstance(record, Frame):
+        if isinstance(record, Frame | Forwards):
             return record.model_version
     return 0
 

@@ -27,9 +27,10 @@ STEPS = {
     "match": ("poll", "match", "log", "commit"),
     "score": ("poll", "read", "fold", "write", "publish", "commit"),
 }
-PUBLISHED_KINDS = ("frame", "tick", "crossing", "erasure", "dead_letter", "score")
+PUBLISHED_KINDS = ("frame", "tick", "crossing", "erasure", "forwards", "dead_letter", "score")
 RECORD_OUTCOMES = ("matched", "ignored", "dead_lettered", "given_up")
-AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected")
+AWARD_OUTCOMES = ("applied", "duplicate", "skipped_replay", "rejected", "forwarded")
+FORWARD_KINDS = ("award", "command", "absorb", "erasure")
 REBALANCES = ("assigned", "revoked", "lost")
 RECONCILIATIONS = ("current", "behind", "empty", "rebuild", "stopped")
 STORE_CALLS = ("read", "write", "due", "check")
@@ -172,6 +173,15 @@ class ScoreMetrics:
             "leadscore_scores_published_total",
             "Records of the scores topic that are committed, repeats among them.",
             record=("latest", "tombstone"),
+        )
+        self.merges = declare.counter("leadscore_merges_total", "Leads that became aliases of another.")
+        self.circles = declare.counter(
+            "leadscore_merge_circles_total", "Aliases that became leads again, because merges went round."
+        )
+        self.forwards_published = declare.counter(
+            "leadscore_forwards_published_total",
+            "What went on from an alias to its lead, or from a lead to its aliases, as the award log acknowledged it.",
+            kind=FORWARD_KINDS,
         )
         self.event_to_decision = declare.batch_histogram(
             "leadscore_event_to_decision_seconds",

@@ -41,6 +41,8 @@ class FoldContext:
     """The log record's offset: what it forwards is numbered from there."""
     forwarded: int = 0
     """How much the log record has put out for other log partitions."""
+    gone_on: int = 0
+    """Records that have reached an alias and were put out again."""
     merged: int = 0
     """Leads that became aliases."""
     circles: int = 0

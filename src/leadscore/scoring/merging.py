@@ -90,7 +90,9 @@ def _go_on(state: LeadState, alias: Alias, forward: Forward, context: FoldContex
     award = forward.award
     is_merge = award.type == MERGE and forward.absorbed is None
     if is_merge and award.into in (award.lead_id, alias.into):
-        return NO_OUTPUTS  # merged already
+        context.duplicates += 1  # merged already
+        return NO_OUTPUTS
+    context.gone_on += 1
     state.latest_record_ms = max(state.latest_record_ms, award.occurred_at_ms)
     hops = [*forward.hops, Hop(award.lead_id, alias.edge)]
     goes_on = msgspec.structs.replace(award, lead_id=alias.into)
@@ -102,6 +104,7 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
     award, lead_id, into = forward.award, forward.award.lead_id, forward.award.into
     state = remembered(states.get(lead_id), context)
     if into is None or into == lead_id or _is_smallest_of_circle(lead_id, into, state, context):
+        context.duplicates += 1
         return NO_OUTPUTS
     if state is None:
         state = LeadState(context.model.version, award.occurred_at_ms)

@@ -12,9 +12,9 @@ from confluent_kafka import Message
 from leadscore.errors import PartitionStopped
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
-from leadscore.pipeline.score.publishing import Output
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.latest_score import ScoreNews
+from leadscore.scoring.outputs import Output
 
 
 class CausedOutput(NamedTuple):
@@ -75,13 +75,10 @@ class ScoreBatch:
         """What a shard's part of the batch caused."""
         return (caused.output for caused in self.outputs[number])
 
-    def unpublished(self, numbers: Iterable[int]) -> Iterator[Output]:
-        """What is to be published of these shards: not what a replay after a loss causes once more."""
-        for number in numbers:
-            publish_from = self._owned[number].publish_from
-            for caused in self.outputs[number]:
-                if caused.offset >= publish_from:
-                    yield caused.output
+    def unpublished(self, number: int) -> list[Output]:
+        """What is to be published of a shard: not what a replay after a loss causes once more."""
+        publish_from = self._owned[number].publish_from
+        return [caused.output for caused in self.outputs[number] if caused.offset >= publish_from]
 
     def offsets(self, numbers: Iterable[int]) -> dict[int, int]:
         """The next offset of each of these shards, to be committed.

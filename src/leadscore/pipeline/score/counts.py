@@ -6,14 +6,15 @@ from time import time
 from leadscore.errors import StopCause
 from leadscore.log.records import Frame
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.score.forwarding import ForwardsRecord, kind_of
 from leadscore.pipeline.score.log_message import LogMessage
-from leadscore.pipeline.score.publishing import Output
+from leadscore.pipeline.score.publishing import Published
 from leadscore.pipeline.score.reconcile import Found, ShardStart
 from leadscore.pipeline.score.shard import OutcomeAt
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.scoring.latest_score import LeadGone, ScoreNews
-from leadscore.scoring.outputs import ErasedLead
+from leadscore.scoring.outputs import ErasedLead, Output
 
 
 class ScoreCounts:
@@ -50,6 +51,9 @@ class ScoreCounts:
         awards.labels("duplicate").inc(counts.duplicates)
         awards.labels("rejected").inc(counts.rejected)
         awards.labels("skipped_replay").inc(counts.replayed)
+        awards.labels("forwarded").inc(counts.forwarded)
+        self._score.merges.inc(counts.merged)
+        self._score.circles.inc(counts.circles)
         self._count_outcomes(counts.outcomes, owned)
         by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
         self._score.leads_left_by_time.inc(by_time)
@@ -71,26 +75,30 @@ class ScoreCounts:
 
 
 class CrossingCounts:
-    """Crossings and erasures on their way to the crossing topic."""
+    """Crossings, erasures and forwards on their way to Kafka."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
         self._publish = metrics.publish
 
-    def produced(self, output: Output) -> None:
+    def produced(self, output: Published | ForwardsRecord) -> None:
         """It was handed to the client."""
         self._publish.attempts.labels(_kind(output)).inc()
 
-    def acknowledged(self, output: Output) -> None:
-        """The crossing topic has it."""
+    def acknowledged(self, output: Published | ForwardsRecord) -> None:
+        """Kafka has it."""
+        score = self._score
         if isinstance(output, ErasedLead):
             return
-        score = self._score
+        if isinstance(output, ForwardsRecord):
+            for forward in output.forwards:
+                score.forwards_published.labels(kind_of(forward)).inc()
+            return
         score.crossings_published.labels(output.threshold, output.direction.value, output.cause.value).inc()
         score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
 
-    def failed(self, output: Output) -> None:
-        """The crossing topic will never have it."""
+    def failed(self, output: Published | ForwardsRecord) -> None:
+        """Kafka will never have it."""
         self._publish.failures.labels(_kind(output)).inc()
 
 
@@ -114,5 +122,7 @@ class ScoreNewsCounts:
         self._publish.failures.labels("score").inc(number)
 
 
-def _kind(output: Output) -> str:
+def _kind(output: Published | ForwardsRecord) -> str:
+    if isinstance(output, ForwardsRecord):
+        return "forwards"
     return "erasure" if isinstance(output, ErasedLead) else "crossing"

@@ -1,6 +1,7 @@
 """The outbox entry of a log offset: what it caused, in the order decided. Bytes in, values out; pure.
 
-News of the scores topic are bytes among the crossings and erasures: they may change their form without these.
+Forwards, and news of the scores topic, are bytes among the crossings and erasures: so those keep the form that they
+had before there were such, and a worker of an older version publishes what a newer one has left behind.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,17 +9,26 @@ from typing import NamedTuple
 
 import msgspec
 
-from leadscore.pipeline.score.publishing import Output
+from leadscore.log.records import Forward
+from leadscore.pipeline.score.publishing import Published
 from leadscore.scoring.latest_score import LatestScore, LeadGone, ScoreNews
+from leadscore.scoring.outputs import Output
 
 Decided = Output | ScoreNews
 """Whatever is published of the fold."""
 
-_Items = list[Output | bytes]
+_Items = list[Published | bytes]
+
+
+class _StoredForward(msgspec.Struct, array_like=True, frozen=True, tag=2):
+    """A forward among what else is stored as bytes; the tags of news are 0 and 1."""
+
+    forward: Forward
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Items)
-_news_decoder: msgspec.msgpack.Decoder[ScoreNews] = msgspec.msgpack.Decoder(ScoreNews)
+_item_decoder: msgspec.msgpack.Decoder[ScoreNews | _StoredForward] = msgspec.msgpack.Decoder(ScoreNews | _StoredForward)
 
 
 class Entries(NamedTuple):
@@ -28,16 +38,9 @@ class Entries(NamedTuple):
     news: list[ScoreNews]
 
 
-def is_score_news(decided: Decided) -> bool:
-    """Whether it goes to the scores topic, and not to that of crossings."""
-    return isinstance(decided, LatestScore | LeadGone)
-
-
 def encode_outputs(decided: Sequence[Decided]) -> bytes:
     """An outbox entry."""
-    if not any(map(is_score_news, decided)):
-        return _encoder.encode(decided)
-    return _encoder.encode([_encoder.encode(one) if is_score_news(one) else one for one in decided])
+    return _encoder.encode([_item(one) for one in decided])
 
 
 def decode_entries(entries: Iterable[bytes]) -> Entries:
@@ -49,4 +52,15 @@ def decode_entries(entries: Iterable[bytes]) -> Entries:
 
 def decode_outputs(data: bytes) -> list[Decided]:
     """What is in an outbox entry, in the order decided."""
-    return [_news_decoder.decode(item) if isinstance(item, bytes) else item for item in _decoder.decode(data)]
+    return [_decided(item) if isinstance(item, bytes) else item for item in _decoder.decode(data)]
+
+
+def _item(decided: Decided) -> Published | bytes:
+    if isinstance(decided, Forward):
+        return _encoder.encode(_StoredForward(decided))
+    return _encoder.encode(decided) if isinstance(decided, LatestScore | LeadGone) else decided
+
+
+def _decided(item: bytes) -> Forward | ScoreNews:
+    stored = _item_decoder.decode(item)
+    return stored.forward if isinstance(stored, _StoredForward) else stored

@@ -22,7 +22,7 @@ SCHEMA_URN = "urn:leadscore:schema:crossing:v1"
 _json = msgspec.json.Encoder(order="deterministic")
 
 
-Output = Crossing | ErasedLead
+Published = Crossing | ErasedLead
 """What goes to the topic of crossings."""
 
 
@@ -62,7 +62,7 @@ def json_encoding() -> CrossingEncoding:
     )
 
 
-def output_record(output: Output, encoding: CrossingEncoding) -> OutputRecord:
+def output_record(output: Published, encoding: CrossingEncoding) -> OutputRecord:
     """The record of a crossing or an erasure."""
     return erasure_output(output) if isinstance(output, ErasedLead) else crossing_output(output, encoding)
 

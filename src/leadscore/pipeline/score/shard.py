@@ -7,16 +7,15 @@ the log.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import msgspec
 
 from leadscore.errors import PartitionStopped, StopCause
-from leadscore.log.records import ERASE, Award, Forwards, Frame, LogRecord, OldFrame, Source, Tick
+from leadscore.log.records import ERASE, Forward, Forwards, Frame, LogRecord, OldFrame, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import encode_outputs
-from leadscore.pipeline.score.publishing import Output
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.erasures import Erasure, lead_hash
@@ -24,9 +23,9 @@ from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.latest import Revision
 from leadscore.scoring.latest_score import ScoreNews
-from leadscore.scoring.leads import apply_award
+from leadscore.scoring.leads import apply_award, apply_forward
 from leadscore.scoring.outcomes import CountedOutcome
-from leadscore.scoring.outputs import ErasedLead
+from leadscore.scoring.outputs import ErasedLead, Output
 from leadscore.scoring.state import LeadState, StateFormatError, decode_mark, decode_state, encode_state
 from leadscore.scoring.sure_stay import FAR_MS
 from leadscore.scoring.timeline import disqualifying_condition
@@ -52,12 +51,15 @@ class OutcomeAt(NamedTuple):
 
 
 class FoldCounts(msgspec.Struct):
-    """What became of the awards of a batch; an award is one of the first four."""
+    """What became of the awards and forwards of a batch; each is one of the first five."""
 
     applied: int = 0
     duplicates: int = 0
     rejected: int = 0
     replayed: int = 0
+    forwarded: int = 0
+    merged: int = 0
+    circles: int = 0
     ticks: int = 0
     outcomes: list[OutcomeAt] = []
 
@@ -124,10 +126,7 @@ class Shard:
         states = self._states
         expected: dict[str, None] = {}
         for record in records:
-            if isinstance(record, Frame):
-                expected.update((award.lead_id, None) for award in record.awards if award.lead_id not in states)
-            elif isinstance(record, Tick):
-                expected.update((lead_id, None) for lead_id in record.lead_ids if lead_id not in states)
+            expected.update((lead_id, None) for lead_id in leads_of(record) if lead_id not in states)
         return list(expected)
 
     def load(self, lead_ids: list[str], stored: list[bytes | None]) -> None:
@@ -144,20 +143,21 @@ class Shard:
 
     def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
         """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""
-        if isinstance(record, Forwards):
-            raise PartitionStopped(
-                f"log partition {self.number}, offset {offset}: a merge: this version has none", StopCause.UNREADABLE
-            )
-        outputs = (
-            self._fold_frame(record, offset, log_time_ms)
-            if isinstance(record, Frame)
-            else self._fold_tick(record, log_time_ms)
-        )
+        if isinstance(record, Frame):
+            outputs = self._fold_frame(record, offset, log_time_ms)
+        elif isinstance(record, Forwards):
+            outputs = self._fold_forwards(record, offset, log_time_ms)
+        else:
+            outputs = self._fold_tick(record, log_time_ms)
         self.offset = offset
         self.news = [] if self._latest is None else self._news_of(self._latest, record, outputs, log_time_ms)
         if outputs or self.news:
             self._outbox[offset] = encode_outputs([*outputs, *self.news])
         return outputs
+
+    def source(self, log_topic: str) -> Source:
+        """What the shard is to the log partitions that it forwards to."""
+        return Source(log_topic, self._topic_id, self.number)
 
     def has_published(self, published_below: int) -> bool:
         """Whether the stored outbox still holds what is published: leads that may be erased are named in it."""
@@ -205,7 +205,7 @@ class Shard:
 
     def _fold_frame(self, frame: Frame, offset: int, log_time_ms: int) -> list[Output]:
         self._follow(frame.model_version, log_time_ms)
-        context = self._context(log_time_ms)
+        context = self._context(log_time_ms, offset)
         context.is_old = isinstance(frame, OldFrame)
         keys = [source_key(source) for source in frame.sources]
         topics = [source.topic for source in frame.sources]
@@ -223,31 +223,57 @@ class Shard:
             seen[source] = award.offset
             touched.setdefault(award.lead_id, False)
             if award.type == ERASE:
-                outputs += self._erase(award, topics[source], context)
+                outputs += self._erase(Forward(0, [], topics[source], award), context)
             elif decided := apply_award(states, erasures, award, topics[source], context):
-                outputs += cast("Sequence[Output]", decided)
+                outputs += decided
         self._sources |= {key: offset for key, offset in zip(keys, seen, strict=True) if offset >= 0}
-        self.counts.replayed += replayed
-        self.counts.applied += len(frame.awards) - replayed
-        self._count_unchanged(context)
-        self.counts.outcomes += [OutcomeAt(offset, outcome) for outcome in context.outcomes]
+        self._count(len(frame.awards), replayed, offset, context)
         return outputs
 
-    def _count_unchanged(self, context: FoldContext) -> None:
-        """Awards that changed nothing were counted as applied until here."""
-        self.counts.applied -= context.duplicates + context.rejected
-        self.counts.duplicates += context.duplicates
-        self.counts.rejected += context.rejected
+    def _fold_forwards(self, record: Forwards, offset: int, log_time_ms: int) -> list[Output]:
+        """Fold what a log partition has sent on: of its positions, those that are above the highest seen are new."""
+        self._follow(record.model_version, log_time_ms)
+        context = self._context(log_time_ms, offset)
+        key = source_key(record.source)
+        seen = self._sources.get(key, -1)
+        outputs: list[Output] = []
+        replayed = 0
+        for forward in record.forwards:
+            if forward.position <= seen:
+                replayed += 1
+                continue
+            seen = forward.position
+            self._touched.setdefault(forward.award.lead_id, False)
+            if forward.award.type == ERASE:
+                outputs += self._erase(forward, context)
+            else:
+                outputs += apply_forward(self._states, self.erasures, forward, context)
+        self._sources[key] = seen
+        self._count(len(record.forwards), replayed, offset, context)
+        return outputs
 
-    def _erase(self, award: Award, topic: str, context: FoldContext) -> Sequence[Output]:
+    def _count(self, awards: int, replayed: int, offset: int, context: FoldContext) -> None:
+        """What became of the awards or forwards of a record: they are applied, unless the context says otherwise."""
+        counts = self.counts
+        counts.replayed += replayed
+        counts.applied += awards - replayed - context.duplicates - context.rejected - context.gone_on
+        counts.duplicates += context.duplicates
+        counts.rejected += context.rejected
+        counts.forwarded += context.gone_on
+        counts.merged += context.merged
+        counts.circles += context.circles
+        counts.outcomes += [OutcomeAt(offset, outcome) for outcome in context.outcomes]
+
+    def _erase(self, forward: Forward, context: FoldContext) -> Sequence[Output]:
+        """Apply an ``erase``, and store what it leaves of the erasures."""
         self._forget_erasures(context.log_time_ms)
-        hashed = lead_hash(award.lead_id)
+        hashed = lead_hash(forward.award.lead_id)
         before = self.erasures.get(hashed)
-        decided = apply_award(self._states, self.erasures, award, topic, context)
+        outputs = apply_forward(self._states, self.erasures, forward, context)
         erasure = self.erasures.get(hashed)
         if erasure is not None and erasure is not before:
             self._erased[hashed] = _erasure_encoder.encode(erasure)
-        return cast("Sequence[Output]", decided)
+        return outputs
 
     def _forget_erasures(self, log_time_ms: int) -> None:
         for hashed in [hashed for hashed, erasure in self.erasures.items() if erasure.expires_ms < log_time_ms]:
@@ -255,7 +281,7 @@ class Shard:
             self._erased[hashed] = None
 
     def _fold_tick(self, tick: Tick, log_time_ms: int) -> list[Output]:
-        context = self._context(log_time_ms)
+        context = self._context(log_time_ms, self.offset)
         crossings: list[Output] = []
         for lead_id in tick.lead_ids:
             self._states[lead_id], left = fold_tick(self._states.get(lead_id), lead_id, tick.time_ms, context)
@@ -282,9 +308,10 @@ class Shard:
             self._model_since_ms = log_time_ms if self.model_version else 0
             self.model_version = version
 
-    def _context(self, log_time_ms: int) -> FoldContext:
+    def _context(self, log_time_ms: int, offset: int) -> FoldContext:
         model = self._model_of_version(self.model_version)
-        return FoldContext(model, self._model_since_ms or None, self._model_of_version, log_time_ms, self._settings)
+        since_ms = self._model_since_ms or None
+        return FoldContext(model, since_ms, self._model_of_version, log_time_ms, self._settings, offset=offset)
 
     def _changed_leads(self) -> tuple[dict[str, LeadWrite], dict[str, int | None]]:
         leads: dict[str, LeadWrite] = {}

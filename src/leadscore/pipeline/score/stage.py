@@ -32,9 +32,9 @@ from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.backoff import Backoff
 from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
-from leadscore.pipeline.score.crossing_producer import CrossingProducer
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import decode_entries
+from leadscore.pipeline.score.publisher import Decided, Publisher
 from leadscore.pipeline.score.publishing import CrossingEncoding
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
@@ -83,7 +83,7 @@ class ScoreStage:
             commits.commit_together = self._scores.commit
         self._deliveries = Deliveries(parts.outbound, config.crossing_topic, CrossingCounts(parts.metrics))
         self._counts = ScoreCounts(parts.metrics)
-        self._crossings = CrossingProducer(parts.encoding, self._deliveries)
+        self._publisher = Publisher(parts.encoding, config.log_topic, config.log_partitions, self._deliveries)
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._says = Announcements(config)
         self._shards = Shards()
@@ -247,7 +247,8 @@ class ScoreStage:
         if self._scores is not None:
             for number in written:
                 self._scores.hold(number, batch.news.get(number, ()))
-        self._crossings.produce(batch.unpublished(written), self._offsets(batch.offsets(written)))
+        decided = [Decided(self._shards.owned[number].shard, batch.unpublished(number)) for number in written]
+        self._publisher.produce(decided, self._offsets(batch.offsets(written)))
         for number in written:
             self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
 
@@ -333,7 +334,8 @@ class ScoreStage:
         outputs, news = decode_entries(entries)
         if self._scores is not None:
             self._scores.hold(owned.shard.number, news)
-        self._crossings.produce(outputs, self._offsets({owned.shard.number: end} if end > first else {}))
+        offsets = self._offsets({owned.shard.number: end} if end > first else {})
+        self._publisher.produce([Decided(owned.shard, outputs)], offsets)
 
     def _pause_fetching(self, numbers: Iterable[int]) -> None:
         self.subscription.pause([(self._parts.config.log_topic, number) for number in numbers])
