@@ -10,14 +10,19 @@ from leadscore.cli.log import Names, names_of, record_object
 from leadscore.cli.main import main
 from leadscore.log.records import (
     ADJUST_RULE_ID,
+    Absorbed,
     AttributeAward,
     Award,
+    Forward,
+    Forwards,
     Frame,
+    Hop,
     LogRecord,
     RuleAward,
     Source,
     Tick,
     encode,
+    position_of,
     stable_id,
 )
 from leadscore.model.load import load_model
@@ -90,6 +95,7 @@ def test_an_award_has_the_names_of_its_model_version_and_its_source(names: dict[
                 ],
                 "target": None,
                 "target_type": None,
+                "into": None,
                 "source": {"topic": "mail", "topic_id": "idm", "partition": 4, "offset": 9},
             }
         ],
@@ -136,3 +142,29 @@ def test_an_offset_without_a_partition_is_refused(
     monkeypatch.setenv("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     assert main(["log", "--from", "5"]) == 2
     assert capsys.readouterr().err == "--from: 5: offsets belong to a partition: expected --partition or --lead too\n"
+
+
+def test_forwards_say_where_they_come_from_and_by_which_aliases(names: dict[int, Names]) -> None:
+    merge = Award(0, 0, "L1", "m1", "command.merge", 0, into="L1")
+    hops = [Hop("cookie", position_of(7, 0))]
+    absorbed = Absorbed("cookie", "L1", position_of(7, 0), b"state")
+    forwards = [
+        Forward(position_of(7, 0), hops, "commands", merge, absorbed),
+        Forward(position_of(8, 0), [Hop("other", 1)], "website", award("L2")),
+    ]
+    record = Forwards(3, Source("leadscore.awards", "log-1", 5), forwards)
+    line = record_object(message(record), names, None)
+    assert line is not None
+    assert (line["type"], line["from"]) == (
+        "forwards",
+        {"topic": "leadscore.awards", "topic_id": "log-1", "partition": 5},
+    )
+    of_alias = record_object(message(record), names, "cookie")
+    assert of_alias is not None
+    [first] = cast("list[dict[str, object]]", of_alias["forwards"])
+    assert first["kind"] == "absorb"
+    assert first["cause_offset"] == 7
+    assert first["hops"] == [{"alias": "cookie", "edge": position_of(7, 0)}]
+    assert first["absorbed"] == {"lead_id": "cookie", "state_bytes": 5}
+    assert (first["lead_id"], first["into"]) == ("L1", "L1")
+    assert record_object(message(record), names, "L3") is None

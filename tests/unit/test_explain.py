@@ -347,3 +347,35 @@ def test_a_lead_that_has_risen_above_the_exit_level_is_held_by_nothing(
     assert explained(risen, "L1", "--json", *at(0.5)) == 0
     standing = object_of(capsys)["standings"][0]
     assert (standing["standing"], standing["held_until"], standing["held_by"]) == ("in", None, [])
+
+
+def merge(event_id: str, lead_id: str, into: str) -> Event:
+    return Event("command.merge", event_id, lead_id, NOON_MS, {"into": into})
+
+
+def test_an_alias_is_the_same_as_its_lead_which_is_explained(
+    explained: Explain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merges = [merge("m1", "cookie", "form"), merge("m2", "form", "L1"), page("late", "cookie", NOON_MS, "call.booked")]
+    assert explained([*everything(), *merges], "cookie", "--json", *at(0)) == 0
+    by_alias = object_of(capsys)
+    assert explained([*everything(), *merges], "L1", "--json", *at(0)) == 0
+    lead = object_of(capsys)
+    assert by_alias.pop("asked_for") == "cookie"
+    assert lead.pop("asked_for") == "L1"
+    assert by_alias == lead
+    assert lead["lead_id"] == "L1"
+    assert lead["aliases"] == ["cookie", "form"]
+    [calls] = [part for part in lead["parts"] if part["name"] == "call"]
+    assert calls["count"] == 3
+
+
+def test_the_text_about_an_alias_names_every_id_on_the_way(
+    explained: Explain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merges = [merge("m1", "cookie", "form"), merge("m2", "form", "L1")]
+    assert explained([*everything(), *merges], "cookie", *at(0)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["cookie is the same as form.", "form is the same as L1."]
+    assert lines[2].startswith("Lead L1 on ")
+    assert "Other ids of this person: cookie, form." in lines

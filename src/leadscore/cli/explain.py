@@ -13,9 +13,8 @@ from leadscore.cli.lead_view import LeadView, ThresholdView, view_of
 from leadscore.cli.options import instant, lead_id
 from leadscore.cli.outcome_words import outcome_object
 from leadscore.cli.simulate import score_object
-from leadscore.cli.stored_leads import LeadAt, StoredLeads, add_model_option, model_versions
+from leadscore.cli.stored_leads import LeadAt, StoredLead, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
-from leadscore.log.records import partition_of
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_store
@@ -43,10 +42,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Print the explanation; ``ConfigError`` for a time in the lead's past, ``Unavailable`` without Redis or Kafka."""
     config = load_config(os.environ, required=[] if args.model else [BOOTSTRAP_SERVERS])
-    shard = partition_of(args.lead_id, config.log_partitions)
     with closing(make_store(config)) as store:
         leads = StoredLeads(store, config, model_versions(config, args.model))
-        view = view_of(_lead_at(leads, shard, args.lead_id, args.at))
+        person = leads.person(args.lead_id, config.log_partitions)
+        view = view_of(_lead_at(leads, person.lead, args.at), person.aliases)
     if args.json:
         print(json.dumps(view_object(view)))
     else:
@@ -55,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _lead_at(leads: StoredLeads, shard: int, lead_id: str, at_ms: int | None) -> LeadAt:
-    [stored] = leads.read({shard: [lead_id]})
+def _lead_at(leads: StoredLeads, stored: StoredLead, at_ms: int | None) -> LeadAt:
     if at_ms is None:
         return leads.brought_to(stored, time.time_ns() // 1_000_000)
     if stored.latest_ms is not None and at_ms < stored.latest_ms:
@@ -73,6 +71,8 @@ def view_object(view: LeadView) -> dict[str, object]:
     return {
         **score_object(view.line),
         "scored": view.scored,
+        "asked_for": view.asked_for[0] if view.asked_for else view.line.lead_id,
+        "aliases": view.aliases,
         "model": view.model,
         "model_version": view.model_version,
         "disqualified_by": None if view.disqualified_by is None else view.disqualified_by.name,

@@ -1,5 +1,6 @@
 """What ``explain`` prints for people: the score, the thresholds, and a table that adds up. A view in, lines out."""
 
+from itertools import pairwise
 from textwrap import wrap
 
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
@@ -49,12 +50,16 @@ def _table(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
 def _head(view: LeadView) -> list[str]:
     line = view.line
     grade = f", grade {line.grade}" if line.grade else ""
-    lines = [
+    came_by = [*view.asked_for, line.lead_id]
+    lines = [f"{alias} is the same as {into}." for alias, into in pairwise(came_by)]
+    lines += [
         f"Lead {line.lead_id} on {minute(line.explanation.at_ms)} UTC, {view.model} version {view.model_version}",
         f"Score {line.score:.2f}: {line.band} (engagement {line.engagement:.2f}, fit {line.fit:.2f}{grade})",
     ]
     if not view.scored:
         lines.append("Nothing is known of this lead: it has the score of a newcomer.")
+    if view.aliases:
+        lines.append(f"Other ids of this person: {', '.join(view.aliases)}.")
     if line.disqualified is not None:
         lines.append(f"Disqualified: {line.disqualified}{_by(view.disqualified_by)}")
     if view.suspended:

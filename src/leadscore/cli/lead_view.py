@@ -1,6 +1,7 @@
 """Everything ``explain`` says about a lead, as values: parts, their decay, its thresholds. No text in here."""
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 
@@ -71,7 +72,11 @@ class Disqualifier(msgspec.Struct, frozen=True):
 
 
 class LeadView(msgspec.Struct, frozen=True, kw_only=True):
-    """A lead at an instant; ``decay_times`` is by rule, ``scored`` whether anything is stored of the lead."""
+    """A lead at an instant; ``decay_times`` is by rule, ``scored`` whether anything is stored of the lead.
+
+    ``asked_for`` are the aliases that lead from the id asked for to the lead, none where that is the lead itself;
+    ``aliases`` the other ids of the person, as far as the lead has been told.
+    """
 
     model: str
     model_version: int
@@ -84,6 +89,8 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
     ceiling: float
     decay_times: dict[str, DecayTimes]
     standings: list[ThresholdView]
+    asked_for: list[str] = []
+    aliases: list[str] = []
 
     @property
     def explanation(self) -> Explanation:
@@ -97,8 +104,8 @@ class LeadView(msgspec.Struct, frozen=True, kw_only=True):
         return min(leaving, key=lambda pair: pair[0].at_ms)[1] if leaving else None
 
 
-def view_of(lead: LeadAt) -> LeadView:
-    """The lead with its projections."""
+def view_of(lead: LeadAt, asked_for: Sequence[str] = ()) -> LeadView:
+    """The lead with its projections; ``asked_for``: the aliases by which it was come to."""
     state, model = lead.state, lead.context.model
     line = score_line(lead.lead_id, state, lead.context, lead.at_ms)
     return LeadView(
@@ -113,6 +120,8 @@ def view_of(lead: LeadAt) -> LeadView:
         ceiling=model.main.ceiling,
         decay_times={} if state is None else _decay_times(state, model, lead.at_ms),
         standings=[_standing(threshold, line, state, model) for threshold in model.thresholds],
+        asked_for=list(asked_for),
+        aliases=[] if state is None or state.flags is None else sorted(state.flags.aliases),
     )
 
 

@@ -174,7 +174,7 @@ class Search:
 
     def _score_if_chosen(self, lead: LeadAt) -> Score | None:
         state, model = lead.state, lead.context.model
-        if state is None:
+        if state is None or state.alias is not None:
             return None
         if self._choice.outcome is not None:
             said = latest_outcome(state, model)

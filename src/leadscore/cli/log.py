@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from typing import Final
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
@@ -19,11 +20,13 @@ from leadscore.log.records import (
     ADJUST,
     ADJUST_RULE_ID,
     Award,
+    Forward,
     Forwards,
     Frame,
     LogFormatError,
     Source,
     Tick,
+    cause_of,
     decode,
     partition_of,
     stable_id,
@@ -34,6 +37,7 @@ from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.kafka.clients import log_bounds, partition_count
 from leadscore.pipeline.kafka.records import Bounds, Partition
+from leadscore.pipeline.score.forwarding import kind_of
 from leadscore.scoring.crossing import iso_instant
 
 
@@ -43,6 +47,10 @@ class Names:
 
     rules: Mapping[int, str]
     attributes: Mapping[int, str]
+
+
+NO_NAMES: Final = Names({ADJUST_RULE_ID: ADJUST}, {})
+"""Of a version that the models topic does not have."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -104,7 +112,7 @@ def record_object(message: Message, names: Mapping[int, Names], lead_id: str | N
     if isinstance(record, Tick):
         return _tick_object(where, record, lead_id)
     if isinstance(record, Forwards):
-        return None
+        return _forwards_object(where, record, names, lead_id)
     awards = [award for award in record.awards if lead_id in (None, award.lead_id)]
     return {**where, **_frame_object(record, awards, names)} if awards else None
 
@@ -116,8 +124,42 @@ def _tick_object(where: dict[str, object], tick: Tick, lead_id: str | None) -> d
     return {**where, "type": "tick", "time": iso_instant(tick.time_ms), "lead_ids": lead_ids}
 
 
+def _forwards_object(
+    where: dict[str, object], record: Forwards, names: Mapping[int, Names], lead_id: str | None
+) -> dict[str, object] | None:
+    """What one log partition has sent on to this one, of a lead also under the aliases that it came by."""
+    forwards = [
+        forward
+        for forward in record.forwards
+        if lead_id in (None, forward.award.lead_id) or any(hop.alias == lead_id for hop in forward.hops)
+    ]
+    if not forwards:
+        return None
+    source, of_version = record.source, names.get(record.model_version, NO_NAMES)
+    return {
+        **where,
+        "type": "forwards",
+        "model_version": record.model_version,
+        "from": {"topic": source.topic, "topic_id": source.topic_id, "partition": source.partition},
+        "forwards": [_forward_object(forward, of_version) for forward in forwards],
+    }
+
+
+def _forward_object(forward: Forward, names: Names) -> dict[str, object]:
+    absorbed = forward.absorbed
+    return {
+        "kind": kind_of(forward),
+        "cause_offset": cause_of(forward.position),
+        "position": forward.position,
+        "hops": [{"alias": hop.alias, "edge": hop.edge} for hop in forward.hops],
+        "absorbed": None if absorbed is None else {"lead_id": absorbed.lead_id, "state_bytes": len(absorbed.state)},
+        **_earned(forward.award, names),
+        "source": {"topic": forward.topic},
+    }
+
+
 def _frame_object(frame: Frame, awards: list[Award], names: Mapping[int, Names]) -> dict[str, object]:
-    of_version = names.get(frame.model_version, Names({ADJUST_RULE_ID: ADJUST}, {}))
+    of_version = names.get(frame.model_version, NO_NAMES)
     return {
         "type": "frame",
         "model_version": frame.model_version,
@@ -126,6 +168,19 @@ def _frame_object(frame: Frame, awards: list[Award], names: Mapping[int, Names])
 
 
 def _award_object(award: Award, source: Source, names: Names) -> dict[str, object]:
+    """An award and where it comes from."""
+    return {
+        **_earned(award, names),
+        "source": {
+            "topic": source.topic,
+            "topic_id": source.topic_id,
+            "partition": source.partition,
+            "offset": award.offset,
+        },
+    }
+
+
+def _earned(award: Award, names: Names) -> dict[str, object]:
     """An award; the name of a rule or attribute is ``null`` where the version in the models topic does not tell."""
     return {
         "lead_id": award.lead_id,
@@ -142,12 +197,7 @@ def _award_object(award: Award, source: Source, names: Names) -> dict[str, objec
         ],
         "target": award.target,
         "target_type": award.target_type,
-        "source": {
-            "topic": source.topic,
-            "topic_id": source.topic_id,
-            "partition": source.partition,
-            "offset": award.offset,
-        },
+        "into": award.into,
     }
 
 

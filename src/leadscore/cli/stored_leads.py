@@ -10,6 +10,7 @@ from pathlib import Path
 
 from leadscore.cli.kafka_session import KafkaSession, check_log_partitions
 from leadscore.errors import ConfigError
+from leadscore.log.records import partition_of
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
@@ -47,6 +48,14 @@ class StoredLead:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """The lead that an id stands for, and the aliases on the way to it, that id first; none where it is the lead."""
+
+    aliases: list[str]
+    lead: StoredLead
+
+
+@dataclass(frozen=True, slots=True)
 class LeadAt:
     """A lead at an instant (UTC ms); ``state`` is ``None`` where nothing is stored of it, or no longer by then."""
 
@@ -76,6 +85,24 @@ class StoredLeads:
             for shard, lead_ids in expected.items()
             for lead_id, data in zip(lead_ids, states[shard], strict=True)
         ]
+
+    def person(self, lead_id: str, partitions: int) -> Person:
+        """The person behind an id, in two round trips for each alias.
+
+        ``ConfigError`` where no lead is at the end: merges went round, and the worker has still to find that out.
+        """
+        aliases: list[str] = []
+        while lead_id not in aliases:
+            [stored] = self.read({partition_of(lead_id, partitions): [lead_id]})
+            alias = None if stored.state is None else stored.state.alias
+            if alias is None:
+                return Person(aliases, stored)
+            aliases.append(lead_id)
+            lead_id = alias.into
+        raise ConfigError(
+            f"lead {aliases[0]!r}: it was merged in a circle ({' -> '.join([*aliases, lead_id])}), and which of these "
+            "ids is the lead is decided by a record that the worker has not read yet: try again"
+        )
 
     def brought_to(self, stored: StoredLead, at_ms: int) -> LeadAt:
         """The lead at ``at_ms``, or at its latest time if that is later; it has left what time takes it out of."""

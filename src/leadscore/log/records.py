@@ -190,6 +190,11 @@ def position_of(cause_offset: int, index: int) -> int:
     return cause_offset * FORWARDS_PER_CAUSE + index
 
 
+def cause_of(position: int) -> int:
+    """The offset of the log record that caused the forward at this position."""
+    return position // FORWARDS_PER_CAUSE
+
+
 def partition_of(lead_id: str, partitions: int) -> int:
     """The log partition of a lead: CRC32 of its id, as librdkafka's ``consistent`` partitioner."""
     return zlib.crc32(lead_id.encode()) % partitions

@@ -174,15 +174,6 @@ class ScoreMetrics:
             "Records of the scores topic that are committed, repeats among them.",
             record=("latest", "tombstone"),
         )
-        self.merges = declare.counter("leadscore_merges_total", "Leads that became aliases of another.")
-        self.circles = declare.counter(
-            "leadscore_merge_circles_total", "Aliases that became leads again, because merges went round."
-        )
-        self.forwards_published = declare.counter(
-            "leadscore_forwards_published_total",
-            "What went on from an alias to its lead, or from a lead to its aliases, as the award log acknowledged it.",
-            kind=FORWARD_KINDS,
-        )
         self.event_to_decision = declare.batch_histogram(
             "leadscore_event_to_decision_seconds",
             "Time from when an event occurred until its award was applied; 0 for one dated ahead. Log records that are "
@@ -208,6 +199,22 @@ class ScoreMetrics:
                 about = model.thresholds if rule.recycles is None else rule.recycles.thresholds
                 for threshold in (*about, NO_THRESHOLD):
                     self.outcomes.labels(threshold, rule.outcome, name, str(model.version))
+
+
+class PersonMetrics:
+    """Leads that are one person: merges, and what goes on from one id to another."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self.merges = declare.counter("leadscore_merges_total", "Leads that became aliases of another lead.")
+        self.circles = declare.counter(
+            "leadscore_merge_circles_total", "Aliases that became leads again, because merges went round in a circle."
+        )
+        self.forwards_published = declare.counter(
+            "leadscore_forwards_published_total",
+            "Awards, commands and whole leads that went on to another id of the person, as the award log acknowledged "
+            "them, repeats among them.",
+            kind=FORWARD_KINDS,
+        )
 
 
 class StateMetrics:
@@ -354,6 +361,7 @@ class Metrics:
         self.match = MatchMetrics(declare, topics)
         self.publish = PublishMetrics(declare)
         self.score = ScoreMetrics(declare)
+        self.person = PersonMetrics(declare)
         self.state = StateMetrics(declare)
         self.kafka = KafkaMetrics(declare)
         self.process = ProcessMetrics(declare, version)

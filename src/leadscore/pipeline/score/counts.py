@@ -22,6 +22,7 @@ class ScoreCounts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
+        self._person = metrics.person
         self._state = metrics.state
         self._lost: set[int] = set()
         self._last_record = metrics.process.last_record_processed_timestamp.labels("score")
@@ -52,8 +53,8 @@ class ScoreCounts:
         awards.labels("rejected").inc(counts.rejected)
         awards.labels("skipped_replay").inc(counts.replayed)
         awards.labels("forwarded").inc(counts.forwarded)
-        self._score.merges.inc(counts.merged)
-        self._score.circles.inc(counts.circles)
+        self._person.merges.inc(counts.merged)
+        self._person.circles.inc(counts.circles)
         self._count_outcomes(counts.outcomes, owned)
         by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
         self._score.leads_left_by_time.inc(by_time)
@@ -79,6 +80,7 @@ class CrossingCounts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
+        self._person = metrics.person
         self._publish = metrics.publish
 
     def produced(self, output: Published | ForwardsRecord) -> None:
@@ -87,13 +89,13 @@ class CrossingCounts:
 
     def acknowledged(self, output: Published | ForwardsRecord) -> None:
         """Kafka has it."""
-        score = self._score
         if isinstance(output, ErasedLead):
             return
         if isinstance(output, ForwardsRecord):
             for forward in output.forwards:
-                score.forwards_published.labels(kind_of(forward)).inc()
+                self._person.forwards_published.labels(kind_of(forward)).inc()
             return
+        score = self._score
         score.crossings_published.labels(output.threshold, output.direction.value, output.cause.value).inc()
         score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
 
