@@ -1,0 +1,108 @@
+"""One person under several ids, on real servers: every event counts once, wherever it came and whatever crashes."""
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+import pytest
+
+from leadscore.events.event import Event
+from leadscore.scoring.score import main_score_at
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_as_folded,
+    now_ms,
+)
+from tests.people import Person, mixed, people, scores_of
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.lasting_leads
+
+SMALL_BATCHES = {
+    **FEW_RECENT,
+    "LEADSCORE_BATCH_SIZE": "40",
+    "LEADSCORE_SCORE_BATCH_FRAMES": "2",
+    "LEADSCORE_COMMIT_INTERVAL": "0s",
+    "LEADSCORE_ALIGNMENT_WAIT": "200ms",
+    "LEADSCORE_ON_STATE_LOSS": "rebuild",
+}
+LINGERING = {"LEADSCORE_KAFKA__LINGER_MS": "300"}
+SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
+
+
+@pytest.mark.parametrize("step", ["written:4", "published:4"])
+def test_a_crash_while_people_are_merged_loses_nothing_and_counts_nothing_twice(
+    deploy: Callable[..., Deployment], step: str
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SMALL_BATCHES | SAME_MEMBER
+    persons = people("crash", 60)
+    waiting = iter(mixed(persons, step))
+    deployment.send_now(islice(waiting, 60))
+    crashing = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=step, **LINGERING)
+    feed_until_death(deployment, crashing, waiting)
+    assert crashing.process.returncode == -signal.SIGKILL
+    deployment.send_now(waiting)
+    deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_people(deployment, persons)
+
+
+def test_all_state_lost_while_people_are_merged_is_rebuilt_and_nothing_forwarded_again(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SMALL_BATCHES
+    persons = people("lost", 60)
+    records = mixed(persons, "lost")
+    first, second = deployment.start_worker(), deployment.start_worker()
+    wait_until(lambda: first.said("shards_started") and second.said("shards_started"), 30, "both to own shards")
+    deployment.send_now(records[:300])
+    deployment.wait_until_done()
+    deployment.lose_everything()
+    deployment.send_now(records[300:])
+    deployment.wait_until_settled()
+    assert_people(deployment, persons)
+
+
+def assert_people(deployment: Deployment, persons: Iterable[Person]) -> None:
+    """Of each person one lead is left, with the oracle's score; what is published is what a fold of the log gives."""
+    persons = list(persons)
+    states = deployment.stored({one for person in persons for one in person.ids})
+    leads = {person.lead for person in persons}
+    assert {one for one, state in states.items() if state is not None and state.alias is None} == leads
+    at_ms = now_ms()
+    model = deployment.models[deployment.definition.version]
+    scores = {lead: main_score_at(state, model, at_ms).value for lead in leads if (state := states[lead]) is not None}
+    assert scores == pytest.approx(scores_of(dict(WANDERING_MODEL), persons, at_ms), abs=1e-9)
+    assert_as_folded(deployment, states, FEW_RECENT_EVENTS)
+    assert_pairs(deployment)
+
+
+def assert_pairs(deployment: Deployment) -> None:
+    """Who enters in another's place is named by a leave of that other."""
+    merged = [crossing for crossing in deployment.crossings() if crossing["cause"] == "MERGED"]
+    left = {(crossing["lead_id"], crossing["threshold"]) for crossing in merged if crossing["direction"] == "LEAVE"}
+    taken_over = {
+        (crossing["merged_with"], crossing["threshold"])
+        for crossing in merged
+        if crossing["direction"] == "ENTER" and crossing["merged_with"] is not None
+    }
+    assert taken_over
+    assert taken_over <= left
+
+
+def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event]) -> None:
+    """A steady stream, so that there is always something under way."""
+    worker.expected_to_die = True
+
+    def is_dead() -> bool:
+        deployment.send_now(islice(waiting, 3))
+        return worker.process.poll() is not None
+
+    wait_until(lambda: bool(worker.said("shards_started")) or worker.process.poll() is not None, 30, "a beginning")
+    wait_until(is_dead, 30, "the worker to die")
