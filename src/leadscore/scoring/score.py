@@ -30,26 +30,34 @@ class Score(NamedTuple):
 class ScoresAt:
     """The scores at an instant of a lead that is not changed any more, each evaluated when first asked for."""
 
-    __slots__ = ("_scores", "at_ms", "outlook")
+    __slots__ = ("_scores", "_sums", "at_ms", "outlook")
 
     def __init__(self, outlook: Outlook, at_ms: int) -> None:
         self.outlook = outlook
         self.at_ms = at_ms
         self._scores: dict[int, Score] = {}
+        self._sums: list[float] | None = None
 
     def of(self, score: CompiledScore) -> Score:
         """The value of this score of the model."""
         value = self._scores.get(score.index)
         if value is None:
-            value = self._scores[score.index] = score_at(self.outlook, score, self.at_ms)
+            if self._sums is None:
+                self._sums = _sums_at(self.outlook, self.at_ms)
+            value = self._scores[score.index] = _score_of(self._sums, self.outlook, score)
         return value
 
 
 def score_at(outlook: Outlook, score: CompiledScore, at_ms: int) -> Score:
     """One of the lead's scores at ``at_ms``, an instant not before its latest record."""
+    return _score_of(_sums_at(outlook, at_ms), outlook, score)
+
+
+def _sums_at(outlook: Outlook, at_ms: int) -> list[float]:
+    """What the rules and conditions of each group add up to; last what has no group, for NO_GROUP is -1."""
     state, model = outlook.state, outlook.model
     totals = state.totals
-    sums = [0.0] * len(score.counts)  # the last is of what has no group: NO_GROUP is -1
+    sums = [0.0] * (len(model.groups) + 1)
     rules, age_ms = model.rules, at_ms - state.latest_record_ms
     for index, rule_id in enumerate(state.rules):
         rule = rules.get(rule_id)
@@ -65,6 +73,10 @@ def score_at(outlook: Outlook, score: CompiledScore, at_ms: int) -> Score:
     for condition in model.conditions:
         if condition.points and outlook.holds(condition.test, at_ms):
             sums[condition.group] += condition.points
+    return sums
+
+
+def _score_of(sums: list[float], outlook: Outlook, score: CompiledScore) -> Score:
     engagement = sums[-1] if score.counts[-1] else 0.0
     for group in score.groups:
         points = sums[group.index]
