@@ -52,8 +52,11 @@ def test_a_line_that_would_be_a_dead_letter_is_named_with_its_reason(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--events", "x"], "--topic: missing: expected one of the file's: shop.events, tracking"),
-        (["--events", "x", "--topic", "shop"], "--topic: 'shop': expected one of the file's: shop.events, tracking"),
+        (["--events", "x"], "--topic: missing: expected one of the file's: crm.stages, shop.events, tracking"),
+        (
+            ["--events", "x", "--topic", "shop"],
+            "--topic: 'shop': expected one of the file's: crm.stages, shop.events, tracking",
+        ),
         (
             ["--events", "/none", "--topic", "tracking"],
             "/none: cannot be read: No such file or directory: ",

@@ -46,7 +46,7 @@ def test_check_passes_on_the_model_and_on_the_mappings(folder: Path, capsys: pyt
     assert main(["check", "--model", str(folder / "model.yaml")]) == 0
     assert "b2b-starter" in capsys.readouterr().out
     assert main(["check", "--mappings", str(folder / "mappings.yaml")]) == 0
-    assert capsys.readouterr().out == "2 topics: shop.events, tracking\n"
+    assert capsys.readouterr().out == "3 topics: crm.stages, shop.events, tracking\n"
 
 
 def test_the_environment_file_is_a_configuration_the_worker_starts_with(folder: Path) -> None:
@@ -67,8 +67,8 @@ def test_what_is_commented_out_in_the_environment_file_is_right_too(
     config = load_config({name: str(secret) if name.endswith("_FILE") else text for name, text in environ.items()})
     monkeypatch.chdir(folder)
     assert config.mappings is not None
-    assert load_mappings(config.mappings).keys() == {"shop.events", "tracking"}
-    assert {"shop.events", "tracking"} < set(config.source_topics)
+    assert load_mappings(config.mappings).keys() == {"crm.stages", "shop.events", "tracking"}
+    assert {"crm.stages", "shop.events", "tracking"} < set(config.source_topics)
 
 
 def test_a_shell_can_read_the_environment_file(folder: Path) -> None:

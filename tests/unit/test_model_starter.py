@@ -35,6 +35,12 @@ STARTER = load_model(PATH)
         "app.trial_started",
         "meeting.booked",
         "meeting.cancelled",
+        "crm.accepted",
+        "crm.rejected",
+        "deal.won",
+        "deal.lost",
+        "service.ticket_opened",
+        "service.rated",
     ],
 )
 def test_every_kind_of_behaviour_has_a_rule(event: str) -> None:
@@ -65,6 +71,29 @@ def test_contact_me_now_goes_straight_to_sales() -> None:
     assert STARTER.definition.rules["contact_me_now"].qualifies == "mql"
 
 
+def test_what_sales_says_is_an_outcome_and_takes_the_lead_out_of_every_threshold_for_new_leads() -> None:
+    model = STARTER.definition
+    said = {name: rule.outcome for name, rule in model.rules.items() if rule.outcome is not None}
+    assert set(said.values()) == {"accepted", "rejected", "won", "lost"}
+    given_back = [model.rules[name].recycles for name, outcome in said.items() if outcome != "accepted"]
+    for_new_leads = [name for name, threshold in model.thresholds.items() if threshold.of == "main"]
+    assert [recycles and recycles.thresholds for recycles in given_back] == [for_new_leads] * len(given_back)
+
+
+def test_an_anonymous_visitor_or_a_customer_never_alerts_sales_by_points() -> None:
+    for threshold in STARTER.definition.thresholds.values():
+        if threshold.of == "main":
+            assert threshold.require is not None
+            assert threshold.require.conditions == ["reachable", "no_customer"]
+
+
+def test_no_other_score_counts_who_is_only_a_lead() -> None:
+    """Every threshold of another score asks for a customer."""
+    others = [one.require for one in STARTER.definition.thresholds.values() if one.of != "main"]
+    assert [require and require.conditions for require in others] == [["customer"]] * 2
+    assert set(STARTER.definition.scores) == {"expansion", "service"}
+
+
 def test_every_rule_for_clicks_leaves_machine_clicks_out() -> None:
     clicks = [rule for rule in STARTER.definition.rules.values() if "email.click" in rule.event_types]
 
@@ -74,7 +103,7 @@ def test_every_rule_for_clicks_leaves_machine_clicks_out() -> None:
 
 def test_no_group_but_direct_contact_qualifies_alone() -> None:
     model = STARTER.definition
-    best = {name: group.max or 0 for name, group in model.groups.items()}
+    best = {name: group.max or 0 for name, group in model.groups.items() if group.in_main}
 
     assert max(best.values()) < model.thresholds["mql"].enter
 
