@@ -175,6 +175,14 @@ class Deployment:
             created.result(timeout=30)
         wait_until(self._has_leaders, 30, "the leaders of the topics")  # the controller answers before the broker knows
 
+    def add_scores_topic(self, step: str) -> None:
+        """Workers started from now on publish latest scores."""
+        admin = AdminClient({**self.kafka.properties})
+        topic = NewTopic(self.topic("scores"), 2, 1, config={"cleanup.policy": "compact"})
+        for created in admin.create_topics([topic]).values():
+            created.result(timeout=30)
+        self.environ |= {"LEADSCORE_SCORES_TOPIC": self.topic("scores"), "LEADSCORE_SCORES_STEP": step}
+
     def _has_leaders(self) -> bool:
         try:
             self.lag()

@@ -9,9 +9,9 @@ from typing import NamedTuple
 PAGE = Path(__file__).parents[1] / "docs" / "permissions.md"
 
 
-def _block(heading: str) -> str:
+def _block(heading: str, number: int = 1) -> str:
     section = PAGE.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1]
-    return section.split("```acl\n")[1].split("```")[0].strip()
+    return section.split("```acl\n")[number].split("```")[0].strip()
 
 
 def redis_rules(prefix: str, password: str) -> list[str]:
@@ -33,7 +33,7 @@ def rights_in_tables() -> list[str]:
 
 
 class KafkaRight(NamedTuple):
-    """An operation on one topic or group; the name is the one of the page."""
+    """An operation on one topic or group, or on transactional ids that begin so; the name is the one of the page."""
 
     operation: str
     kind: str
@@ -44,15 +44,22 @@ class KafkaRight(NamedTuple):
 
 
 def kafka_rights() -> list[KafkaRight]:
-    """Every right of the page's block."""
+    """Every right that a worker needs without a scores topic."""
     return [right for line in _block("Kafka").splitlines() for right in _rights_of(line)]
+
+
+def scores_rights() -> list[KafkaRight]:
+    """Those that a worker with a scores topic needs besides."""
+    return [right for line in _block("Kafka", 2).splitlines() for right in _rights_of(line)]
 
 
 def _rights_of(line: str) -> Iterator[KafkaRight]:
     parser = argparse.ArgumentParser()
-    for option in ("--operation", "--topic", "--group"):
+    parser.add_argument("--resource-pattern-type")
+    for option in ("--operation", "--topic", "--group", "--transactional-id"):
         parser.add_argument(option, action="append", default=[])
     args = parser.parse_args(line.split())
     for operation in args.operation:
         yield from (KafkaRight(operation, "topic", topic) for topic in args.topic)
         yield from (KafkaRight(operation, "group", group) for group in args.group)
+        yield from (KafkaRight(operation, "transactional_id", name) for name in args.transactional_id)

@@ -26,7 +26,7 @@ from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import Event
 from leadscore.pipeline.match.dead_letter_headers import Origin, dead_letter_headers
 from tests.deployment import LASTING_MODEL, SOURCES, Deployment, WorkerProcess, frames, now_ms
-from tests.permissions_page import KafkaRight, kafka_rights, redis_rules
+from tests.permissions_page import KafkaRight, kafka_rights, redis_rules, scores_rights
 from tests.servers import (
     KafkaServer,
     RedisServer,
@@ -226,7 +226,8 @@ def of_the_page(deployment: StrictDeployment, redis_server: RedisServer) -> Iter
         "LEADSCORE_REDIS_PASSWORD": REDIS_PASSWORD,
         "LEADSCORE_DUE_INTERVAL": "500ms",
     }
-    for right in kafka_rights():
+    deployment.add_scores_topic("1")
+    for right in (*kafka_rights(), *scores_rights()):
         deployment.create(binding(deployment, right))
     with closing(redis.Redis.from_url(redis_server.url)) as client:
         client.execute_command("ACL", "SETUSER", user, "reset", *redis_rules(user, REDIS_PASSWORD))
@@ -238,7 +239,8 @@ def binding(deployment: Deployment, right: KafkaRight) -> AclBinding:
     """The right of the page on what the deployment has instead."""
     name = right.name.replace("leadscore", deployment.name, 1)
     kind, operation = ResourceType[right.kind.upper()], AclOperation[right.operation.upper()]
-    return AclBinding(kind, name, ResourcePatternType.LITERAL, WORKER, "*", operation, AclPermissionType.ALLOW)
+    pattern = ResourcePatternType.PREFIXED if name.endswith("-") else ResourcePatternType.LITERAL
+    return AclBinding(kind, name, pattern, WORKER, "*", operation, AclPermissionType.ALLOW)
 
 
 def run_command(deployment: Deployment, *words: str, **overrides: str) -> str:
@@ -257,7 +259,7 @@ def run_command(deployment: Deployment, *words: str, **overrides: str) -> str:
 
 
 def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: StrictDeployment) -> None:
-    """Start, scoring, leaves by time, dead letters, an erasure, a rebuild that clears what is left, and reading."""
+    """Start, scoring, leaves by time, latest scores, dead letters, an erasure, a rebuild that clears, and reading."""
     deployment = of_the_page
     worker = deployment.start_worker()
     worker.wait_for("shards_started")
@@ -266,6 +268,7 @@ def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: Strict
     deployment.producer.flush(30)
     wait_until(lambda: {("L1", "LEAVE"), ("L2", "LEAVE")} <= seen(deployment), 40, "leaves by time")
     assert len(deployment.read("dead-letters")) == 1
+    assert {record.key() for record in deployment.read("scores")} == {b"L1", b"L2"}
     run_command(deployment, "erase", "L1", "--yes", **login_variables("admin"))
     deployment.wait_until_done()
     wait_until(lambda: deployment.stored(["L1"]) == {"L1": None}, 10, "the erasure")
@@ -306,7 +309,7 @@ OF_SOURCES = {f"leadscore.{word}" for word in SOURCES}
 
 def test_without_any_one_of_the_rights_a_worker_says_which(new_strict: Callable[[], StrictDeployment]) -> None:
     """A deployment for each right that it lacks; all of them start at the same time."""
-    lacking = [right for right in kafka_rights() if right.name not in OF_SOURCES]
+    lacking = [right for right in (*kafka_rights(), *scores_rights()) if right.name not in OF_SOURCES]
     workers = {right: (made := new_strict(), start_lacking(made, right)) for right in lacking}
     for right, (deployment, worker) in workers.items():
         wait_until(partial(complaints, worker, binding(deployment, right).name), 60, f"a word about {right}")
@@ -314,7 +317,9 @@ def test_without_any_one_of_the_rights_a_worker_says_which(new_strict: Callable[
 
 def start_lacking(deployment: StrictDeployment, lacking: KafkaRight) -> WorkerProcess:
     """A worker with an event and a dead letter to come, and with all rights but one."""
-    for right in kafka_rights():
+    if lacking in scores_rights():
+        deployment.add_scores_topic("1")
+    for right in (*kafka_rights(), *scores_rights()):
         if right != lacking:
             deployment.create(binding(deployment, right))
     deployment.send_now([Event("website.page_view", "e-1", "L1", now_ms(), {})])

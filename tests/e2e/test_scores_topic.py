@@ -13,8 +13,6 @@ from typing import Any
 import fastavro
 import pytest
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from leadscore.scoring.context import FoldContext
@@ -40,11 +38,7 @@ ERASED = "lead-0"
 
 def with_scores_topic(deployment: Deployment) -> Deployment:
     """Every move of a score is written, so that the last record is of the state that is stored."""
-    admin = AdminClient({**deployment.kafka.properties})
-    topic = NewTopic(deployment.topic("scores"), 2, 1, config={"cleanup.policy": "compact"})
-    for created in admin.create_topics([topic]).values():
-        created.result(timeout=30)
-    deployment.environ |= {"LEADSCORE_SCORES_TOPIC": deployment.topic("scores"), "LEADSCORE_SCORES_STEP": "0.01"}
+    deployment.add_scores_topic("0.01")
     return deployment
 
 

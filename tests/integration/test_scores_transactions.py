@@ -16,7 +16,7 @@ from leadscore.pipeline.kafka.clients import CONSUMER, PRODUCER
 from leadscore.pipeline.kafka.commits import Together
 from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.score_records import json_score_encoding
-from leadscore.pipeline.score.scores_topic import ScoresTopic
+from leadscore.pipeline.score.scores_topic import Names, ScoresTopic
 from leadscore.scoring.latest_score import LatestScore
 from tests.servers import KafkaServer, wait_until
 
@@ -72,7 +72,7 @@ class Place:
             return producer
 
         counts, outages = ScoreNewsCounts(Metrics("1.0", [])), OutageLog("begun", "over", {})
-        return ScoresTopic(self.scores, json_score_encoding(), new_producer, counts, outages)
+        return ScoresTopic(Names(self.scores, transaction), json_score_encoding(), new_producer, counts, outages)
 
     def commit(self, scores: ScoresTopic, member: Consumer, revision: int) -> Together:
         scores.hold(0, [news(revision)])

@@ -16,7 +16,7 @@ from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.publishing import json_encoding
 from leadscore.pipeline.score.score_records import json_score_encoding
-from leadscore.pipeline.score.scores_topic import ScoresTopic
+from leadscore.pipeline.score.scores_topic import Names, ScoresTopic
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeProducer, records_of
@@ -74,7 +74,8 @@ class StageOfScore:
             return None
         outages = OutageLog("scores_not_published", "scores_published_again", {})
         counts = ScoreNewsCounts(self.metrics)
-        return ScoresTopic(config.scores_topic, json_score_encoding(), self.transactions.new_producer, counts, outages)
+        names = Names(config.scores_topic, "leadscore-scores-0")
+        return ScoresTopic(names, json_score_encoding(), self.transactions.new_producer, counts, outages)
 
     def turn(self, passes_s: float = 0.5) -> None:
         """One turn of the loop, that much later."""

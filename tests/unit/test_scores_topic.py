@@ -155,6 +155,14 @@ def test_a_topic_that_refuses_a_record_for_good_ends_the_worker_and_is_named() -
         scoring.turns(3)
 
 
+def test_a_worker_that_may_not_have_transactions_ends_and_says_which_right_it_lacks() -> None:
+    scoring = stage(FakeStore(), *views(3))
+    denied = KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True)
+    scoring.transactions.failures["init"] = denied
+    with pytest.raises(WorkerStopped, match="WRITE on the transactional id leadscore-scores-0"):
+        scoring.turns(3)
+
+
 def test_a_failure_is_counted_and_told_once_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
     scoring = stage(FakeStore(), *views(3))
     scoring.consumer.member_id = ""

@@ -59,7 +59,7 @@ from leadscore.pipeline.other_deployments import claim_prefix, cluster_id, group
 from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.publishing import CrossingEncoding, RegisteredSchema, avro_encoding, json_encoding
 from leadscore.pipeline.score.score_records import avro_score_encoding, json_score_encoding
-from leadscore.pipeline.score.scores_topic import ScoresTopic
+from leadscore.pipeline.score.scores_topic import Names, ScoresTopic
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
@@ -278,12 +278,12 @@ class WorkerBuilder:
             encoding = json_score_encoding()
         else:
             encoding = avro_score_encoding(self._registered(config.scores_topic, LEAD_SCORE_SCHEMA))
-        name = config.kafka.get("group.instance.id") or uuid4().hex
-        new_producer = partial(
-            make_scores_producer, config.kafka, f"{config.group}-scores", f"{config.group}-scores-{name}", self._logger
-        )
+        member = config.kafka.get("group.instance.id") or uuid4().hex
+        names = Names(config.scores_topic, f"{config.group}-scores-{member}")
+        client_id, transaction = f"{config.group}-scores", names.transactional_id
+        new_producer = partial(make_scores_producer, config.kafka, client_id, transaction, self._logger)
         outages = OutageLog("scores_not_published", "scores_published_again", self._addresses)
-        return ScoresTopic(config.scores_topic, encoding, new_producer, ScoreNewsCounts(self._plan.metrics), outages)
+        return ScoresTopic(names, encoding, new_producer, ScoreNewsCounts(self._plan.metrics), outages)
 
     def _registered(self, topic: str, schema: str) -> RegisteredSchema | None:
         """Our schema in the registry, if there is one; registering a schema again changes nothing."""

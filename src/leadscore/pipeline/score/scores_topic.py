@@ -19,6 +19,7 @@ that offset until no transaction on it is open. A plain commit happens only whil
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from time import time
+from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -37,7 +38,6 @@ AGAIN_AFTER_S = 2.0
 _REFUSED_FOR_GOOD = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
         KafkaError.MSG_SIZE_TOO_LARGE,
         KafkaError.INVALID_RECORD,
@@ -47,18 +47,25 @@ _REFUSED_FOR_GOOD = frozenset(
 _NO_MEMBER = KafkaError(KafkaError.UNKNOWN_MEMBER_ID, "the worker is not in its group")
 
 
+class Names(NamedTuple):
+    """The topic, and under which name this worker's transactions are."""
+
+    topic: str
+    transactional_id: str
+
+
 class ScoresTopic:
-    """The way to the scores topic of one worker. ``new_producer`` makes a producer under the worker's one name."""
+    """The way to the scores topic of one worker. ``new_producer`` makes a producer under its one transactional id."""
 
     def __init__(
         self,
-        topic: str,
+        names: Names,
         encoding: ScoreEncoding,
         new_producer: Callable[[], Producer],
         counts: ScoreNewsCounts,
         outages: OutageLog,
     ) -> None:
-        self._topic = topic
+        self._topic, self._transactional_id = names
         self._encoding = encoding
         self._new_producer = new_producer
         self._counts = counts
@@ -156,6 +163,11 @@ class ScoresTopic:
     def _failed(self, error: KafkaError, number: int) -> None:
         self._counts.failed(number)
         final = [refusal for refusal in (*self._refusals, error) if refusal.code() in _REFUSED_FOR_GOOD]
+        if error.code() == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            needs = (
+                f"the worker's Kafka user needs the permission WRITE on the transactional id {self._transactional_id}"
+            )
+            raise WorkerStopped(f"topic {self._topic}: {error.str()}: {needs}")
         if final:
             raise WorkerStopped(f"topic {self._topic}: {explanation(final[0])}")
         detail = f"topic {self._topic}: {error.str()}"
