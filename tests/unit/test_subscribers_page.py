@@ -42,6 +42,15 @@ def test_the_first_bytes_of_every_version_of_the_schema_are_on_the_page() -> Non
     assert rows == {name: single_object_header(name).hex() for name in versions}
 
 
+def test_the_page_has_every_field_of_a_latest_score_and_its_first_bytes() -> None:
+    latest = PAGE.split("\n## Latest scores\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*`) \| ", latest, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    schema = json.loads(schema_texts()["lead_score"])
+    assert sorted(named) == sorted(field["name"] for field in schema["fields"])
+    assert f"`{single_object_header('lead_score').hex()}`" in latest
+
+
 def test_the_page_says_how_many_reasons_there_are() -> None:
     assert MOST_REASONS == 5
     assert "the five rules, conditions and attributes with the most points" in PAGE

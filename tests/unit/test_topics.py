@@ -40,6 +40,20 @@ def test_every_topic_of_the_configuration_is_expected_once() -> None:
     ]
 
 
+def test_a_scores_topic_is_compacted_and_keeps_tombstones_for_as_long_as_crossings_are_kept() -> None:
+    chosen = config(LEADSCORE_SCORES_TOPIC="leadscore.scores")
+    [scores] = [topic for topic in expected_topics(chosen, sizes(1)) if topic.name == "leadscore.scores"]
+    assert scores.partitions == 5
+    assert dict(scores.settings) == {
+        "cleanup.policy": "compact",
+        "compression.type": "gzip",
+        "max.compaction.lag.ms": str(DAY_MS),
+        "delete.retention.ms": str(31 * DAY_MS),
+    }
+    assert dict(schema_by_topic(chosen))["leadscore.scores"] == "lead_score"
+    assert "leadscore.scores" not in dict(schema_by_topic(config()))
+
+
 def test_what_differs_of_an_existing_topic_is_reported() -> None:
     topic = ExpectedTopic("web", 12, {"retention.ms": "5"})
     assert _of_existing(topic, 12, {"retention.ms": "5"}) == "12 partitions"
