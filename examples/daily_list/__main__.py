@@ -15,7 +15,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 NO_OWNER = "(no owner)"
-COLUMNS = ("owner", "rank", "lead", "name", "score", "grade", "thresholds", "reason", "entered", "latest record")
+COLUMNS = (
+    "owner",
+    "rank",
+    "lead",
+    "name",
+    "score",
+    "grade",
+    "thresholds",
+    "reason",
+    "outcome",
+    "entered",
+    "latest record",
+)
 STYLE = "body{font-family:sans-serif} td,th{padding:.2em .8em;text-align:left}"
 
 
@@ -78,7 +90,7 @@ def rows_of(leads: list[dict[str, Any]], owners: dict[str, Owned], best: int) ->
 
 def row_of(rank: int, lead: dict[str, Any], owned: Owned) -> dict[str, str]:
     """The cells of a lead."""
-    reason = lead.get("reason")
+    reason, outcome = lead.get("reason"), lead.get("outcome")
     cells = (
         owned.owner,
         str(rank),
@@ -88,6 +100,7 @@ def row_of(rank: int, lead: dict[str, Any], owned: Owned) -> dict[str, str]:
         lead.get("grade") or "",
         ", ".join(lead.get("thresholds") or []),
         f"{reason['name']} {reason['points']:+.1f}" if reason else "",
+        f"{outcome['name']} {outcome['at'][:10]}" if outcome else "",
         (lead.get("entered_at") or "")[:10],
         (lead.get("latest_record_at") or "")[:10],
     )

@@ -11,6 +11,7 @@ import pytest
 
 from leadscore.cli.list import ListedLead, lead_object
 from leadscore.scoring.crossing import Reason
+from leadscore.scoring.outcomes import Outcome
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 OWNERS = 'lead_id,owner,name\nL1,Zoe,"Ann <b>Lee</b>"\nL2,Zoe,=1+1\nL3,Adam,\nL4,,Nemo\n'
@@ -33,7 +34,7 @@ def listed(lead_id: str, score: float, **fields: Any) -> str:
 
 
 LINES = [
-    listed("L1", 70.26),
+    listed("L1", 70.26, outcome=Outcome("rejected", "sales_rejected", 1_767_607_200_123)),
     listed("L2", 91.0, reason=None, entered_ms=None),
     listed("L3", 65.0),
     listed("L4", 99.0),
@@ -74,8 +75,9 @@ def test_each_owner_has_the_best_leads_first_and_those_without_an_owner_come_las
         ("(no owner)", "2", "L5", "99.0"),
     ]
     first = rows(tmp_path)[2]
-    assert (first["reason"], first["entered"], first["latest record"]) == (
+    assert (first["reason"], first["outcome"], first["entered"], first["latest record"]) == (
         "pricing_page +30.0",
+        "rejected 2026-01-05",
         "2026-01-05",
         "2026-01-06",
     )
