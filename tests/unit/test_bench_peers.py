@@ -1,12 +1,15 @@
 """The comparison with other systems: page, plot and figures agree, and so do the models."""
 
+import os
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from tests.bench import peers_workload
 from tests.bench.peers import page, scoring
 from tests.bench.peers.figures import Absent, Cpu, Crossings, Report, Run, Workload
+from tests.bench.peers.parts import LOOP, Parts, cpu_by_thread, seconds_by_step
 from tests.bench.peers.run import planned, read_options
 
 WORKLOAD = Workload("peers", 1_000, 10)
@@ -38,6 +41,22 @@ def test_every_row_has_a_cell_for_every_head() -> None:
     rows = rows_of(page.tables(report_of(run_at(100), run_at(300, broker_us=None), run_at(200))))
     assert [len(row) for row in rows] == [len(page.HEAD)] * 3
     assert " 200 (100 to 300) " in rows[2]
+
+
+def test_where_the_time_of_a_run_went_is_a_table_of_its_own() -> None:
+    start = Parts({"loop": 1.0, "rdk:broker1": 0.5}, {"score: fold": 0.25})
+    metrics = 'leadscore_stage_duration_seconds_sum{stage="score",step="fold"} 0.75\n'
+    end = Parts({"loop": 3.0, "rdk:broker1": 1.0, "rdk:main": 0.1}, seconds_by_step(metrics))
+    run = msgspec.structs.replace(run_at(100_000), half_parts=end.per_event_us(start, 1e6 / 500_000))
+    assert run.half_parts == Parts({"loop": 4.0, "rdk:broker1": 1.0, "rdk:main": 0.2}, {"score: fold": 1.0})
+    *_, row = rows_of(page.tables(report_of(run)))
+    of_head = dict(zip(page.PARTS_HEAD, map(str.strip, row), strict=True))
+    assert (of_head["CPU: loop"], of_head["Kafka's client"], of_head["time: fold"]) == ("4.0", "1.2", "1.0")
+    assert of_head["rest"] == "9.0"
+
+
+def test_the_threads_of_a_process_are_told_apart_by_name() -> None:
+    assert LOOP in cpu_by_thread(os.getpid(), os.sysconf("SC_CLK_TCK"))
 
 
 def test_what_could_not_be_had_is_in_the_table() -> None:

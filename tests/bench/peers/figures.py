@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from tests.bench.peers.parts import Parts
+
 
 class Workload(msgspec.Struct, frozen=True):
     """Which events: ``peers`` or ``starter``."""
@@ -39,6 +41,7 @@ class Run(msgspec.Struct, frozen=True):
     """One run of one system. The rates and the CPU begin with the first event; ``half`` is the second half alone.
 
     ``memory_mb`` is the most that the worker's processes had resident, ``redis_mb`` what Redis held at the end.
+    ``half_parts`` is where the worker's time of the second half went, in microseconds per event.
     """
 
     system: str
@@ -52,6 +55,7 @@ class Run(msgspec.Struct, frozen=True):
     memory_mb: float
     crossings: Crossings
     redis_mb: float = 0.0
+    half_parts: Parts = Parts()
 
 
 class Absent(msgspec.Struct, frozen=True):
@@ -80,6 +84,10 @@ class Report(msgspec.Struct, frozen=True):
         runs = [run for run in self.runs if run.workload == workload]
         rows = {system: [run for run in runs if run.system == system] for system in self.titles}
         return {system: row for system, row in rows.items() if row}
+
+    def last_runs(self, workload: Workload) -> list[Run]:
+        """The last run of each system on a workload."""
+        return [runs[-1] for runs in self.rows(workload).values()]
 
 
 class Spread(msgspec.Struct, frozen=True):

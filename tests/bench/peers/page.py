@@ -1,11 +1,12 @@
 """The table and the plot of a report: docs/benchmarks.md between two marks, and docs/benchmarks/peers.svg."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from tests.bench.peers.figures import Cpu, Report, Run, Spread, Workload, spread
+from tests.bench.peers.parts import LOOP
 from tests.servers import ROOT
 
 FIGURES = ROOT / "docs" / "benchmarks" / "peers.json"
@@ -22,6 +23,23 @@ HEAD = (
     "memory: worker + Redis",
     "start",
     "crossings: enter, leave, repeated",
+)
+
+PARTS_STEPS = {
+    "poll": ("match: poll", "score: poll"),
+    "match": ("match: match",),
+    "log": ("match: log",),
+    "read": ("score: read",),
+    "fold": ("score: fold",),
+    "write": ("score: write",),
+    "publish": ("score: publish",),
+    "commit": ("match: commit", "score: commit"),
+}
+PARTS_HEAD = ("", "CPU: loop", "Kafka's client", "other threads", *(f"time: {step}" for step in PARTS_STEPS), "rest")
+PARTS_TITLE = (
+    "Where leadscore's time goes, µs per event in the second half: CPU by thread; and time by step of the loop, with\n"
+    "what it waited there for Redis, for records and for a core. Of two processes the steps of both are added up, so\n"
+    "that the rest may be less than nothing:"
 )
 
 
@@ -58,11 +76,32 @@ def tables(report: Report) -> str:
     for workload in report.workloads():
         rows = [cells(report.titles[system], runs) for system, runs in report.rows(workload).items()]
         lines = [HEAD, ["---"] * len(HEAD), *rows]
-        parts.append(f"\n{_title(workload)}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines))
+        parts.append(f"\n{_title(workload)}\n\n{_table(lines)}")
+        rows = [
+            parts_cells(report.titles[run.system], run) for run in report.last_runs(workload) if run.half_parts.steps
+        ]
+        if rows:
+            lines = [PARTS_HEAD, ["---"] * len(PARTS_HEAD), *rows]
+            parts.append(f"\n{PARTS_TITLE}\n\n{_table(lines)}")
     for absent in report.absent:
         reason = re.sub(r"\s+", " ", absent.reason)[:300].replace("|", "/")
         parts.append(f"\n**Not measured: {report.titles[absent.system]}.** {reason}\n")
     return "".join(parts)
+
+
+def parts_cells(title: str, run: Run) -> list[str]:
+    """Where the time of one run of leadscore went."""
+    threads, steps = run.half_parts.threads, run.half_parts.steps
+    client_us = sum(us for name, us in threads.items() if name.startswith("rdk:"))
+    loop_us = threads.get(LOOP, 0.0)
+    rest_us = 1e6 / run.half_events_per_s - sum(steps.values()) if run.half_events_per_s else 0.0
+    cpu = (loop_us, client_us, sum(threads.values()) - loop_us - client_us)
+    by_step = (sum(us for name, us in steps.items() if name in names) for names in PARTS_STEPS.values())
+    return [title, *(f"{us:.1f}" for us in (*cpu, *by_step, rest_us))]
+
+
+def _table(lines: Iterable[Sequence[str]]) -> str:
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def cells(title: str, runs: Sequence[Run]) -> list[str]:

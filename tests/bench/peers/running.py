@@ -19,6 +19,7 @@ import redis
 
 from tests.bench.peers.figures import Cpu, Run
 from tests.bench.peers.inputs import PARTITIONS, Input, Topics
+from tests.bench.peers.parts import Parts, cpu_by_thread, seconds_by_step
 from tests.bench.peers.scoring import MARKS
 from tests.bench.peers.systems import Place, System, Worker, leadscore_environ
 from tests.servers import CACHE, ROOT, KafkaServer, RedisServer
@@ -43,6 +44,7 @@ class Sample(NamedTuple):
     worker_s: float
     broker_s: float
     redis_s: float
+    parts: Parts = Parts()
 
 
 class Servers(NamedTuple):
@@ -96,6 +98,7 @@ class Process:
         self._unread = b""
         self._done = 0
         self.used_s = 0.0
+        self.metrics = ""
 
     @property
     def ended(self) -> bool:
@@ -107,6 +110,17 @@ class Process:
         with suppress(OSError):
             self.used_s = cpu_s(self._process.pid)
         return self.used_s
+
+    def parts(self) -> Parts:
+        """The CPU so far by thread, and what leadscore said last of its steps."""
+        return Parts(cpu_by_thread(self._process.pid, TICK), seconds_by_step(self.metrics))
+
+    def read_metrics(self) -> str:
+        """What the worker says of itself now; nothing before it has started."""
+        address = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        with suppress(OSError), urllib.request.urlopen(address, timeout=10) as answer:
+            self.metrics = answer.read().decode()
+        return self.metrics
 
     def memory_mb(self) -> float:
         """The most that was resident."""
@@ -218,7 +232,8 @@ class Bench:
 
     def _sample(self, done: int, processes: Sequence[Process]) -> Sample:
         worker_s = sum(process.cpu_s() for process in processes)
-        return Sample(done, time.monotonic(), worker_s, self.servers.broker_s(), self.servers.redis_s())
+        parts = sum((process.parts() for process in processes), Parts())
+        return Sample(done, time.monotonic(), worker_s, self.servers.broker_s(), self.servers.redis_s(), parts)
 
     def _figures(
         self, name: str, source: Input, samples: list[Sample], place: Place, about: tuple[float, float]
@@ -238,6 +253,7 @@ class Bench:
             round(about[0], 1),
             self._topics.crossings(place.crossings),
             round(self.servers.redis_mb(), 1),
+            last.parts.per_event_us(half.parts, 1e6 / (last.done - half.done) / scale),
         )
 
     def _cpu(self, first: Sample, last: Sample, scale: float) -> Cpu:
@@ -274,19 +290,11 @@ class _Counters:
 
     def __call__(self) -> tuple[int, bool]:
         time.sleep(POLL_S)
-        text = "".join(_metrics(process.metrics_port) for process in self._processes)
+        text = "".join(process.read_metrics() for process in self._processes)
         processed = _total(text, "leadscore_records_processed_total")
         matched = _total(text, "leadscore_records_processed_total", 'outcome="matched"')
         awards = _total(text, "leadscore_awards_total")
         return awards, processed >= self._events and awards >= matched
-
-
-def _metrics(port: int) -> str:
-    address = f"http://127.0.0.1:{port}/metrics"
-    with suppress(OSError), urllib.request.urlopen(address, timeout=10) as answer:  # OSError: it has not started
-        text: str = answer.read().decode()
-        return text
-    return ""
 
 
 def _total(metrics: str, name: str, label: str = "") -> int:
