@@ -154,7 +154,7 @@ class Bench:
         work = Work(self._config, self._decoder, self._matcher, SOURCES)
         work.take(batch)
         assert not work.dead
-        return list(work.frames())
+        return [(logged.number, logged.value) for logged in work.frames()]
 
     def _score(self, frames: list[tuple[int, bytes]], batch: int) -> None:
         self._clock.start()

@@ -12,6 +12,7 @@ from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refusals import Refusals
+from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.publishing import json_encoding
@@ -48,6 +49,7 @@ class StageOfScore:
         self.store = store
         self.transactions = FakeTransactions(self.consumer)
         self.beats = 0
+        self.own_frames = OwnFrames()
         environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
         config = load_config(environ)
         self.budget = DrainBudget(config.drain_timeout_ms / 1000)
@@ -65,6 +67,7 @@ class StageOfScore:
             beat=self._count_beat,
             refusals=Refusals("group", lambda _: {}, self.metrics.kafka),
             scores=self._scores_topic(config),
+            own_frames=self.own_frames,
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0

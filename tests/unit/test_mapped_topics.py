@@ -60,7 +60,7 @@ def work_of(*messages: Message) -> Work:
 
 
 def frames_of(work: Work) -> list[Frame]:
-    frames = [decode(value) for _, value in work.frames()]
+    frames = [decode(logged.value) for logged in work.frames()]
     return [frame for frame in frames if isinstance(frame, Frame)]
 
 
@@ -100,7 +100,7 @@ def test_the_events_of_one_record_are_in_one_frame(events: int) -> None:
 def test_a_record_with_more_events_than_a_frame_of_the_log_can_hold_is_a_dead_letter() -> None:
     fits, too_many = message(opens(MOST_EVENTS, "l" * 256), 0), message(opens(MOST_EVENTS + 1), 1)
     work = work_of(fits, too_many)
-    assert all(len(value) < LOG_MAX_BYTES for _, value in work.frames())
+    assert all(len(logged.value) < LOG_MAX_BYTES for logged in work.frames())
     ((dead, failure),) = work.dead
     assert (dead.offset(), failure.reason) == (1, DeadLetterReason.TOO_LARGE)
     assert failure.detail == f"{MOST_EVENTS + 1} events in one record, expected at most {MOST_EVENTS}"

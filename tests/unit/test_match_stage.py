@@ -28,6 +28,7 @@ from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
+from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeMessage, FakeProducer, Sent, records_of
@@ -85,6 +86,7 @@ class StageOfMatch:
             log_bounds=self.consumer.bounds,
             steps=NoSteps(),
             refusals=Refusals("group", self.rights, metrics.kafka),
+            own_frames=OwnFrames(),
         )
         self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = NOON_MS / 1000 - 60

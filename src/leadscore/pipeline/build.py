@@ -56,6 +56,7 @@ from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.other_deployments import claim_prefix, cluster_id, groups_on, refuse_other_scorers
+from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.score.counts import ScoreNewsCounts
 from leadscore.pipeline.score.publishing import CrossingEncoding, RegisteredSchema, avro_encoding, json_encoding
 from leadscore.pipeline.score.score_records import avro_score_encoding, json_score_encoding
@@ -119,6 +120,7 @@ class WorkerBuilder:
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = make_admin(config.kafka, self._logger)
+        self._own_frames = OwnFrames()
         name = model.definition.model if model is not None else None
         self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
 
@@ -188,6 +190,7 @@ class WorkerBuilder:
             log_bounds=partial(log_bounds, self._admin),
             steps=self._plan.steps,
             refusals=self._refusals(config.match_group),
+            own_frames=self._own_frames,
         )
         commits = self._commits()
         return MatchStage(parts, self._consumer(config.match_group, "range", commits, SOURCE_CONSUMER), commits)
@@ -258,6 +261,7 @@ class WorkerBuilder:
             beat=self._plan.health.beat,
             refusals=self._refusals(config.score_group),
             scores=scores,
+            own_frames=self._own_frames,
         )
         commits = self._commits()
         return ScoreStage(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from confluent_kafka import Message
 
@@ -16,6 +17,14 @@ from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.match.dead_letter_limit import Counted, Tally
+
+
+class LoggedFrame(NamedTuple):
+    """A frame for a log partition, and its bytes."""
+
+    number: int
+    value: bytes
+    frame: Frame
 
 
 class _Lane:
@@ -155,12 +164,11 @@ class Work:
             self.awards[number] = [award for award in awards if award.source != lane.index or award.offset < first]
         return before - lane.records
 
-    def frames(self) -> Iterator[tuple[int, bytes]]:
-        """The frames for the log, each with its log partition."""
+    def frames(self) -> Iterator[LoggedFrame]:
+        """The frames for the log."""
         for number, awards in self.awards.items():
             if awards:
-                for value in _frames(self._matcher.version, self.sources, awards):
-                    yield number, value
+                yield from _frames(number, self._matcher.version, self.sources, awards)
 
     def count(self, metrics: Metrics) -> None:
         """Add the batch to the metrics."""
@@ -197,14 +205,16 @@ def _is_from(message: Message, partition: Partition, first: int) -> bool:
     return place == partition and (message.offset() or 0) >= first
 
 
-def _frames(version: int, sources: list[Source], awards: list[Award]) -> list[bytes]:
+def _frames(number: int, version: int, sources: list[Source], awards: list[Award]) -> list[LoggedFrame]:
     """The awards in as few frames as their limits allow. Those of one record stay together."""
     middle = _middle(awards)
     if len(awards) <= MAX_FRAME_AWARDS or middle == 0:
-        value = encode(Frame(version, sources, awards))
+        frame = Frame(version, sources, awards)
+        value = encode(frame)
         if len(value) <= MAX_FRAME_BYTES or middle == 0:
-            return [value]
-    return _frames(version, sources, awards[:middle]) + _frames(version, sources, awards[middle:])
+            return [LoggedFrame(number, value, frame)]
+    halves = (awards[:middle], awards[middle:])
+    return [logged for half in halves for logged in _frames(number, version, sources, half)]
 
 
 def _middle(awards: list[Award]) -> int:

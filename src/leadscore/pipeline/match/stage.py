@@ -35,6 +35,7 @@ from leadscore.pipeline.match.beginning import Beginning, beginning, filled_with
 from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.polled import Polled
+from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.steps import Steps
@@ -64,6 +65,7 @@ class MatchParts:
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
     refusals: Refusals
+    own_frames: OwnFrames
 
 
 class MatchStage:
@@ -348,7 +350,8 @@ class MatchStage:
                 self._stop(refusal.partition, refusal.detail)
         self._work = None
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
-            for number, value in work.frames():
+            for number, value, frame in work.frames():
+                parts.own_frames.keep(number, value, frame)
                 self._deliveries.produce(batch, OutputRecord(None, value, partition=number), number)
         self._limit.count(work.counted())
         parts.steps.passed("matched")

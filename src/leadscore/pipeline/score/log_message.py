@@ -6,6 +6,7 @@ from confluent_kafka import Message
 
 from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.records import LogFormatError, LogRecord, decode
+from leadscore.pipeline.own_frames import OwnFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +18,11 @@ class LogMessage:
     record: LogRecord
 
 
-def decoded(message: Message) -> LogMessage:
+def decoded(message: Message, own_frames: OwnFrames) -> LogMessage:
     """The record in a message; ``PartitionStopped`` where it is not one of ours, or newer than this program."""
-    value, offset = message.value(), message.offset() or 0
+    value, offset = message.value() or b"", message.offset() or 0
     try:
-        return LogMessage(offset, message.timestamp()[1], decode(value if value is not None else b""))
+        return LogMessage(offset, message.timestamp()[1], own_frames.take(value) or decode(value))
     except LogFormatError as error:
         raise PartitionStopped(
             f"log partition {message.partition()}, offset {offset}: {error}. Nothing is applied until it can be "

@@ -26,6 +26,7 @@ from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
@@ -66,6 +67,7 @@ class ScoreParts:
     beat: Callable[[], None]
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
+    own_frames: OwnFrames
     scores: ScoresTopic | None = None
 
 
@@ -87,6 +89,7 @@ class ScoreStage:
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._says = Announcements(config)
         self._shards = Shards()
+        parts.own_frames.numbers = self._shards.owned
         self._reconciler = Reconciler(
             config, parts.store, consumer, parts.log_topic_id, parts.log_bounds, parts.metrics.state, parts.beat
         )
@@ -197,7 +200,7 @@ class ScoreStage:
     # --- read, fold, write, publish ---
 
     def _apply(self, records: dict[int, list[Message]]) -> None:
-        batch = ScoreBatch(self._shards.owned, records)
+        batch = ScoreBatch(self._shards.owned, records, self._parts.own_frames)
         with self._timed("read"):
             self._read(batch)
         self._stop_all(batch.stops)
