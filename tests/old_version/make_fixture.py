@@ -86,9 +86,9 @@ def of_shard(life: Life) -> Plain:
 
 
 def published_as(output: Any) -> list[Plain]:
-    """The record that is published, as Avro and as JSON."""
+    """The record that is published: as Avro, as JSON, as Avro with a registry that has the schema under id 7."""
     made = []
-    for encoding in (publishing.avro_encoding(None), publishing.json_encoding()):
+    for encoding in (publishing.avro_encoding(None), publishing.json_encoding(), publishing.avro_encoding(7)):
         record = publishing.output_record(output, encoding)
         made.append(
             {

@@ -175,6 +175,14 @@ def test_a_schema_that_was_never_registered_is_the_operators_mistake(stub: Regis
         look_up(stub)
 
 
+def test_a_schema_of_before_is_found_whatever_was_registered_since(stub: RegistryStub) -> None:
+    put_version(stub, 2, 20, schema_texts()["crossing"], path="latest")
+    put_version(stub, 1, 10, schema_texts()["crossing.1"])
+    registry = RegistryClient(stub.url)
+    assert registry.find("leadscore.crossings-value", schema_texts()["crossing.1"]) == 10
+    assert registry.find("leadscore.crossings-value", schema_texts()["crossing.2"]) is None
+
+
 def test_a_registry_that_does_not_answer_a_look_up_is_an_outage(stub: RegistryStub) -> None:
     stub.answers[f"{VERSIONS}/latest"] = (500, "")
     with pytest.raises(Unavailable):

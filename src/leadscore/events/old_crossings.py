@@ -8,17 +8,16 @@ from typing import cast
 
 import msgspec
 
-from leadscore.events.encoding import encode_single_object
 from leadscore.events.local_schemas import parsed_schema
 from leadscore.scoring.crossing import Crossing, as_json_object
 
-SCHEMA = "crossing.1"
+OLD_SCHEMA = "crossing.1"
 
 
-def old_crossing_avro(crossing: Crossing) -> bytes:
-    """Single-object encoding."""
+def old_crossing_record(crossing: Crossing) -> dict[str, object]:
+    """What is encoded as Avro."""
     record = msgspec.to_builtins(crossing)
-    return encode_single_object(SCHEMA, {name: record.get(name, record.get(f"{name}_ms")) for name in _names()})
+    return {name: record.get(name, record.get(f"{name}_ms")) for name in _names()}
 
 
 def old_crossing_object(crossing: Crossing) -> dict[str, object]:
@@ -29,5 +28,5 @@ def old_crossing_object(crossing: Crossing) -> dict[str, object]:
 
 @cache
 def _names() -> tuple[str, ...]:
-    fields = cast("list[dict[str, str]]", parsed_schema(SCHEMA)["fields"])
+    fields = cast("list[dict[str, str]]", parsed_schema(OLD_SCHEMA)["fields"])
     return tuple(field["name"] for field in fields)

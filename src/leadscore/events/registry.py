@@ -137,9 +137,19 @@ class RegistryClient:
         return _id_in(status, answer)
 
     def look_up(self, subject: str, schema: str) -> int:
+        """The id of the version of a subject that says the same as the schema text; ``ConfigError`` without one."""
+        schema_id = self.find(subject, schema)
+        if schema_id is None:
+            raise ConfigError(
+                f"schema registry: subject {subject}: no version of it is the schema that is written here: register "
+                "that first, or set LEADSCORE_SCHEMA_REGISTRY_REGISTER=true"
+            )
+        return schema_id
+
+    def find(self, subject: str, schema: str) -> int | None:
         """The id of the newest version of a subject that says the same as the schema text. Only reads.
 
-        Documentation and defaults may differ, as in an Avro fingerprint. ``ConfigError`` if there is no such version.
+        Documentation and defaults may differ, as in an Avro fingerprint. ``None`` if there is no such version.
         """
         expected = _canonical(schema)
         version: object = "latest"
@@ -151,10 +161,7 @@ class RegistryClient:
                     return schema_id
                 version = answer.get("version")
             version = version - 1 if type(version) is int else 0
-        raise ConfigError(
-            f"schema registry: subject {subject}: no version of it is the schema that is written here: register that "
-            "first, or set LEADSCORE_SCHEMA_REGISTRY_REGISTER=true"
-        )
+        return None
 
     def schema_uri(self, schema_id: int) -> str:
         """Where anyone can read the schema: an absolute URI, without user, password and query."""

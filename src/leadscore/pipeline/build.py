@@ -15,6 +15,7 @@ from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.contracts import CROSSING_SCHEMA, LEAD_SCORE_SCHEMA
 from leadscore.events.decoder import Decoder
 from leadscore.events.local_schemas import schema_texts
+from leadscore.events.old_crossings import OLD_SCHEMA
 from leadscore.events.registered import SchemaKey, SchemaLookup
 from leadscore.events.registry import RegistryClient
 from leadscore.mapping.decoding import MappedTopics
@@ -272,7 +273,8 @@ class WorkerBuilder:
         config = self._config
         if config.crossing_format is CrossingFormat.JSON:
             return json_encoding()
-        return avro_encoding(self._registered(config.crossing_topic, CROSSING_SCHEMA))
+        registered = self._registered(config.crossing_topic, CROSSING_SCHEMA)
+        return avro_encoding(registered, self._registered_before(config.crossing_topic, OLD_SCHEMA))
 
     def _scores_topic(self) -> ScoresTopic | None:
         config = self._config
@@ -297,6 +299,23 @@ class WorkerBuilder:
         subject, text, register = f"{topic}-value", schema_texts()[schema], self._config.schema_registry_register
         schema_id = self._patience.until_answered(lambda: registry.schema_id(subject, text, register=register))
         return RegisteredSchema(schema_id, registry.schema_uri(schema_id))
+
+    def _registered_before(self, topic: str, schema: str) -> RegisteredSchema | None:
+        """An older schema of ours in the registry, if it was ever there and may be read: it is not needed for long."""
+        registry = make_registry(self._config)
+        if registry is None:
+            return None
+
+        def find() -> int | None:
+            try:
+                return registry.find(f"{topic}-value", schema_texts()[schema])
+            except Unavailable as outage:
+                if outage.kind == "unauthorized":
+                    return None
+                raise
+
+        schema_id = self._patience.until_answered(find)
+        return None if schema_id is None else RegisteredSchema(schema_id, registry.schema_uri(schema_id))
 
     # --- what both have ---
 

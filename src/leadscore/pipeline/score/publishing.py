@@ -10,14 +10,15 @@ from uuid import uuid5
 import msgspec
 
 from leadscore.events.crossing_avro import crossing_avro
-from leadscore.events.encoding import confluent_header
+from leadscore.events.encoding import confluent_header, encode_confluent, encode_single_object
 from leadscore.events.local_schemas import single_object_header
-from leadscore.events.old_crossings import old_crossing_avro, old_crossing_object
+from leadscore.events.old_crossings import OLD_SCHEMA, old_crossing_object, old_crossing_record
 from leadscore.pipeline.kafka.records import Headers, OutputRecord
 from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
 from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE
 from leadscore.scoring.outputs import ErasedLead
 
+AVRO, JSON = "application/avro", "application/json"
 SCHEMA_URN = "urn:leadscore:schema:crossing:v1"
 _json = msgspec.json.Encoder(order="deterministic")
 
@@ -32,8 +33,8 @@ class CrossingEncoding(NamedTuple):
     encode: Callable[[Crossing], bytes]
     content_type: str
     schema: str
-    encode_old: Callable[[Crossing], bytes] | None = None
-    """For crossings without a number; ``None``: as the others."""
+    old: "CrossingEncoding | None" = None
+    """That of crossings without a number; ``None``: as of the others."""
 
 
 class RegisteredSchema(NamedTuple):
@@ -43,22 +44,38 @@ class RegisteredSchema(NamedTuple):
     uri: str
 
 
-def avro_encoding(registered: RegisteredSchema | None) -> CrossingEncoding:
-    """Avro: Confluent framing where the schema is in a registry, single-object encoding elsewhere."""
+def avro_encoding(registered: RegisteredSchema | None, old: RegisteredSchema | None = None) -> CrossingEncoding:
+    """Avro: Confluent framing where the schema is in a registry, single-object encoding elsewhere.
+
+    ``old`` is the schema without numbers in the registry, where it was ever registered.
+    """
     if registered is None:
-        header, schema, encode_old = single_object_header("crossing"), SCHEMA_URN, old_crossing_avro
-    else:  # under which id the old schema was registered is not known here
-        header, schema, encode_old = confluent_header(registered.schema_id), registered.uri, None
-    return CrossingEncoding(lambda crossing: header + crossing_avro(crossing), "application/avro", schema, encode_old)
+        header, schema = single_object_header("crossing"), SCHEMA_URN
+        of_old: CrossingEncoding | None = CrossingEncoding(
+            lambda crossing: encode_single_object(OLD_SCHEMA, old_crossing_record(crossing)), AVRO, SCHEMA_URN
+        )
+    else:
+        header, schema = confluent_header(registered.schema_id), registered.uri
+        of_old = None if old is None else _old_confluent(old.schema_id)
+    return CrossingEncoding(lambda crossing: header + crossing_avro(crossing), AVRO, schema, of_old)
+
+
+def _old_confluent(schema_id: int) -> CrossingEncoding:
+    """As the version wrote it that did not number crossings: the schema's address was a path."""
+    return CrossingEncoding(
+        lambda crossing: encode_confluent(schema_id, OLD_SCHEMA, old_crossing_record(crossing)),
+        AVRO,
+        f"/schemas/ids/{schema_id}",
+    )
 
 
 def json_encoding() -> CrossingEncoding:
     """JSON with the names of design 1.7 and ISO 8601 instants."""
     return CrossingEncoding(
         lambda crossing: _json.encode(as_json_object(crossing)),
-        "application/json",
+        JSON,
         SCHEMA_URN,
-        lambda crossing: _json.encode(old_crossing_object(crossing)),
+        CrossingEncoding(lambda crossing: _json.encode(old_crossing_object(crossing)), JSON, SCHEMA_URN),
     )
 
 
@@ -69,6 +86,8 @@ def output_record(output: Published, encoding: CrossingEncoding) -> OutputRecord
 
 def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRecord:
     """A CloudEvent about the lead; subscribers drop repeats by ``ce_source`` and ``ce_id``."""
+    if crossing.sequence is None and encoding.old is not None:
+        encoding = encoding.old
     headers: Headers = [
         ("ce_specversion", "1.0"),
         ("ce_id", crossing.id),
@@ -79,8 +98,7 @@ def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRec
         ("ce_dataschema", encoding.schema),
         ("content-type", encoding.content_type),
     ]
-    encode_old = encoding.encode_old if crossing.sequence is None else None
-    value = (encode_old or encoding.encode)(crossing)
+    value = encoding.encode(crossing)
     return OutputRecord(crossing.lead_id.encode(), value, headers, timestamp_ms=crossing.decided_at_ms)
 
 
