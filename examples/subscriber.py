@@ -292,8 +292,9 @@ def work_on(topics: list[str], work: Callable[[Message], None]) -> None:
             message = consumer.poll(1.0)
             if message is None:  # not "if not message": a message without a value is false
                 continue
-            if message.error():
-                raise KafkaException(message.error())
+            error = message.error()
+            if error is not None:
+                sys.exit(f"Kafka: {error.str()}")
             try:
                 work(message)
                 dead_letters.end_of_row()

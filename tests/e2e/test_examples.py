@@ -282,3 +282,27 @@ def test_a_token_that_is_refused_ends_the_program_and_makes_no_dead_letters(topi
         assert program.ended() == 1
     assert "status 401" in program.said()
     assert programs.unread(programs.group("crm_sync")) == 1
+
+
+def test_a_topic_that_is_not_there_is_named(programs: Programs) -> None:
+    crm = Crm()
+    crm.url = "http://127.0.0.1:9"
+    program = programs.start("crm_sync", crm, TOPIC="nowhere")
+    assert program.ended() == 1
+    assert "nowhere" in program.said()
+    assert "Traceback" not in program.said()
+
+
+def test_processes_share_the_partitions_and_one_takes_over_from_another(topic: Topic, programs: Programs) -> None:
+    crm, group = Crm(), programs.group("crm_sync")
+    nameless = {"KAFKA_CONSUMER__GROUP_INSTANCE_ID": ""}  # such a member leaves the group when it ends
+    with crm.listening(), programs.running("crm_sync", crm, **nameless):
+        with programs.running("crm_sync", crm, **nameless):
+            for number in range(20):
+                topic.publish(number % 2, enter(f"lead-{number}"))
+            programs.wait_until_done(group)
+        for number in range(20, 40):
+            topic.publish(number % 2, enter(f"lead-{number}"))
+        programs.wait_until_done(group)
+    assert {task["contact"] for task in crm.tasks.values()} == {f"lead-{number}" for number in range(40)}
+    assert len(crm.tasks) == 40
