@@ -115,6 +115,14 @@ def test_the_demo_has_something_of_everything(ended: Ended) -> None:
     assert 100 < ended.summary["leads"] <= 150
 
 
+def test_the_demo_shows_the_whole_cycle(ended: Ended) -> None:
+    """Visitors who become known, another score than the main one, and leads that sales gives back."""
+    assert ended.summary["became_known"] > 10
+    assert {"accepted", "rejected"} <= {outcome for outcome, number in ended.summary["said"].items() if number}
+    for shown in ("the visitor became known", "expansion score", "service score", "given back by crm.rejected"):
+        assert shown in ended.output, shown
+
+
 def test_the_demo_says_first_what_is_going_on(ended: Ended) -> None:
     first = ended.output.splitlines()[0]
     assert first.startswith("leadscore demo, about 8 s; Ctrl-C ends it.")

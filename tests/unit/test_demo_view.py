@@ -56,6 +56,8 @@ SUMMARY = DemoSummary(
     entered=27,
     left=4,
     leads=280,
+    became_known=33,
+    said={"accepted": 5, "rejected": 3, "won": 0},
     seconds=10.0,
     events_per_second=500.0,
 )
@@ -147,7 +149,7 @@ def test_a_leave_by_time_names_no_trigger_and_no_earlier_score() -> None:
         (Cause.INSTANT, "at once by website.page_view"),
         (Cause.DISQUALIFIED, "disqualified by website.page_view"),
         (Cause.RECYCLED, "given back by website.page_view"),
-        (Cause.MERGED, "merged"),
+        (Cause.MERGED, "the visitor became known"),
         (Cause.COMMAND, "by website.page_view"),
     ],
 )
@@ -289,6 +291,7 @@ def test_the_summary_adds_up_in_words() -> None:
     text = "\n".join(summary_lines(SUMMARY, []))
     assert "5,000 events produced\n  = 4,100 applied + 50 duplicates + 830 ignored + 20 dead letters\n" in text
     assert "31 crossings = 27 entered + 4 left, of 280 leads" in text
+    assert "33 visitors became known; of those that entered, sales said: accepted 5, rejected 3\n" in text
     assert "10.0 s, 500 events per second" in text
     assert "NOT ACCOUNTED FOR" not in text
     assert SUMMARY.adds_up

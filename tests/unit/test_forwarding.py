@@ -100,7 +100,8 @@ def test_events_before_and_after_a_merge_count_for_the_lead_that_remains() -> No
     assert logs.score(CONTACT) == 30
     assert logs.score(VISITOR) == 0
     assert counted(logs, "leadscore_merges_total") == 1
-    assert counted(logs, "leadscore_awards_total", outcome="forwarded") == 2
+    assert counted(logs, "leadscore_awards_total", outcome="forwarded") == 3  # the merge, too
+    assert counted(logs, "leadscore_awards_total", outcome="applied") == 4
     assert counted(logs, "leadscore_forwards_published_total", kind="absorb") == 1
     assert counted(logs, "leadscore_forwards_published_total", kind="award") == 2
 

@@ -200,3 +200,44 @@ def test_a_short_span_still_has_buyers_who_ask_for_contact() -> None:
 def test_a_plan_that_cannot_be_met_is_an_error(wrong: TrafficPlan) -> None:
     with pytest.raises(ValueError, match="a plan needs"):
         generate(Random(1), wrong)
+
+
+# --- the whole cycle ------------------------------------------------------------------------------------------------
+
+
+def of_type(events: list[Event], *types: str) -> list[Event]:
+    return [event for event in events if event.type in types]
+
+
+def test_without_the_whole_cycle_no_one_becomes_known_and_sales_says_nothing() -> None:
+    types = {event.type for event in events_of(traffic(leads=200))}
+    assert not {event_type for event_type in types if event_type.startswith(("crm.", "deal.", "command.merge"))}
+
+
+def test_a_visitor_becomes_known_after_all_that_it_did_under_the_id_of_its_cookie() -> None:
+    events = events_of(traffic(leads=200, whole_cycle=True))
+    merges = of_type(events, "command.merge")
+    assert len(merges) > 20
+    for merge in merges:
+        under_cookie = [event for event in events if event.lead_id == merge.lead_id and event is not merge]
+        assert under_cookie
+        assert all(event.type.startswith("website.") for event in under_cookie)
+        assert all(event.occurred_at_ms < merge.occurred_at_ms for event in under_cookie)
+        assert any(event.lead_id == merge.fields["into"] for event in events)
+
+
+def test_sales_answers_those_that_asked_for_it() -> None:
+    events = events_of(traffic(leads=400, whole_cycle=True))
+    asked = {event.lead_id for event in of_type(events, "website.contact_requested", "meeting.booked")}
+    said = of_type(events, "crm.accepted", "crm.rejected", "deal.won", "deal.lost")
+    assert {event.type for event in said} == {"crm.accepted", "crm.rejected", "deal.won", "deal.lost"}
+    assert {event.lead_id for event in said} <= asked
+    assert all(event.fields["reason"] for event in of_type(said, "crm.rejected"))
+
+
+def test_customers_grow_or_have_trouble() -> None:
+    events = events_of(traffic(leads=200, whole_cycle=True))
+    customers = {event.lead_id for event in events if (event.attributes or {}).get("customer") is True}
+    assert len(customers) == 200 // 21
+    assert {event.lead_id for event in of_type(events, "service.ticket_opened")} <= customers
+    assert {"service.rated", "app.activity"} <= {event.type for event in events if event.lead_id in customers}

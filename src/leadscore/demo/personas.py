@@ -63,9 +63,9 @@ class Stage:
         present: dict[str, FieldValue] = {name: value for name, value in fields.items() if value is not None}
         self._add(at_ms, event_type, present, None)
 
-    def tell_profile(self, at_ms: int) -> None:
-        """A form or an enrichment service tells who the lead is."""
-        self._add(at_ms, "profile.updated", {}, self.lead.profile)
+    def tell_profile(self, at_ms: int, **more: FieldValue) -> None:
+        """A form or an enrichment service tells who the lead is; the CRM may know ``more``."""
+        self._add(at_ms, "profile.updated", {}, {**self.lead.profile, **more})
 
     def office_hour(self, day: float) -> int:
         """An instant near that day of the span: in the lead's office hours, seldom on a weekend."""

@@ -106,6 +106,21 @@ def counts(metrics: Metrics) -> Counts:
     )
 
 
+def became_known(metrics: Metrics) -> int:
+    """How many ids were merged into another."""
+    return sum(_totals(metrics.person.merges).values())
+
+
+def first_threshold(model: CompiledModel) -> str | None:
+    """The threshold of the main score that a lead enters first; ``None`` where the model has none."""
+    return next((threshold.name for threshold in model.thresholds if threshold.score.is_main), None)
+
+
+def said_by_sales(metrics: Metrics, threshold: str | None) -> dict[str, int]:
+    """How often sales said what of the threshold's enters."""
+    return {} if threshold is None else _totals(metrics.score.outcomes, "outcome", threshold=threshold)
+
+
 def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list[HotLead]:
     """The leads that are in a threshold, scored at the instant, best first."""
     expected = {shard: _leads_in_thresholds(store, shard) for shard in range(shards)}
@@ -118,12 +133,12 @@ def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list
 
 
 def leads_with_state(store: Store, lead_ids: Iterable[str], shards: int) -> int:
-    """Of how many of these leads the store has a state."""
+    """Of how many of these leads the store has a state; ids that stand for another lead are none."""
     by_shard = sorted((partition_of(lead_id, shards), lead_id) for lead_id in set(lead_ids))
     expected = {
         shard: [lead_id for _, lead_id in leads] for shard, leads in groupby(by_shard, key=lambda lead: lead[0])
     }
-    return sum(1 for _ in _states(store, expected))
+    return sum(1 for _, state in _states(store, expected) if state.alias is None)
 
 
 def is_anything_due(store: Store, shards: int, until_ms: int) -> bool:
@@ -153,12 +168,13 @@ def _hot_lead(lead_id: str, state: LeadState, score: float, model: CompiledModel
     return HotLead(lead_id, score, model.band_of(score), thresholds)
 
 
-def _totals(counter: Counter, label: str) -> dict[str, int]:
-    """A counter's total by one of its labels."""
+def _totals(counter: Counter, label: str = "", **only: str) -> dict[str, int]:
+    """A counter's total by one of its labels, of the series with the values given."""
     totals: dict[str, int] = {}
     for sample in (sample for metric in counter.collect() for sample in metric.samples):
-        if sample.name.endswith("_total"):
-            totals[sample.labels[label]] = totals.get(sample.labels[label], 0) + int(sample.value)
+        if sample.name.endswith("_total") and only.items() <= sample.labels.items():
+            value = sample.labels.get(label, "")
+            totals[value] = totals.get(value, 0) + int(sample.value)
     return totals
 
 

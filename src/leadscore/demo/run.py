@@ -18,7 +18,17 @@ from random import Random
 
 from leadscore import __version__
 from leadscore.demo.embedded import MOCK_PARTITIONS, EmbeddedBroker, embedded_valkey
-from leadscore.demo.reading import Counts, CrossingReader, counts, hottest, is_anything_due, leads_with_state
+from leadscore.demo.reading import (
+    Counts,
+    CrossingReader,
+    became_known,
+    counts,
+    first_threshold,
+    hottest,
+    is_anything_due,
+    leads_with_state,
+    said_by_sales,
+)
 from leadscore.demo.sender import Sender
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate
 from leadscore.demo.view import (
@@ -229,6 +239,8 @@ class Demo:
             entered=entered,
             left=len(self._crossings) - entered,
             leads=leads_with_state(self._store, lead_ids, self._config.log_partitions),
+            became_known=became_known(self._metrics),
+            said=said_by_sales(self._metrics, first_threshold(self._model)),
             seconds=round(seconds, 3),
             events_per_second=round(now.accounted / seconds, 1),
             waiting=produced - now.accounted if self._worker.is_stopping else 0,
@@ -294,7 +306,9 @@ def _model_file(plan: DemoPlan, stack: ExitStack) -> Path:
 def _traffic(plan: DemoPlan) -> list[GeneratedEvent]:
     end_ms = time.time_ns() // 1_000_000
     start_ms = end_ms - DAYS * DAY_MS
-    span = TrafficPlan(start_ms=start_ms, end_ms=end_ms, leads=plan.leads, duplicates=DUPLICATES, garbage=GARBAGE)
+    span = TrafficPlan(
+        start_ms=start_ms, end_ms=end_ms, leads=plan.leads, duplicates=DUPLICATES, garbage=GARBAGE, whole_cycle=True
+    )
     return list(generate(Random(plan.seed), span))
 
 
@@ -319,8 +333,9 @@ def _announcement(plan: DemoPlan) -> str:
     return (
         f"leadscore demo, about {plan.duration_s:g} s; Ctrl-C ends it. A Kafka broker and a Valkey start inside it\n"
         f"and go with it. {plan.leads:,} made-up leads have had {DAYS} days: buyers, newsletter readers, job seekers,\n"
-        "bots, the dormant. The worker now reads their website, email and webinar events in time-lapse, scores\n"
-        f"them with {plan.model or 'the starter model'}, and says who is ready for sales, and why.\n"
+        "bots, the dormant, customers. The worker now reads what they did in time-lapse, scores them with\n"
+        f"{plan.model or 'the starter model'}, and says who is ready for sales, and why. Visitors become known\n"
+        "by a form, sales gives some leads back, and customers have scores of their own.\n"
         f"(--seed {plan.seed} gives the same leads)\n"
     )
 

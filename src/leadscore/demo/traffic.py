@@ -11,6 +11,7 @@ from random import Random
 import msgspec
 
 from leadscore.demo.personas import Lead, Stage, invent_lead, live, random_id
+from leadscore.demo.whole_cycle import CUSTOMER, become_known, hear_from_sales, live_as_customer
 from leadscore.events.contracts import TopicRole, contract_of_type
 from leadscore.events.event import Event
 from leadscore.time_units import DAY_MS
@@ -30,7 +31,8 @@ class TrafficPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``events`` is the number of records, duplicates and garbage among them; with ``leads`` as well, leads live further
     stories until there are enough, or the traffic's latest records are taken. ``duplicates`` and ``garbage`` are
-    shares of all records, from 0 to below 0.5.
+    shares of all records, from 0 to below 0.5. ``whole_cycle``: visitors also become known, sales says what becomes of
+    leads, and there are customers.
     """
 
     start_ms: int
@@ -39,6 +41,7 @@ class TrafficPlan(msgspec.Struct, frozen=True, kw_only=True):
     events: int | None = None
     duplicates: float = 0.0
     garbage: float = 0.0
+    whole_cycle: bool = False
 
 
 class GeneratedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -81,15 +84,26 @@ def _originals(random: Random, plan: TrafficPlan) -> list[Event]:
         if everybody_lived and (expected is None or len(events) >= expected):
             break
         stage = Stage(random, lead, plan.start_ms, plan.end_ms)
-        live(stage)
+        _play(stage, plan)
         events += stage.events
     events.sort(key=_occurred_at_ms)
     return events if expected is None else events[len(events) - expected :]
 
 
+def _play(stage: Stage, plan: TrafficPlan) -> None:
+    if stage.lead.persona == CUSTOMER:
+        live_as_customer(stage)
+        return
+    live(stage)
+    if plan.whole_cycle:
+        hear_from_sales(stage)
+        become_known(stage)
+
+
 def _leads(random: Random, plan: TrafficPlan) -> Iterator[Lead]:
     """Leads without end: the plan's, again and again, or always new ones."""
-    invented = (invent_lead(random, _DECK[position % len(_DECK)]) for position in count())
+    deck = (*_DECK, CUSTOMER) if plan.whole_cycle else _DECK
+    invented = (invent_lead(random, deck[position % len(deck)]) for position in count())
     return invented if plan.leads is None else cycle(islice(invented, plan.leads))
 
 

@@ -54,7 +54,9 @@ class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
     ignored            events that match no rule and set no attribute of the model
     dead_letters       records that could not be decoded, kept in the dead-letter topic with the reason
     crossings          enters and leaves published: ``entered`` + ``left``
-    leads              leads that have a state
+    leads              leads that have a state; the ids of one person are one
+    became_known       visitors that were merged into a lead with a name
+    said               what sales said of those that had entered the main score's first threshold, by outcome
     seconds            from the first record produced to the last one applied
     events_per_second  events_produced / seconds
     waiting            records the worker had not come to when the demo was stopped; 0 where it was not
@@ -69,6 +71,8 @@ class DemoSummary(msgspec.Struct, frozen=True, kw_only=True):
     entered: int
     left: int
     leads: int
+    became_known: int
+    said: dict[str, int]
     seconds: float
     events_per_second: float
     waiting: int = 0
@@ -193,7 +197,8 @@ def crossing_lines(crossing: Crossing, marks: Marks) -> list[Text]:
     mark, verb = (marks.enter, "entered") if crossing.direction is Direction.ENTER else (marks.leave, "left")
     head = Text(f"{mark} {short_id(crossing.lead_id)} {verb} {crossing.threshold}", _STYLES[crossing.direction])
     before = "" if crossing.previous_score == crossing.score else f" (was {crossing.previous_score:.1f})"
-    what = Text.assemble(head, f"  score {crossing.score:.1f}{before}  {_cause_words(crossing)}")
+    of = "score" if crossing.score_name is None else f"{crossing.score_name} score"
+    what = Text.assemble(head, f"  {of} {crossing.score:.1f}{before}  {_cause_words(crossing)}")
     reasons = ", ".join(f"{reason.name} {reason.points:+.1f}" for reason in crossing.reasons[:REASONS_SHOWN])
     return [what, Text.assemble("    ", (f"because {reasons}", "dim"))] if reasons else [what]
 
@@ -223,6 +228,7 @@ def summary_lines(summary: DemoSummary, commands: Sequence[tuple[str, str]]) -> 
         f"{summary.events_produced:,} events produced",
         f"  = {parts}{_shortfall(summary)}",
         f"{crossings}, of {summary.leads:,} leads",
+        f"{summary.became_known:,} visitors became known; {_said(summary)}",
         f"{summary.seconds:.1f} s, {summary.events_per_second:,.0f} events per second",
         "",
         *(["Next:"] if commands else []),
@@ -275,9 +281,16 @@ def _cause_words(crossing: Crossing) -> str:
         Cause.TIME: "by time alone",
         Cause.DISQUALIFIED: f"disqualified{trigger}",
         Cause.RECYCLED: f"given back{trigger}",
-        Cause.MERGED: f"merged{f' with {crossing.merged_with}' if crossing.merged_with else ''}",
+        Cause.MERGED: "the visitor became known"
+        if crossing.merged_with is None
+        else f"merged with {short_id(crossing.merged_with)}",
     }
     return words[crossing.cause] + campaign
+
+
+def _said(summary: DemoSummary) -> str:
+    said = ", ".join(f"{outcome} {number:,}" for outcome, number in summary.said.items() if number)
+    return f"of those that entered, sales said: {said or 'nothing'}"
 
 
 def _shortfall(summary: DemoSummary) -> str:

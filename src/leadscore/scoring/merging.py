@@ -122,6 +122,7 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
         context.model.version, latest_record_ms, thresholds=state.thresholds, alias=Alias(into, edge)
     )
     context.merged += 1
+    context.gone_on += 1  # to the lead, where it is counted once more
     return outputs
 
 
