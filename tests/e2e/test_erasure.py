@@ -1,15 +1,9 @@
 """``leadscore erase`` while the worker runs: nothing is left of the lead, nothing old brings it back (design 1.8)."""
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
-import redis
-from confluent_kafka import Message
 
 from leadscore.events.event import Event
 from leadscore.log.records import ERASE, partition_of
@@ -20,10 +14,10 @@ from tests.deployment import (
     WorkerProcess,
     assert_as_folded,
     frames,
-    headers_of,
     now_ms,
 )
 from tests.servers import wait_until
+from tests.traces import erase, published_of, traces_in_redis, wait_for_tombstone, wait_until_forgotten
 
 pytestmark = pytest.mark.lasting_leads
 
@@ -53,15 +47,6 @@ def visits(lead_id: str, number: int, before_ms: int) -> list[Event]:
     """Visits of the second before ``before_ms``, worth 30 points each."""
     times_ms = [before_ms - 100 * (index + 1) for index in range(number)]
     return [Event("website.page_view", f"{lead_id}-{ms}", lead_id, ms, {"path": "/pricing"}) for ms in times_ms]
-
-
-def erase(deployment: Deployment, lead_id: str) -> None:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEADSCORE_")}
-    command = [sys.executable, "-m", "leadscore.cli.main", "erase", lead_id, "--yes"]
-    done = subprocess.run(
-        command, env=inherited | deployment.config(), capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def test_after_an_erasure_nothing_of_the_lead_is_left_and_its_old_events_do_not_bring_it_back(
@@ -141,47 +126,9 @@ def test_a_crash_before_the_tombstone_is_published_does_not_lose_it(deploy: Call
     assert_as_folded(deployment, [CANARY])
 
 
-def published_of(deployment: Deployment, lead_id: str) -> list[Message]:
-    return [record for record in deployment.read("crossings") if record.key() == lead_id.encode()]
-
-
-def wait_for_tombstone(deployment: Deployment, lead_id: str) -> None:
-    """The last word on the lead is that there is no lead."""
-
-    def last_word() -> list[Message]:
-        return [record for record in published_of(deployment, lead_id)[-1:] if record.value() is None]
-
-    [record] = wait_until(last_word, 10, "a tombstone")
-    headers = dict(headers_of(record))
-    assert (headers["ce_type"], headers["ce_subject"]) == (b"leadscore.lead.erased", lead_id.encode())
-
-
 def said_by(worker: WorkerProcess) -> str:
     """Its log and its metrics."""
     return worker.log_path.read_text() + worker.get("/metrics")[1]
-
-
-def traces_in_redis(deployment: Deployment, lead_id: str) -> list[bytes]:
-    """The keys of this deployment in which, or in whose values, the lead's id is."""
-    stored = deployment.keys()
-    with closing(redis.Redis.from_url(deployment.redis.url)) as client:
-        return [key for key in stored if lead_id.encode() in key + contents(client, key)]
-
-
-def contents(client: "redis.Redis", key: bytes) -> bytes:
-    """Everything under a key; its bytes are stored as they are, nothing compressed."""
-    kind = client.type(key)
-    if kind == b"hash":
-        return repr(client.hgetall(key)).encode()
-    if kind == b"zset":
-        return repr(client.zrange(key, 0, -1)).encode()
-    assert kind in {b"string", b"none"}, kind
-    return repr(client.get(key)).encode()
-
-
-def wait_until_forgotten(deployment: Deployment, lead_id: str) -> None:
-    """The outbox goes a little later than the state, once its crossings are known to be published."""
-    wait_until(lambda: not traces_in_redis(deployment, lead_id), 10, "the lead's id to be gone from Redis")
 
 
 def erased_ms(deployment: Deployment) -> int:
