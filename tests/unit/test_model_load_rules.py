@@ -42,6 +42,10 @@ def test_everything_is_read_as_it_is_written() -> None:
             RECYCLES % "{threshold: won, for: 9d}",
             "rules.r.recycles.threshold: won: no such threshold, expected one of mql",
         ),
+        (
+            RECYCLES % "{threshold: [mql, mql], for: 90d}",
+            "rules.r.recycles.threshold: mql: given twice, expected it once",
+        ),
         (RECYCLES % "{threshold: mql, for: 0d}", "rules.r.recycles.for: 0d: expected more than 0"),
         (RECYCLES % "{threshold: mql}", "rules.r.recycles: for is missing"),
         (

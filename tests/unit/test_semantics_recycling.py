@@ -5,7 +5,7 @@ from tests.histories import END_MS, in_order_of_arrival
 from tests.oracle import DAY_MS, Entry, Limits, Plain
 from tests.oracle import run as run_oracle
 from tests.simulated import simulated_from_bytes
-from tests.unit.semantics import ShardOfOne, act, clicks, command, crossings, id_before, mql, rule, score, visit
+from tests.unit.semantics import ShardOfOne, act, clicks, command, crossings, id_before, mql, rule, run, score, visit
 
 MS = 1 / DAY_MS
 ENTERED = ("ENTER", "EVENT", 0)
@@ -39,6 +39,17 @@ def test_the_lead_stays_in_other_thresholds() -> None:
     model = mql(given_back())
     model["thresholds"]["hot"] = {"enter": 55, "exit": 40}
     assert crossings(model, 2, visit("e1"), rejection()) == [ENTERED, ENTERED, RECYCLED]
+
+
+def test_a_list_of_thresholds_is_left_highest_first_and_none_of_them_is_entered_before_its_time() -> None:
+    rules = given_back()
+    rules["rejected"]["recycles"]["threshold"] = ["mql", "hot"]
+    model = mql(rules)
+    model["thresholds"]["hot"] = {"enter": 55, "exit": 40}
+    events = visit("e1"), rejection(), visit("e2", 11 - MS)
+    made = [(one.threshold, one.direction.value) for one in run(model, 12, *events).crossings]
+    assert made == [("mql", "ENTER"), ("hot", "ENTER"), ("hot", "LEAVE"), ("mql", "LEAVE")]
+    assert len(crossings(model, 12, *events, visit("e3", 11))) == 6
 
 
 def test_disqualification_comes_first_and_recycling_before_the_score() -> None:
