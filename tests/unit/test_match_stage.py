@@ -71,6 +71,7 @@ class StageOfMatch:
         metrics = self.metrics = Metrics("1.0", ["website", "email", "commands"])
         self.readable = {"website", "email", "commands"}
         self.budget = DrainBudget(1.0)
+        self.own_frames = OwnFrames()
         parts = MatchParts(
             config=config,
             matcher=Matcher(DEFINITION),
@@ -86,7 +87,7 @@ class StageOfMatch:
             log_bounds=self.consumer.bounds,
             steps=NoSteps(),
             refusals=Refusals("group", self.rights, metrics.kafka),
-            own_frames=OwnFrames(),
+            own_frames=self.own_frames,
         )
         self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = NOON_MS / 1000 - 60
@@ -117,6 +118,17 @@ class StageOfMatch:
 
     def _refusal(self, sent: Sent) -> KafkaError | None:
         return TOO_LARGE if self.refuses and self.refuses in (sent.value or b"") else None
+
+
+def test_a_turn_says_how_many_of_its_frames_come_back_to_this_process() -> None:
+    logged = []
+    for numbers in ((), (0,)):
+        matching = StageOfMatch({WEBSITE: [page_view("w0")]})
+        matching.own_frames.numbers = numbers
+        for _ in range(4):
+            matching.turn()
+            logged.append(matching.stage.logged)
+    assert [sum(logged[:4]), sum(logged[4:]), logged[-1]] == [0, 1, 0]
 
 
 def test_a_refused_dead_letter_stops_its_partition_and_no_other(caplog: pytest.LogCaptureFixture) -> None:

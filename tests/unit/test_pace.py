@@ -4,12 +4,14 @@ import pytest
 
 from leadscore.pipeline.pace import (
     AT_ONCE,
+    BACK_S,
     BEHIND_RECORDS,
     IDLE_WAIT_S,
     LIVE_S,
     LIVELY_RECORDS,
     SCORE_RECORDS,
     SCORE_WAITS_S,
+    TURN_S,
     WAIT_S,
     Pace,
     Waits,
@@ -64,10 +66,27 @@ def test_for_a_while_after_a_record_waits_are_short() -> None:
 
 
 @pytest.mark.parametrize("matched", [LIVELY_RECORDS, BEHIND_RECORDS])
-def test_after_more_records_both_collect_for_a_moment(matched: int) -> None:
+def test_after_more_records_the_match_stage_collects_for_a_moment(matched: int) -> None:
     pace = after(matched)
-    assert both_wait(pace, NOW_S) == (COLLECTING, COLLECTING)
+    assert pace.match_waits(NOW_S, has_batch=False) == pytest.approx(Waits(0.0, TURN_S))
+    assert pace.score_waits(NOW_S) == FIRST
     assert pace.is_time_to_score(NOW_S)
+
+
+@pytest.mark.parametrize("matched", [1, LIVELY_RECORDS])
+def test_the_score_stage_waits_for_all_that_the_turn_has_logged(matched: int) -> None:
+    pace = Pace(has_match=True)
+    pace.matched(matched, 0.0, NOW_S, logged=3)
+    assert pace.score_waits(NOW_S) == Waits(BACK_S, 0.0, first=3)
+    pace.matched(matched, 0.0, NOW_S)
+    assert pace.score_waits(NOW_S) == FIRST
+
+
+def test_what_came_during_a_long_turn_is_matched_at_once_after_it() -> None:
+    pace = after(LIVELY_RECORDS)
+    assert pace.match_waits(NOW_S + TURN_S / 3, has_batch=False) == pytest.approx(Waits(0.0, TURN_S * 2 / 3))
+    assert pace.match_waits(NOW_S + 2 * TURN_S, has_batch=False) == AT_ONCE
+    assert pace.match_waits(NOW_S - 100.0, has_batch=False) == Waits(0.0, TURN_S)  # the clock was set back
 
 
 def test_behind_the_match_stage_collects_unless_a_full_batch_is_at_hand() -> None:

@@ -22,14 +22,17 @@ class OwnFrames:
         self._bytes = 0
         self._frames: dict[bytes, Frame] = {}
 
-    def keep(self, number: int, value: bytes, frame: Frame) -> None:
-        """Remember what a frame was encoded from."""
-        if number not in self.numbers or value in self._frames:
-            return
+    def keep(self, number: int, value: bytes, frame: Frame) -> bool:
+        """Remember what a frame was encoded from, if it will come back; whether it will."""
+        if number not in self.numbers:
+            return False
+        if value in self._frames:
+            return True
         self._frames[value] = frame
         self._bytes += len(value)
         while self._bytes > self._most_bytes:
             self.take(next(iter(self._frames)))
+        return True
 
     def take(self, value: bytes) -> Frame | None:
         """The frame behind the bytes, if it is one of these; it is then forgotten."""

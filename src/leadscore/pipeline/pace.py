@@ -3,7 +3,8 @@
     idle    nothing came for a while: a poll returns with the first record
     live    few records come with a turn: the same; what a turn has logged comes back within milliseconds, so the score
             stage waits for that
-    lively  more come with a turn: polls collect for some milliseconds, because frames and requests cost by the turn
+    lively  more come with a turn: turns begin some milliseconds apart, because frames and requests cost by the turn;
+            the score stage waits for all that the turn has logged
     behind  thousands of records came, and more have been in Kafka for a while: the match stage collects as well, and
             the score stage waits until much is in the log. Of many awards more are for the same leads: these are read,
             encoded and written once
@@ -16,6 +17,10 @@ from typing import NamedTuple
 IDLE_WAIT_S = 0.02
 WAIT_S = 0.005
 """Longer brings fuller batches, and leaves a worker that is behind idle: it did a third fewer events/s with 50 ms."""
+TURN_S = 0.015
+"""So far apart do lively turns begin. What comes during a longer turn is matched at once after it."""
+BACK_S = 0.02
+"""What was logged is waited for so long; what takes longer is scored with the next turn."""
 LIVE_S = 1.0
 """For so long after a record neither consumer is left alone for longer than ``WAIT_S``."""
 LIVELY_RECORDS = 10
@@ -31,11 +36,13 @@ than it is late."""
 class Waits(NamedTuple):
     """How long a poll waits for the first record, and for a full batch from then on.
 
-    The client's own call knows only the latter: it keeps a single record until its time is over.
+    The client's own call knows only the latter: it keeps a single record until its time is over. ``first`` is the
+    number of records to wait for where more than one are sure to come.
     """
 
     first_s: float
     more_s: float
+    first: int = 1
 
 
 AT_ONCE = Waits(0.0, 0.0)
@@ -48,7 +55,9 @@ class Pace:
     def __init__(self, *, has_match: bool) -> None:
         self._has_match = has_match
         self._matched = 0
+        self._logged = 0
         self._scored = 0
+        self._turned_at_s = 0.0
         self._late_s = 0.0
         self._is_behind = False
         self._unscored = 0
@@ -58,7 +67,7 @@ class Pace:
     def match_waits(self, now_s: float, *, has_batch: bool) -> Waits:
         """For the poll of the match stage, which begins a turn; ``has_batch``: a full batch is at hand already."""
         if not self._is_behind:
-            return self._waits_for_work(now_s, self._matched)
+            return self._waits_for_work(now_s, self._matched, self._collecting(now_s))
         if not has_batch:
             return _COLLECTING
         # What is at hand, and could not be matched, waits for earlier records of another partition.
@@ -67,11 +76,11 @@ class Pace:
     def score_waits(self, now_s: float) -> Waits:
         """For the poll of the score stage, which ends a turn."""
         if not self._has_match:
-            return self._waits_for_work(now_s, self._scored)
+            return self._waits_for_work(now_s, self._scored, _COLLECTING)
         if self._is_behind:
             return AT_ONCE
-        if self._matched >= LIVELY_RECORDS:
-            return _COLLECTING
+        if self._logged:
+            return Waits(BACK_S, 0.0, self._logged)
         return Waits(WAIT_S, 0.0) if self._matched or self._scored else AT_ONCE
 
     def is_time_to_score(self, now_s: float) -> bool:
@@ -79,8 +88,12 @@ class Pace:
         has_waited = now_s - self._unscored_since_s >= min(self._late_s, SCORE_WAITS_S)
         return not self._is_behind or self._unscored >= SCORE_RECORDS or has_waited
 
-    def matched(self, records: int, late_s: float, now_s: float) -> None:
-        """So much was matched in this turn; what comes next has been in Kafka for so long."""
+    def matched(self, records: int, late_s: float, now_s: float, logged: int = 0) -> None:
+        """So much was matched in this turn; what comes next has been in Kafka for so long.
+
+        ``logged`` is the number of frames that the turn has logged and this worker will score.
+        """
+        self._logged, self._turned_at_s = logged, now_s
         if not self._unscored:
             self._unscored_since_s = now_s
         self._matched, self._late_s = records, late_s
@@ -100,9 +113,12 @@ class Pace:
         if records:
             self._worked_at_s = now_s
 
-    def _waits_for_work(self, now_s: float, last: int) -> Waits:
+    def _collecting(self, now_s: float) -> Waits:
+        return Waits(0.0, min(max(0.0, self._turned_at_s + TURN_S - now_s), TURN_S))
+
+    def _waits_for_work(self, now_s: float, last: int, collecting: Waits) -> Waits:
         if last >= LIVELY_RECORDS:
-            return _COLLECTING
+            return collecting
         if self._matched or self._scored:
             return AT_ONCE
         return Waits(WAIT_S if now_s - self._worked_at_s < LIVE_S else IDLE_WAIT_S, 0.0)

@@ -52,7 +52,7 @@ class Subscription:
         Raises ``WorkerStopped`` on a fatal client error.
         """
         try:
-            messages = self.consumer.consume(1, waits.first_s) if waits.first_s else []
+            messages = self.consumer.consume(waits.first, waits.first_s) if waits.first_s else []
             if messages or not waits.first_s:
                 messages += self.consumer.consume(most, waits.more_s)
         except KafkaException as error:

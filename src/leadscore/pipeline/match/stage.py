@@ -94,6 +94,8 @@ class MatchStage:
         self._now_s = 0.0
         self.stopped: dict[Partition, str] = {}
         self.outage: Unavailable | None = None
+        self.logged = 0
+        """Frames that the last turn has logged, and that this process will score."""
         self._outages = OutageLog("match_paused", "match_resumed", addresses_of(config))
         self.refusals = parts.refusals
         topics = list(config.input_topics)
@@ -101,7 +103,7 @@ class MatchStage:
 
     def step(self, now_s: float, waits: Waits) -> int:
         """One turn: poll, decode, match, log, commit. How many records were matched."""
-        self._now_s = now_s
+        self._now_s, self.logged = now_s, 0
         is_too_early = now_s < self._retry_at_s
         with self._timed("poll"):
             messages = self.subscription.poll(self._parts.config.batch_size, waits)
@@ -351,7 +353,7 @@ class MatchStage:
         self._work = None
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
             for number, value, frame in work.frames():
-                parts.own_frames.keep(number, value, frame)
+                self.logged += parts.own_frames.keep(number, value, frame)
                 self._deliveries.produce(batch, OutputRecord(None, value, partition=number), number)
         self._limit.count(work.counted())
         parts.steps.passed("matched")
