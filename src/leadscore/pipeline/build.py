@@ -359,11 +359,12 @@ def look_for_garbage_seldom() -> None:
     """To be called when everything is built.
 
     What exists then lives as long as the process, and nothing on the hot path makes cycles: looking for garbage among
-    hundreds of thousands of lead states would only cost time.
+    hundreds of thousands of lead states would only cost time. The records and awards of a full batch are fewer than a
+    million objects: they are gone before it is looked for among them.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 1_000)
+    gc.set_threshold(1_000_000, 5, 1_000)
 
 
 def _model(config: Config) -> LoadedModel:
