@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from tests.bench.clock import machine_facts, print_facts, print_table, say
 from tests.bench.live import LiveDeployment, live
 from tests.bench.live_ends import Arrival
-from tests.bench.open_loop import Latencies, crossings_of_few, latencies
+from tests.bench.open_loop import Latencies, crossings_of_few, latencies, least_events
 
 BACKLOG_RATE = 20_000.0
 """Events per second by the Kafka timestamps of the backlog."""
@@ -139,7 +139,10 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warm", type=float, default=5, help="seconds of each load before that")
     parser.add_argument("--pairs", type=float, default=500, help="also: events/s of which every second crosses; 0: no")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the worker")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.events < least_events(BACKLOG_RATE):
+        parser.error(f"--events {options.events}: expected at least {least_events(BACKLOG_RATE)}")
+    return options
 
 
 def main() -> int:

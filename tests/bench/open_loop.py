@@ -86,6 +86,11 @@ def crossings_of_few(rate: float, number: int) -> int:
     return places - ceil(rate * AHEAD_S / CROSSES_EVERY)
 
 
+def least_events(rate: float) -> int:
+    """How many events it takes until enough of them cross to measure by: the first second's do not."""
+    return ceil(2 * rate * AHEAD_S)
+
+
 def few_cross(schedule: Schedule, name: str) -> Iterator[Event]:
     """One event in twenty crosses: of a lead that another event brought near the threshold a second before."""
     ahead = ceil(schedule.rate * AHEAD_S / CROSSES_EVERY)

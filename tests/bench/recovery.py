@@ -27,7 +27,7 @@ from leadscore.log.records import partition_of
 from tests.bench.clock import machine_facts, print_facts, print_table, say
 from tests.bench.live import LiveDeployment, live
 from tests.bench.live_ends import Arrival, now_us
-from tests.bench.open_loop import crossings_of_few
+from tests.bench.open_loop import crossings_of_few, least_events
 from tests.deployment import WorkerProcess
 from tests.e2e.metric_series import series
 from tests.servers import wait_until
@@ -209,7 +209,10 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=1_000_000, help="of the backlog")
     parser.add_argument("--live-rate", type=float, default=500, help="events per second that arrive meanwhile")
     parser.add_argument("--live-seconds", type=float, default=100, help="for this long")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.events < least_events(BACKLOG_RATE):
+        parser.error(f"--events {options.events}: expected at least {least_events(BACKLOG_RATE)}")
+    return options
 
 
 def main() -> int:

@@ -1,7 +1,10 @@
 """The arithmetic of the latency benchmark: planned times and percentiles."""
 
+from collections.abc import Callable
+
 import pytest
 
+from tests.bench import latency, recovery
 from tests.bench.open_loop import (
     Schedule,
     crossings_of_few,
@@ -9,6 +12,7 @@ from tests.bench.open_loop import (
     every_second_crosses,
     few_cross,
     latencies,
+    least_events,
     percentile,
     planned_of,
 )
@@ -64,3 +68,15 @@ def test_of_pairs_every_second_event_crosses() -> None:
     assert [event.lead_id for event in firsts] == [event.lead_id for event in seconds]
     assert len({event.lead_id for event in firsts}) == len(firsts)
     assert len({event.event_id for event in events}) == len(events)
+
+
+@pytest.mark.parametrize("read_options", [latency.read_options, recovery.read_options])
+def test_a_backlog_of_which_nothing_crosses_is_refused(
+    read_options: Callable[[list[str]], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    least = least_events(latency.BACKLOG_RATE)
+    assert crossings_of_few(latency.BACKLOG_RATE, least) > 0
+    read_options(["--events", str(least)])
+    with pytest.raises(SystemExit):
+        read_options(["--events", str(least - 1)])
+    assert f"expected at least {least}" in capsys.readouterr().err
