@@ -86,7 +86,9 @@ def catch_up(deployment: LiveDeployment, events: int, live_rate: float, live_s: 
     tenth = len(backlog) // 10
     first, last = backlog[tenth], backlog[-tenth - 1]
     of_live = [arrival for arrival in arrivals if arrival.planned_us >= started_us]
-    caught_up = next(one for one in of_live if one.arrived_us - one.planned_us < CAUGHT_UP_MS * 1000)
+    caught_up = next((one for one in of_live if one.arrived_us - one.planned_us < CAUGHT_UP_MS * 1000), None)
+    if caught_up is None:
+        raise SystemExit(f"{events:,} events were not caught up with in {live_s:g} s: more --live-seconds")
     rate = (last.place - first.place) / (last.arrived_us - first.arrived_us) * 1e6
     return CaughtUp(rate, (caught_up.arrived_us - started_us) / 1e6)
 
