@@ -25,6 +25,11 @@ FLAGS = "scoring/flags.py"
 FOLD = "scoring/fold.py"
 LEADS = "scoring/leads.py"
 MATCHING = "model/matching.py"
+MERGING = "scoring/merging.py"
+ABSORBING = "scoring/absorbing.py"
+UNION = "scoring/union.py"
+SHARD = "pipeline/score/shard.py"
+RECORDS = "log/records.py"
 OUTCOMES = "scoring/outcomes.py"
 PER_EVENT = "model/per_event.py"
 RECENT = "scoring/recent.py"
@@ -565,5 +570,138 @@ MUTANTS = (
         TOTALS,
         "    flags, row = flags_of(state), state.rows[:ROW]\n",
         "    state.rows = state.rows[-ROW:] + state.rows[:-ROW]\n    flags, row = flags_of(state), state.rows[:ROW]\n",
+    ),
+    # --- one person, several ids
+    Mutant(
+        "forwards that come twice count twice",
+        SHARD,
+        "if forward.position <= seen:",
+        "if forward.position < 0:",
+    ),
+    Mutant(
+        "of what one record puts out only the first counts",
+        RECORDS,
+        "return cause_offset * FORWARDS_PER_CAUSE + index",
+        "return cause_offset * FORWARDS_PER_CAUSE",
+    ),
+    Mutant(
+        "a circle is told by its ids alone",
+        MERGING,
+        "    here = Hop(lead_id, alias.edge)\n    if here not in hops:\n",
+        "    hops = [Hop(hop.alias, 0) for hop in hops]\n    here = Hop(lead_id, 0)\n    if here not in hops:\n",
+    ),
+    Mutant(
+        "whichever alias notices a circle becomes a lead",
+        MERGING,
+        "return min(hop.alias for hop in hops[hops.index(here) :]) == lead_id",
+        "return True",
+    ),
+    Mutant(
+        "a lead that is one person with the other already is merged again",
+        MERGING,
+        "return min(circle) == lead_id",
+        "return False",
+    ),
+    Mutant(
+        "the alias is not among the hops",
+        MERGING,
+        "hops = [*forward.hops, Hop(award.lead_id, alias.edge)]",
+        "hops = forward.hops",
+    ),
+    Mutant(
+        "a merge of an alias goes nowhere",
+        MERGING,
+        "if is_merge and award.into in (award.lead_id, alias.into):",
+        "if is_merge:",
+    ),
+    Mutant(
+        "an erasure does not reach the aliases",
+        MERGING,
+        "for alias, edge in sorted(edges.items()):",
+        "for alias, edge in ():",
+    ),
+    Mutant(
+        "an erased alias is deleted and not remembered",
+        MERGING,
+        "        return NO_OUTPUTS\n    remember_erasure(erasures, award, context)\n    states[award.lead_id] = None\n",
+        "        return NO_OUTPUTS\n    states[award.lead_id] = None\n",
+    ),
+    Mutant(
+        "an alias is never forgotten",
+        MERGING,
+        "return context.log_time_ms - latest_record_ms > context.model.forget_after_ms",
+        "return False",
+    ),
+    Mutant(
+        "a lead out of a circle begins to count its crossings anew",
+        MERGING,
+        "state = LeadState(context.model.version, award.occurred_at_ms, thresholds=state.thresholds)",
+        "state = LeadState(context.model.version, award.occurred_at_ms)",
+    ),
+    Mutant(
+        "an event under two ids counts twice",
+        UNION,
+        "        if find(state.rows, row[HASH_START:AT]) >= 0:\n",
+        "        if False:\n",
+    ),
+    Mutant(
+        "retractions under the other id are not applied",
+        UNION,
+        "    for hashed in flags.retracted:\n        retract(state, model, hashed)\n",
+        "",
+    ),
+    Mutant(
+        "retractions without a type are not applied to the other id's events",
+        UNION,
+        "            retract(state, model, event_hash(event_type, target))\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "a reset under one id is none under the other",
+        UNION,
+        "        reset(state, model, flags.reset_ms)\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "rules with a selection do not see the other id's events",
+        UNION,
+        "            recount(state, model, index, settled_total(state, index))\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "values of once_per stay with their lead",
+        UNION,
+        "            if value is not None:",
+        "            if False:",
+    ),
+    Mutant(
+        "the lead's suspension wins, not the latest",
+        UNION,
+        "flags.suspension is None or flags.suspension.at < other.suspension.at",
+        "flags.suspension is None",
+    ),
+    Mutant(
+        "cooldown counts from the lead's own enter",
+        UNION,
+        "entered_ms = max(entry.entered_ms, other.entered_ms)",
+        "entered_ms = entry.entered_ms",
+    ),
+    Mutant(
+        "what is absorbed brings back what was erased",
+        ABSORBING,
+        "        forget_until(other, model, erased_ms)\n",
+        "        pass\n",
+    ),
+    Mutant(
+        "a merge is evaluated at its own time",
+        ABSORBING,
+        "tau_ms = max(latest_ms(state), latest_ms(other), award.occurred_at_ms)",
+        "tau_ms = max(latest_ms(state), award.occurred_at_ms)",
+    ),
+    Mutant(
+        "what the alias was in is not taken over",
+        ABSORBING,
+        "frozenset(entry.threshold_id for entry in other.thresholds if entry.is_in)",
+        "frozenset[int]()",
     ),
 )

@@ -176,3 +176,37 @@ def test_an_alias_is_forgotten_after_its_latest_record_and_its_id_is_a_new_leads
     late = Entry({**record("b", "B", 0).event, "occurred_at": at_ms}, at_ms)
     lines = simulated(model, [merge("m", "B", "A", 0), *days, late], at_ms).scores
     assert {line.lead_id: round(line.score, 3) for line in lines} == {"A": 30.0, "B": 20.0}
+
+
+def test_of_suspensions_under_both_ids_the_latest_holds() -> None:
+    suspend, resume = record("s", "A", 2, "command.suspend"), record("r", "B", 3, "command.resume")
+    log = [suspend, resume, *visits("A", 1), *visits("B", 1), merge("m", "B", "A", 5)]
+    assert crossings(*log, *visits("A", 6)) == [("A", "mql", "ENTER", "EVENT", None, 1)]
+    late_suspend = record("s2", "B", 4, "command.suspend")
+    assert crossings(late_suspend, *log, *visits("A", 6)) == []
+
+
+def test_cooldown_counts_from_the_later_enter_of_both_ids() -> None:
+    model = MODEL | {"decay": "none", "thresholds": {"mql": {"enter": 50, "exit": 30, "cooldown": "10d"}}}
+
+    def on(day: int, *entries: Entry) -> list[Entry]:
+        moved_ms = day * DAY_MS
+        return [
+            Entry(entry.event | {"occurred_at": entry.log_time_ms + moved_ms}, entry.log_time_ms + moved_ms)
+            for entry in entries
+        ]
+
+    def in_and_out(lead_id: str) -> list[Entry]:
+        return [*visits(lead_id, 1, 2, 3), record(f"{lead_id}-less", lead_id, 4, "command.adjust", points=-40)]
+
+    until_then = [*on(0, *in_and_out("A")), *on(5, *in_and_out("B"), merge("m", "B", "A", 5))]
+    assert len(simulated(model, until_then, None).crossings) == 4
+    assert len(simulated(model, [*until_then, *on(11, *visits("A", 9))], None).crossings) == 4
+    assert len(simulated(model, [*until_then, *on(15, *visits("A", 9))], None).crossings) == 5
+
+
+def test_a_merge_that_comes_late_is_evaluated_at_the_latest_time_of_either_lead() -> None:
+    early = merge("m", "B", "A", 5)
+    log = [*visits("A", 1), *visits("B", 2, 90), Entry(early.event, START_MS + 95)]
+    [crossing] = simulated(MODEL, log, None).crossings
+    assert (crossing.lead_id, crossing.cause.value, crossing.occurred_at_ms) == ("A", "MERGED", START_MS + 90)
