@@ -9,6 +9,7 @@ from tests.oracle import (
     ADJUST,
     DAY_MS,
     ERASE,
+    MERGE,
     PROFILE,
     REQUALIFY,
     RESET,
@@ -26,6 +27,7 @@ DAYS = 120
 END_MS = START_MS + (DAYS + 60) * DAY_MS  # all delays end before it
 HOUR_MS = 3_600_000
 MOST_EVENTS = 40
+LEADS = ["L1", "L2", "L3"]
 
 PATHS = ("/pricing", "/pricing/eu", "/blog", "/careers")
 ROLES = ("ceo", "cto", "student", "head of IT")
@@ -38,6 +40,9 @@ def logs(draw: DrawFn, features: Features = ALL) -> list[Entry]:
     if not features.corrects:
         return _in_time(events)
     repeated = draw(st.lists(st.sampled_from(events), max_size=5))
+    if features.merges:  # what came under two ids
+        again = [event for event in repeated if event["type"] == ADJUST or not event["type"].startswith("command.")]
+        repeated += [event | {"lead_id": draw(st.sampled_from(LEADS))} for event in again]
     entries = [Entry(event, max(0, event["occurred_at"] + draw(_delays_ms()))) for event in events + repeated]
     return in_order_of_arrival(sorted(entries, key=lambda entry: entry.log_time_ms))
 
@@ -68,11 +73,13 @@ def events_of_some_leads(draw: DrawFn, features: Features = ALL) -> list[Plain]:
 
     In half of the histories events of different types share ids, as those of two systems do.
     """
-    lead_ids = ["L1", "L2", "L3"][: draw(st.integers(1, 3))]
+    lead_ids = LEADS[: draw(st.integers(1, 3))]
     moments_ms = draw(_moments_ms())
     size = draw(st.sampled_from([3, 1, 8, 15, 25, MOST_EVENTS]))
     event_ids = [f"e{number}" for number in range(size + 1)]  # the last one never comes
     drawn = [draw(_events(features, lead_ids, moments_ms, event_ids)) for _ in range(size)]
+    if features.merges:  # an event that comes under two ids is one event
+        return _with_ids(drawn, event_ids)
     return _with_shared_ids(drawn) if draw(st.booleans()) else _with_ids(drawn, event_ids)
 
 
@@ -141,7 +148,10 @@ def _attributes() -> SearchStrategy[Plain]:
 def _commands(draw: DrawFn, features: Features, event_ids: list[str]) -> Plain:
     erase = [ERASE] if features.forgets else []
     corrections = [RETRACT, RETRACT, RESET] if features.corrects else []
-    command = draw(st.sampled_from([ADJUST, ADJUST, ADJUST, *corrections, SUSPEND, RESUME, REQUALIFY, *erase]))
+    merges = [MERGE] * 6 if features.merges else []
+    command = draw(st.sampled_from([ADJUST, ADJUST, ADJUST, *corrections, SUSPEND, RESUME, REQUALIFY, *erase, *merges]))
+    if command == MERGE:
+        return {"type": MERGE, "into": draw(st.sampled_from([*LEADS, "L0"]))}
     if command == ADJUST:
         return {"type": ADJUST, "points": draw(st.sampled_from([10, 30, -20, 0.25])), "reason": "met at the fair"}
     if command == RETRACT:

@@ -29,6 +29,7 @@ NEGLIGIBLE_HALF_LIVES = 60  # 2^-60: no points are left of anything
 
 ADJUST, RETRACT, RESET, ERASE = "command.adjust", "command.retract", "command.reset", "command.erase"
 SUSPEND, RESUME, REQUALIFY = "command.suspend", "command.resume", "command.requalify"
+MERGE = "command.merge"
 PROFILE = "profile.updated"
 ENVELOPE = frozenset({"type", "event_id", "lead_id", "occurred_at", "received_at", "attributes"})
 
@@ -809,6 +810,14 @@ class _Lead:
     departures: dict[str, Departure | None] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Alias:
+    """An id that is another's, until nothing has come under it for as long as a lead is remembered (1.12)."""
+
+    into: str
+    latest_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Fact:
     """What all crossings by one record, or by one instant of time, have in common."""
@@ -820,6 +829,19 @@ class _Fact:
     record: Record | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The lead that a merge takes over, and the thresholds that it was in."""
+
+    lead_id: str
+    was_in: frozenset[str]
+
+
+def _cause(record: Record) -> str:
+    """Of a crossing by the score after the record."""
+    return "MERGED" if record.type == MERGE else "COMMAND" if record.is_command else "EVENT"
+
+
 class _World:
     """All leads of a log. Only this has history; what a score is does not depend on it."""
 
@@ -829,6 +851,8 @@ class _World:
         self._thresholds: Plain = model.get("thresholds", {})
         self._leads: dict[str, _Lead] = {}
         self._lead_ids: set[str] = set()
+        self._aliases: dict[str, _Alias] = {}
+        self._merged_since: set[str] = set()
         self._erased_to_ms: dict[str, int] = {}
         self._erase_ids: set[tuple[str, str]] = set()
         self._time_ms = 0
@@ -851,16 +875,25 @@ class _World:
                 lead.history = replace(lead.history, model=model)
 
     def apply(self, record: Record, lead_id: str) -> None:
-        """One record of the log, in the steps of 1.7."""
+        """One record of the log, in the steps of 1.7: it is one of the lead that the id stands for."""
         self._lead_ids.add(lead_id)
+        while (alias := self._alias(lead_id)) is not None:
+            if self._is_erased(lead_id, record):
+                return
+            if record.type == MERGE and record.fields["into"] in (lead_id, alias.into):
+                return  # merged already
+            alias.latest_ms = max(alias.latest_ms, record.at_ms)
+            lead_id = alias.into
         lead = self._remembered(lead_id)
         if not self._accepts(lead_id, lead, record):
             return
+        self._lead_ids.add(lead_id)
         self._leads[lead_id] = lead
         if record.type == ERASE:
-            self._erased_to_ms[lead_id] = max(record.at_ms, self._erased_to_ms.get(lead_id, record.at_ms))
-            self._erase_ids.add((lead_id, record.event_id))
-            self._leads[lead_id] = self._new_lead()
+            self._erase(record, lead_id)
+            return
+        if record.type == MERGE:
+            self._merge(record, lead_id)
             return
         at_ms = record.at_ms if lead.latest_ms is None else max(lead.latest_ms, record.at_ms)
         self._leave_by_time(lead_id, lead, at_ms - 1)
@@ -876,12 +909,94 @@ class _World:
 
     def score_lines(self, at_ms: int) -> list[Plain]:
         """One line per lead of the log that is not erased, by lead id, as of an instant."""
-        leads = [(lead_id, self._remembered(lead_id)) for lead_id in sorted(self._lead_ids - self._gone())]
+        lead_ids = [lead_id for lead_id in sorted(self._lead_ids - self._gone()) if self._alias(lead_id) is None]
+        leads = [(lead_id, self._remembered(lead_id)) for lead_id in lead_ids]
         return [_score_line(lead_id, lead, at_ms, self._limits) for lead_id, lead in leads]
 
     def _gone(self) -> set[str]:
-        """The leads of which nothing came since they were erased."""
-        return {lead_id for lead_id in self._erased_to_ms if not self._leads[lead_id].history.records}
+        """The leads of which nothing came since they were erased, no merge either."""
+        erased = self._erased_to_ms.keys() - self._merged_since
+        return {lead_id for lead_id in erased if not self._leads[lead_id].history.records}
+
+    # --- one person, several ids (1.12) ---
+
+    def _alias(self, lead_id: str) -> _Alias | None:
+        """What makes the id another's; an alias is remembered like a lead, and then it is a new lead's."""
+        alias = self._aliases.get(lead_id)
+        forget_after_ms = duration_ms(self._model.get("forget_after", "365d"))
+        if alias is not None and self._time_ms - alias.latest_ms > forget_after_ms:
+            del self._aliases[lead_id]
+            self._leads[lead_id] = self._new_lead()
+            return None
+        return alias
+
+    def _way(self, lead_id: str) -> list[str]:
+        """The ids from this one to the lead that it stands for."""
+        way = [lead_id]
+        while (alias := self._alias(way[-1])) is not None:
+            way.append(alias.into)
+        return way
+
+    def _erase(self, record: Record, lead_id: str) -> None:
+        """The person is erased under all its ids."""
+        for one in [lead_id, *(alias for alias in list(self._aliases) if self._way(alias)[-1] == lead_id)]:
+            self._erased_to_ms[one] = max(record.at_ms, self._erased_to_ms.get(one, record.at_ms))
+            self._erase_ids.add((one, record.event_id))
+            self._leads[one] = self._new_lead()
+            self._merged_since.discard(one)
+        self._aliases = {one: alias for one, alias in self._aliases.items() if one not in self._erased_by(record)}
+
+    def _erased_by(self, record: Record) -> set[str]:
+        return {one for one, event_id in self._erase_ids if event_id == record.event_id}
+
+    def _merge(self, record: Record, lead_id: str) -> None:
+        """A lead becomes another id of ``into``, and leaves what it is in; the lead behind ``into`` takes all it was.
+
+        If ``into`` leads back to it, that is a circle, of which the smallest id is the lead.
+        """
+        into = record.fields["into"]
+        way = self._way(into)
+        circle = way if way[-1] == lead_id else []
+        if into == lead_id or (circle and min(circle) == lead_id):
+            return
+        other = self._leads[lead_id]
+        at_ms = record.at_ms if other.latest_ms is None else max(other.latest_ms, record.at_ms)
+        self._leave_by_time(lead_id, other, at_ms - 1)
+        now = other.history.reading(at_ms)
+        was_in = [name for name, standing in other.standings.items() if standing.is_in]
+        for name in sorted(was_in, key=lambda name: -self._thresholds[name]["exit"]):
+            self._leave(_Fact(lead_id, other, now, now, record), name, "MERGED", into)
+        self._leads[lead_id] = replace(self._new_lead(), standings=other.standings)
+        self._merged_since.add(lead_id)
+        latest_ms = max([record.at_ms, *(one.at_ms for one in other.history.records)])
+        self._aliases[lead_id] = _Alias(into, latest_ms)
+        for passed in [one for one in way if one in self._aliases]:
+            self._aliases[passed].latest_ms = max(self._aliases[passed].latest_ms, record.at_ms)
+        target = min(circle, default=way[-1])
+        self._aliases.pop(target, None)
+        self._absorb(record, target, other, _Taken(lead_id, frozenset(was_in)))
+
+    def _absorb(self, record: Record, lead_id: str, other: _Lead, taken: "_Taken") -> None:
+        """The merge at the lead that remains: from now on it has the records of both."""
+        self._lead_ids.add(lead_id)
+        lead = self._leads[lead_id] = self._remembered(lead_id)
+        at_ms = max(ms for ms in (record.at_ms, lead.latest_ms, other.latest_ms) if ms is not None)
+        self._leave_by_time(lead_id, lead, at_ms - 1)
+        before = lead.history.reading(at_ms)
+        acts = {one.identity for one in lead.history.records if one.is_act}
+        erased_to_ms = self._erased_to_ms.get(lead_id, -inf)
+        more = [one for one in other.history.records if one.at_ms > erased_to_ms]
+        more = [one for one in more if not (one.is_act and one.identity in acts)]
+        lead.history = replace(lead.history, records=(*lead.history.records, *more, record))
+        lead.latest_ms = at_ms
+        lead.departures.clear()
+        for name, standing in other.standings.items():
+            entered = [ms for ms in (standing.entered_at_ms, lead.standings[name].entered_at_ms) if ms is not None]
+            lead.standings[name] = replace(lead.standings[name], entered_at_ms=max(entered, default=None))
+        now = _Fact(lead_id, lead, lead.history.reading(at_ms), before, record)
+        self._leave_by_record(now)
+        self._release(now)
+        self._enter(now, taken)
 
     def _new_lead(self) -> _Lead:
         return _Lead(
@@ -905,10 +1020,14 @@ class _World:
         flagged = history.suspended or history.reasons_against(self._time_ms)
         return not flagged and all(abs(points) < NEGLIGIBLE_POINTS for points in worth)
 
-    def _accepts(self, lead_id: str, lead: _Lead, record: Record) -> bool:
+    def _is_erased(self, lead_id: str, record: Record) -> bool:
+        """Whether an erasure of this id keeps the record out."""
         if record.type == ERASE:
-            return (lead_id, record.event_id) not in self._erase_ids
-        if lead_id in self._erased_to_ms and record.at_ms <= self._erased_to_ms[lead_id]:
+            return (lead_id, record.event_id) in self._erase_ids
+        return lead_id in self._erased_to_ms and record.at_ms <= self._erased_to_ms[lead_id]
+
+    def _accepts(self, lead_id: str, lead: _Lead, record: Record) -> bool:
+        if self._is_erased(lead_id, record):
             return False
         if not record.is_act:
             return True
@@ -950,7 +1069,7 @@ class _World:
             elif self._recycles(fact, name):
                 self._leave(fact, name, "RECYCLED")
             elif self._is_below(name, fact):
-                self._leave(fact, name, "COMMAND" if fact.record.is_command else "EVENT")
+                self._leave(fact, name, _cause(fact.record))
 
     def _is_below(self, name: str, fact: _Fact) -> bool:
         threshold, standing = self._thresholds[name], fact.lead.standings[name]
@@ -974,8 +1093,8 @@ class _World:
             if standing.held and self._now(fact, name).score > self._thresholds[name]["exit"] + TOLERANCE:
                 fact.lead.standings[name] = replace(standing, held=False)
 
-    def _enter(self, fact: _Fact) -> None:
-        """Step 4, lowest enter first."""
+    def _enter(self, fact: _Fact, taken: "_Taken | None" = None) -> None:
+        """Step 4, lowest enter first; a merge takes the lead into what the other one was in, whatever gates say."""
         assert fact.record is not None
         history = fact.lead.history
         if history.suspended or history.reasons_against(fact.now.at_ms):
@@ -983,10 +1102,17 @@ class _World:
         for name in sorted(self._thresholds, key=lambda n: self._thresholds[n]["enter"]):
             if fact.lead.standings[name].is_in:
                 continue
-            if self._qualifies(fact, name):
+            goes_on = taken is not None and name in taken.was_in
+            if (
+                taken is not None
+                and goes_on
+                and self._now(fact, name).score >= self._thresholds[name]["exit"] - TOLERANCE
+            ):
+                self._enter_one(fact, name, "MERGED", taken.lead_id)
+            elif self._qualifies(fact, name):
                 self._enter_one(fact, name, "INSTANT")
             elif self._may_enter(fact, name):
-                self._enter_one(fact, name, "COMMAND" if fact.record.is_command else "EVENT")
+                self._enter_one(fact, name, _cause(fact.record))
 
     def _qualifies(self, fact: _Fact, threshold: str) -> bool:
         rules = rules_of(self._model).items()
@@ -1042,7 +1168,7 @@ class _World:
             gates.append(now.at_ms >= recycled_until_ms)
         return all(gates)
 
-    def _enter_one(self, fact: _Fact, name: str, cause: str) -> None:
+    def _enter_one(self, fact: _Fact, name: str, cause: str, merged_with: str | None = None) -> None:
         assert fact.record is not None
         crossing_id = enter_id(self._model["model"], fact.lead_id, name, fact.record.identity)
         held = cause == "INSTANT" and self._now(fact, name).score <= self._thresholds[name]["exit"] + TOLERANCE
@@ -1050,16 +1176,16 @@ class _World:
         fact.lead.standings[name] = Standing(True, crossing_id, fact.now.at_ms, held, crossed)
         fact.lead.departures.pop(name, None)
         departure = self._departure(fact.lead, name)
-        crossing = self._crossing(fact, name, cause)
+        crossing = self._crossing(fact, name, cause) | {"merged_with": merged_with}
         crossing |= {"id": crossing_id, "direction": "ENTER", "entered_id": None}
         crossing |= {"projected_exit_at_ms": departure.at_ms if departure else None}
         self.crossings.append(crossing)
 
-    def _leave(self, fact: _Fact, name: str, cause: str) -> None:
+    def _leave(self, fact: _Fact, name: str, cause: str, merged_with: str | None = None) -> None:
         standing = fact.lead.standings[name]
         assert standing.entered_id is not None
         fact.lead.standings[name] = replace(standing, is_in=False, held=False, crossed=standing.crossed + 1)
-        crossing = self._crossing(fact, name, cause)
+        crossing = self._crossing(fact, name, cause) | {"merged_with": merged_with}
         crossing |= {"id": leave_id(standing.entered_id), "direction": "LEAVE", "entered_id": standing.entered_id}
         self.crossings.append(crossing | {"projected_exit_at_ms": None})
 

@@ -23,7 +23,7 @@ class Features:
 
     ``forgets``: also what makes the order of arrival matter for scores. ``corrects``: also commands that take back what
     came before. ``bursts``: also machine clicks. ``thresholds``: also what enters and leaves them.
-    ``retracts_any_type``: also retractions that name no type.
+    ``retracts_any_type``: also retractions that name no type. ``merges``: also leads that are one person.
     """
 
     core: bool = False
@@ -32,11 +32,14 @@ class Features:
     bursts: bool = True
     thresholds: bool = True
     retracts_any_type: bool = True
+    merges: bool = False
 
 
 CORE = Features(core=True)
 ALL = Features()
 ORDERLESS = Features(forgets=False)
+PEOPLE = Features(merges=True)
+ORDERLESS_PEOPLE = Features(forgets=False, merges=True)
 SETTLED = Features(corrects=False, bursts=False)
 """What stays exact for events beyond the recent ones, as long as none is late."""
 VERSIONS = Features(forgets=False, thresholds=False, retracts_any_type=False)

@@ -7,8 +7,8 @@ import pytest
 
 from leadscore.log.records import COMMANDS
 from tests import histories, random_models
-from tests.oracle import ADJUST, DAY_MS, ERASE, PROFILE, RETRACT, Entry, Plain
-from tests.random_models import ALL, TYPES
+from tests.oracle import ADJUST, DAY_MS, ERASE, MERGE, PROFILE, RETRACT, Entry, Plain
+from tests.random_models import ALL, PEOPLE, TYPES
 from tests.unit.never_seen import never_seen
 from tests.unit.schema_keys import keys_of_the_schema, keys_within
 
@@ -26,8 +26,14 @@ def test_random_logs_have_everything_that_can_happen_to_a_lead() -> None:
     expected = {"late", "in time", "ahead", "twice", "equal times", "forgotten", "one id, two types"}
     expected |= {"after its retraction", "after its retraction, any type"}
     expected |= {f"{how} {what} retracted" for how in (None, "one") for what in (TYPES[0], ADJUST, PROFILE)}
-    expected |= {"after an erase", "up to an erase"} | COMMANDS
+    expected |= {"after an erase", "up to an erase"} | COMMANDS - {MERGE}
     assert never_seen(expected, histories.logs(ALL), happenings) == set()
+
+
+def test_random_logs_of_people_have_merges_of_every_kind() -> None:
+    expected = {"of a lead", "of an alias", "into an alias", "into itself", "again", "in a circle"}
+    expected |= {f"{event_type} under an alias" for event_type in (*TYPES, *COMMANDS)} | {"under two ids"}
+    assert never_seen(expected, histories.logs(PEOPLE), happenings_to_people) == set()
 
 
 # --- models ---------------------------------------------------------------------------------------------------------
@@ -133,3 +139,31 @@ def happenings(log: list[Entry]) -> Iterator[str]:
             erased_ms[lead] = occurred_ms
         latest_ms[lead] = max(occurred_ms, latest_ms.get(lead, occurred_ms))
         seen[identity] = event
+
+
+def happenings_to_people(log: list[Entry]) -> Iterator[str]:
+    into: dict[str, str] = {}
+    ids_of_event: dict[tuple[str, str], set[str]] = {}
+    for entry in log:
+        event, lead = entry.event, entry.event["lead_id"]
+        if lead in into:
+            yield f"{event['type']} under an alias"
+        came_under = ids_of_event.setdefault((event["type"], event["event_id"]), set())
+        came_under.add(lead)
+        if len(came_under) > 1:
+            yield "under two ids"
+        if event["type"] == MERGE:
+            yield from of_merge(into, lead, event["into"])
+            into.setdefault(lead, event["into"])
+
+
+def of_merge(aliases: dict[str, str], lead: str, into: str) -> Iterator[str]:
+    yield "of an alias" if lead in aliases else "of a lead"
+    if into in aliases:
+        yield "into an alias"
+    if into == lead:
+        yield "into itself"
+    if aliases.get(lead) == into:
+        yield "again"
+    if aliases.get(into) == lead != into:
+        yield "in a circle"

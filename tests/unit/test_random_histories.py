@@ -5,6 +5,7 @@ The oracle computes design 1.1-1.11 from lists of records; the product folds bou
 
 from itertools import accumulate
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from leadscore.scoring.simulation import LeadScore
 from tests import histories, oracle, random_models
 from tests.histories import END_MS
 from tests.oracle import DAY_MS, Entry, Limits, Plain
-from tests.random_models import ALL, CORE, ORDERLESS, SETTLED, VERSIONS, Features
+from tests.random_models import ALL, CORE, ORDERLESS, ORDERLESS_PEOPLE, PEOPLE, SETTLED, VERSIONS, Features
 from tests.simulated import scores_over_versions, simulated, simulated_from_bytes
 
 pytestmark = pytest.mark.timeout(3_600)  # the nightly profile takes its time
@@ -42,6 +43,49 @@ def test_core_models_agree_with_the_oracle(case: tuple[Plain, list[Entry]]) -> N
 @slowly
 def test_whole_models_agree_with_the_oracle(case: tuple[Plain, list[Entry]]) -> None:
     assert_agreement(*case)
+
+
+@given(cases(PEOPLE))
+@slowly
+def test_people_with_several_ids_agree_with_the_oracle(case: tuple[Plain, list[Entry]]) -> None:
+    assert_agreement(*case)
+
+
+@given(cases(ORDERLESS_PEOPLE), st.data())
+@slowly
+def test_any_order_of_events_and_merges_gives_a_person_the_same_score(
+    case: tuple[Plain, list[Entry]], data: st.DataObject
+) -> None:
+    """Which of the ids is the lead is a matter of order: the same lines, but for that and for the thresholds."""
+    model, log = case
+    shuffled = histories.in_order_of_arrival(data.draw(st.permutations(log)))
+    expected = oracle.run(model, under_one_id(log), END_MS).scores
+    actual = simulated(model, shuffled, END_MS).scores
+    names = names_of_persons(log)
+    renamed = [msgspec.structs.replace(score, lead_id=names[score.lead_id]) for score in actual]
+    assert_same_scores(expected, sorted(renamed, key=lambda score: score.lead_id))
+
+
+def names_of_persons(log: list[Entry]) -> dict[str, str]:
+    """By id, the smallest of all ids that merges connect with it."""
+    names = {one: one for entry in log for one in (entry.event["lead_id"], entry.event.get("into")) if one is not None}
+    for entry in log:
+        if entry.event["type"] == oracle.MERGE:
+            joined = {names[entry.event["lead_id"]], names[entry.event["into"]]}
+            names = {one: min(joined) if name in joined else name for one, name in names.items()}
+    return names
+
+
+def under_one_id(log: list[Entry]) -> list[Entry]:
+    """The same log as if every person had one id only; a merge is one into itself."""
+    names = names_of_persons(log)
+    return [
+        Entry(
+            {name: names[value] if name in ("lead_id", "into") else value for name, value in entry.event.items()},
+            entry.log_time_ms,
+        )
+        for entry in log
+    ]
 
 
 @given(cases(ORDERLESS), st.data())
@@ -186,7 +230,18 @@ def in_comparable_order(crossings: list[Plain]) -> list[Plain]:
 
 
 WORDS = (
-    *("id", "direction", "cause", "entered_id", "sequence", "lead_id", "threshold", "score_name", "decided_at_ms"),
+    *(
+        "id",
+        "direction",
+        "cause",
+        "merged_with",
+        "entered_id",
+        "sequence",
+        "lead_id",
+        "threshold",
+        "score_name",
+        "decided_at_ms",
+    ),
     *("model", "model_version"),
 )
 LEVELS = ("enter_level", "exit_level", "grade")

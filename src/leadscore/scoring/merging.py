@@ -47,7 +47,9 @@ def apply_to_person(states: States, erasures: Erasures, forward: Forward, contex
         if is_forgotten_alias(state.latest_record_ms, context):
             state = None
         elif not _closes_circle(lead_id, alias, forward.hops):
-            return _go_on(state, alias, forward, context)
+            outputs = _go_on(state, alias, forward, context)
+            states[lead_id] = state
+            return outputs
         else:
             context.circles += 1
             state = LeadState(context.model.version, award.occurred_at_ms, thresholds=state.thresholds)

@@ -110,7 +110,7 @@ class _Run:
             return
         self._begin_record()
         outputs = apply_award(self._states, self._erasures, award, None, self._context)
-        self._put(award.lead_id, self._states.get(award.lead_id))
+        self._look_again(award.lead_id)
         self._deliver(outputs)
 
     def _deliver(self, outputs: Sequence[Output]) -> None:
@@ -123,7 +123,7 @@ class _Run:
             elif isinstance(output, Forward):
                 self._begin_record()
                 waiting += apply_forward(self._states, self._erasures, output, self._context)
-                self._put(output.award.lead_id, self._states.get(output.award.lead_id))
+                self._look_again(output.award.lead_id)
 
     def _begin_record(self) -> None:
         """Every record has an offset of its own, by which the merges are told apart."""
@@ -147,6 +147,10 @@ class _Run:
         state = self._states.get(lead_id)
         is_new = state is not None and self._is_forgotten_alias(state)
         return score_line(lead_id, None if is_new else state, self._context, at_ms)
+
+    def _look_again(self, lead_id: str) -> None:
+        if lead_id in self._states:  # nothing is made of a lead by a merge into itself
+            self._put(lead_id, self._states[lead_id])
 
     def _put(self, lead_id: str, state: LeadState | None) -> None:
         self._states[lead_id] = state
