@@ -39,6 +39,7 @@ THRESHOLDS = "scoring/thresholds.py"
 TIMELINE = "scoring/timeline.py"
 TOTALS = "scoring/totals.py"
 SELECTION = "scoring/selection.py"
+SURE_STAY = "scoring/sure_stay.py"
 
 MUTANTS = (
     # --- the seven of the issue
@@ -485,6 +486,85 @@ MUTANTS = (
         TOTALS,
         "residue = {state.latest_record_ms // DAY_MS: residue}",
         "pass",
+    ),
+    # --- several scores
+    Mutant(
+        "a group that is not in main counts for the main score",
+        "model/definition.py",
+        "in_main = [name for name, group in self.groups.items() if group.in_main]",
+        "in_main = list(self.groups)",
+    ),
+    Mutant(
+        "what has no group counts for every score",
+        SCORE,
+        "engagement = sums[-1] if score.counts[-1] else 0.0",
+        "engagement = sums[-1]",
+    ),
+    Mutant(
+        "every score counts the fit",
+        SCORE,
+        "total = engagement + fit if score.counts_fit else engagement",
+        "total = engagement + fit",
+    ),
+    Mutant(
+        "a threshold is of the main score whatever it says",
+        COMPILE,
+        "_threshold(name, threshold, by_name[threshold.of], gates)",
+        "_threshold(name, threshold, scores[0], gates)",
+    ),
+    Mutant(
+        "a record that raises the main score raises every score",
+        THRESHOLDS,
+        "    score = threshold.score\n    return decision.after.of(score)",
+        "    score = decision.outlook.model.main\n    return decision.after.of(score)",
+    ),
+    Mutant(
+        "the reasons are those of the main score",
+        THRESHOLDS,
+        "reasons=top_reasons(decision.outlook, threshold.score, at_ms)",
+        "reasons=top_reasons(decision.outlook, model.main, at_ms)",
+    ),
+    Mutant(
+        "the name of the score is left out",
+        THRESHOLDS,
+        "score_name=None if threshold.score.is_main else threshold.score.name",
+        "score_name=None",
+    ),
+    Mutant(
+        "a leave by time is looked for on every rule",
+        COURSE,
+        "if rule is not None and total and score.counts[rule.group]:",
+        "if rule is not None and total:",
+    ),
+    Mutant(
+        "a sure stay counts what is of another score",
+        SURE_STAY,
+        "if rule is None or not total or not score.counts[rule.group]:",
+        "if rule is None or not total:",
+    ),
+    Mutant(
+        "a sure stay counts the fit whichever the score",
+        SURE_STAY,
+        "total = fit_at(outlook) if score.counts_fit else 0.0",
+        "total = fit_at(outlook)",
+    ),
+    Mutant(
+        "a stay is held to the floor of the main score",
+        SURE_STAY,
+        "if threshold.score.floor < threshold.exit:",
+        "if model.main.floor < threshold.exit:",
+    ),
+    Mutant(
+        "only the main score can be reached",
+        FOLD,
+        "for score in model.crossed:",
+        "for score in model.crossed[:1]:",
+    ),
+    Mutant(
+        "the scores before a command are those after it, but for the main one",
+        BEFORE,
+        "for score in outlook.model.crossed:",
+        "for score in outlook.model.scores[:1]:",
     ),
     # --- what is spared
     Mutant(

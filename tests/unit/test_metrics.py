@@ -124,13 +124,13 @@ def test_label_values_known_beforehand_start_at_zero(metrics: Metrics) -> None:
 
 def test_crossings_of_the_model_start_at_zero(metrics: Metrics) -> None:
     assert samples(metrics, "leadscore_crossings_published_total") == {}
-    metrics.score.crossings_published.labels("mql", "ENTER", "EVENT").inc(2)
+    metrics.score.crossings_published.labels("mql", "main", "ENTER", "EVENT").inc(2)
     metrics.score.expect(parse_model(MODEL, "model"))
     seen = samples(metrics, "leadscore_crossings_published_total")
     assert len(seen) == 2 * 10
-    assert seen["mql", "ENTER", "EVENT"] == 2
-    assert seen["hot", "LEAVE", "TIME"] == 0
-    assert ("hot", "ENTER", "TIME") not in seen
+    assert seen["mql", "main", "ENTER", "EVENT"] == 2
+    assert seen["hot", "main", "LEAVE", "TIME"] == 0
+    assert ("hot", "main", "ENTER", "TIME") not in seen
 
 
 def test_outcomes_of_the_model_start_at_zero(metrics: Metrics) -> None:

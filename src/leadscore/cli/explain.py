@@ -19,7 +19,7 @@ from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_store
 from leadscore.scoring.crossing import iso_instant
-from leadscore.scoring.explanation import Part
+from leadscore.scoring.explanation import Explanation, Part
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -67,8 +67,8 @@ def _lead_at(leads: StoredLeads, stored: StoredLead, at_ms: int | None) -> LeadA
 
 def view_object(view: LeadView) -> dict[str, object]:
     """The explanation as plain JSON values; the points of parts and adjustments add up to ``score``."""
-    explanation, soonest = view.explanation, view.next_leave
-    return {
+    soonest = view.next_leave
+    lead: dict[str, object] = {
         **score_object(view.line),
         "scored": view.scored,
         "asked_for": view.asked_for[0] if view.asked_for else view.line.lead_id,
@@ -79,13 +79,26 @@ def view_object(view: LeadView) -> dict[str, object]:
         "suspended": view.suspended,
         "outcome": outcome_object(view.outcome),
         "latest_record_at": _iso(view.latest_record_ms),
+        **_explained(view.explanation, view),
+        "standings": [_standing_object(standing) for standing in view.standings],
+        "next_change": None if soonest is None else _next_change(soonest),
+    }
+    if view.line.others:
+        lead["scores"] = {
+            name: {"score": other.score, "engagement": other.engagement, **_explained(other, view)}
+            for name, other in view.line.others.items()
+        }
+    return lead
+
+
+def _explained(explanation: Explanation, view: LeadView) -> dict[str, object]:
+    """What one score is made of."""
+    return {
         "parts": [_part_object(part, view) for part in explanation.parts],
         "adjustments": [
             {"clamp": adjustment.clamp, "name": adjustment.name, "points": adjustment.points}
             for adjustment in explanation.adjustments
         ],
-        "standings": [_standing_object(standing) for standing in view.standings],
-        "next_change": None if soonest is None else _next_change(soonest),
     }
 
 
@@ -108,6 +121,7 @@ def _standing_object(standing: ThresholdView) -> dict[str, object]:
     projected = standing.projected_exit
     return {
         "threshold": standing.threshold,
+        "score_name": standing.score_name,
         "standing": "in" if standing.is_in else "out",
         "enter_level": standing.enter_level,
         "exit_level": standing.exit_level,

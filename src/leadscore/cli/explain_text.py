@@ -1,4 +1,4 @@
-"""What ``explain`` prints for people: the score, the thresholds, and a table that adds up. A view in, lines out."""
+"""What ``explain`` prints for people: scores, thresholds, and a table per score that adds up. A view in, lines out."""
 
 from itertools import pairwise
 from textwrap import wrap
@@ -6,7 +6,7 @@ from textwrap import wrap
 from leadscore.cli.columns import aligned, bar, chosen, fitting, length_of_time, minute, width_of
 from leadscore.cli.lead_view import DecayTimes, Disqualifier, Hold, LeadView, ThresholdView
 from leadscore.cli.outcome_words import outcome_text
-from leadscore.scoring.explanation import Adjustment, Part
+from leadscore.scoring.explanation import Adjustment, Explanation, Part
 from leadscore.scoring.fold import FORGOTTEN_BELOW_POINTS
 from leadscore.scoring.ranking import ranked
 
@@ -26,8 +26,11 @@ _EXPENDABLE = (3, 4, 6, 5, 7, 2)
 
 def explain_lines(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
     """The explanation, at most ``columns`` wide where that is possible."""
-    table = _table(view, columns, unicode=unicode)
-    lines = [*_head(view), "", *_thresholds(view), "", *table, *_notes(view, table[0])]
+    table = _table(view, view.explanation, columns, unicode=unicode)
+    lines = [*_head(view), "", *_thresholds(view), "", *table]
+    for name, explanation in view.line.others.items():
+        lines += ["", f"The {name} score:", *_table(view, explanation, columns, unicode=unicode)]
+    lines += _notes(view, table[0])
     return [part for line in lines for part in _wrapped(line, columns)]
 
 
@@ -37,13 +40,13 @@ def _wrapped(line: str, columns: int) -> list[str]:
     return wrap(line, max(columns, 20), subsequent_indent="    ", break_on_hyphens=False)
 
 
-def _table(view: LeadView, columns: int, *, unicode: bool) -> list[str]:
+def _table(view: LeadView, explanation: Explanation, columns: int, *, unicode: bool) -> list[str]:
     """The table with the columns there is room for, its bars as long as what is left."""
-    rows = _Table(view, LEAST_BAR_CELLS, unicode=unicode).rows()
+    rows = _Table(view, explanation, LEAST_BAR_CELLS, unicode=unicode).rows()
     kept = fitting(rows, columns, _EXPENDABLE)
     room = columns - width_of(chosen(rows, kept))
     cells = min(LEAST_BAR_CELLS + max(room, 0), MOST_BAR_CELLS)
-    rows = chosen(_Table(view, cells, unicode=unicode).rows(), kept)
+    rows = chosen(_Table(view, explanation, cells, unicode=unicode).rows(), kept)
     return aligned(rows, [place for place, column in enumerate(kept) if column in _NUMBERS])
 
 
@@ -56,6 +59,7 @@ def _head(view: LeadView) -> list[str]:
         f"Lead {line.lead_id} on {minute(line.explanation.at_ms)} UTC, {view.model} version {view.model_version}",
         f"Score {line.score:.2f}: {line.band} (engagement {line.engagement:.2f}, fit {line.fit:.2f}{grade})",
     ]
+    lines += [f"Score {name} {other.score:.2f}" for name, other in line.others.items()]
     if not view.scored:
         lines.append("Nothing is known of this lead: it has the score of a newcomer.")
     if view.aliases:
@@ -77,7 +81,7 @@ def _by(disqualifier: Disqualifier | None) -> str:
 
 
 def _thresholds(view: LeadView) -> list[str]:
-    lines = [f"{standing.threshold}: {_standing(standing, view)}" for standing in view.standings]
+    lines = [f"{standing.threshold}{_of_score(standing)}: {_standing(standing, view)}" for standing in view.standings]
     soonest = view.next_leave
     if soonest is not None and soonest.projected_exit is not None:
         at_ms, cause = soonest.projected_exit
@@ -87,13 +91,17 @@ def _thresholds(view: LeadView) -> list[str]:
     return [*lines, "Time alone changes no threshold."]
 
 
+def _of_score(standing: ThresholdView) -> str:
+    return "" if standing.score_name is None else f" ({standing.score_name} score)"
+
+
 def _standing(standing: ThresholdView, view: LeadView) -> str:
-    at_ms, score = view.explanation.at_ms, view.line.score
+    at_ms = view.explanation.at_ms
     if standing.is_in:
         since = "" if standing.entered_ms is None else f" since {minute(standing.entered_ms)}"
         age = length_of_time(at_ms - (standing.entered_ms or at_ms))
         return f"in{since} ({age}), {_held(standing.hold)}leaves below {standing.exit_level:g}"
-    missing = standing.enter_level - min(score, view.line.engagement + view.line.fit)
+    missing = standing.points_missing
     needs = [f"enters at {standing.enter_level:g}" + (f", {missing:.2f} points more" if missing > 0 else "")]
     needs += [f"needs {gate.what} {gate.expected}, has {gate.current}" for gate in standing.gates]
     if standing.cooldown_until_ms is not None:
@@ -114,17 +122,18 @@ def _held(hold: Hold | None) -> str:
 class _Table:
     """The parts by group, with what the clamps took, down to the score."""
 
-    def __init__(self, view: LeadView, cells: int, *, unicode: bool) -> None:
+    def __init__(self, view: LeadView, explanation: Explanation, cells: int, *, unicode: bool) -> None:
         self._view = view
+        self._explanation = explanation
         self._cells = cells
         self._unicode = unicode
-        self._at_ms = view.explanation.at_ms
-        parts = view.explanation.parts
+        self._at_ms = explanation.at_ms
+        parts = explanation.parts
         self._most = max([abs(part.points) for part in parts], default=0.0)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Rows of eight cells; the second column adds up to the last row."""
-        parts = self._view.explanation.parts
+        parts = self._explanation.parts
         rows: list[tuple[str, ...]] = [_HEADER]
         groups = dict.fromkeys(part.group for part in parts if part.part != "attribute")
         for group in sorted(groups, key=lambda name: (name is None, name or "")):
@@ -135,7 +144,7 @@ class _Table:
         if attributes:
             rows.append(_heading("fit"))
         rows += [*self._section(attributes), *self._clamps("fit", "fit"), *self._clamps("score", "score")]
-        return [*rows, ("score", f"{self._view.line.score:.2f}", "", "", "", "", "", "")]
+        return [*rows, ("score", f"{self._explanation.score:.2f}", "", "", "", "", "", "")]
 
     def _section(self, parts: list[Part]) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = []
@@ -169,7 +178,7 @@ class _Table:
         return "never" if instant_ms is None else f"in {length_of_time(instant_ms - self._at_ms)}"
 
     def _clamps(self, clamp: str, name: str | None) -> list[tuple[str, ...]]:
-        adjustments = [one for one in self._view.explanation.adjustments if (one.clamp, one.name) == (clamp, name)]
+        adjustments = [one for one in self._explanation.adjustments if (one.clamp, one.name) == (clamp, name)]
         return [(f"  {_clamp_text(one)}", f"{one.points:+.2f}", "", "", "", "", "", "") for one in adjustments]
 
 
@@ -188,6 +197,7 @@ def _clamp_text(adjustment: Adjustment) -> str:
 
 def _notes(view: LeadView, header: str) -> list[str]:
     """What the column heads mean, of those that are shown."""
-    if not any(part.part == "rule" for part in view.explanation.parts):
+    parts = [part for explanation in (view.explanation, *view.line.others.values()) for part in explanation.parts]
+    if not any(part.part == "rule" for part in parts):
         return []
     return ["", "; ".join(f"{word}: {meaning}" for word, meaning in _MEANINGS.items() if word in header) + "."]

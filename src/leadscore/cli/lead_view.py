@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from leadscore.cli.stored_leads import LeadAt
-from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledRule, CompiledThreshold
+from leadscore.model.compiled import EPSILON, GRADES, CompiledModel, CompiledRule, CompiledScore, CompiledThreshold
 from leadscore.scoring.conditions import Leave, Outlook
 from leadscore.scoring.disqualification import is_suspended
 from leadscore.scoring.explanation import Explanation
@@ -51,6 +51,10 @@ class ThresholdView(msgspec.Struct, frozen=True, kw_only=True):
     """How the lead stands with one threshold; instants are UTC ms."""
 
     threshold: str
+    score_name: str | None
+    """The score that the threshold is of; ``None``: the main one."""
+    points_missing: float
+    """How far that score is below the enter level; not more than 0 where it is not."""
     is_in: bool
     enter_level: float
     exit_level: float
@@ -179,10 +183,13 @@ def _standing(
 ) -> ThresholdView:
     entry = None if state is None else threshold_state(state, threshold)
     is_in = entry is not None and entry.is_in
-    at_ms = line.explanation.at_ms
+    explanation = line.explanation if threshold.score.is_main else line.others[threshold.score.name]
+    at_ms = explanation.at_ms
     over_ms = 0 if entry is None else entry.entered_ms + threshold.cooldown_ms
     return ThresholdView(
         threshold=threshold.name,
+        score_name=None if threshold.score.is_main else threshold.score.name,
+        points_missing=threshold.enter - _reached(explanation, threshold.score),
         is_in=is_in,
         enter_level=threshold.enter,
         exit_level=threshold.exit,
@@ -190,10 +197,17 @@ def _standing(
         sequence=None if entry is None else entry.sequence,
         projected_exit=None if entry is None else _projected(state, model, Standing(threshold, entry), at_ms),
         hold=None if state is None or entry is None else _hold(state, model, Standing(threshold, entry), at_ms),
-        gates=[] if is_in else _closed_gates(threshold, line) + _closed_conditions(threshold, state, model, at_ms),
+        gates=[]
+        if is_in
+        else _closed_gates(threshold, explanation, line.grade) + _closed_conditions(threshold, state, model, at_ms),
         cooldown_until_ms=over_ms if not is_in and at_ms < over_ms else None,
         recycled_until_ms=None if state is None or is_in else _recycled_until_ms(state, model, threshold, at_ms),
     )
+
+
+def _reached(explanation: Explanation, score: CompiledScore) -> float:
+    """What counts for an enter: the score, or what is below its floor."""
+    return min(explanation.score, explanation.engagement + (explanation.fit if score.counts_fit else 0.0))
 
 
 def _recycled_until_ms(state: LeadState, model: CompiledModel, threshold: CompiledThreshold, at_ms: int) -> int | None:
@@ -215,14 +229,15 @@ def _hold(state: LeadState, model: CompiledModel, standing: Standing, at_ms: int
     return Hold(sorted(rule.name for rule in qualifying if rule.rule_id in state.rules), until_ms)
 
 
-def _closed_gates(threshold: CompiledThreshold, line: LeadScore) -> list[Gate]:
+def _closed_gates(threshold: CompiledThreshold, explanation: Explanation, current_grade: str) -> list[Gate]:
+    """Gates of the lead's fit and grade, and of the engagement of the threshold's score."""
     gates = []
     grade = threshold.require_grade
-    if grade is not None and GRADES.index(line.grade) > GRADES.index(grade):
-        gates.append(Gate("grade", line.grade, grade))
+    if grade is not None and GRADES.index(current_grade) > GRADES.index(grade):
+        gates.append(Gate("grade", current_grade, grade))
     for what, points, least in (
-        ("engagement", line.engagement, threshold.require_engagement),
-        ("fit", line.fit, threshold.require_fit),
+        ("engagement", explanation.engagement, threshold.require_engagement),
+        ("fit", explanation.fit, threshold.require_fit),
     ):
         if points < least - EPSILON:
             gates.append(Gate(what, f"{points:.2f}", f"{least:g}"))

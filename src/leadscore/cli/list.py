@@ -17,7 +17,7 @@ from leadscore.cli.options import number_from_1
 from leadscore.cli.outcome_words import outcome_object, outcome_text
 from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
-from leadscore.model.compiled import CompiledModel
+from leadscore.model.compiled import CompiledModel, CompiledScore
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.build import make_store
@@ -28,7 +28,7 @@ from leadscore.scoring.outcomes import Outcome, latest_outcome
 from leadscore.scoring.ranking import whole_steps
 from leadscore.scoring.reasons import top_reasons
 from leadscore.scoring.recycling import recycled_until_ms
-from leadscore.scoring.score import Score, main_score_at
+from leadscore.scoring.score import Score, score_at
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState
 from leadscore.store.shard import ScanPlace, Store
@@ -37,7 +37,7 @@ DEFAULT_LIMIT = 50
 DEFAULT_SCAN_LIMIT = 100_000
 
 _EXPENDABLE = (4, 3, 8, 5, 7)
-"""What a narrow terminal does without: grade, band, latest, thresholds, entered."""
+"""What a narrow terminal does without: grade, band, latest, thresholds, entered; after the columns of other scores."""
 
 
 class Page(NamedTuple):
@@ -63,6 +63,8 @@ class ListedLead(msgspec.Struct, frozen=True, kw_only=True):
 
     lead_id: str
     score: float
+    scores: dict[str, float] = {}
+    """By name, the scores beside the main one."""
     band: str
     grade: str
     thresholds: list[str]
@@ -142,6 +144,8 @@ class Search:
     def best(self, pages: Iterator[Page], limit: int, scan_limit: int) -> list[ListedLead]:
         """The ``limit`` best of the leads in the pages, of which no more are read after ``scan_limit`` keys.
 
+        Best by the score of the threshold that is asked for, else by the main one.
+
         Of those that have reached the ceiling, the one that has more points beyond it comes first. Points that are
         equal to 1e-9 are equal: then the ids decide.
         """
@@ -179,18 +183,18 @@ class Search:
         if self._choice.outcome is not None:
             said = latest_outcome(state, model)
             is_chosen = said is not None and said.name == self._choice.outcome
-            return main_score_at(state, model, lead.at_ms) if is_chosen else None
+            return _ranking_score(lead, state, self._choice) if is_chosen else None
         if self._choice.band is None:
             names = _thresholds_of(lead)
             is_chosen = self._choice.threshold in names if self._choice.threshold is not None else bool(names)
-            return main_score_at(state, model, lead.at_ms) if is_chosen else None
-        score = main_score_at(state, model, lead.at_ms)
+            return _ranking_score(lead, state, self._choice) if is_chosen else None
+        score = _ranking_score(lead, state, self._choice)
         return score if model.band_of(score.value) == self._choice.band else None
 
 
 def lead_object(lead: ListedLead) -> dict[str, object]:
-    """A row as plain JSON values."""
-    return {
+    """A row as plain JSON values; ``scores`` are those beside the main one, if the model has any."""
+    row: dict[str, object] = {
         "lead_id": lead.lead_id,
         "score": lead.score,
         "band": lead.band,
@@ -205,6 +209,7 @@ def lead_object(lead: ListedLead) -> dict[str, object]:
         "latest_record_at": iso_instant(lead.latest_record_ms),
         "as_of": iso_instant(lead.at_ms),
     }
+    return row | ({"scores": lead.scores} if lead.scores else {})
 
 
 def _check(choice: Choice, versions: ModelVersions) -> None:
@@ -244,14 +249,25 @@ def _thresholds_of(lead: LeadAt) -> list[str]:
     return [standing.threshold.name for standing in standings_in(lead.state, lead.context.model.thresholds)]
 
 
+def _ranked_by(choice: Choice, model: CompiledModel) -> CompiledScore:
+    """The score of the threshold asked for, else the main one."""
+    return next((threshold.score for threshold in model.thresholds if threshold.name == choice.threshold), model.main)
+
+
+def _ranking_score(lead: LeadAt, state: LeadState, choice: Choice) -> Score:
+    model = lead.context.model
+    return score_at(Outlook(state, model), _ranked_by(choice, model), lead.at_ms)
+
+
 def _listed(lead: LeadAt, state: LeadState, choice: Choice) -> ListedLead:
     model = lead.context.model
-    score = main_score_at(state, model, lead.at_ms)
     outlook = Outlook(state, model)
-    reasons = top_reasons(outlook, model.main, lead.at_ms)
+    score, *others = [score_at(outlook, one, lead.at_ms) for one in model.scores]
+    reasons = top_reasons(outlook, _ranked_by(choice, model), lead.at_ms)
     return ListedLead(
         lead_id=lead.lead_id,
         score=score.value,
+        scores={one.name: other.value for one, other in zip(model.scores[1:], others, strict=True)},
         band=model.band_of(score.value),
         grade=model.grade_of(score.fit),
         thresholds=_thresholds_of(lead),
@@ -280,13 +296,16 @@ def _entered_ms(lead: LeadAt, state: LeadState, choice: Choice) -> int | None:
 def _lines(leads: list[ListedLead]) -> list[str]:
     if not leads:
         return ["no such leads"]
-    rows: list[tuple[str, ...]] = [("", "lead", "score", "band", "grade", "in", "top reason", "entered", "latest", "")]
-    rows += [_row(number, lead) for number, lead in enumerate(leads, start=1)]
-    kept = fitting(rows, output_columns(), _EXPENDABLE)
-    return aligned(chosen(rows, kept), right=(0, kept.index(2)))
+    others = list(dict.fromkeys(name for lead in leads for name in lead.scores))
+    rows: list[tuple[str, ...]] = [
+        ("", "lead", "score", *others, "band", "grade", "in", "top reason", "entered", "latest", "")
+    ]
+    rows += [_row(number, lead, others) for number, lead in enumerate(leads, start=1)]
+    kept = fitting(rows, output_columns(), [place + len(others) for place in _EXPENDABLE])
+    return aligned(chosen(rows, kept), right=(0, *(kept.index(2 + place) for place in range(1 + len(others)))))
 
 
-def _row(number: int, lead: ListedLead) -> tuple[str, ...]:
+def _row(number: int, lead: ListedLead, others: list[str]) -> tuple[str, ...]:
     notes = [f"disqualified: {lead.disqualified}"] if lead.disqualified is not None else []
     notes += ["suspended"] if lead.suspended else []
     notes += [outcome_text(lead.outcome, lead.at_ms)] if lead.outcome is not None else []
@@ -295,6 +314,7 @@ def _row(number: int, lead: ListedLead) -> tuple[str, ...]:
         str(number),
         lead.lead_id,
         f"{lead.score:.1f}",
+        *(f"{lead.scores[name]:.1f}" if name in lead.scores else "" for name in others),
         lead.band,
         lead.grade,
         ", ".join(lead.thresholds),

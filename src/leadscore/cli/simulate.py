@@ -127,8 +127,8 @@ def _noted_if_over(
 
 
 def score_object(score: LeadScore) -> dict[str, object]:
-    """A lead's line: the names of design 1.11."""
-    return {
+    """A lead's line: the names of design 1.11; ``scores`` are those beside the main one, if the model has any."""
+    line: dict[str, object] = {
         "lead_id": score.lead_id,
         "score": score.score,
         "engagement": score.engagement,
@@ -139,6 +139,11 @@ def score_object(score: LeadScore) -> dict[str, object]:
         "thresholds": score.thresholds,
         "as_of": iso_instant(score.as_of_ms),
     }
+    if score.others:
+        line["scores"] = {
+            name: {"score": other.score, "engagement": other.engagement} for name, other in score.others.items()
+        }
+    return line
 
 
 def _opened(path: str) -> "BinaryIO | nullcontext[BinaryIO]":

@@ -22,10 +22,11 @@ from leadscore.ops.config import Config
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import make_consumer, partition_count
+from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.ranking import ranked
-from leadscore.scoring.score import main_score_at
+from leadscore.scoring.score import ScoresAt
 from leadscore.scoring.standing import standings_in
 from leadscore.scoring.state import LeadState, decode_state
 from leadscore.store.shard import Store
@@ -125,11 +126,11 @@ def hottest(store: Store, model: CompiledModel, shards: int, at_ms: int) -> list
     """The leads that are in a threshold, scored at the instant, best first."""
     expected = {shard: _leads_in_thresholds(store, shard) for shard in range(shards)}
     scored = [
-        (main_score_at(state, model, max(at_ms, latest_ms(state))), lead_id, state)
+        (ScoresAt(Outlook(state, model), max(at_ms, latest_ms(state))), lead_id)
         for lead_id, state in _states(store, expected)
     ]
-    best_first = ranked(scored, lambda lead: lead[0].unclamped, lambda lead: lead[1])  # above the ceiling they differ
-    return [_hot_lead(lead_id, state, score.value, model) for score, lead_id, state in best_first]
+    best_first = ranked(scored, lambda lead: lead[0].of(model.main).unclamped, lambda lead: lead[1])  # not at a ceiling
+    return [_hot_lead(lead_id, scores) for scores, lead_id in best_first]
 
 
 def leads_with_state(store: Store, lead_ids: Iterable[str], shards: int) -> int:
@@ -163,9 +164,12 @@ def _states(store: Store, expected: Mapping[int, Sequence[str]]) -> Iterator[tup
                 yield lead_id, decode_state(state)
 
 
-def _hot_lead(lead_id: str, state: LeadState, score: float, model: CompiledModel) -> HotLead:
+def _hot_lead(lead_id: str, scores: ScoresAt) -> HotLead:
+    state, model = scores.outlook.state, scores.outlook.model
     thresholds = tuple(standing.threshold.name for standing in standings_in(state, model.thresholds))
-    return HotLead(lead_id, score, model.band_of(score), thresholds)
+    main, *others = [scores.of(score).value for score in model.scores]
+    others_by_name = {score.name: value for score, value in zip(model.scores[1:], others, strict=True)}
+    return HotLead(lead_id, main, model.band_of(main), thresholds, others_by_name)
 
 
 def _totals(counter: Counter, label: str = "", **only: str) -> dict[str, int]:

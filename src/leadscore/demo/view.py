@@ -25,12 +25,16 @@ _STYLES = {"cold": "cyan", "warm": "yellow", "hot": "red", Direction.ENTER: "gre
 
 
 class HotLead(msgspec.Struct, frozen=True):
-    """A lead, its score now, the band of the score (``cold``, ``warm``, ``hot``), and the thresholds it is in."""
+    """A lead, its main score now, the band of that (``cold``, ``warm``, ``hot``), and the thresholds it is in.
+
+    ``others`` are the scores beside the main one, by name.
+    """
 
     lead_id: str
     score: float
     band: str
     thresholds: tuple[str, ...] = ()
+    others: dict[str, float] = {}
 
 
 class DemoSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,6 +271,7 @@ def _lead_line(lead: HotLead, ceiling: float, marks: Marks) -> Text:
     full = round(share * BAR_CELLS)
     bar = Text.assemble((marks.full_cell * full, _STYLES.get(lead.band, "")), marks.empty_cell * (BAR_CELLS - full))
     line = Text.assemble(f"  {short_id(lead.lead_id)}  ", bar, f" {lead.score:5.1f}  {lead.band:<4}  ")
+    line.append("".join(f"{name} {score:5.1f}  " for name, score in lead.others.items()))
     line.append(" ".join(lead.thresholds)).rstrip()
     return line
 

@@ -157,6 +157,7 @@ class ScoreMetrics:
             "leadscore_crossings_published_total",
             "Crossings that the crossing topic acknowledged, repeats among them.",
             threshold=(),
+            score=(),
             direction=(),
             cause=(),
         )
@@ -192,8 +193,8 @@ class ScoreMetrics:
 
     def expect(self, model: ModelDefinition) -> None:
         """Let the crossings and the outcomes of the model start at 0."""
-        for threshold, (direction, cause) in itertools.product(model.thresholds, _CROSSINGS):
-            self.crossings_published.labels(threshold, direction.value, cause.value)
+        for (name, threshold), (direction, cause) in itertools.product(model.thresholds.items(), _CROSSINGS):
+            self.crossings_published.labels(name, threshold.of, direction.value, cause.value)
         for name, rule in model.rules.items():
             if rule.outcome is not None:
                 about = model.thresholds if rule.recycles is None else rule.recycles.thresholds

@@ -5,6 +5,7 @@ from time import time
 
 from leadscore.errors import StopCause
 from leadscore.log.records import Frame
+from leadscore.model.definition import MAIN_SCORE
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.forwarding import ForwardsRecord, kind_of
 from leadscore.pipeline.score.log_message import LogMessage
@@ -96,7 +97,8 @@ class CrossingCounts:
                 self._person.forwards_published.labels(kind_of(forward)).inc()
             return
         score = self._score
-        score.crossings_published.labels(output.threshold, output.direction.value, output.cause.value).inc()
+        of = output.score_name or MAIN_SCORE
+        score.crossings_published.labels(output.threshold, of, output.direction.value, output.cause.value).inc()
         score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
 
     def failed(self, output: Published | ForwardsRecord) -> None:
