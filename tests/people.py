@@ -71,7 +71,15 @@ def mixed(persons: Iterable[Person], seed: str) -> list[Event]:
 def scores_of(model: dict[str, object], persons: Iterable[Person], at_ms: int) -> dict[str, float]:
     """The oracle's score of each person's lead, from the events alone: as if all had come under its id."""
     plain = {**model, "thresholds": {}}
-    entries = [
+    scores: dict[str, float] = {}
+    for person in persons:  # one at a time: before each event the oracle looks at every lead that it has
+        lines = run(plain, _entries(person, at_ms), at_ms).scores
+        scores |= {line["lead_id"]: line["score"] for line in lines}
+    return scores
+
+
+def _entries(person: Person, at_ms: int) -> list[Entry]:
+    return [
         Entry(
             {
                 "type": event.type,
@@ -82,7 +90,5 @@ def scores_of(model: dict[str, object], persons: Iterable[Person], at_ms: int) -
             },
             at_ms,
         )
-        for person in persons
         for event in person.events
     ]
-    return {line["lead_id"]: line["score"] for line in run(plain, entries, at_ms).scores}

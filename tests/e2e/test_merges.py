@@ -69,6 +69,57 @@ def test_all_state_lost_while_people_are_merged_is_rebuilt_and_nothing_forwarded
     assert_people(deployment, persons)
 
 
+SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
+LARGE_BATCHES = {"LEADSCORE_BATCH_SIZE": "300", "LEADSCORE_SCORE_BATCH_FRAMES": "6"}
+STEPS = ("matched", "logged", "folded", "written", "published", "acknowledged")
+SHARES = len(STEPS) + 6
+"""Of the records: one for the time before and one for each of the accidents that follow."""
+
+
+@pytest.mark.full
+@pytest.mark.timeout(3_000)
+@pytest.mark.parametrize("number", [1_000, 20_000])
+def test_people_are_whole_after_kills_at_every_step_a_zombie_a_loss_of_all_state_and_a_rebalance(
+    deploy: Callable[..., Deployment], number: int
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= SMALL_BATCHES | LARGE_BATCHES | SHORT_SESSION
+    persons = people("many", number, events_each=4)
+    records = mixed(persons, "many")
+    shares = iter([records[index::SHARES] for index in range(SHARES)])
+    zombie, leaving = (deployment.start_worker(**member(one)) for one in ("one", "two"))
+    deployment.send_now(next(shares))
+    for step in STEPS:
+        share = next(shares)
+        crashing = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=f"{step}:6", **member("zero"), **LINGERING)
+        waiting = iter(share)
+        feed_until_death(deployment, crashing, waiting, max(3, len(share) // 100))
+        deployment.send_now(waiting)
+    deployment.start_worker(**member("zero"))
+
+    zombie.freeze()
+    deployment.send_now(next(shares))
+    wait_until(lambda: deployment.members("score") == 2, 60, "the group to go on without the zombie")
+    deployment.send_now(next(shares))
+    zombie.thaw()
+    wait_until(lambda: deployment.members("score") == 3, 60, "the zombie to join again")
+
+    deployment.send_now(next(shares))
+    deployment.lose_everything()
+    deployment.send_now(next(shares))
+    deployment.start_worker(**member("three"))
+    deployment.send_now(next(shares))
+    assert leaving.terminate() == 0
+    deployment.wait_until_done(900)
+    deployment.wait_until_nothing_is_due(300)
+    assert_people(deployment, persons)
+
+
+def member(name: str) -> dict[str, str]:
+    """A worker whose partitions wait for it while it is started again."""
+    return {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": f"worker-{name}"}
+
+
 def assert_people(deployment: Deployment, persons: Iterable[Person]) -> None:
     """Of each person one lead is left, with the oracle's score; what is published is what a fold of the log gives."""
     persons = list(persons)
@@ -96,12 +147,12 @@ def assert_pairs(deployment: Deployment) -> None:
     assert taken_over <= left
 
 
-def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event]) -> None:
+def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event], at_once: int = 3) -> None:
     """A steady stream, so that there is always something under way."""
     worker.expected_to_die = True
 
     def is_dead() -> bool:
-        deployment.send_now(islice(waiting, 3))
+        deployment.send_now(islice(waiting, at_once))
         return worker.process.poll() is not None
 
     wait_until(lambda: bool(worker.said("shards_started")) or worker.process.poll() is not None, 30, "a beginning")
