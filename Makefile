@@ -15,7 +15,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled fuzz nightly mutants full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled fuzz nightly mutants full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -74,6 +74,9 @@ bench-features: $(VENV)/dev ## what each feature of a model costs per event
 
 bench-memory: $(VENV)/dev ## bytes of Redis memory per lead; BENCH="--leads 1000000"
 	$(BENCH_WITH) tests.bench.memory $(BENCH)
+
+bench-merges: $(VENV)/dev ## bytes of Redis memory per alias, and what an event under an alias costs; BENCH="--aliases 100000 1000000"
+	$(BENCH_WITH) tests.bench.merges $(BENCH)
 
 bench-peers: $(VENV)/dev ## the same work in leadscore, Kafka Streams, Quix Streams and Redis; BENCH="--only leadscore --add"
 	$(BENCH_WITH) tests.bench.peers.run $(BENCH)
