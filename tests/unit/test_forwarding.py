@@ -2,6 +2,8 @@
 
 from itertools import count
 
+import msgspec
+
 from leadscore.log.records import (
     MAX_FRAME_BYTES,
     Award,
@@ -16,11 +18,13 @@ from leadscore.log.records import (
     position_of,
 )
 from leadscore.model.compile import compile_model
+from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.forwarding import forwards_records
 from leadscore.pipeline.score.outbox import decode_outputs, encode_outputs
+from leadscore.pipeline.score.shard import LATE_WORKER_MS, ttl_ms
 from leadscore.scoring.score import main_score_at
-from leadscore.scoring.state import decode_state
+from leadscore.scoring.state import Alias, LeadState, decode_state
 from tests.simulated import event_of
 from tests.unit.fake_kafka import FakeMessage
 from tests.unit.fake_store import FakeStore
@@ -158,6 +162,21 @@ def test_what_is_committed_is_not_forwarded_again_after_all_state_is_lost() -> N
     logs.turns(6)
     assert logs.sent() == []
     assert logs.score(CONTACT) == 20
+
+
+def test_an_alias_is_kept_as_long_as_it_is_remembered_whatever_conditions_say_of_a_lead_without_events() -> None:
+    rules = {"view": {"event": "website.page_view", "points": 1}}
+    silent = {"not": {"count": {"rules": ["view"], "at_least": 1, "within": "7d"}}}
+    parts = {
+        "model": "m",
+        "version": 1,
+        "rules": rules,
+        "conditions": {"mute": {"when": silent, "disqualifies": "mute"}},
+    }
+    model = compile_model(msgspec.convert(parts, ModelDefinition))
+    alias = LeadState(1, NOON_MS, alias=Alias(CONTACT, position_of(0, 0)))
+    assert ttl_ms(LeadState(1, NOON_MS), model) is None
+    assert ttl_ms(alias, model) == int(model.forget_after_ms) + LATE_WORKER_MS
 
 
 def test_an_erase_under_an_alias_leaves_nothing_of_either_id() -> None:

@@ -348,6 +348,12 @@ def earlier_of(one_ms: int | None, other_ms: int | None) -> int | None:
 
 def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
     """How long Redis keeps the lead from now: well beyond when the fold forgets it; ``None``: for good."""
+    if state.alias is not None:  # whatever a condition says of a lead without events
+        return int(model.forget_after_ms) + LATE_WORKER_MS
+    return _ttl_ms_of_lead(state, model)
+
+
+def _ttl_ms_of_lead(state: LeadState, model: CompiledModel) -> int | None:
     if state.thresholds and any(standing.is_in for standing in state.thresholds):
         return None
     if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):
