@@ -5,7 +5,8 @@ repeats; ``halves`` is the time of the second half of the events against the fir
 A second table has the fold by kind of record and by half (``kinds``); ``--kinds`` prints nothing else.
 ``match`` begins at the records as Kafka's client hands them over. ``decode`` is a part of it, measured a second time by
 itself, and ``fastavro`` the bare reader on the same bytes, for comparison; neither is in ``all``. ``--digest`` prints a
-hash of all states and crossings, which must not change with the code's speed.
+hash of all states and crossings, which must not change with the code's speed. With ``--scores`` there is a scores
+topic, and ``scores`` is the encoding of its records: of each batch the newest of each lead.
 """
 
 import argparse
@@ -26,9 +27,13 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.pipeline.match.batch import Work
+from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import encode_outputs
+from leadscore.pipeline.score.score_records import avro_score_encoding, score_record
 from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
+from leadscore.scoring.latest_score import ScoreNews
+from leadscore.scoring.outputs import Output
 from leadscore.store.fence import Fence
 from leadscore.store.shard import ShardWrite
 from tests.bench import kinds
@@ -39,9 +44,10 @@ from tests.bench.streams import COMMAND_TOPIC, STREAMS, TOPIC, Size, Stream
 BATCH_RECORDS = 10_000
 """What the worker takes at once under load."""
 PARTITIONS = 32
-STEPS = ("match", "read", "fold", "write")
+STEPS = ("match", "read", "fold", "write", "scores")
 APART = ("fastavro", "decode")
 """What is measured beside the steps."""
+SCORE_ENCODING = avro_score_encoding(None)
 SOURCES = {(topic, 0): Source(topic, "", 0) for topic in (TOPIC, COMMAND_TOPIC)}
 SETTINGS = {
     "LEADSCORE_SOURCE_TOPICS": TOPIC,
@@ -58,6 +64,7 @@ class Cost(NamedTuple):
     halves: float
     state_bytes: float
     crossings_per_100: float
+    news_per_100: float
     digest: str
 
     @property
@@ -97,18 +104,21 @@ def batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 class Bench:
     """One run of a workload through matching and scoring, from empty shards on."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, has_scores_topic: bool = False) -> None:
         model = compile_model(stream.model)
         self._config = load_config(SETTINGS)
         self._matcher = Matcher(stream.model)
         self._decoder = Decoder(lookup=stream.lookup)
         self._fastavro = stream.bare_fastavro()
         self.messages = stream.messages
-        self._shards = [_empty_shard(number, model) for number in range(PARTITIONS)]
+        self._shards = [
+            _empty_shard(number, model, LatestScores(step=1.0) if has_scores_topic else None)
+            for number in range(PARTITIONS)
+        ]
         self._clock = Stopwatch(-(-len(stream.messages) // BATCH_RECORDS))
         self._hash = sha256()
         self._crossings_hash = sha256()
-        self.awards = self.crossings = self.states = self.state_bytes = 0
+        self.awards = self.crossings = self.news = self.states = self.state_bytes = 0
 
     def run(self) -> Cost:
         """Match, log, fold and encode everything."""
@@ -125,6 +135,7 @@ class Bench:
             second / first,
             self.state_bytes / max(1, self.states),
             100 * self.crossings / len(self.messages),
+            100 * self.news / len(self.messages),
             f"{self._crossings_hash.hexdigest()[:12]} {self._hash.hexdigest()[:12]}",
         )
 
@@ -164,12 +175,21 @@ class Bench:
             missing = shards[number].unknown_leads([record])
             shards[number].load(missing, [None] * len(missing))
         self._clock.lap("read", batch)
-        outputs = [shards[number].fold(record, batch, NOW_MS) for number, record in records]
+        outputs: list[list[Output]] = []
+        news: dict[str, ScoreNews] = {}
+        for number, record in records:
+            shard = shards[number]
+            outputs.append(shard.fold(record, batch, NOW_MS))
+            news.update((one.lead_id, one) for one in shard.news)
         self._clock.lap("fold", batch)
         writes = [shards[number].pending(batch) for number in dict(records)]
         for write in writes:
             shards[write.shard].written(write)
         self._clock.lap("write", batch)
+        for one in news.values():
+            score_record(one, SCORE_ENCODING)
+        self._clock.lap("scores", batch)
+        self.news += len(news)
         self.awards += sum(len(record.awards) for _, record in records if isinstance(record, Frame))
         for decided in outputs:
             self.crossings += len(decided)
@@ -192,8 +212,8 @@ def awards_of(stream: Stream) -> list[Award]:
     return [award for record in records if isinstance(record, Frame) for award in record.awards]
 
 
-def _empty_shard(number: int, model: CompiledModel) -> Shard:
-    return Shard(number, None, Fence("bench", -1, 0, 0, {}), lambda _: model, FoldSettings())
+def _empty_shard(number: int, model: CompiledModel, latest: LatestScores | None) -> Shard:
+    return Shard(number, None, Fence("bench", -1, 0, 0, {}), lambda _: model, FoldSettings(), latest)
 
 
 @contextmanager
@@ -211,12 +231,12 @@ def by_kind(stream: Stream, repeats: int) -> list[kinds.Half]:
         return kinds.halves(compile_model(stream.model), awards_of(stream), repeats)
 
 
-def least(stream: Stream, repeats: int) -> Cost:
+def least(stream: Stream, repeats: int, *, has_scores_topic: bool = False) -> Cost:
     """The least of several runs, of each figure by itself."""
     costs = []
     for _ in range(repeats):
         with _undisturbed():
-            costs.append(Bench(stream).run())
+            costs.append(Bench(stream, has_scores_topic=has_scores_topic).run())
     steps_us = {step: min(cost.steps_us[step] for cost in costs) for step in costs[0].steps_us}
     return min(costs, key=lambda cost: cost.total_us)._replace(steps_us=steps_us)
 
@@ -230,6 +250,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--digest", action="store_true", help="a hash of all states and crossings beside each figure")
+    parser.add_argument("--scores", action="store_true", help="with a scores topic")
     parser.add_argument("--kinds", action="store_true", help="only the fold by kind of record")
     options = parser.parse_args(arguments)
     if unknown := set(options.workloads) - set(STREAMS):
@@ -239,7 +260,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def print_costs(costs: Mapping[str, Cost], *, digest: bool) -> None:
     """A row per workload."""
-    head = ("us of CPU per event", *APART, *STEPS, "all", "halves", "state bytes", "crossings/100")
+    head = ("us of CPU per event", *APART, *STEPS, "all", "halves", "state bytes", "crossings/100", "news/100")
     rows = [
         (
             name,
@@ -247,7 +268,8 @@ def print_costs(costs: Mapping[str, Cost], *, digest: bool) -> None:
             f"{cost.total_us:.1f}",
             f"{cost.halves:.2f}",
             f"{cost.state_bytes:.0f}",
-            f"{cost.crossings_per_100:.1f}{'  ' + cost.digest if digest else ''}",
+            f"{cost.crossings_per_100:.1f}",
+            f"{cost.news_per_100:.1f}{'  ' + cost.digest if digest else ''}",
         )
         for name, cost in costs.items()
     ]
@@ -264,7 +286,7 @@ def main() -> int:
     for name in options.workloads or STREAMS:
         stream = STREAMS[name](size)
         if not options.kinds:
-            costs[name] = least(stream, options.repeats)
+            costs[name] = least(stream, options.repeats, has_scores_topic=options.scores)
         halves[name] = by_kind(stream, options.repeats)
     if costs:
         print_costs(costs, digest=options.digest)
