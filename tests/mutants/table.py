@@ -560,12 +560,6 @@ MUTANTS = (
         "for score in model.crossed:",
         "for score in model.crossed[:1]:",
     ),
-    Mutant(
-        "the scores before a command are those after it, but for the main one",
-        BEFORE,
-        "for score in outlook.model.crossed:",
-        "for score in outlook.model.scores[:1]:",
-    ),
     # --- what is spared
     Mutant(
         "what a lead can reach is bounded without what the record gives",

@@ -205,3 +205,33 @@ def test_a_threshold_that_a_version_puts_on_another_score_is_left_by_that_score(
     left = only(shard.tick(1))
     assert (entered.score_name, left.score_name, left.cause) == (None, "expansion", "TIME")
     assert left.entered_id == entered.id
+
+
+# --- what is spared -------------------------------------------------------------------------------------------------
+
+HALVED: Plain = {name: one | {"decay": {"half_life": "10d"}} for name, one in RULES.items()}
+
+
+def test_the_fit_keeps_no_lead_in_a_threshold_whose_score_leaves_it_out() -> None:
+    """50 points of a half-life of 10 days are 30 after 7.37."""
+    ceo = profile("p1", role="ceo")
+    made = crossings(upsell() | {"rules": HALVED}, 30, ceo, visit("e1"), act("plan", "e2"))
+    assert made[1][:2] == ("LEAVE", "TIME")
+    assert made[1][2] == pytest.approx(7.37, abs=0.005)
+
+
+def test_the_floor_of_the_main_score_keeps_no_lead_in_a_threshold_of_another() -> None:
+    model = upsell() | {"rules": HALVED, "score": {"floor": 35}}
+    assert crossings(model, 30, visit("e1"), act("plan", "e2"))[1][:2] == ("LEAVE", "TIME")
+
+
+def test_a_score_that_is_high_enough_is_seen_where_the_main_one_is_out_of_reach() -> None:
+    model = two_scores(mql={"enter": 95, "exit": 50}, upsell={"of": "expansion", "enter": 40, "exit": 10})
+    assert crossings(model, 9, act("plan", "e1"), act("plan", "e2", 1)) == [("ENTER", "EVENT", 1)]
+
+
+def test_the_score_before_a_command_is_that_of_the_threshold() -> None:
+    thresholds: Plain = {"mql": {"enter": 95, "exit": 50}, "upsell": {"of": "expansion", "enter": 40, "exit": 30}}
+    events = act("plan", "e1"), act("plan", "e2"), command("reset", "c1", 1)
+    entered, left = run(two_scores(**thresholds), 2, *events).crossings
+    assert (entered.previous_score, left.previous_score, left.score) == (20, 40, 0)
