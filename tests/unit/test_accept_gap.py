@@ -4,8 +4,12 @@ import pytest
 
 from leadscore.cli.accept_gap import Decision, decision_of
 from leadscore.errors import PartitionStopped
+from leadscore.model.compile import compile_model
+from leadscore.model.definition import ModelDefinition
 from leadscore.pipeline.score.reconcile import Facts, decide
-from leadscore.store.fence import Fence
+from leadscore.pipeline.score.shard import Shard
+from leadscore.scoring.context import FoldSettings
+from leadscore.store.fence import Fence, decode
 
 SOURCES = {"web/idw/0": 812}
 
@@ -56,3 +60,15 @@ def test_what_was_published_of_this_log_is_not_published_again() -> None:
 
 def test_a_shard_without_state_begins_with_the_version_of_the_oldest_frame() -> None:
     assert decision_of(GAPS["lost and trimmed"], 2).fence == Fence("now", 39, 2, 0, {}, is_clearing=True)
+
+
+@pytest.mark.parametrize(
+    ("gap", "incarnation"), [("trimmed", 0), ("recreated", 0), ("ahead of the log", 1), ("committed beyond the end", 1)]
+)
+def test_a_log_that_went_back_is_another_source_of_forwards(gap: str, incarnation: int) -> None:
+    """Its offsets are used again, and what is forwarded by them is not what was forwarded then."""
+    accepted = decision_of(GAPS[gap], 2).fence
+    assert accepted.log_incarnation == incarnation
+    shard = Shard(5, None, accepted, lambda _: compile_model(ModelDefinition("m", 1)), FoldSettings())
+    assert shard.source("log").topic_id == ("now+1" if incarnation else "now")
+    assert decode(shard.pending(0).fence).log_incarnation == incarnation

@@ -84,7 +84,16 @@ def decision_of(facts: Facts, first_version: int) -> Decision:
     # Without a fence nobody knows what the leads that are left are the fold of: the worker deletes them first.
     is_clearing = facts.fence is None or facts.fence.is_clearing
     version = fence.model_version or first_version
-    accepted = Fence(facts.log_topic_id, offset, version, since_ms, sources, is_clearing=is_clearing)
+    goes_back = fence.log_topic_id == facts.log_topic_id and offset < fence.offset
+    accepted = Fence(
+        facts.log_topic_id,
+        offset,
+        version,
+        since_ms,
+        sources,
+        is_clearing=is_clearing,
+        log_incarnation=fence.log_incarnation + 1 if goes_back else fence.log_incarnation,
+    )
     return Decision(accepted, facts.low if _is_of_another_log(facts) else None)
 
 

@@ -22,7 +22,8 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     source partition, named ``topic/topic_id/partition``. ``writer`` is a name drawn anew at each reconcile: whoever
     folds the same records must not take another's write, or its own that came late, for the one it has just made. What
     it read may be newer than the fence it went on from. ``is_clearing``: the leads that are stored are the fold of
-    nothing known, and being deleted.
+    nothing known, and being deleted. ``log_incarnation``: how often the log of this id has gone back to offsets that it
+    had used before; what the shard forwards is numbered by offsets, and must not be taken for what it forwarded then.
     """
 
     log_topic_id: str
@@ -32,6 +33,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     sources: dict[str, int]
     writer: str = ""
     is_clearing: bool = False
+    log_incarnation: int = 0
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

@@ -100,6 +100,7 @@ class Shard:
         self.news: list[ScoreNews] = []
         """What the record folded last is news of for the scores topic."""
         self._topic_id = fence.log_topic_id
+        self._log_incarnation = fence.log_incarnation
         self._writer = fence.writer
         self._model_since_ms = fence.model_since_ms
         self._sources = dict(fence.sources)
@@ -157,7 +158,8 @@ class Shard:
 
     def source(self, log_topic: str) -> Source:
         """What the shard is to the log partitions that it forwards to."""
-        return Source(log_topic, self._topic_id, self.number)
+        again = f"+{self._log_incarnation}" if self._log_incarnation else ""
+        return Source(log_topic, self._topic_id + again, self.number)
 
     def has_published(self, published_below: int) -> bool:
         """Whether the stored outbox still holds what is published: leads that may be erased are named in it."""
@@ -168,7 +170,13 @@ class Shard:
         leads, due = self._changed_leads()
         drop = [offset for offset in self.outbox_offsets if offset < published_below]
         fence = Fence(
-            self._topic_id, self.offset, self.model_version, self._model_since_ms, self._sources, self._writer
+            self._topic_id,
+            self.offset,
+            self.model_version,
+            self._model_since_ms,
+            self._sources,
+            self._writer,
+            log_incarnation=self._log_incarnation,
         )
         return ShardWrite(
             shard=self.number,
