@@ -569,9 +569,19 @@ def assert_scores_of(
     stored = deployment.stored(sorted({event.lead_id for event in events}))
     states = {lead_id: state for lead_id, state in stored.items() if state is not None}
     at_ms = now_ms()
-    assert _points_of(deployment, states, at_ms) == pytest.approx(
-        _points_from(deployment, events, at_ms, settings), abs=1e-9
-    )
+    points, expected = _points_of(deployment, states, at_ms), _points_from(deployment, events, at_ms, settings)
+    wrong = {
+        lead_id: (points.get(lead_id), worth)
+        for lead_id, worth in expected.items()
+        if points.get(lead_id) != pytest.approx(worth, abs=1e-9)
+    }
+    assert not wrong, f"{wrong}; not in the log: {_not_in_the_log(deployment, events)}"
+
+
+def _not_in_the_log(deployment: Deployment, events: list[Event]) -> list[tuple[str, str]]:
+    """Lead and id of events that were matched nowhere: so a lost record is told from one that was folded wrongly."""
+    logged = {(award.lead_id, award.event_id) for _, _, frame in frames(deployment.log()) for award in frame.awards}
+    return sorted({(event.lead_id, event.event_id) for event in events} - logged)
 
 
 def assert_as_folded(
