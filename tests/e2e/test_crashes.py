@@ -5,36 +5,23 @@ lingers loses what it was handed when its process dies. Only the protocol saves 
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
 
-from leadscore.events.event import Event
+from tests.crashing import LINGERING, SAME_MEMBER, SMALL_BATCHES, feed_until_death
 from tests.deployment import (
-    FEW_RECENT,
     FEW_RECENT_EVENTS,
     LOG_PARTITIONS,
     WANDERING_MODEL,
     Deployment,
-    WorkerProcess,
     assert_exact,
     wandering_events,
 )
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
-
-SMALL_BATCHES = {
-    **FEW_RECENT,
-    "LEADSCORE_BATCH_SIZE": "40",
-    "LEADSCORE_SCORE_BATCH_FRAMES": "2",
-    "LEADSCORE_COMMIT_INTERVAL": "0s",
-    "LEADSCORE_ALIGNMENT_WAIT": "200ms",
-}
-LINGERING = {"LEADSCORE_KAFKA__LINGER_MS": "300"}
-SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
-"""A restarted process gets the partitions of its predecessor at once, not after the session timeout."""
 
 
 @pytest.mark.parametrize("step", ["matched:8", "logged:2", "folded:3", "written:3", "published:3", "acknowledged:2"])
@@ -53,21 +40,6 @@ def test_a_crash_after_any_step_loses_nothing_and_counts_nothing_twice(
     deployment.start_worker()
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-
-
-def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event]) -> None:
-    """A steady stream, so that there is always something under way."""
-    worker.expected_to_die = True
-
-    def has_begun() -> bool:
-        return bool(worker.said("shards_started")) or worker.process.poll() is not None
-
-    def is_dead() -> bool:
-        deployment.send_now(islice(waiting, 3))
-        return worker.process.poll() is not None
-
-    wait_until(has_begun, 30, "the worker to begin")
-    wait_until(is_dead, 30, "the worker to die")
 
 
 def test_a_worker_asked_to_end_commits_what_it_did_and_leaves_the_group(deploy: Callable[..., Deployment]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from leadscore.events.event import Event
 from leadscore.log.records import ERASE, partition_of
 from leadscore.scoring.recent import ROW
+from tests.crashing import SAME_MEMBER
 from tests.deployment import (
     LOG_PARTITIONS,
     Deployment,
@@ -31,7 +32,6 @@ MODEL = {
     "thresholds": {"mql": {"enter": 55, "exit": 40}},
 }
 CANARY = "canary-5b1f09e7c2"
-SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
 
 
 def neighbour_of(lead_id: str) -> str:

@@ -1,19 +1,17 @@
 """One person under several ids, on real servers: every event counts once, wherever it came and whatever crashes."""
 
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 import pytest
 
-from leadscore.events.event import Event
 from leadscore.scoring.score import main_score_at
+from tests.crashing import LINGERING, SAME_MEMBER, SMALL_BATCHES, feed_until_death
 from tests.deployment import (
-    FEW_RECENT,
     FEW_RECENT_EVENTS,
     WANDERING_MODEL,
     Deployment,
-    WorkerProcess,
     assert_as_folded,
     now_ms,
 )
@@ -22,16 +20,7 @@ from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
-SMALL_BATCHES = {
-    **FEW_RECENT,
-    "LEADSCORE_BATCH_SIZE": "40",
-    "LEADSCORE_SCORE_BATCH_FRAMES": "2",
-    "LEADSCORE_COMMIT_INTERVAL": "0s",
-    "LEADSCORE_ALIGNMENT_WAIT": "200ms",
-    "LEADSCORE_ON_STATE_LOSS": "rebuild",
-}
-LINGERING = {"LEADSCORE_KAFKA__LINGER_MS": "300"}
-SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
+REBUILD = {"LEADSCORE_ON_STATE_LOSS": "rebuild"}
 
 
 @pytest.mark.parametrize("step", ["written:4", "published:4"])
@@ -56,7 +45,7 @@ def test_all_state_lost_while_people_are_merged_is_rebuilt_and_nothing_forwarded
     deploy: Callable[..., Deployment],
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
-    deployment.environ |= SMALL_BATCHES
+    deployment.environ |= SMALL_BATCHES | REBUILD
     persons = people("lost", 60)
     records = mixed(persons, "lost")
     first, second = deployment.start_worker(), deployment.start_worker()
@@ -83,7 +72,7 @@ def test_people_are_whole_after_kills_at_every_step_a_zombie_a_loss_of_all_state
     deploy: Callable[..., Deployment], number: int
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
-    deployment.environ |= SMALL_BATCHES | LARGE_BATCHES | SHORT_SESSION
+    deployment.environ |= SMALL_BATCHES | LARGE_BATCHES | SHORT_SESSION | REBUILD
     persons = people("many", number, events_each=4)
     records = mixed(persons, "many")
     shares = iter([records[index::SHARES] for index in range(SHARES)])
@@ -145,15 +134,3 @@ def assert_pairs(deployment: Deployment) -> None:
     }
     assert taken_over
     assert taken_over <= left
-
-
-def feed_until_death(deployment: Deployment, worker: WorkerProcess, waiting: Iterator[Event], at_once: int = 3) -> None:
-    """A steady stream, so that there is always something under way."""
-    worker.expected_to_die = True
-
-    def is_dead() -> bool:
-        deployment.send_now(islice(waiting, at_once))
-        return worker.process.poll() is not None
-
-    wait_until(lambda: bool(worker.said("shards_started")) or worker.process.poll() is not None, 30, "a beginning")
-    wait_until(is_dead, 30, "the worker to die")

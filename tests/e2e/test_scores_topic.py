@@ -17,6 +17,7 @@ from confluent_kafka import Message
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.simulation import score_line
+from tests.crashing import SAME_MEMBER
 from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
@@ -31,7 +32,6 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.lasting_leads
 
 SMALL_BATCHES = {**FEW_RECENT, "LEADSCORE_BATCH_SIZE": "40", "LEADSCORE_SCORE_BATCH_FRAMES": "2"}
-SAME_MEMBER = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 ERASED = "lead-0"
 

@@ -33,7 +33,7 @@ from leadscore.scoring.state import Alias, LeadState, Member, States, encode_sta
 from leadscore.scoring.thresholds import leave_by_time
 
 
-def apply_to_person(states: States, erasures: Erasures, forward: Forward, context: FoldContext) -> Sequence[Output]:
+def apply_forward(states: States, erasures: Erasures, forward: Forward, context: FoldContext) -> Sequence[Output]:
     """Apply what reaches a person under the id that the award names, or let it go on to the next id."""
     award, lead_id = forward.award, forward.award.lead_id
     if forward.erased_edge is not None:

@@ -20,8 +20,8 @@ from leadscore.scoring.erasures import Erasure
 from leadscore.scoring.explanation import Explanation, explain
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered
-from leadscore.scoring.leads import apply_award, apply_forward
-from leadscore.scoring.merging import is_forgotten_alias
+from leadscore.scoring.leads import apply_award
+from leadscore.scoring.merging import apply_forward, is_forgotten_alias
 from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.scoring.outputs import Output
 from leadscore.scoring.standing import standings_in

@@ -1,7 +1,6 @@
 """The outbox entry of a log offset: what it caused, in the order decided. Bytes in, values out; pure.
 
-Forwards, and news of the scores topic, are bytes among the crossings and erasures: so those keep the form that they
-had before there were such, and a worker of an older version publishes what a newer one has left behind.
+Forwards, and news of the scores topic, are bytes among the crossings and erasures, which keep the form they have alone.
 """
 
 from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.outputs import Output
 
 
-class Decided(NamedTuple):
+class ShardOutputs(NamedTuple):
     """What a shard has decided, in this order."""
 
     shard: Shard
@@ -29,7 +29,7 @@ class Publisher:
     log_partitions: int
     deliveries: Deliveries[Published | ForwardsRecord]
 
-    def produce(self, decided: Iterable[Decided], offsets: Offsets) -> None:
+    def produce(self, decided: Iterable[ShardOutputs], offsets: Offsets) -> None:
         """Produce what was decided; ``offsets`` become safe with the last acknowledgement."""
         deliveries = self.deliveries
         with deliveries.batch(offsets) as batch:

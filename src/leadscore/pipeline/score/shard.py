@@ -23,7 +23,8 @@ from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.latest import Revision
 from leadscore.scoring.latest_score import ScoreNews
-from leadscore.scoring.leads import apply_award, apply_forward
+from leadscore.scoring.leads import apply_award
+from leadscore.scoring.merging import apply_forward
 from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.scoring.outputs import ErasedLead, Output
 from leadscore.scoring.state import LeadState, StateFormatError, decode_mark, decode_state, encode_state

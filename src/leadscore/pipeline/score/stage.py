@@ -35,7 +35,7 @@ from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import decode_entries
-from leadscore.pipeline.score.publisher import Decided, Publisher
+from leadscore.pipeline.score.publisher import Publisher, ShardOutputs
 from leadscore.pipeline.score.publishing import CrossingEncoding
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
@@ -250,7 +250,7 @@ class ScoreStage:
         if self._scores is not None:
             for number in written:
                 self._scores.hold(number, batch.news.get(number, ()))
-        decided = [Decided(self._shards.owned[number].shard, batch.unpublished(number)) for number in written]
+        decided = [ShardOutputs(self._shards.owned[number].shard, batch.unpublished(number)) for number in written]
         self._publisher.produce(decided, self._offsets(batch.offsets(written)))
         for number in written:
             self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
@@ -338,7 +338,7 @@ class ScoreStage:
         if self._scores is not None:
             self._scores.hold(owned.shard.number, news)
         offsets = self._offsets({owned.shard.number: end} if end > first else {})
-        self._publisher.produce([Decided(owned.shard, outputs)], offsets)
+        self._publisher.produce([ShardOutputs(owned.shard, outputs)], offsets)
 
     def _pause_fetching(self, numbers: Iterable[int]) -> None:
         self.subscription.pause([(self._parts.config.log_topic, number) for number in numbers])
