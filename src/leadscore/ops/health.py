@@ -6,27 +6,21 @@ does not depend on other services, or an outage of Redis would restart every wor
 
 import json
 import logging
-import socket
-import socketserver
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import BoundedSemaphore, Lock, Thread, get_ident
+from threading import Lock, Thread, get_ident
 
 from leadscore.errors import ConfigError
+from leadscore.ops.http_port import Answer, HttpPort, text_answer
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.ongoing import instant
 
-MAX_REQUESTS_AT_ONCE = 16
-REQUEST_TIMEOUT_S = 5.0
-SHUTDOWN_POLL_S = 0.1
-
 _log = logging.getLogger(__name__)
-_TEXT = "text/plain; charset=utf-8"
 
 
 START = "start"
@@ -151,29 +145,13 @@ def _shown(check: Check, now_s: float) -> dict[str, object]:
     }
 
 
-class HealthServer:
-    """The running server; ``port`` is the one it really listens on."""
-
-    def __init__(self, server: "_Server") -> None:
-        self._server = server
-        self.port = int(server.server_address[1])
-        self._thread = Thread(target=server.serve_forever, args=(SHUTDOWN_POLL_S,), name="health", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop answering and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def serve(host: str, port: int, metrics: Metrics, health: Health) -> HealthServer:
+def serve(host: str, port: int, metrics: Metrics, health: Health) -> HttpPort:
     """Answer /metrics, /livez, /readyz and /startupz. Port 0 takes a free one.
 
     ``ConfigError`` where the address cannot be had.
     """
     try:
-        return HealthServer(_Server(host, port, metrics, health))
+        return HttpPort(host, port, partial(_resource, metrics, health))
     except OSError as error:
         raise ConfigError(
             f"LEADSCORE_HTTP_HOST, LEADSCORE_HTTP_PORT: cannot listen on {host}:{port}: {error.strerror}: "
@@ -181,93 +159,19 @@ def serve(host: str, port: int, metrics: Metrics, health: Health) -> HealthServe
         ) from error
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 4 * MAX_REQUESTS_AT_ONCE  # the library's 5 makes a sixth client wait a second
-
-    def __init__(self, host: str, port: int, metrics: Metrics, health: Health) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.metrics = metrics
-        self.health = health
-        self._free = BoundedSemaphore(MAX_REQUESTS_AT_ONCE)
-        super().__init__((host, port), _Handler)
-
-    def server_bind(self) -> None:
-        # Not HTTPServer's: that one asks the name service for this machine's name, and may wait for it.
-        socketserver.TCPServer.server_bind(self)
-
-    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(
-        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
-    ) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        del request, client_address
-        if not isinstance(sys.exc_info()[1], OSError):  # a client that went away does not matter
-            _log.exception("http_request_failed")
+def _resource(metrics: Metrics, health: Health, path: str, accept: str) -> Answer:
+    if path == "/metrics":
+        body, content_type = metrics.render(accept)
+        return Answer(HTTPStatus.OK, content_type, body)
+    if path == "/livez":
+        return _as_json(health.liveness())
+    if path == "/readyz":
+        return _as_json(health.readiness())
+    if path == "/startupz":
+        return _as_json(health.start())
+    return text_answer(HTTPStatus.NOT_FOUND, "only /metrics, /livez, /readyz and /startupz are here")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    timeout = REQUEST_TIMEOUT_S
-    server_version = "leadscore"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def do_POST(self) -> None:
-        self._refuse()
-
-    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST  # noqa: N815  # the library looks for these names
-
-    def log_message(self, *_: object) -> None:
-        """Requests are not logged: probes come every few seconds."""
-
-    def _answer(self, *, with_body: bool) -> None:
-        status, content_type, body = self._resource(self.path.partition("?")[0])
-        self._send(status, {"Content-Type": content_type}, body, with_body=with_body)
-
-    def _refuse(self) -> None:
-        """Nothing here takes anything; what the client sends is not read, so the connection ends."""
-        self.close_connection = True
-        headers = {"Content-Type": _TEXT, "Allow": "GET, HEAD", "Connection": "close"}
-        self._send(HTTPStatus.METHOD_NOT_ALLOWED, headers, b"only GET and HEAD\n", with_body=True)
-
-    def _send(self, status: HTTPStatus, headers: Mapping[str, str], body: bytes, *, with_body: bool) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if with_body:
-            self.wfile.write(body)
-
-    def _resource(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        if path == "/metrics":
-            body, content_type = self.server.metrics.render(self.headers.get("Accept", ""))
-            return HTTPStatus.OK, content_type, body
-        if path == "/livez":
-            return _as_json(self.server.health.liveness())
-        if path == "/readyz":
-            return _as_json(self.server.health.readiness())
-        if path == "/startupz":
-            return _as_json(self.server.health.start())
-        return HTTPStatus.NOT_FOUND, _TEXT, b"only /metrics, /livez, /readyz and /startupz are here\n"
-
-
-def _as_json(verdict: Verdict) -> tuple[HTTPStatus, str, bytes]:
+def _as_json(verdict: Verdict) -> Answer:
     status = HTTPStatus.OK if verdict.ok else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, "application/json", json.dumps(verdict.body).encode() + b"\n"
+    return Answer(status, "application/json", json.dumps(verdict.body).encode() + b"\n")
