@@ -6,7 +6,7 @@ import pytest
 
 from leadscore.errors import Unavailable
 from leadscore.ops.config import Config, load_config
-from leadscore.pipeline.build import make_store
+from leadscore.pipeline.stores import make_store
 from tests.servers import redis_binaries, start_redis
 
 PASSWORD = "p@ss:word/%2F"

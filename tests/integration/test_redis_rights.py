@@ -8,7 +8,7 @@ import redis
 
 from leadscore.errors import Unavailable
 from leadscore.ops.config import load_config
-from leadscore.pipeline.build import make_store
+from leadscore.pipeline.stores import make_store
 from leadscore.store.redis_store import RedisStore
 from leadscore.store.shard import LeadWrite, ShardWrite
 from tests import permissions_page

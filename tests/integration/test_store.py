@@ -104,6 +104,15 @@ def test_a_lost_script_is_sent_again_with_the_writes_that_missed_it(
     assert calls_of(own_client, "eval") == 3
 
 
+def test_a_lost_script_is_told_of_once_a_write(own_server: RedisServer, own_client: redis.Redis) -> None:
+    told: list[str] = []
+    with closing(RedisStore([own_server.url], PREFIX, SHARDS, 0.3, lambda: told.append("lost"))) as store:
+        for fence in (b"f1", b"f2", b"f3"):
+            own_client.script_flush()
+            store.write([ShardWrite(shard=shard, expected=None, fence=fence) for shard in (1, 2, 3)])
+    assert told == ["lost"] * 3
+
+
 def test_an_unexpected_type_of_key_changes_nothing(own_store: RedisStore, own_client: redis.Redis) -> None:
     keys = ShardKeys(PREFIX, 1, SHARDS)
     for key in (keys.outbox, keys.due, keys.erased):

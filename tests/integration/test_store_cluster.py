@@ -203,8 +203,8 @@ def test_a_shard_on_the_move_is_unavailable_until_it_has_arrived(
     move.begin()
     try:
         move.take(keys.fence)
-        assert kind_of_failure(lambda: store.write([everything(3, b"f1", b"f2")])) == "moved"  # TRYAGAIN
-        assert kind_of_failure(lambda: store.read_shards([3])) == "moved"  # ASK
+        assert kind_of_failure(lambda: store.write([everything(3, b"f1", b"f2")])) == "tryagain"
+        assert kind_of_failure(lambda: store.read_shards([3])) == "ask"
         assert store.read_shards([4]) == {4: EMPTY}
         move.take(keys.outbox, keys.due, keys.erased, keys.lead("L1"), keys.lead("L2"))
     finally:

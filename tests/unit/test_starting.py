@@ -56,6 +56,7 @@ def test_questions_become_rarer_and_end_with_the_time_there_is(monkeypatch: pyte
 
     monkeypatch.setattr(Stopping, "wait", pass_time)
     monkeypatch.setattr("leadscore.pipeline.kafka.deadline.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("leadscore.pipeline.backoff.random", lambda: 1.0)
 
     def ask() -> None:
         raise Unavailable("redis", "auth", "wrong password")

@@ -5,7 +5,7 @@ from redis import exceptions
 from redis._parsers.base import BaseParser
 
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.store.failures import FailureKind, kind_of, unavailable
+from leadscore.store.failures import FailureKind, NoMasterError, kind_of, unavailable
 from leadscore.store.redis_store import RedisStore
 from leadscore.store.shard import LeadWrite, ShardWrite
 
@@ -26,19 +26,21 @@ REPLIES = [
     ("LOADING Redis is loading the dataset in memory", FailureKind.LOADING),
     ("CLUSTERDOWN The cluster is down", FailureKind.CLUSTERDOWN),
     ("CLUSTERDOWN Hash slot not served", FailureKind.CLUSTERDOWN),
-    ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", FailureKind.CLUSTERDOWN),
+    ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", FailureKind.MASTERDOWN),
     ("NOREPLICAS Not enough good replicas to write.", FailureKind.NOREPLICAS),
     ("NOREPLICAS Not enough good replicas to write. script: 6b1b, on @user_script:30.", FailureKind.NOREPLICAS),
     (SCRIPT_6 + "-NOREPLICAS Not enough good replicas to write. ", FailureKind.NOREPLICAS),
     ("NOSCRIPT No matching script. Please use EVAL.", FailureKind.NOSCRIPT),
     ("MOVED 3999 127.0.0.1:6381", FailureKind.MOVED),
-    ("ASK 3999 127.0.0.1:6381", FailureKind.MOVED),
-    ("TRYAGAIN Multiple keys request during rehashing of slot", FailureKind.MOVED),
+    ("ASK 3999 127.0.0.1:6381", FailureKind.ASK),
+    ("TRYAGAIN Multiple keys request during rehashing of slot", FailureKind.TRYAGAIN),
     ("NOAUTH Authentication required.", FailureKind.AUTH),
     ("WRONGPASS invalid username-password pair or user is disabled.", FailureKind.AUTH),
     ("NOPERM this user has no permissions to run the 'evalsha' command", FailureKind.AUTH),
     ("ERR max number of clients reached", FailureKind.CONNECTION),
-    ("MISCONF Redis is configured to save RDB snapshots", FailureKind.OTHER),
+    ("MISCONF Redis is configured to save RDB snapshots", FailureKind.MISCONF),
+    ("MISCONF Errors writing to the AOF file. script: 6b1b, on @user_script:30.", FailureKind.MISCONF),
+    (SCRIPT_6 + "-MISCONF Redis is configured to save RDB snapshots", FailureKind.MISCONF),
     ("WRONGTYPE Operation against a key holding the wrong kind of value", FailureKind.OTHER),
     ("ERR unknown command 'EVALSHA'", FailureKind.OTHER),
     ("", FailureKind.OTHER),
@@ -68,6 +70,7 @@ def test_an_error_of_client_or_network_has_its_kind(error: Exception, kind: Fail
 def test_every_kind_is_reached() -> None:
     tested = {kind for _, kind in REPLIES} | {FailureKind.TIMEOUT, FailureKind.CONNECTION}
     tested |= {FailureKind.EVICTION}  # no reply to a command, but what the server says of itself
+    tested |= {kind_of(NoMasterError("none"))}
     assert tested == set(FailureKind)
 
 

@@ -18,9 +18,9 @@ from leadscore.errors import ConfigError, PartitionStopped, Unavailable
 from leadscore.log.records import Forwards, Frame, decode
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.build import make_store
 from leadscore.pipeline.kafka.clients import committed_offsets, log_bounds, partition_count, topic_ids
 from leadscore.pipeline.score.reconcile import Facts, decide
+from leadscore.pipeline.stores import make_store
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence

@@ -17,7 +17,7 @@ from leadscore.cli.stored_leads import LeadAt, StoredLead, StoredLeads, add_mode
 from leadscore.errors import ConfigError
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.build import make_store
+from leadscore.pipeline.stores import make_store
 from leadscore.scoring.crossing import iso_instant
 from leadscore.scoring.explanation import Explanation, Part
 

@@ -20,7 +20,7 @@ from leadscore.errors import ConfigError
 from leadscore.model.compiled import CompiledModel, CompiledScore
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.build import make_store
+from leadscore.pipeline.stores import make_store
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Reason, iso_instant
 from leadscore.scoring.disqualification import disqualified, is_suspended

@@ -52,8 +52,9 @@ from leadscore.ops.config import Config, load_config
 from leadscore.ops.health import Health
 from leadscore.ops.logs import LogFormat, LogLevel, configure_logging
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.build import build_worker, make_store
+from leadscore.pipeline.build import build_worker
 from leadscore.pipeline.steps import NoSteps
+from leadscore.pipeline.stores import make_store
 from leadscore.pipeline.worker import Worker
 from leadscore.scoring.crossing import Crossing, Direction
 from leadscore.starter_files import starter_model

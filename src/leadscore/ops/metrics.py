@@ -42,9 +42,14 @@ STORE_ERRORS = (
     "readonly",
     "loading",
     "clusterdown",
+    "masterdown",
     "noreplicas",
+    "misconf",
     "noscript",
     "moved",
+    "ask",
+    "tryagain",
+    "no_master",
     "auth",
     "eviction",
     "other",
@@ -227,7 +232,8 @@ class StateMetrics:
         )
         self.store_errors = declare.counter(
             "leadscore_store_errors_total",
-            "Calls to Redis that failed, and looks that found it may evict keys.",
+            "Calls to Redis that failed, writes that had to bring their script along, and looks that found it may "
+            "evict keys.",
             kind=STORE_ERRORS,
         )
         self.store_evicted_keys = declare.gauge(

@@ -24,7 +24,7 @@ from leadscore.mapping.topics import compile_mappings
 from leadscore.model.load import LoadedModel, load_model
 from leadscore.model.matching import Matcher
 from leadscore.model.sense import events_looked_at
-from leadscore.ops.addresses import login_of, split_urls, with_password, without_login
+from leadscore.ops.addresses import login_of, without_login
 from leadscore.ops.config import Config, CrossingFormat, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
@@ -66,8 +66,9 @@ from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.stopping import Stopping
+from leadscore.pipeline.stores import make_store
 from leadscore.pipeline.worker import Worker, WorkerParts
-from leadscore.store.redis_store import RedisStore
+from leadscore.store.failures import FailureKind
 from leadscore.store.shard import Store
 
 CLIENT_LINES_EVERY_S = 60.0
@@ -89,7 +90,8 @@ def build_worker(  # what a process is made of
     """
     _check_mappings(config)
     model = _model(config) if config.role is not Role.SCORE else None
-    store = make_store(config) if config.role is not Role.MATCH else None
+    count_lost_script = metrics.state.store_errors.labels(FailureKind.NOSCRIPT).inc
+    store = make_store(config, count_lost_script) if config.role is not Role.MATCH else None
     plan = BuildPlan(config, metrics, health, steps, stopping or Stopping(), has_topic_ids=has_topic_ids)
     with refused_properties(config.kafka):
         return WorkerBuilder(plan, model).build(store)
@@ -334,15 +336,6 @@ class WorkerBuilder:
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
         return topic_ids(self._admin, topics, has_topic_ids=self._plan.has_topic_ids)
-
-
-def make_store(config: Config) -> RedisStore:
-    """The store as configured; nothing is connected yet."""
-    password = config.redis_password
-    urls = split_urls(config.redis_url)
-    if password is not None:
-        urls = tuple(with_password(url, password) for url in urls)
-    return RedisStore(urls, config.redis_prefix, config.log_partitions, config.redis_timeout_ms / 1000)
 
 
 def make_registry(config: Config) -> RegistryClient | None:

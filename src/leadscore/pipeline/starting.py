@@ -15,6 +15,7 @@ from leadscore.errors import ConfigError, StoppedEarly, Unavailable
 from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
 from leadscore.ops.services import OutageLog, outage_words
+from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.clients import partition_count
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.stopping import Stopping
@@ -59,7 +60,7 @@ class Patience:
                 self._tell(outage)
                 if not self._deadline.left_s:
                     raise
-                self._stopping.wait(min(pause_s, self._deadline.left_s))
+                self._stopping.wait(min(jittered(pause_s), self._deadline.left_s))
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
             else:
                 self._waiting.end(time())

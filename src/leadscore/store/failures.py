@@ -1,4 +1,4 @@
-"""Redis errors by what they mean for the worker: all transient, each with a label (design 2.7).
+"""Redis errors by what they mean for the worker: all transient, each with a label of its own (design 2.7).
 
 The client has classes for some of the server's error codes; the others are the first word of the message. A script on
 Redis 6 wraps the error of a command inside it: ``Error running script …: -OOM command not allowed …``.
@@ -13,7 +13,10 @@ from leadscore.errors import Unavailable
 
 
 class FailureKind(StrEnum):
-    """The label of the metric; the set is closed. ``EVICTION``: Redis answers, but may evict keys."""
+    """The label of the metric; the set is closed.
+
+    ``EVICTION``: Redis answers, but may evict keys. ``NO_MASTER``: no Sentinel names a server that is a master.
+    """
 
     TIMEOUT = "timeout"
     CONNECTION = "connection"
@@ -22,12 +25,21 @@ class FailureKind(StrEnum):
     READONLY = "readonly"
     LOADING = "loading"
     CLUSTERDOWN = "clusterdown"
+    MASTERDOWN = "masterdown"
     NOREPLICAS = "noreplicas"
+    MISCONF = "misconf"
     NOSCRIPT = "noscript"
     MOVED = "moved"
+    ASK = "ask"
+    TRYAGAIN = "tryagain"
+    NO_MASTER = "no_master"
     AUTH = "auth"
     EVICTION = "eviction"
     OTHER = "other"
+
+
+class NoMasterError(exceptions.RedisError):
+    """No Sentinel names a master, or what it names is none: a failover is under way."""
 
 
 # The first class that fits decides: several of them are kinds of ConnectionError, which comes last.
@@ -35,10 +47,13 @@ _KIND_BY_CLASS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (exceptions.OutOfMemoryError, FailureKind.OOM),
     (exceptions.ReadOnlyError, FailureKind.READONLY),
     (exceptions.BusyLoadingError, FailureKind.LOADING),
+    (exceptions.MasterDownError, FailureKind.MASTERDOWN),
     (exceptions.ClusterDownError, FailureKind.CLUSTERDOWN),
     (exceptions.NoScriptError, FailureKind.NOSCRIPT),
-    (exceptions.AskError, FailureKind.MOVED),
-    (exceptions.TryAgainError, FailureKind.MOVED),
+    (exceptions.MovedError, FailureKind.MOVED),
+    (exceptions.AskError, FailureKind.ASK),
+    (exceptions.TryAgainError, FailureKind.TRYAGAIN),
+    (NoMasterError, FailureKind.NO_MASTER),
     (exceptions.NoPermissionError, FailureKind.AUTH),
     (exceptions.AuthenticationWrongNumberOfArgsError, FailureKind.AUTH),
     (exceptions.AuthenticationError, FailureKind.AUTH),
@@ -51,6 +66,7 @@ _KIND_BY_CLASS: tuple[tuple[type[Exception], FailureKind], ...] = (
 _KIND_BY_CODE = {
     "ACL": FailureKind.AUTH,  # "ACL failure in script: …"
     "BUSY": FailureKind.BUSY,
+    "MISCONF": FailureKind.MISCONF,
     "NOREPLICAS": FailureKind.NOREPLICAS,
     "OOM": FailureKind.OOM,
     "READONLY": FailureKind.READONLY,

@@ -3,7 +3,7 @@
 A round trip per method, whatever the number of shards; a second one only where a node has lost the script.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import cast
@@ -28,10 +28,18 @@ class RedisStore:
 
     ``urls``: one Redis, or some nodes of one cluster; ``prefix`` keeps deployments in one Redis apart; ``shards`` is
     the number of log partitions; ``timeout_s`` bounds connecting and each wait for the network. Nothing is connected
-    before the first call. Not for use from several threads at once.
+    before the first call. ``on_lost_script`` is called for each write that Redis has lost the script of, and that
+    brings it along. Not for use from several threads at once.
     """
 
-    def __init__(self, urls: Sequence[str], prefix: str, shards: int, timeout_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        prefix: str,
+        shards: int,
+        timeout_s: float = 2.0,
+        on_lost_script: Callable[[], None] | None = None,
+    ) -> None:
         self._keys = [ShardKeys(prefix, shard, shards) for shard in range(shards)]
         self._shard_by_tag = {tag: shard for shard, tag in enumerate(shard_tags(prefix, shards))}
         self._lead_pattern = lead_pattern(prefix)
@@ -39,6 +47,7 @@ class RedisStore:
         self._router = Router(urls, timeout_s)
         self._script = files("leadscore.store").joinpath("write_shard.lua").read_text(encoding="utf-8")
         self._script_sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
+        self._on_lost_script = on_lost_script or _nothing
 
     def read_shards(self, shards: Sequence[int]) -> dict[int, StoredShard]:
         """Fence, outbox and erasures of each shard."""
@@ -75,6 +84,8 @@ class RedisStore:
             ]
         )
         without_script = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if without_script:
+            self._on_lost_script()
         again = self._router.call(
             [Call(slots[index], ["EVAL", self._script, *arguments[index]]) for index in without_script]
         )
@@ -139,6 +150,10 @@ class RedisStore:
     def close(self) -> None:
         """Close the connections; the next call opens them again."""
         self._router.close()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _stored_shard(fence: Reply, outbox: Reply, erased: Reply) -> StoredShard:

@@ -21,6 +21,7 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
+from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.clients import committed_places
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
@@ -326,7 +327,7 @@ class MatchStage:
             self._pause(now_s, outage)
 
     def _pause(self, now_s: float, outage: Unavailable) -> None:
-        self._retry_at_s = now_s + RETRY_S
+        self._retry_at_s = now_s + jittered(RETRY_S)
         self._tell_outage(now_s, outage)
 
     def _tell_outage(self, now_s: float, outage: Unavailable) -> None:

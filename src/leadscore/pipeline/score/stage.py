@@ -18,6 +18,7 @@ from prometheus_client.context_managers import Timer
 from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.backoff import Backoff
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
@@ -30,7 +31,6 @@ from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
-from leadscore.pipeline.score.backoff import Backoff
 from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
 from leadscore.pipeline.score.latest_scores import LatestScores

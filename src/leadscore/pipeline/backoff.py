@@ -1,13 +1,20 @@
 """When to try again after a service did not do what was asked of it, and when that outage is over."""
 
+from random import random
+
 from leadscore.errors import Unavailable
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
 
 
+def jittered(pause_s: float) -> float:
+    """Half of the pause to all of it, by chance: workers that fail together do not come back together."""
+    return pause_s * (0.5 + 0.5 * random())
+
+
 class Backoff:
-    """Doubles the pause with every failure.
+    """Doubles the pause with every failure, and takes a part of it by chance.
 
     A Redis that is full, read-only or without replicas still answers and is read: an outage in which records could not
     be applied (``must_write``) is over when a write has succeeded, or when there is nothing left to write.
@@ -27,7 +34,7 @@ class Backoff:
         """A try has failed."""
         self.outage = outage
         self.must_write |= must_write
-        self._retry_at_s = now_s + self._retry_after_s
+        self._retry_at_s = now_s + jittered(self._retry_after_s)
         self._retry_after_s = min(2 * self._retry_after_s, LONGEST_RETRY_S)
 
     def over(self) -> None:
