@@ -15,8 +15,8 @@ from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
 from leadscore.errors import ConfigError
-from leadscore.ops.addresses import WrongAddress, check_brokers, has_password, login_of, shown_urls
-from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS, KAFKA_PREFIX, property_name, refusal
+from leadscore.ops.addresses import WrongAddress, has_password, login_of, shown_urls
+from leadscore.ops.kafka_variables import read_kafka_properties
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, may_hold_login, redact_kafka_property
 from leadscore.ops.setting_types import (
@@ -278,7 +278,7 @@ def load_config(environ: Mapping[str, str], required: Collection[str] = (), *, f
     problems: list[str] = []
     variables = read_variables(environ, _NAMES, problems)
     values = _values(variables, problems)
-    kafka = _kafka(variables, problems)
+    kafka = read_kafka_properties(variables, problems)
     needs_model = for_worker and values.get("role", Role.ALL) is not Role.SCORE
     problems += _missing(environ, [*required, *([variable_of("model")] if needs_model else [])])
     if not problems:
@@ -316,33 +316,6 @@ def _shown(setting: Setting, variable: Variable) -> str:
     if is_hidden or may_hold_login(shown):
         return REDACTED
     return repr(shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "...")
-
-
-def _kafka(variables: Mapping[str, Variable], problems: list[str]) -> dict[str, str]:
-    properties: dict[str, str] = {}
-    for variable_name, variable in variables.items():
-        if not variable_name.startswith(KAFKA_PREFIX):
-            continue
-        name = property_name(variable_name)
-        why = refusal(name)
-        if why is None:
-            properties[name] = variable.text
-        else:
-            problems.append(f"{variable.origin}: the librdkafka property {name} cannot be set: {why}")
-    problems += _wrong_brokers(variables)
-    return properties
-
-
-def _wrong_brokers(variables: Mapping[str, Variable]) -> Iterator[str]:
-    """What is no list of brokers is not passed on: librdkafka would log it as the name of a host."""
-    variable = variables.get(BOOTSTRAP_SERVERS)
-    try:
-        check_brokers("localhost" if variable is None else variable.text)
-    except WrongAddress as wrong:
-        yield (
-            f"{BOOTSTRAP_SERVERS}: {REDACTED}: {wrong}: expected host:port, with commas between several; a login is "
-            f"set in {KAFKA_PREFIX}SASL_USERNAME and {KAFKA_PREFIX}SASL_PASSWORD"
-        )
 
 
 def _missing(environ: Mapping[str, str], required: Collection[str]) -> Iterator[str]:
