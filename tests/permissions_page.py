@@ -22,6 +22,14 @@ def redis_rules(prefix: str, password: str) -> list[str]:
     return [rule.replace("{leadscore:", f"{{{prefix}:").replace("PASSWORD", password) for rule in rules]
 
 
+def sentinel_rules(password: str) -> list[str]:
+    """What follows the name of the user in ``ACL SETUSER`` of a Sentinel."""
+    _, name, *rules = _block("Redis", 2).split()
+    assert name == "leadscore"
+    assert f">{'PASSWORD'}" in rules
+    return [rule.replace("PASSWORD", password) for rule in rules]
+
+
 def redis_rights() -> list[str]:
     """The commands and keys that are allowed."""
     return [rule for rule in _block("Redis").split() if rule[0] in "+~"]

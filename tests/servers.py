@@ -350,11 +350,25 @@ def start_redis(kind: RedisKind, *options: str, port: int | None = None) -> Redi
         directory = _new_directory(kind, undo)
         port = port or free_ports(1)[0]
         own = ["--port", str(port), "--bind", LOOPBACK, "--dir", str(directory), "--appendonly", "no"]
-        command = [str(redis_binaries()[kind]), str(REDIS_SETTINGS), *own, *options]
+        settings = str(shutil.copy(REDIS_SETTINGS, directory))  # a Sentinel has servers rewrite theirs
+        command = [str(redis_binaries()[kind]), settings, *own, *options]
         process = _spawn(command, directory, undo)
         url = f"redis://{LOOPBACK}:{port}/0"
         version = _wait_for_process(process, directory, lambda: _redis_version(url))
         return RedisServer(url, version, kind, _stop_at_exit(undo), process.pid)
+
+
+def start_sentinel(kind: RedisKind, settings: Sequence[str]) -> RedisServer:
+    """A Sentinel of this kind as a local process, with these lines in its file of settings, which it rewrites."""
+    with ExitStack() as undo:
+        directory = _new_directory("sentinel", undo)
+        (port,) = free_ports(1)
+        path = directory / "sentinel.conf"
+        path.write_text("\n".join([f"port {port}", f"bind {LOOPBACK}", f"dir {directory}", *settings, ""]))
+        process = _spawn([str(redis_binaries()[kind]), str(path), "--sentinel"], directory, undo)
+        url = f"redis://{LOOPBACK}:{port}"
+        version = _wait_for_process(process, directory, lambda: _redis_version(url))
+        return RedisServer(url, version, f"{kind} as Sentinel", _stop_at_exit(undo), process.pid)
 
 
 def _given_redis(url: str) -> RedisServer:

@@ -106,7 +106,7 @@ def test_a_lost_script_is_sent_again_with_the_writes_that_missed_it(
 
 def test_a_lost_script_is_told_of_once_a_write(own_server: RedisServer, own_client: redis.Redis) -> None:
     told: list[str] = []
-    with closing(RedisStore([own_server.url], PREFIX, SHARDS, 0.3, lambda: told.append("lost"))) as store:
+    with closing(RedisStore([own_server.url], PREFIX, SHARDS, on_lost_script=lambda: told.append("lost"))) as store:
         for fence in (b"f1", b"f2", b"f3"):
             own_client.script_flush()
             store.write([ShardWrite(shard=shard, expected=None, fence=fence) for shard in (1, 2, 3)])

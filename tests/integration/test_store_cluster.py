@@ -1,12 +1,8 @@
 """The store on a real Redis Cluster of three masters: the contract, the spread of shards, and moved slots."""
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -14,56 +10,16 @@ import redis
 
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.events.event import Event
-from leadscore.store.keys import SLOTS, ShardKeys
+from leadscore.store.keys import ShardKeys
 from leadscore.store.redis_store import RedisStore
 from tests import permissions_page
 from tests.deployment import LASTING_MODEL, Deployment, now_ms
 from tests.integration.store_answers import calls_of, fence_or_kind, kind_of_failure, ttl_ms_with
-from tests.servers import LOOPBACK, KafkaServer, RedisKind, RedisServer, redis_binaries, start_redis, wait_until
+from tests.redis_groups import MASTERS, Cluster, SlotMove, move_of, port_of, start_cluster
+from tests.servers import LOOPBACK, KafkaServer, free_ports, redis_binaries, wait_until
 from tests.store_contract import CONTRACT, EMPTY, SHARDS, Subject, everything, whole_shard
 
 pytestmark = pytest.mark.lasting_leads
-MASTERS = 3
-NODE_TIMEOUT_MS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Masters that own equal ranges of slots, in order; no replicas."""
-
-    servers: list[RedisServer]
-    clients: list[redis.Redis]
-
-    @property
-    def urls(self) -> list[str]:
-        return [server.url for server in self.servers]
-
-    def owner_of(self, keys: ShardKeys) -> redis.Redis:
-        return self.clients[keys.slot * MASTERS // SLOTS]
-
-
-@dataclass(frozen=True, slots=True)
-class SlotMove:
-    """One slot on its way from one master to another."""
-
-    slot: int
-    source: redis.Redis
-    target: redis.Redis
-
-    def begin(self) -> None:
-        run(self.target, "CLUSTER", "SETSLOT", self.slot, "IMPORTING", node_id(self.source))
-        run(self.source, "CLUSTER", "SETSLOT", self.slot, "MIGRATING", node_id(self.target))
-
-    def take(self, *keys: str) -> None:
-        port = self.target.connection_pool.connection_kwargs["port"]
-        run(self.source, "MIGRATE", LOOPBACK, port, "", 0, 5_000, "KEYS", *keys)
-
-    def take_all(self, keys: ShardKeys) -> None:
-        self.take(keys.fence, keys.outbox, keys.due, keys.erased, keys.lead("L1"), keys.lead("L2"))
-
-    def end(self) -> None:
-        for client in (self.target, self.source):
-            run(client, "CLUSTER", "SETSLOT", self.slot, "NODE", node_id(self.target))
 
 
 @pytest.fixture(params=list(redis_binaries()), scope="module")
@@ -88,52 +44,6 @@ def prefix() -> str:
 def store(cluster: Cluster, prefix: str) -> Iterator[RedisStore]:
     with closing(RedisStore(cluster.urls[:1], prefix, SHARDS)) as opened:
         yield opened
-
-
-def start_cluster(kind: RedisKind, stack: ExitStack) -> Cluster:
-    servers, clients, bus_ports = [], [], []
-    for _ in range(MASTERS):
-        bus_ports.append(free_port())
-        options = ["--cluster-enabled", "yes", "--cluster-port", str(bus_ports[-1])]
-        server = start_redis(kind, *options, "--cluster-node-timeout", str(NODE_TIMEOUT_MS))
-        servers.append(stack.enter_context(server))
-        clients.append(stack.enter_context(closing(redis.Redis.from_url(server.url))))
-    for index, client in enumerate(clients):
-        first, last = -(-SLOTS * index // MASTERS), -(-SLOTS * (index + 1) // MASTERS) - 1
-        run(client, "CLUSTER", "ADDSLOTSRANGE", first, last)
-        run(client, "CLUSTER", "SET-CONFIG-EPOCH", index + 1)
-        run(client, "CLUSTER", "MEET", LOOPBACK, port_of(servers[0]), bus_ports[0])
-    wait_until(lambda: all(map(is_complete, clients)), timeout_s=30, message="the cluster")
-    return Cluster(servers, clients)
-
-
-def is_complete(client: redis.Redis) -> bool:
-    told = run(client, "CLUSTER", "INFO").decode().split()
-    return "cluster_state:ok" in told and f"cluster_size:{MASTERS}" in told
-
-
-def port_of(server: RedisServer) -> int:
-    return urlsplit(server.url).port or 0
-
-
-def free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def run(client: redis.Redis, *command: str | int) -> bytes:
-    """The server's own reply to a command."""
-    return cast("bytes", client.execute_command(*command))
-
-
-def node_id(client: redis.Redis) -> str:
-    return run(client, "CLUSTER", "MYID").decode()
-
-
-def move_of(cluster: Cluster, keys: ShardKeys) -> SlotMove:
-    source = cluster.owner_of(keys)
-    target = next(client for client in cluster.clients if client is not source)
-    return SlotMove(keys.slot, source, target)
 
 
 def take_back(move: SlotMove, keys: ShardKeys) -> None:
@@ -240,7 +150,7 @@ def test_a_worker_starts_by_the_second_node_where_the_first_does_not_answer(
     """It finds all masters by the one that answers, and scores on each of them."""
     deployment = Deployment(kafka, cluster.servers[1], (fresh_name("d"), prefix), tmp_path, LASTING_MODEL)
     deployment.create_topics(source_partitions=1)
-    away = f"redis://{LOOPBACK}:{free_port()}/0"
+    away = f"redis://{LOOPBACK}:{free_ports(1)[0]}/0"
     try:
         worker = deployment.start_worker(LEADSCORE_REDIS_URL=f"{away}, {cluster.urls[1]}")
         events = [Event("email.click", f"e-{number}", f"lead-{number}", now_ms(), {}) for number in range(20)]
@@ -256,7 +166,7 @@ def test_a_worker_starts_by_the_second_node_where_the_first_does_not_answer(
 
 
 def test_a_store_goes_by_any_of_its_addresses(cluster: Cluster, prefix: str) -> None:
-    away = f"redis://{LOOPBACK}:{free_port()}/0"
+    away = f"redis://{LOOPBACK}:{free_ports(1)[0]}/0"
     for urls in ([away, cluster.urls[2]], [cluster.urls[2], away], [away, away, *cluster.urls]):
         with closing(RedisStore(urls, prefix, SHARDS)) as store:
             assert store.read_shards(range(SHARDS)) == dict.fromkeys(range(SHARDS), EMPTY)

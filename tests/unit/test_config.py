@@ -303,6 +303,14 @@ def test_one_topic_for_two_uses_is_refused() -> None:
     assert "'a' is named 2 times" in refused({"LEADSCORE_SOURCE_TOPICS": "a,a"})
 
 
+def test_a_login_for_sentinels_is_refused_where_there_are_none() -> None:
+    password = {"LEADSCORE_REDIS_SENTINEL_PASSWORD": CANARY}
+    assert "LEADSCORE_REDIS_URL names no Sentinel" in refused(password)
+    sentinel = {"LEADSCORE_REDIS_URL": "redis+sentinel://h/leads", "LEADSCORE_REDIS_SENTINEL_USER": "u"}
+    assert "together with LEADSCORE_REDIS_SENTINEL_PASSWORD" in refused(sentinel)
+    assert load_config(sentinel | password).redis_sentinel_password == CANARY
+
+
 def test_two_passwords_for_one_redis_are_refused() -> None:
     message = refused({"LEADSCORE_REDIS_URL": f"redis://u:{CANARY}@h", "LEADSCORE_REDIS_PASSWORD": CANARY})
     assert message.startswith("LEADSCORE_REDIS_PASSWORD: ")

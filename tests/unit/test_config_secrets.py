@@ -25,8 +25,9 @@ FIELD = Path(__file__).resolve().parents[1] / "field" / "redis_url_secrets" / "a
 CANARY = "hunter2"
 
 SECRETS = {
-    "LEADSCORE_REDIS_URL": f"redis://user:{CANARY}@localhost:6379/0?ssl_password={CANARY}",
+    "LEADSCORE_REDIS_URL": f"redis+sentinel://user:{CANARY}@localhost:6379/leads/0?ssl_password={CANARY}",
     "LEADSCORE_SCHEMA_REGISTRY_URL": f"https://{CANARY}@registry.example",
+    "LEADSCORE_REDIS_SENTINEL_PASSWORD": CANARY,
     "LEADSCORE_KAFKA__SASL_PASSWORD": CANARY,
     "LEADSCORE_KAFKA__SSL_KEY_PASSWORD": CANARY,
     "LEADSCORE_KAFKA__SSL_KEY_PEM": CANARY,
@@ -148,7 +149,7 @@ def test_no_secret_is_in_the_described_configuration() -> None:
     described = describe_config(config)
     assert CANARY not in json.dumps(described)
     assert CANARY not in repr(config)
-    assert described["redis_url"] == "redis://***@localhost:6379/0?***"
+    assert described["redis_url"] == "redis+sentinel://***@localhost:6379/leads/0?***"
     assert described["redis_password"] is None
     assert described["kafka"] == {
         **dict.fromkeys(config.kafka, "***"),
@@ -233,7 +234,11 @@ def test_the_addresses_of_the_field(row: dict[str, Any]) -> None:
             assert store._router._how.options["password"] == row["opens_with"]
 
 
-ONE_OR_SEVERAL = "a URL that starts with redis:// or rediss://, or several with commas between them"
+ONE_OR_SEVERAL = (
+    "a URL that starts with redis:// or rediss://, or redis+sentinel:// or rediss+sentinel://, or several with commas "
+    "between them"
+)
+NO_SERVICE = "what follows the host is no name of a service that Sentinels watch"
 ENCODE = (
     "; in a user or password write %2F for /, %3F for ?, %23 for #, %40 for @ and %25 for %, or set it as it is in "
 )
@@ -250,6 +255,13 @@ ENCODE = (
             "redis://w:p/w@h",
             f"it cannot be read: expected {ONE_OR_SEVERAL}{ENCODE}LEADSCORE_REDIS_PASSWORD",
         ),
+        (
+            "REDIS_URL",
+            "redis+sentinel://h1,h2/leads",
+            f"several hosts: each needs redis+sentinel:// before it: expected {ONE_OR_SEVERAL}",
+        ),
+        ("REDIS_URL", "redis+sentinel://h", f"{NO_SERVICE}: expected {ONE_OR_SEVERAL}"),
+        ("REDIS_URL", "redis+sentinel://h/a/b", f"{NO_SERVICE}: expected {ONE_OR_SEVERAL}"),
         ("SCHEMA_REGISTRY_URL", "http://", "it has no host: expected a URL that starts with http:// or https://"),
         (
             "SCHEMA_REGISTRY_URL",
@@ -267,6 +279,7 @@ def test_a_wrong_address_is_refused_with_what_is_wrong(variable: str, url: str, 
     [
         *("redis://h1,redis://h2", "redis://h1:1/0,redis://h2/00", "redis://u:p@h1/0,redis://u:p@h2"),
         *("rediss://u:pa,ss@h1/0?ssl_cert_reqs=none, rediss://u:pa,ss@[::1]:1/0?ssl_cert_reqs=none", "redis://h.:1/9"),
+        *("redis+sentinel://u:p@h1/leads/2,redis+sentinel://u:p@h2:1/leads/2", "rediss+sentinel://h1/my.leads_1"),
     ],
 )
 def test_good_addresses_are_taken(url: str) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from leadscore.errors import ConfigError
+from leadscore.store.endpoints import Address, Command, Reply
 from leadscore.store.keys import ShardKeys
 from leadscore.store.redis_store import RedisStore
-from leadscore.store.routing import Address, Call, Command, Reply, Router
+from leadscore.store.routing import Call, Router
 from leadscore.store.shard import ServerFacts
 
 FIRST, SECOND = Address("first", 6379), Address("second", 6380)

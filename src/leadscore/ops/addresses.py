@@ -11,6 +11,7 @@ from leadscore.ops.redaction import redact_url
 _NEXT_URL = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _DATABASE = re.compile(r"/?[0-9]*")
+_SERVICE = re.compile(r"/(?![0-9]+(/|$))[A-Za-z0-9._-]{1,200}(/[0-9]*)?")
 _BROKER = re.compile(r"([A-Za-z_]+://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -52,16 +53,30 @@ def _parts(url: str) -> SplitResult:
 
 
 def check_database(url: str) -> None:
-    """``WrongAddress`` where the path is no number of a database: the client would take database 0."""
-    if _DATABASE.fullmatch(urlsplit(url).path) is None:
+    """``WrongAddress`` where the path is no number of a database: the client would take database 0.
+
+    For a Sentinel the service comes before it.
+    """
+    if names_sentinel(url):
+        if _SERVICE.fullmatch(urlsplit(url).path) is None:
+            raise WrongAddress("what follows the host is no name of a service that Sentinels watch")
+    elif _DATABASE.fullmatch(urlsplit(url).path) is None:
         raise WrongAddress("what follows the host is no database number")
+
+
+def names_sentinel(text: str) -> bool:
+    """Whether these are addresses of Sentinels."""
+    return text.strip().partition("://")[0].endswith("+sentinel")
 
 
 def check_one_cluster(urls: tuple[str, ...]) -> None:
     """``WrongAddress`` where the addresses differ in more than host and port: nodes of one cluster are meant."""
     logins = {urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition("@")[0]) for url in urls}
     if len({login._replace(path=login.path.strip("/").lstrip("0")) for login in logins}) > 1:
-        raise WrongAddress("the addresses differ in more than host and port, but are to be nodes of one Redis Cluster")
+        raise WrongAddress(
+            "the addresses differ in more than host and port, but are to be nodes of one Redis Cluster, or Sentinels "
+            "of one service"
+        )
 
 
 def check_brokers(text: str) -> None:

@@ -15,7 +15,7 @@ from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
 from leadscore.errors import ConfigError
-from leadscore.ops.addresses import WrongAddress, has_password, login_of, shown_urls
+from leadscore.ops.addresses import WrongAddress, has_password, login_of, names_sentinel, shown_urls
 from leadscore.ops.kafka_variables import read_kafka_properties
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, may_hold_login, redact_kafka_property
@@ -129,9 +129,13 @@ class Config:
     )
 
     redis_url: str = _setting(
-        redis_urls(), "redis://localhost:6379/0", "Address of Redis; of a Redis Cluster, one node or several."
+        redis_urls(),
+        "redis://localhost:6379/0",
+        "Address of Redis; of a Redis Cluster, one node or several; or of its Sentinels.",
     )
     redis_password: str | None = _optional(text(), "Password of Redis, where the URL has none.", secret=True)
+    redis_sentinel_user: str | None = _optional(text(), "User at the Sentinels; not set: the default user.")
+    redis_sentinel_password: str | None = _optional(text(), "Password at the Sentinels.", secret=True)
     redis_prefix: str = _setting(
         pattern(r"[A-Za-z0-9._-]{1,32}", "up to 32 letters, digits, '.', '_' and '-'"),
         "leadscore",
@@ -331,6 +335,7 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f"LEADSCORE_..._TOPIC(S): {topic!r} is named {count} times: expected a topic of its own for each use"
     if config.redis_password is not None and has_password(config.redis_url):
         yield "LEADSCORE_REDIS_PASSWORD: the URL has a password too: expected it in one of the two places"
+    yield from _contradictions_of_sentinel(config)
     if config.liveness_timeout_ms <= 2 * config.drain_timeout_ms:
         yield (
             f"LEADSCORE_LIVENESS_TIMEOUT: {config.liveness_timeout_ms} ms: expected more than twice "
@@ -340,6 +345,17 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "LEADSCORE_SCHEMA_REGISTRY_USER: expected together with LEADSCORE_SCHEMA_REGISTRY_PASSWORD, or neither"
     if config.schema_registry_user is not None and login_of(config.schema_registry_url or "") is not None:
         yield "LEADSCORE_SCHEMA_REGISTRY_USER: the URL has a user too: expected it in one of the two places"
+
+
+def _contradictions_of_sentinel(config: Config) -> Iterator[str]:
+    user, password = config.redis_sentinel_user, config.redis_sentinel_password
+    if user is not None and password is None:
+        yield "LEADSCORE_REDIS_SENTINEL_USER: expected together with LEADSCORE_REDIS_SENTINEL_PASSWORD"
+    if password is not None and not names_sentinel(config.redis_url):
+        yield (
+            "LEADSCORE_REDIS_SENTINEL_PASSWORD: LEADSCORE_REDIS_URL names no Sentinel: expected an address that starts "
+            "with redis+sentinel:// or rediss+sentinel://"
+        )
 
 
 def describe_config(config: Config) -> dict[str, object]:

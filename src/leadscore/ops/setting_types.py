@@ -17,6 +17,7 @@ T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "rediss+sentinel")
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -135,17 +136,20 @@ def registry_url() -> SettingType[str]:
 
 
 def redis_urls() -> SettingType[str]:
-    """The address of one Redis, or those of several nodes of one Redis Cluster, as one text."""
+    """The address of one Redis, those of nodes of one Redis Cluster, or those of Sentinels, as one text."""
 
     def read(value: str) -> str:
         urls = split_urls(value)
         for url in urls:
-            check_url(url, ("redis", "rediss"))
+            check_url(url, _REDIS_SCHEMES)
             check_database(url)
         check_one_cluster(urls)
         return value
 
-    what = "a URL that starts with redis:// or rediss://, or several with commas between them"
+    what = (
+        "a URL that starts with redis:// or rediss://, or redis+sentinel:// or rediss+sentinel://, or several with "
+        "commas between them"
+    )
     return SettingType(what, read, _login_advice("LEADSCORE_REDIS_PASSWORD"), may_hold_secret=True)
 
 

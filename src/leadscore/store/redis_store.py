@@ -11,8 +11,9 @@ from typing import cast
 from redis.exceptions import NoScriptError
 
 from leadscore.errors import ConfigError
+from leadscore.store.endpoints import Argument, Login, Reply
 from leadscore.store.keys import ShardKeys, lead_pattern, owner_key, owner_tag, shard_tags, slot_of, tag_and_lead_of
-from leadscore.store.routing import Argument, Call, Reply, Router
+from leadscore.store.routing import Call, Router
 from leadscore.store.shard import Claim, DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
 
 MGET_KEYS = 1_000
@@ -26,10 +27,11 @@ _DELETE = -1
 class RedisStore:
     """A ``Store`` on Redis. ``Unavailable("redis", …)`` is all that Redis and the network can make it raise.
 
-    ``urls``: one Redis, or some nodes of one cluster; ``prefix`` keeps deployments in one Redis apart; ``shards`` is
-    the number of log partitions; ``timeout_s`` bounds connecting and each wait for the network. Nothing is connected
-    before the first call. ``on_lost_script`` is called for each write that Redis has lost the script of, and that
-    brings it along. Not for use from several threads at once.
+    ``urls``: one Redis, some nodes of one cluster, or the Sentinels of one service, which may want a login of their
+    own; ``prefix`` keeps deployments in one Redis apart; ``shards`` is the number of log partitions; ``timeout_s``
+    bounds connecting and each wait for the network. ``on_lost_script`` is called for each write that Redis has lost the
+    script of, and that brings it along. Nothing is connected before the first call. Not for use from several threads at
+    once.
     """
 
     def __init__(
@@ -38,13 +40,15 @@ class RedisStore:
         prefix: str,
         shards: int,
         timeout_s: float = 2.0,
+        *,
+        sentinel_login: Login | None = None,
         on_lost_script: Callable[[], None] | None = None,
     ) -> None:
         self._keys = [ShardKeys(prefix, shard, shards) for shard in range(shards)]
         self._shard_by_tag = {tag: shard for shard, tag in enumerate(shard_tags(prefix, shards))}
         self._lead_pattern = lead_pattern(prefix)
         self._owner_key, self._owner_slot = owner_key(prefix), slot_of(owner_tag(prefix))
-        self._router = Router(urls, timeout_s)
+        self._router = Router(urls, timeout_s, sentinel_login)
         self._script = files("leadscore.store").joinpath("write_shard.lua").read_text(encoding="utf-8")
         self._script_sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._on_lost_script = on_lost_script or _nothing

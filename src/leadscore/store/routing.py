@@ -3,30 +3,19 @@
 One connection per master; all nodes' commands are sent before the first reply is read, so the nodes work at the same
 time. Nothing is retried here: the caller knows what may be repeated. After any failure every connection is closed and
 the next call asks anew who owns which slot, so a reply can never answer a later call, and a failover, a moved slot or
-a changed address is found by the same simple way. Not for use from several threads at once.
+a changed address is found in the same simple way. Not for use from several threads at once.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, cast
-from urllib.parse import urlsplit
+from typing import NamedTuple, cast
 
-import redis
-from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.exceptions import ClusterDownError, NoScriptError, RedisError, ResponseError
-from redis.retry import Retry
 
 from leadscore.errors import ConfigError
-from leadscore.store.failures import unavailable
+from leadscore.store.endpoints import Address, Command, Connection, Login, Reply, endpoint_of
+from leadscore.store.failures import NoMasterError, unavailable
 from leadscore.store.keys import SLOTS
-
-_DATABASE = re.compile(r"/?[0-9]*")
-
-Argument = str | bytes | int
-Command = Sequence[Argument]
-Reply = bytes | int | None | list["Reply"] | NoScriptError
+from leadscore.store.sentinels import Sentinels
 
 
 class Call(NamedTuple):
@@ -34,34 +23,6 @@ class Call(NamedTuple):
 
     slot: int
     command: Command
-
-
-class Address(NamedTuple):
-    """Where a node listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class _Connection(Protocol):
-    """What is used of the client's connection; it connects with the first command sent."""
-
-    def pack_commands(self, commands: Sequence[Command]) -> list[bytes]: ...
-    def send_packed_command(self, command: list[bytes]) -> None: ...
-    def read_response(self) -> Reply: ...
-    def disconnect(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    """A configured address, and how to connect to it and to the other nodes; the password is not in its ``repr``."""
-
-    address: Address
-    connection_class: type[redis.Connection]
-    options: dict[str, object] = field(repr=False)
 
 
 class _Topology(NamedTuple):
@@ -72,19 +33,21 @@ class _Topology(NamedTuple):
 
 
 class Router:
-    """Sends commands to one Redis or to the masters of a Redis Cluster.
+    """Sends commands to one Redis, to the masters of a Redis Cluster, or to the master that Sentinels name.
 
-    ``urls`` name one Redis, or some nodes of one cluster; user, password and TLS options of the first hold for all.
-    ``ConfigError`` where they cannot be read. ``timeout_s`` bounds connecting and each wait for the network.
+    ``urls`` name one Redis, some nodes of one cluster, or the Sentinels of one service; user, password and TLS options
+    of the first hold for all. ``ConfigError`` where they cannot be read. ``timeout_s`` bounds connecting and each wait
+    for the network. ``sentinel_login`` is for the Sentinels alone.
     """
 
-    def __init__(self, urls: Sequence[str], timeout_s: float) -> None:
+    def __init__(self, urls: Sequence[str], timeout_s: float, sentinel_login: Login | None = None) -> None:
         if not urls:
             raise ConfigError("LEADSCORE_REDIS_URL: missing: expected redis://host:port/db or rediss://…")
-        endpoints = [_endpoint(url, timeout_s) for url in urls]
+        endpoints = [endpoint_of(url, timeout_s) for url in urls]
         self._seeds = tuple(endpoint.address for endpoint in endpoints)
         self._how = endpoints[0]
-        self._connections: dict[Address, _Connection] = {}
+        self._sentinels = Sentinels(endpoints, sentinel_login) if self._how.service else None
+        self._connections: dict[Address, Connection] = {}
         self._topology: _Topology | None = None
         self._known: tuple[Address, ...] = ()
 
@@ -152,7 +115,9 @@ class Router:
         return self._topology
 
     def _discover(self) -> _Topology:
-        """Asks the configured addresses, then the masters known before, until one answers."""
+        """Asks the configured addresses, then the masters known before, until one answers; or the Sentinels."""
+        if self._sentinels is not None:
+            return self._ask_master(self._sentinels.master())
         addresses = list(dict.fromkeys(self._seeds + self._known))
         while True:
             address = addresses.pop(0)
@@ -173,15 +138,23 @@ class Router:
             )
         return _Topology((address,), [address] * SLOTS)
 
-    def _connection(self, address: Address) -> _Connection:
+    def _ask_master(self, address: Address) -> _Topology:
+        """A failover may be under way, and Sentinels may be behind it: the server itself says what it is."""
+        [info] = self._exchange([(address, ("INFO", "replication"))])
+        if b"role:master" not in cast("bytes", info):
+            self.close()
+            raise NoMasterError(f"{address}, which Sentinel names, is no master")
+        return _Topology((address,), [address] * SLOTS)
+
+    def _connection(self, address: Address) -> Connection:
         connection = self._connections.get(address)
         if connection is None:
-            connection = _connect_later(self._how, address)
+            connection = self._how.connection_to(address)
             self._connections[address] = connection
         return connection
 
 
-def _read(connection: _Connection, expected: int) -> list[Reply]:
+def _read(connection: Connection, expected: int) -> list[Reply]:
     """All replies of one node. The first error among them is raised, but for missing scripts, which are replies."""
     replies: list[Reply] = []
     first_error: ResponseError | None = None
@@ -207,42 +180,3 @@ def _cluster_topology(slots: Reply, asked: Address) -> _Topology:
         owner_by_slot[first : last + 1] = [owner] * (last + 1 - first)
     masters = dict.fromkeys(owner for owner in owner_by_slot if owner is not None)
     return _Topology(tuple(masters), owner_by_slot)
-
-
-def _endpoint(url: str, timeout_s: float) -> _Endpoint:
-    try:
-        endpoint = _parsed(url, timeout_s)
-        _connect_later(endpoint, endpoint.address)  # finds options the client does not know
-    except (ValueError, TypeError, RedisError) as error:
-        # Nothing of the URL is shown, and not what its parser says: that may quote a part of the password.
-        problem = (
-            "it has an option that the Redis client does not know"
-            if isinstance(error, TypeError)
-            else "it cannot be read"
-        )
-        expected = "expected redis://[user:password@]host[:port][/db] or rediss://…, with %2F for / in a password"
-        raise ConfigError(f"LEADSCORE_REDIS_URL: {problem}: {expected}") from None
-    return endpoint
-
-
-def _parsed(url: str, timeout_s: float) -> _Endpoint:
-    if not _DATABASE.fullmatch(urlsplit(url).path):
-        raise ValueError("the path is no database number")  # the client would take database 0
-    options = dict(cast("dict[str, object]", parse_url(url)))
-    connection_class = cast("type[redis.Connection]", options.pop("connection_class", redis.Connection))
-    address = Address(str(options.pop("host", "localhost")), int(str(options.pop("port", 6379))))
-    options |= {
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "socket_keepalive": True,
-        "health_check_interval": 0,
-        "decode_responses": False,
-        "protocol": 2,
-        "retry": Retry(NoBackoff(), 0),  # of connecting; a plain connection never sends a command again
-    }
-    return _Endpoint(address, connection_class, options)
-
-
-def _connect_later(how: _Endpoint, address: Address) -> _Connection:
-    options = {**how.options, "host": address.host, "port": address.port}
-    return cast("_Connection", how.connection_class(**options))
