@@ -50,7 +50,7 @@ class Cluster:
         return self.clients[keys.slot * MASTERS // SLOTS]
 
     def kill_master(self, number: int) -> None:
-        """Without a word to anybody."""
+        """Without an orderly end."""
         self.servers[number].stop()
 
     def wait_for_promotion(self, number: int) -> None:
