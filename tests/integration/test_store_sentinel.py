@@ -1,4 +1,4 @@
-"""The store by way of Redis Sentinel: it follows the master through a failover, and believes no server that is not a master."""
+"""The store by way of Redis Sentinel: it follows the master through a failover, and believes no other server."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
