@@ -4,7 +4,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from uuid import uuid4
 
 import pytest
@@ -14,6 +14,7 @@ from confluent_kafka.cimpl import NewTopic
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
+from tests.secured_servers import Authority, SecuredKafka, start_secured_kafka, start_secured_redis
 from tests.servers import (
     KafkaServer,
     RedisKind,
@@ -51,6 +52,7 @@ settings.register_profile(
 settings.load_profile("default")  # --hypothesis-profile comes later and wins
 
 NEEDS_KAFKA = "needs a real Kafka"
+NEEDS_TLS_REDIS = "needs a Redis with TLS"
 NEEDS_KAFKAJS = "needs kafkajs"
 NEEDS_HISTORY = "needs the git history"
 PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased", b":owner")
@@ -83,7 +85,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Count the test for each server it runs on."""
     used = getattr(item, "funcargs", {}).values()
-    item.config.stash[TESTS_ON].update(str(server) for server in used if isinstance(server, KafkaServer | RedisServer))
+    servers = KafkaServer | RedisServer | SecuredKafka
+    item.config.stash[TESTS_ON].update(str(server) for server in used if isinstance(server, servers))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -94,7 +97,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not config.stash[TESTS_ON]:
         terminalreporter.write_line("no test used one")
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for need in (NEEDS_KAFKA, NEEDS_KAFKAJS, NEEDS_HISTORY):
+    for need in (NEEDS_KAFKA, NEEDS_TLS_REDIS, NEEDS_KAFKAJS, NEEDS_HISTORY):
         unmet = [reason for reason in skipped if f"{need}: " in reason]
         if unmet:
             tests = "1 test needs" if len(unmet) == 1 else f"{len(unmet)} tests need"
@@ -116,16 +119,47 @@ def _logging_as_before() -> Iterator[None]:
 # Servers
 
 
-@pytest.fixture(scope="session")
-def kafka() -> Iterator[KafkaServer]:
-    """A real Kafka, one for the whole run. Without one the test fails on CI; elsewhere it counts as not run."""
+@contextmanager
+def asking_for(need: str) -> Iterator[None]:
+    """Where the server is not to be had, the test fails on CI; elsewhere it is not run, and that is said."""
     try:
-        server = start_kafka()
+        yield
     except ServerNotAvailable as reason:
-        message = f"{NEEDS_KAFKA}: {reason}"
+        message = f"{need}: {reason}"
         if on_ci():
             pytest.fail(message)
         pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """A real Kafka, one for the whole run. Without one the test fails on CI; elsewhere it counts as not run."""
+    with asking_for(NEEDS_KAFKA):
+        server = start_kafka()
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Signs the certificates of the run."""
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(authority: Authority) -> Iterator[SecuredKafka]:
+    """A Kafka that wants TLS and a login, one for the whole run."""
+    with asking_for(NEEDS_KAFKA):
+        secured = start_secured_kafka(authority)
+    with secured.server:
+        yield secured
+
+
+@pytest.fixture(scope="session")
+def secured_redis(authority: Authority) -> Iterator[RedisServer]:
+    """A Redis that wants TLS and a client certificate, one for the whole run."""
+    with asking_for(NEEDS_TLS_REDIS):
+        server = start_secured_redis(authority)
     with server:
         yield server
 

@@ -167,66 +167,52 @@ def start_kafka_reached_by(port: int) -> KafkaServer:
     return _start_kafka_process(more=[f"advertised.listeners=PLAINTEXT://{LOOPBACK}:{port}"])
 
 
-SASL_USERS = {"admin": "admin-secret", "worker": "worker-secret"}
-"""Of ``start_kafka_with_permissions``: the first may do everything, the other what ACLs allow."""
+@dataclass(frozen=True, slots=True)
+class KafkaSecurity:
+    """How a Kafka process is reached otherwise than in plain text: settings, and how the one who starts it logs in.
+
+    ``ports`` are those of the broker and of its controller; ``users`` are options of the tool that formats the disk.
+    """
+
+    protocol: str
+    ports: tuple[int, int]
+    login: Mapping[str, str]
+    users: Sequence[str] = ()
+    java_options: Sequence[str] = ()
 
 
-def sasl_login(user: str, password: str | None = None) -> dict[str, str]:
-    """The properties of a client that logs in."""
-    return {
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": user,
-        "sasl.password": SASL_USERS[user] if password is None else password,
-    }
+def start_kafka_with(security: KafkaSecurity, more: Sequence[str]) -> KafkaServer:
+    """A Kafka process with these settings besides; ``ServerNotAvailable`` without Java."""
+    return _start_kafka_process(more, security)
 
 
-def start_kafka_with_permissions() -> KafkaServer:
-    """A Kafka process that wants a login and allows nothing that no ACL allows; ``ServerNotAvailable`` without Java."""
-    users = " ".join(f'user_{name}="{password}"' for name, password in SASL_USERS.items())
-    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-    admin = f'username="admin" password="{SASL_USERS["admin"]}"'
-    return _start_kafka_process(
-        "SASL_PLAINTEXT",
-        [
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
-            "inter.broker.listener.name=SASL_PLAINTEXT",
-            "sasl.enabled.mechanisms=PLAIN",
-            "sasl.mechanism.inter.broker.protocol=PLAIN",
-            f"listener.name.sasl_plaintext.plain.sasl.jaas.config={module} {admin} {users};",
-            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users=User:admin;User:ANONYMOUS",
-        ],
-        sasl_login("admin"),
-    )
+def _no_security() -> KafkaSecurity:
+    broker_port, controller_port = free_ports(2)
+    return KafkaSecurity("PLAINTEXT", (broker_port, controller_port), {})
 
 
-def _start_kafka_process(
-    protocol: str = "PLAINTEXT", more: Sequence[str] = (), login: Mapping[str, str] | None = None
-) -> KafkaServer:
-    java = _java()
-    jars = f"{_kafka_jars()}/*"
+def _start_kafka_process(more: Sequence[str] = (), security: KafkaSecurity | None = None) -> KafkaServer:
+    security = security or _no_security()
+    java = [_java(), "-cp", f"{_kafka_jars()}/*"]
     with ExitStack() as undo:
         directory = _new_directory("kafka", undo)
-        broker_port, controller_port = free_ports(2)
-        settings = _kafka_settings(directory, (broker_port, controller_port), protocol, more)
+        settings = str(_kafka_settings(directory, security.ports, security.protocol, more))
         _run(
             [
-                java,
-                "-cp",
-                jars,
+                *java,
                 "kafka.tools.StorageTool",
                 "format",
                 f"--cluster-id={_cluster_id()}",
                 "-c",
-                str(settings),
+                settings,
+                *security.users,
             ]
         )
-        quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        process = _spawn([java, "-Xmx1g", quiet, "-cp", jars, "kafka.Kafka", str(settings)], directory, undo)
-        bootstrap = f"{LOOPBACK}:{broker_port}"
+        options = ["-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", *security.java_options]
+        process = _spawn([java[0], *options, *java[1:], "kafka.Kafka", settings], directory, undo)
+        bootstrap, login = f"{LOOPBACK}:{security.ports[0]}", security.login
         _wait_for_process(process, directory, lambda: _kafka_answers(bootstrap, login))
-        return KafkaServer(bootstrap, kafka_version(), "local process", _stop_at_exit(undo), process.pid, login or {})
+        return KafkaServer(bootstrap, kafka_version(), "local process", _stop_at_exit(undo), process.pid, login)
 
 
 def _java() -> str:
@@ -346,16 +332,20 @@ def start_redis(kind: RedisKind, *options: str, port: int | None = None) -> Redi
         return _given_redis(os.environ[REDIS_VARIABLE])
     if kind in REDIS_IMAGES:
         return _start_redis_container(REDIS_IMAGES[kind], options)
+    port = port or free_ports(1)[0]
+    program = [str(redis_binaries()[kind])]
+    return start_redis_process(kind, program, ["--port", str(port), *options], f"redis://{LOOPBACK}:{port}/0")
+
+
+def start_redis_process(origin: str, program: Sequence[str], options: Sequence[str], url: str) -> RedisServer:
+    """An empty Redis on loopback that answers at the address."""
     with ExitStack() as undo:
-        directory = _new_directory(kind, undo)
-        port = port or free_ports(1)[0]
-        own = ["--port", str(port), "--bind", LOOPBACK, "--dir", str(directory), "--appendonly", "no"]
+        directory = _new_directory(origin, undo)
         settings = str(shutil.copy(REDIS_SETTINGS, directory))  # a Sentinel has servers rewrite theirs
-        command = [str(redis_binaries()[kind]), settings, *own, *options]
-        process = _spawn(command, directory, undo)
-        url = f"redis://{LOOPBACK}:{port}/0"
+        own = [settings, "--bind", LOOPBACK, "--dir", str(directory), "--appendonly", "no"]
+        process = _spawn([*program, *own, *options], directory, undo)
         version = _wait_for_process(process, directory, lambda: _redis_version(url))
-        return RedisServer(url, version, kind, _stop_at_exit(undo), process.pid)
+        return RedisServer(url, version, origin, _stop_at_exit(undo), process.pid)
 
 
 def start_sentinel(kind: RedisKind, settings: Sequence[str]) -> RedisServer:

@@ -1,116 +1,42 @@
-"""Permissions that are missing, and logins that are refused: the real cause is said, and other topics go on."""
+"""Permissions that are missing: the real cause is said, and other topics go on."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
 
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.event import Event
 from leadscore.pipeline.match.dead_letter_headers import Origin, dead_letter_headers
-from tests.deployment import LASTING_MODEL, SOURCES, Deployment, WorkerProcess, frames, now_ms
-from tests.permissions_page import KafkaRight, kafka_rights, redis_rules, scores_rights
-from tests.servers import (
-    KafkaServer,
-    RedisServer,
-    ServerNotAvailable,
-    sasl_login,
-    start_kafka_with_permissions,
-    wait_until,
-)
+from tests.deployment import LASTING_MODEL, SOURCES, WorkerProcess, frames, now_ms
+from tests.permissions_page import KafkaRight, kafka_rights, scores_rights
+from tests.secured_deployment import SecuredDeployment, run_command, variables
+from tests.secured_servers import SecuredKafka
+from tests.servers import RedisServer, wait_until
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(300)]
 
-WORKER = "User:worker"
-
-
-@pytest.fixture(scope="module")
-def strict_kafka() -> Iterator[KafkaServer]:
-    try:
-        server = start_kafka_with_permissions()
-    except ServerNotAvailable as reason:
-        pytest.skip(f"needs a real Kafka: {reason}")
-    with server:
-        yield server
-
-
-class StrictDeployment(Deployment):
-    """Its tools are the administrator, its workers are not."""
-
-    @cached_property  # an answer is lost with the client that asked
-    def admin(self) -> AdminClient:
-        return AdminClient(dict(self.kafka.properties))
-
-    def allow(self, kind: ResourceType, name: str, operation: AclOperation) -> None:
-        self.create(
-            AclBinding(kind, name, ResourcePatternType.PREFIXED, WORKER, "*", operation, AclPermissionType.ALLOW)
-        )
-
-    def create(self, acl: AclBinding) -> None:
-        for answer in self.admin.create_acls([acl]).values():
-            answer.result(timeout=30)
-
-    def deny_reading(self, topic: str) -> AclBinding:
-        binding = AclBinding(
-            ResourceType.TOPIC,
-            topic,
-            ResourcePatternType.LITERAL,
-            WORKER,
-            "*",
-            AclOperation.READ,
-            AclPermissionType.DENY,
-        )
-        self.create(binding)
-        return binding
-
-    def take_back(self, acl: AclBinding) -> None:
-        same = AclBindingFilter(
-            acl.restype,
-            acl.name,
-            acl.resource_pattern_type,
-            acl.principal,
-            acl.host,
-            acl.operation,
-            acl.permission_type,
-        )
-        for answer in self.admin.delete_acls([same]).values():
-            assert answer.result(timeout=30)
-
 
 @pytest.fixture
-def new_strict(
-    strict_kafka: KafkaServer,
+def new_secured(
+    secured_kafka: SecuredKafka,
     redis_server: RedisServer,
     redis_prefix: str,
     fresh_name: Callable[[str], str],
     tmp_path: Path,
-) -> Iterator[Callable[[], StrictDeployment]]:
-    """``new_strict()`` is a deployment with topics, and without a right in Kafka."""
-    made: list[StrictDeployment] = []
+) -> Iterator[Callable[[], SecuredDeployment]]:
+    """``new_secured()`` is a deployment with topics, and without a right in Kafka."""
+    made: list[SecuredDeployment] = []
 
-    def make() -> StrictDeployment:
+    def make() -> SecuredDeployment:
         prefix = f"{redis_prefix}-{len(made)}"
         folder = tmp_path / prefix
         folder.mkdir()
-        new = StrictDeployment(strict_kafka, redis_server, (fresh_name("d"), prefix), folder, LASTING_MODEL)
-        new.environ |= login_variables("worker")
+        new = SecuredDeployment(secured_kafka, redis_server, (fresh_name("d"), prefix), folder, LASTING_MODEL)
         made.append(new)
         new.create_topics(source_partitions=1)
         return new
@@ -121,14 +47,8 @@ def new_strict(
 
 
 @pytest.fixture
-def deployment(new_strict: Callable[[], StrictDeployment]) -> StrictDeployment:
-    return new_strict()
-
-
-def login_variables(user: str, password: str | None = None) -> dict[str, str]:
-    return {
-        f"LEADSCORE_KAFKA__{name.upper().replace('.', '_')}": text for name, text in sasl_login(user, password).items()
-    }
+def deployment(new_secured: Callable[[], SecuredDeployment]) -> SecuredDeployment:
+    return new_secured()
 
 
 def checks_of(worker: WorkerProcess) -> dict[str, Any]:
@@ -136,7 +56,7 @@ def checks_of(worker: WorkerProcess) -> dict[str, Any]:
 
 
 def test_a_source_topic_that_may_not_be_read_is_seen_stops_alone_and_goes_on_when_it_may(
-    deployment: StrictDeployment,
+    deployment: SecuredDeployment,
 ) -> None:
     for operation in (AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE):
         deployment.allow(ResourceType.TOPIC, deployment.name, operation)
@@ -160,7 +80,7 @@ def test_a_source_topic_that_may_not_be_read_is_seen_stops_alone_and_goes_on_whe
     wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
 
 
-def test_without_read_on_the_group_readiness_and_the_log_say_so(deployment: StrictDeployment) -> None:
+def test_without_read_on_the_group_readiness_and_the_log_say_so(deployment: SecuredDeployment) -> None:
     for operation in (AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE):
         deployment.allow(ResourceType.TOPIC, deployment.name, operation)
     worker = deployment.start_worker()
@@ -169,38 +89,6 @@ def test_without_read_on_the_group_readiness_and_the_log_say_so(deployment: Stri
     wait_until(lambda: "READ on the group" in checks_of(worker)["match_assigned"]["detail"], 30, "/readyz to say so")
     deployment.allow(ResourceType.GROUP, deployment.name, AclOperation.READ)
     wait_until(lambda: worker.get("/readyz")[0] == 200, 60, "readiness")
-
-
-@pytest.mark.parametrize(
-    ("environ", "cause"),
-    [
-        (login_variables("worker", "wrong"), "authentication failed"),
-        (login_variables("worker"), "authorization failed"),
-    ],
-    ids=["wrong password", "no permission"],
-)
-def test_the_start_says_the_real_cause(deployment: StrictDeployment, environ: dict[str, str], cause: str) -> None:
-    worker = deployment.start_worker(**environ, LEADSCORE_START_TIMEOUT="10s")
-    worker.wait_for_death(90)
-    said = worker.log_path.read_text()
-    [stopped] = worker.said("worker_stopped")
-    assert cause in stopped["detail"].lower()
-    assert "GSSAPI" not in said
-
-
-def test_topics_create_says_that_the_login_is_refused(deployment: StrictDeployment) -> None:
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("LEADSCORE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "leadscore.cli.main", "topics", "create"],
-        env=environ | deployment.config(**login_variables("worker", "wrong")),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert "SASL" in done.stderr
-    assert "authentication failed" in done.stderr.lower()
 
 
 # Exactly what docs/permissions.md lists
@@ -217,7 +105,7 @@ REDIS_PASSWORD = "p/w#x@:%"
 
 
 @pytest.fixture
-def of_the_page(deployment: StrictDeployment, redis_server: RedisServer) -> Iterator[StrictDeployment]:
+def of_the_page(deployment: SecuredDeployment, redis_server: RedisServer) -> Iterator[SecuredDeployment]:
     """Its workers have the rights of the page, in Redis and in Kafka."""
     user = deployment.prefix
     deployment.use_model(DUE_SOON)
@@ -227,38 +115,12 @@ def of_the_page(deployment: StrictDeployment, redis_server: RedisServer) -> Iter
         "LEADSCORE_DUE_INTERVAL": "500ms",
     }
     deployment.add_scores_topic("1")
-    for right in (*kafka_rights(), *scores_rights()):
-        deployment.create(binding(deployment, right))
-    with closing(redis.Redis.from_url(redis_server.url)) as client:
-        client.execute_command("ACL", "SETUSER", user, "reset", *redis_rules(user, REDIS_PASSWORD))
+    deployment.create(*deployment.bindings_of_the_page())
+    with deployment.redis_user(user, REDIS_PASSWORD):
         yield deployment
-        client.execute_command("ACL", "DELUSER", user)
 
 
-def binding(deployment: Deployment, right: KafkaRight) -> AclBinding:
-    """The right of the page on what the deployment has instead."""
-    name = right.name.replace("leadscore", deployment.name, 1)
-    kind, operation = ResourceType[right.kind.upper()], AclOperation[right.operation.upper()]
-    pattern = ResourcePatternType.PREFIXED if name.endswith("-") else ResourcePatternType.LITERAL
-    return AclBinding(kind, name, pattern, WORKER, "*", operation, AclPermissionType.ALLOW)
-
-
-def run_command(deployment: Deployment, *words: str, **overrides: str) -> str:
-    """What a command prints that succeeds."""
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("LEADSCORE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "leadscore.cli.main", *words],
-        env=environ | deployment.config(**overrides),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: StrictDeployment) -> None:
+def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: SecuredDeployment) -> None:
     """Start, scoring, leaves by time, latest scores, dead letters, an erasure, a rebuild that clears, and reading."""
     deployment = of_the_page
     worker = deployment.start_worker()
@@ -269,7 +131,7 @@ def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: Strict
     wait_until(lambda: {("L1", "LEAVE"), ("L2", "LEAVE")} <= seen(deployment), 40, "leaves by time")
     assert len(deployment.read("dead-letters")) == 1
     assert {record.key() for record in deployment.read("scores")} == {b"L1", b"L2"}
-    run_command(deployment, "erase", "L1", "--yes", **login_variables("admin"))
+    run_command(deployment, "erase", "L1", "--yes", **variables(deployment.secured.scram_login("admin")))
     deployment.wait_until_done()
     wait_until(lambda: deployment.stored(["L1"]) == {"L1": None}, 10, "the erasure")
     assert '"L2"' in run_command(deployment, "log", "--lead", "L2")
@@ -287,7 +149,7 @@ def test_the_rights_of_the_page_are_enough_for_the_whole_job(of_the_page: Strict
     assert "authoriz" not in rebuilt.log_path.read_text().lower()
 
 
-def test_the_rights_of_the_page_are_enough_to_send_a_dead_letter_back(deployment: StrictDeployment) -> None:
+def test_the_rights_of_the_page_are_enough_to_send_a_dead_letter_back(deployment: SecuredDeployment) -> None:
     letters, website = deployment.topic("dead-letters"), deployment.topic("website")
     origin = Origin(website, 0, 0, "g", "topic-id", now_ms())
     headers = dead_letter_headers(origin, DeadLetter(DeadLetterReason.MALFORMED, "expected JSON"), None)
@@ -295,11 +157,11 @@ def test_the_rights_of_the_page_are_enough_to_send_a_dead_letter_back(deployment
     deployment.producer.flush(30)
     rights = [("read", "topic", letters), ("write", "topic", letters), ("write", "topic", website)]
     for right in (*rights, ("write", "transactional_id", f"{letters}-redrive")):
-        deployment.create(binding(deployment, KafkaRight(*right)))
+        deployment.create(deployment.binding(KafkaRight(*right)))
     assert run_command(deployment, "dlq", "redrive") == f"1 dead letter sent back: 1 to {website}\n"
 
 
-def seen(deployment: Deployment) -> set[tuple[str, str]]:
+def seen(deployment: SecuredDeployment) -> set[tuple[str, str]]:
     return {(crossing["lead_id"], crossing["direction"]) for crossing in deployment.crossings()}
 
 
@@ -307,21 +169,21 @@ OF_SOURCES = {f"leadscore.{word}" for word in SOURCES}
 """A source topic that may not be read has a test above."""
 
 
-def test_without_any_one_of_the_rights_a_worker_says_which(new_strict: Callable[[], StrictDeployment]) -> None:
+def test_without_any_one_of_the_rights_a_worker_says_which(new_secured: Callable[[], SecuredDeployment]) -> None:
     """A deployment for each right that it lacks; all of them start at the same time."""
     lacking = [right for right in (*kafka_rights(), *scores_rights()) if right.name not in OF_SOURCES]
-    workers = {right: (made := new_strict(), start_lacking(made, right)) for right in lacking}
+    workers = {right: (made := new_secured(), start_lacking(made, right)) for right in lacking}
     for right, (deployment, worker) in workers.items():
-        wait_until(partial(complaints, worker, binding(deployment, right).name), 60, f"a word about {right}")
+        wait_until(partial(complaints, worker, deployment.binding(right).name), 60, f"a word about {right}")
 
 
-def start_lacking(deployment: StrictDeployment, lacking: KafkaRight) -> WorkerProcess:
+def start_lacking(deployment: SecuredDeployment, lacking: KafkaRight) -> WorkerProcess:
     """A worker with an event and a dead letter to come, and with all rights but one."""
     if lacking in scores_rights():
         deployment.add_scores_topic("1")
     for right in (*kafka_rights(), *scores_rights()):
         if right != lacking:
-            deployment.create(binding(deployment, right))
+            deployment.create(deployment.binding(right))
     deployment.send_now([Event("website.page_view", "e-1", "L1", now_ms(), {})])
     deployment.send_bytes("website", b"{", now_ms())
     deployment.producer.flush(30)
