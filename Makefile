@@ -57,6 +57,9 @@ restarts: $(VENV)/dev ## an idle worker beside two busy processes, restarted fif
 upgrade: $(VENV)/dev ## workers of the last published version are replaced one by one under load; needs the git history
 	$(PYTEST) -m full tests/e2e/test_upgrade.py $(HOURS)
 
+faults: $(VENV)/dev ## the experiments with faults, on real servers and worker processes
+	$(PYTEST) -m faults tests/faults $(HOURS)
+
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
 	$(BENCH_WITH) tests.bench.throughput $(BENCH)
 

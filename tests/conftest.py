@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The folder says what a test needs."""
     for item in items:
-        for folder in ("integration", "e2e", "bench"):
+        for folder in ("integration", "e2e", "bench", "faults"):
             if f"tests/{folder}/" in item.path.as_posix():
                 item.add_marker(folder)
 

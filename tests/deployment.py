@@ -34,6 +34,7 @@ from leadscore.log.records import Forward, Frame, LogRecord, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
+from leadscore.ops.addresses import split_urls
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
@@ -320,7 +321,7 @@ class Deployment:
         """The states in Redis."""
         from leadscore.log.records import partition_of
 
-        store = RedisStore([self.redis.url], self.prefix, LOG_PARTITIONS)
+        store = RedisStore(split_urls(self.redis.url), self.prefix, LOG_PARTITIONS)
         by_shard: dict[int, list[str]] = {}
         for lead_id in lead_ids:
             by_shard.setdefault(partition_of(lead_id, LOG_PARTITIONS), []).append(lead_id)
@@ -437,7 +438,7 @@ class Deployment:
 
     def wait_until_nothing_is_due(self, timeout_s: float = 30) -> None:
         """Until every lead that time alone takes out of a threshold by now has left."""
-        store = RedisStore([self.redis.url], self.prefix, LOG_PARTITIONS)
+        store = RedisStore(split_urls(self.redis.url), self.prefix, LOG_PARTITIONS)
         until_ms = now_ms()
 
         def no_lead_is_due() -> bool:

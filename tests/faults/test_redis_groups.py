@@ -1,0 +1,185 @@
+"""Workers under load while a Redis of several servers changes: a failover by Sentinel, a cluster that loses a master.
+
+And one that moves slots. Nothing may be lost, counted twice or published under another id.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from typing import Self
+
+import pytest
+
+from leadscore.events.event import Event
+from leadscore.store.keys import ShardKeys
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    wandering_events,
+)
+from tests.e2e.metric_series import series
+from tests.redis_groups import Cluster, SlotMove, Watched, move_of, start_cluster, start_watched
+from tests.servers import KafkaServer, RedisServer, redis_binaries, wait_until
+
+PREFIX = "leads"
+ACKNOWLEDGED_AND_LOST = 1_000
+"""Events whose writes the old master has acknowledged, and no other server has got."""
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def deploy_on(
+    kafka: KafkaServer, fresh_name: Callable[[str], str], tmp_path: Path
+) -> Iterator[Callable[[RedisServer, str], Deployment]]:
+    """``deploy_on(server, urls)`` is a deployment whose workers reach Redis by these addresses."""
+    made: list[Deployment] = []
+
+    def make(server: RedisServer, urls: str) -> Deployment:
+        deployment = Deployment(kafka, replace(server, url=urls), (fresh_name("d"), PREFIX), tmp_path, WANDERING_MODEL)
+        made.append(deployment)
+        deployment.create_topics()
+        deployment.environ |= FEW_RECENT | {"LEADSCORE_SCORE_BATCH_FRAMES": "4", "LEADSCORE_REDIS_TIMEOUT": "500ms"}
+        return deployment
+
+    yield make
+    for deployment in made:
+        deployment.stop()
+
+
+class Load:
+    """Events that arrive one after the other while something happens to Redis."""
+
+    def __init__(self, deployment: Deployment, events: list[Event]) -> None:
+        self._deployment = deployment
+        self._events = events
+        self._all_sent = Flag()
+        self._thread = Thread(target=self._send, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._thread.join(60)
+
+    def _send(self) -> None:
+        for first in range(0, len(self._events), 25):
+            self._deployment.send_now(self._events[first : first + 25])
+            self._all_sent.wait(0.05)
+
+
+def metric(workers: list[WorkerProcess], name: str) -> float:
+    """The sum over all workers."""
+    return sum(series(worker.get("/metrics")[1]).get(name, 0.0) for worker in workers)
+
+
+def failures(workers: list[WorkerProcess], kind: str) -> float:
+    return metric(workers, f'leadscore_store_errors_total{{kind="{kind}"}}')
+
+
+def copies(deployment: Deployment) -> Counter[str]:
+    """How often each crossing is published."""
+    return Counter({crossing_id: len(records) for crossing_id, records in deployment.published().items()})
+
+
+def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+) -> None:
+    watched = start_watched(next(iter(redis_binaries())), servers)
+    deployment = deploy_on(watched.master, watched.url)
+    workers = [deployment.start_worker() for _ in range(2)]
+    events = wandering_events("sentinel", 600 + ACKNOWLEDGED_AND_LOST, leads=64)
+    deployment.send_now(events[:300])
+    deployment.wait_until_done()
+    lost = lose_by_failover(deployment, watched, events[300:-300])
+
+    deployment.send_now(events[-300:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    assert metric(workers, "leadscore_state_regressions_total") >= LOG_PARTITIONS
+    assert sum(line["lost_records"] for worker in workers for line in worker.said("state_regression")) > 0
+    again = copies(deployment)
+    assert {crossing_id: again[crossing_id] for crossing_id in lost} == lost
+    assert len(deployment.read("dead-letters")) == 0
+    assert [worker.terminate() for worker in workers] == [0, 0]
+
+
+def lose_by_failover(deployment: Deployment, watched: Watched, events: list[Event]) -> Counter[str]:
+    """What was published of events whose writes are all acknowledged, committed and then lost."""
+    watched.cut_replica_off()
+    deployment.send_now(events)
+    deployment.wait_until_done()
+    published = copies(deployment)
+    watched.fail_over()
+    return published
+
+
+def on_cluster(
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, replicas: int
+) -> tuple[Cluster, Deployment]:
+    cluster = start_cluster(next(iter(redis_binaries())), servers, replicas)
+    return cluster, deploy_on(cluster.servers[0], ",".join(cluster.urls))
+
+
+def test_a_cluster_that_loses_a_master_under_load_goes_on_with_its_replica(
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+) -> None:
+    cluster, deployment = on_cluster(deploy_on, servers, replicas=1)
+    workers = [deployment.start_worker() for _ in range(2)]
+    events = wandering_events("promotion", 3_000, leads=64)
+    with Load(deployment, events):
+        wait_until(deployment.published, 30, "a crossing")
+        cluster.kill_master(0)
+        cluster.wait_for_promotion(0)
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    assert failures(workers, "connection") + failures(workers, "timeout") > 0
+    assert len(deployment.read("dead-letters")) == 0
+    assert [worker.terminate() for worker in workers] == [0, 0]
+
+
+def test_slots_that_move_under_load_are_followed(
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+) -> None:
+    cluster, deployment = on_cluster(deploy_on, servers, replicas=0)
+    workers = [deployment.start_worker() for _ in range(2)]
+    events = wandering_events("slots", 3_000, leads=64)
+    with Load(deployment, events):
+        wait_until(deployment.published, 30, "a crossing")
+        for shard in range(LOG_PARTITIONS):
+            move_away(cluster, ShardKeys(PREFIX, shard, LOG_PARTITIONS), workers)
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    assert failures(workers, "moved") > 0
+    assert len(deployment.read("dead-letters")) == 0
+    assert [worker.terminate() for worker in workers] == [0, 0]
+
+
+def move_away(cluster: Cluster, keys: ShardKeys, workers: list[WorkerProcess]) -> None:
+    """Move the shard's slot key by key, and not on before a worker has met it half on its way."""
+    move: SlotMove = move_of(cluster, keys)
+    met_before = met(workers)
+    move.begin()
+    move.take(keys.fence)
+    wait_until(lambda: met(workers) > met_before, 30, f"a worker to meet slot {keys.slot} on its way")
+    while move.take_some(5):
+        pass
+    move.end()
+
+
+def met(workers: list[WorkerProcess]) -> float:
+    return failures(workers, "ask") + failures(workers, "tryagain")
