@@ -15,7 +15,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled fuzz nightly mutants full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -38,6 +38,9 @@ unit-all-pythons: $(VENV)/dev ## the tests that need no server, on the other ver
 
 unit-compiled: $(VENV)/dev ## the tests that need no server, and the main job, on the compiled build
 	$(BIN)/python -m tests.compiled_build
+
+audit: $(VENV)/dev ## known vulnerabilities of the locked versions; fails where the database cannot be asked, which make test only says
+	$(BIN)/python -m tests.audit --must-ask
 
 fuzz: $(VENV)/dev ## a million damaged and random records through decoder and mappings; FUZZ="--inputs 10000 --first 5000000"
 	$(BIN)/python -m tests.fuzz $(FUZZ)
