@@ -14,9 +14,11 @@ from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog
 from leadscore.pipeline.kafka.clients import CONSUMER, PRODUCER
 from leadscore.pipeline.kafka.commits import Together
-from leadscore.pipeline.score.counts import ScoreNewsCounts
+from leadscore.pipeline.kafka.transactions import Transactions
+from leadscore.pipeline.score.counts import CrossingCounts, ScoreNewsCounts
 from leadscore.pipeline.score.score_records import json_score_encoding
-from leadscore.pipeline.score.scores_topic import Names, ScoresTopic
+from leadscore.pipeline.score.uncommitted import NewsTopic, Uncommitted, UncommittedCounts
+from leadscore.pipeline.steps import NoSteps
 from leadscore.scoring.latest_score import LatestScore
 from tests.servers import KafkaServer, wait_until
 
@@ -63,7 +65,7 @@ class Place:
             wait_until(has_joined, 30, "the group's member")
             yield member
 
-    def scores_topic(self, transaction: str, meanwhile: Callable[[], None] = lambda: None) -> ScoresTopic:
+    def new_producer(self, transaction: str, meanwhile: Callable[[], None] = lambda: None) -> Callable[[], Producer]:
         def new_producer() -> Producer:
             own = {"transactional.id": f"{self.name}-{transaction}", "enable.gapless.guarantee": False}
             own |= {"message.timeout.ms": 10_000, "transaction.timeout.ms": 10_000}
@@ -71,11 +73,17 @@ class Place:
             producer.meanwhile = meanwhile
             return producer
 
-        counts, outages = ScoreNewsCounts(Metrics("1.0", [])), OutageLog("begun", "over", {})
-        return ScoresTopic(Names(self.scores, transaction), json_score_encoding(), new_producer, counts, outages)
+        return new_producer
 
-    def commit(self, scores: ScoresTopic, member: Consumer, revision: int) -> Together:
-        scores.hold(0, [news(revision)])
+    def uncommitted(self, transaction: str, meanwhile: Callable[[], None] = lambda: None) -> Uncommitted:
+        metrics = Metrics("1.0", [])
+        counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics))
+        transactions = Transactions(transaction, self.new_producer(transaction, meanwhile), NoSteps())
+        topic, outages = NewsTopic(self.scores, json_score_encoding()), OutageLog("begun", "over", {})
+        return Uncommitted(transactions, topic, counts, outages, has_outputs=False)
+
+    def commit(self, scores: Uncommitted, member: Consumer, revision: int) -> Together:
+        scores.hold_news(0, [news(revision)])
         return scores.commit(member, [TopicPartition(self.log, 0, revision + 1)], TIMEOUT_S)
 
     def committed(self, member: Consumer) -> int:
@@ -100,7 +108,7 @@ def place(kafka: KafkaServer, fresh_name: Callable[[str], str]) -> Place:
 
 def test_news_and_offset_are_there_together(place: Place) -> None:
     with place.member() as member:
-        scores = place.scores_topic("one")
+        scores = place.uncommitted("one")
         assert place.commit(scores, member, 1) is Together.COMMITTED
         assert place.commit(scores, member, 2) is Together.COMMITTED
         assert (place.revisions(), place.committed(member)) == ([1, 2], 3)
@@ -111,11 +119,11 @@ def test_what_was_sent_before_another_took_over_never_comes_after_what_that_one_
 
     def take_over() -> None:
         with place.member() as successor:
-            results.append(place.commit(place.scores_topic("another"), successor, 2))
+            results.append(place.commit(place.uncommitted("another"), successor, 2))
 
     with place.member() as zombie:
-        late = place.scores_topic("one", meanwhile=take_over)
-        assert place.commit(late, zombie, 1) is Together.FAILED
+        late = place.uncommitted("one", meanwhile=take_over)
+        assert place.commit(late, zombie, 1) is Together.REFUSED
         assert results == [Together.COMMITTED]
         assert place.revisions() == [2]
 
@@ -123,14 +131,12 @@ def test_what_was_sent_before_another_took_over_never_comes_after_what_that_one_
 def test_a_successor_asks_for_the_committed_offset_only_when_no_transaction_on_it_is_open(place: Place) -> None:
     """One under the same transactional name ends it at once."""
     with place.member() as member:
-        broken = place.scores_topic("one")
-        broken.hold(0, [news(1)])
-        producer = broken._new_producer()
+        producer = place.new_producer("one")()
         producer.init_transactions(TIMEOUT_S)
         producer.begin_transaction()
         producer.produce(place.scores, b"{}", b"L1", timestamp=1)
         producer.send_offsets_to_transaction(
             [TopicPartition(place.log, 0, 2)], member.consumer_group_metadata(), TIMEOUT_S
         )
-        assert place.commit(place.scores_topic("one"), member, 2) is Together.COMMITTED
+        assert place.commit(place.uncommitted("one"), member, 2) is Together.COMMITTED
         assert (place.revisions(), place.committed(member)) == ([2], 3)

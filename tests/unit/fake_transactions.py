@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from tests.unit.fake_kafka import FakeConsumer
+from tests.unit.fake_kafka import FakeConsumer, FakeMessage
 
 Sent = tuple[bytes | None, bytes | None]
 """Key and value."""
@@ -54,10 +54,10 @@ class FakeTransactionalProducer:
         self._may_fail("begin", 1)
         self._sent, self._offsets = [], []
 
-    def produce(self, _topic: str, value: bytes | None, key: bytes | None, **options: Any) -> None:
+    def produce(self, topic: str, value: bytes | None, key: bytes | None, **options: Any) -> None:
         assert self._sent is not None
         if self._kafka.refusal is not None:
-            options["on_delivery"](self._kafka.refusal, None)
+            options["on_delivery"](self._kafka.refusal, FakeMessage((topic, 0, 0)))
         self._sent.append((key, value))
 
     def send_offsets_to_transaction(self, offsets: list[TopicPartition], member: str, timeout_s: float) -> None:

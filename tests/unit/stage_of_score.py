@@ -4,21 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 from leadscore.log.records import LogRecord, encode
 from leadscore.model.compiled import CompiledModel
-from leadscore.ops.config import Config, load_config
+from leadscore.ops.config import Config, Delivery, load_config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refusals import Refusals
+from leadscore.pipeline.kafka.transactions import Transactions
 from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import AT_ONCE
-from leadscore.pipeline.score.counts import ScoreNewsCounts
+from leadscore.pipeline.score.counts import CrossingCounts, ScoreNewsCounts
+from leadscore.pipeline.score.outgoing import OutputTopics
+from leadscore.pipeline.score.publisher import AcknowledgedPublisher, Outputs, TransactionalPublisher
 from leadscore.pipeline.score.publishing import json_encoding
 from leadscore.pipeline.score.score_records import json_score_encoding
-from leadscore.pipeline.score.scores_topic import Names, ScoresTopic
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
+from leadscore.pipeline.score.uncommitted import NewsTopic, Uncommitted, UncommittedCounts
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeProducer, records_of
 from tests.unit.fake_store import FakeStore
@@ -57,7 +61,7 @@ class StageOfScore:
             config=config,
             store=store,
             outbound=Outbound(self.producer.as_producer),
-            encoding=json_encoding(),
+            outputs=self._outputs(config),
             model_of_version=lambda _: self.model,
             log_topic_id=lambda: LOG_ID,
             log_bounds=self.consumer.bounds,
@@ -66,19 +70,29 @@ class StageOfScore:
             steps=NoSteps(),
             beat=self._count_beat,
             refusals=Refusals("group", lambda _: {}, self.metrics.kafka),
-            scores=self._scores_topic(config),
             own_frames=self.own_frames,
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0
 
-    def _scores_topic(self, config: Config) -> ScoresTopic | None:
-        if config.scores_topic is None:
+    def _outputs(self, config: Config) -> Outputs:
+        topics = OutputTopics(json_encoding(), config.crossing_topic, config.log_topic, config.log_partitions)
+        uncommitted = self._uncommitted(config)
+        if uncommitted is not None and uncommitted.has_outputs:
+            return Outputs(TransactionalPublisher(topics, uncommitted), uncommitted)
+        outbound = Outbound(self.producer.as_producer)
+        deliveries = Deliveries(outbound, config.crossing_topic, CrossingCounts(self.metrics))
+        return Outputs(AcknowledgedPublisher(topics, deliveries), uncommitted)
+
+    def _uncommitted(self, config: Config) -> Uncommitted | None:
+        has_outputs = config.delivery is Delivery.TRANSACTIONAL
+        if config.scores_topic is None and not has_outputs:
             return None
+        transactions = Transactions("leadscore-scores-0", self.transactions.new_producer, NoSteps())
+        news_topic = None if config.scores_topic is None else NewsTopic(config.scores_topic, json_score_encoding())
+        counts = UncommittedCounts(CrossingCounts(self.metrics), ScoreNewsCounts(self.metrics))
         outages = OutageLog("scores_not_published", "scores_published_again", {})
-        counts = ScoreNewsCounts(self.metrics)
-        names = Names(config.scores_topic, "leadscore-scores-0")
-        return ScoresTopic(names, json_score_encoding(), self.transactions.new_producer, counts, outages)
+        return Uncommitted(transactions, news_topic, counts, outages, has_outputs=has_outputs)
 
     def turn(self, passes_s: float = 0.5) -> None:
         """One turn of the loop, that much later."""

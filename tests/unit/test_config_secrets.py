@@ -16,9 +16,9 @@ from leadscore.ops.addresses import shown_urls
 from leadscore.ops.config import describe_config, load_config, settings, variable_of
 from leadscore.ops.kafka_properties import variable_of as kafka_variable_of
 from leadscore.ops.services import addresses_of
-from leadscore.pipeline.build import make_registry
 from leadscore.pipeline.kafka.clients import make_producer
 from leadscore.pipeline.kafka.refused_properties import refused_properties
+from leadscore.pipeline.schema_registry import make_registry
 from leadscore.pipeline.stores import make_store
 
 FIELD = Path(__file__).resolve().parents[1] / "field" / "redis_url_secrets" / "addresses.jsonl"

@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError
 
 from leadscore.errors import WorkerStopped
 from leadscore.log.records import LogRecord
-from leadscore.pipeline.score import scores_topic
+from leadscore.pipeline.score import uncommitted
 from tests.unit.fake_store import FakeStore
 from tests.unit.page_views import stage_of, view
 from tests.unit.stage_of_score import LOG_TOPIC, StageOfScore
@@ -19,7 +19,7 @@ NOT_A_MEMBER = KafkaError(KafkaError.UNKNOWN_MEMBER_ID, txn_requires_abort=True)
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scores_topic, "AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr(uncommitted, "AGAIN_AFTER_S", 0.0)
 
 
 def stage(store: FakeStore, *log: LogRecord, **settings: str) -> StageOfScore:

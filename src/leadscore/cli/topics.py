@@ -19,8 +19,8 @@ from leadscore.events.local_schemas import schema_texts
 from leadscore.mapping.load import load_mappings
 from leadscore.ops.config import Config, CrossingFormat, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.build import make_registry
 from leadscore.pipeline.kafka.clients import PRODUCER, unavailable
+from leadscore.pipeline.schema_registry import make_registry
 from leadscore.time_units import DAY_MS
 
 REQUEST_TIMEOUT_S = 30.0

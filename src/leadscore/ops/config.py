@@ -57,6 +57,13 @@ class OnStateLoss(StrEnum):
     REBUILD = "rebuild"
 
 
+class Delivery(StrEnum):
+    """How outputs and log offsets are committed (design 2.7)."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    TRANSACTIONAL = "transactional"
+
+
 class CrossingFormat(StrEnum):
     """The encoding of published crossings."""
 
@@ -206,6 +213,11 @@ class Config:
         duration_ms("10s", "1h"), "2m", "How long one turn of the loop may take before /livez says that it hangs."
     )
 
+    delivery: Delivery = _setting(
+        choice(Delivery),
+        "at_least_once",
+        "Crossings: each at least once; or each once for read_committed readers, in transactions with the offsets.",
+    )
     crossing_format: CrossingFormat = _setting(
         choice(CrossingFormat), "avro", "Encoding of crossings and latest scores."
     )

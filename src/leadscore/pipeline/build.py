@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from confluent_kafka import Consumer
 
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.events.contracts import CROSSING_SCHEMA, LEAD_SCORE_SCHEMA
 from leadscore.events.decoder import Decoder
-from leadscore.events.local_schemas import schema_texts
-from leadscore.events.old_crossings import OLD_SCHEMA
 from leadscore.events.registered import SchemaKey, SchemaLookup
 from leadscore.events.registry import RegistryClient
 from leadscore.mapping.decoding import MappedTopics
@@ -24,12 +20,12 @@ from leadscore.mapping.topics import compile_mappings
 from leadscore.model.load import LoadedModel, load_model
 from leadscore.model.matching import Matcher
 from leadscore.model.sense import events_looked_at
-from leadscore.ops.addresses import login_of, without_login
-from leadscore.ops.config import Config, CrossingFormat, Role
+from leadscore.ops.config import Config, Role
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
-from leadscore.ops.services import KAFKA, OutageLog, addresses_of
+from leadscore.ops.services import KAFKA, addresses_of
+from leadscore.pipeline.build_outputs import OutputsPlan, build_outputs
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
@@ -43,7 +39,6 @@ from leadscore.pipeline.kafka.clients import (
     make_consumer,
     make_dead_letter_producer,
     make_producer,
-    make_scores_producer,
     topic_ids,
 )
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
@@ -58,10 +53,8 @@ from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.other_deployments import claim_prefix, cluster_id, groups_on, refuse_other_scorers
 from leadscore.pipeline.own_frames import OwnFrames
-from leadscore.pipeline.score.counts import ScoreNewsCounts
-from leadscore.pipeline.score.publishing import CrossingEncoding, RegisteredSchema, avro_encoding, json_encoding
-from leadscore.pipeline.score.score_records import avro_score_encoding, json_score_encoding
-from leadscore.pipeline.score.scores_topic import Names, ScoresTopic
+from leadscore.pipeline.schema_registry import make_registry
+from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.starting import Patience, check_store, check_topics
 from leadscore.pipeline.steps import Steps
@@ -135,10 +128,9 @@ class WorkerBuilder:
         if store is not None:
             self._refuse_other_deployments(store)
         # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.
-        encoding = self._crossing_encoding() if store is not None else None
-        scores = self._scores_topic() if store is not None else None
+        outputs = self._outputs() if store is not None else None
         match = self._match_stage(self._model) if self._model is not None else None
-        score = self._score_stage(store, encoding, scores) if store is not None and encoding is not None else None
+        score = self._score_stage(store, outputs) if store is not None and outputs is not None else None
         return Worker(
             WorkerParts(
                 match=match,
@@ -244,7 +236,7 @@ class WorkerBuilder:
 
     # --- the score stage ---
 
-    def _score_stage(self, store: Store, encoding: CrossingEncoding, scores: ScoresTopic | None) -> ScoreStage:
+    def _score_stage(self, store: Store, outputs: Outputs) -> ScoreStage:
         config = self._config
         if config.role is Role.SCORE:  # else they are read by now; not in the middle of the first batch
             self._patience.until_answered(self._models.read)
@@ -254,7 +246,7 @@ class WorkerBuilder:
             config=config,
             store=store,
             outbound=self._outbound,
-            encoding=encoding,
+            outputs=outputs,
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
             log_bounds=partial(log_bounds, self._admin),
@@ -263,7 +255,6 @@ class WorkerBuilder:
             steps=self._plan.steps,
             beat=self._plan.health.beat,
             refusals=self._refusals(config.score_group),
-            scores=scores,
             own_frames=self._own_frames,
         )
         commits = self._commits()
@@ -271,53 +262,10 @@ class WorkerBuilder:
             parts, self._consumer(config.score_group, "cooperative-sticky", commits, LOG_CONSUMER), commits
         )
 
-    def _crossing_encoding(self) -> CrossingEncoding:
-        config = self._config
-        if config.crossing_format is CrossingFormat.JSON:
-            return json_encoding()
-        registered = self._registered(config.crossing_topic, CROSSING_SCHEMA)
-        return avro_encoding(registered, self._registered_before(config.crossing_topic, OLD_SCHEMA))
-
-    def _scores_topic(self) -> ScoresTopic | None:
-        config = self._config
-        if config.scores_topic is None:
-            return None
-        if config.crossing_format is CrossingFormat.JSON:
-            encoding = json_score_encoding()
-        else:
-            encoding = avro_score_encoding(self._registered(config.scores_topic, LEAD_SCORE_SCHEMA))
-        member = config.kafka.get("group.instance.id") or uuid4().hex
-        names = Names(config.scores_topic, f"{config.group}-scores-{member}")
-        client_id, transaction = f"{config.group}-scores", names.transactional_id
-        new_producer = partial(make_scores_producer, config.kafka, client_id, transaction, self._logger)
-        outages = OutageLog("scores_not_published", "scores_published_again", self._addresses)
-        return ScoresTopic(names, encoding, new_producer, ScoreNewsCounts(self._plan.metrics), outages)
-
-    def _registered(self, topic: str, schema: str) -> RegisteredSchema | None:
-        """Our schema in the registry, if there is one; registering a schema again changes nothing."""
-        registry = make_registry(self._config)
-        if registry is None:
-            return None
-        subject, text, register = f"{topic}-value", schema_texts()[schema], self._config.schema_registry_register
-        schema_id = self._patience.until_answered(lambda: registry.schema_id(subject, text, register=register))
-        return RegisteredSchema(schema_id, registry.schema_uri(schema_id))
-
-    def _registered_before(self, topic: str, schema: str) -> RegisteredSchema | None:
-        """An older schema of ours in the registry, if it was ever there and may be read: it is not needed for long."""
-        registry = make_registry(self._config)
-        if registry is None:
-            return None
-
-        def find() -> int | None:
-            try:
-                return registry.find(f"{topic}-value", schema_texts()[schema])
-            except Unavailable as outage:
-                if outage.kind == "unauthorized":
-                    return None
-                raise
-
-        schema_id = self._patience.until_answered(find)
-        return None if schema_id is None else RegisteredSchema(schema_id, registry.schema_uri(schema_id))
+    def _outputs(self) -> Outputs:
+        steps = self._plan.steps
+        plan = OutputsPlan(self._config, self._plan.metrics, self._outbound, self._patience, steps, self._logger)
+        return build_outputs(plan)
 
     # --- what both have ---
 
@@ -336,16 +284,6 @@ class WorkerBuilder:
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
         return topic_ids(self._admin, topics, has_topic_ids=self._plan.has_topic_ids)
-
-
-def make_registry(config: Config) -> RegistryClient | None:
-    """The schema registry as configured, if there is one; nothing is connected yet."""
-    if config.schema_registry_url is None:
-        return None
-    user, password = config.schema_registry_user, config.schema_registry_password
-    url = config.schema_registry_url
-    credentials = (user, password) if user is not None and password is not None else login_of(url)
-    return RegistryClient(without_login(url), credentials, config.schema_registry_timeout_ms / 1000)
 
 
 def look_for_garbage_seldom() -> None:

@@ -29,6 +29,8 @@ from leadscore.errors import ConfigError, Unavailable, WorkerStopped
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
 REQUEST_TIMEOUT_S = 10.0
+TRANSACTION_TIMEOUT_MS = 10_000
+"""Longer than one ever takes: its calls together may take as long as the answer to a question."""
 
 
 CLIENT: Mapping[str, Any] = {
@@ -126,18 +128,18 @@ def make_transactional_producer(
     return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
 
-def make_scores_producer(
+def make_transactions_producer(
     kafka: Mapping[str, str], client_id: str, transaction: str, logger: logging.Logger
 ) -> Producer:
-    """One for the scores topic: a transaction per commit. It calls back for what is refused, and for nothing else.
+    """One for the score stage: a transaction per commit. It calls back for what is refused, and for nothing else.
 
-    A shard's next owner waits for a transaction that was left open: it is over before the member that left it is out of
-    its group.
+    A transaction that a killed worker left open is ended by its successor of the same name, else by the broker, which
+    looks every ten seconds for those that are older than the timeout. Until then readers wait, and so do new owners.
     """
     own = {
         "transactional.id": transaction,
-        "transaction.timeout.ms": 10_000,
-        "message.timeout.ms": 10_000,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "message.timeout.ms": TRANSACTION_TIMEOUT_MS,
         "enable.gapless.guarantee": False,
         "delivery.report.only.error": True,
     }

@@ -37,9 +37,9 @@ class CommitPolicyState:
         """These offsets are safe to commit."""
         self._staged.update(offsets)
 
-    def should_commit(self, now_s: float) -> bool:
-        """Whether something is staged and the last commit is long enough ago."""
-        return bool(self._staged) and now_s - self._last_s >= self._policy.interval_s
+    def should_commit(self, now_s: float, interval_s: float = 0.0) -> bool:
+        """Whether something is staged and the last commit is long enough ago: the longer of two intervals."""
+        return bool(self._staged) and now_s - self._last_s >= max(interval_s, self._policy.interval_s)
 
     def did_commit(self, now_s: float) -> None:
         """The interval starts anew."""

@@ -1,7 +1,8 @@
 """Committing offsets: passes what ``CommitPolicyState`` says to Kafka, and Kafka's answers back to it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
+from typing import Protocol
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -17,11 +18,19 @@ class Together(Enum):
 
     NOTHING = "nothing goes with them"
     COMMITTED = "both are there"
-    FAILED = "neither is there, or that is not known"
+    REFUSED = "neither is there; the same may be tried again"
+    UNKNOWN = "that is not known: where to go on has to be asked for"
 
 
-CommitTogether = Callable[[Consumer, list[TopicPartition], float], Together]
-"""Commits offsets within a number of seconds, together with what they are of."""
+class CommitsTogether(Protocol):
+    """Commits offsets together with what they are of."""
+
+    @property
+    def interval_s(self) -> float:
+        """The shortest time between two commits, as things are; 0: that of the policy."""
+
+    def commit(self, consumer: Consumer, offsets: list[TopicPartition], timeout_s: float) -> Together:
+        """Commit these offsets, and what goes with them."""
 
 
 _NOT_TOGETHER = KafkaError(KafkaError._FAIL)  # noqa: SLF001
@@ -38,7 +47,7 @@ class Commits:
         self._state = policy.begin()
         self.note: Callable[[Partition, int], str] = _no_note
         """The metadata that goes with an offset."""
-        self.commit_together: CommitTogether | None = None
+        self.together: CommitsTogether | None = None
         """How offsets are committed that something else goes with; ``None``: nothing ever does."""
         self.tried = 0
         self.failed = 0
@@ -65,7 +74,7 @@ class Commits:
 
     def flush(self, consumer: Consumer, now_s: float) -> None:
         """Commit what is staged, if it is time; does not wait for the answer."""
-        if self._state.should_commit(now_s):
+        if self._state.should_commit(now_s, self.together.interval_s if self.together else 0.0):
             self._state.did_commit(now_s)
             self._commit(consumer, REQUEST_TIMEOUT_S)
 
@@ -91,10 +100,16 @@ class Commits:
                 self._state.fail(partition)
 
     def drop(self, partitions: Collection[Partition]) -> None:
-        """Forget partitions that are not ours any more."""
+        """Forget partitions that are not ours any more, or whose offsets may not be committed as they are staged."""
         self._state.drop(partitions)
 
+    def learn(self, committed: Mapping[Partition, int]) -> None:
+        """Kafka was asked, and has these."""
+        for partition, offset in committed.items():
+            self._state.confirm(partition, offset)
+
     def _commit(self, consumer: Consumer, timeout_s: float) -> Offsets:
+        """Commit what is staged; the offsets for which Kafka's answer is to come."""
         expected = self._state.take()
         if not expected:
             return expected
@@ -103,10 +118,10 @@ class Commits:
             for partition, offset in expected.items()
         ]
         self.tried += 1
-        together = self.commit_together(consumer, offsets, timeout_s) if self.commit_together else Together.NOTHING
+        together = self.together.commit(consumer, offsets, timeout_s) if self.together else Together.NOTHING
         if together is not Together.NOTHING:
-            self.on_commit(None if together is Together.COMMITTED else _NOT_TOGETHER, offsets)
-            return expected
+            self._note(together, offsets)
+            return {}
         try:
             consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
@@ -114,3 +129,8 @@ class Commits:
                 raise WorkerStopped(f"committing offsets: {error.args[0].str()}") from error
             self.on_commit(error.args[0], offsets)
         return expected
+
+    def _note(self, together: Together, offsets: list[TopicPartition]) -> None:
+        self.on_commit(None if together is Together.COMMITTED else _NOT_TOGETHER, offsets)
+        if together is Together.UNKNOWN:  # they may be committed only with what lies below them, which is not at hand
+            self._state.drop([(answer.topic, answer.partition) for answer in offsets])

@@ -1,45 +1,83 @@
-"""Produces what was decided; the log offsets that caused it are safe once all of it is acknowledged."""
+"""How what was decided reaches Kafka, and when the log offsets that caused it are safe to commit (design 2.7)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Protocol
 
-from leadscore.log.records import Forward
 from leadscore.pipeline.kafka.commit_policy import Offsets
+from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.score.forwarding import ForwardsRecord, forwards_records
-from leadscore.pipeline.score.publishing import CrossingEncoding, Published, output_record
-from leadscore.pipeline.score.shard import Shard
-from leadscore.scoring.outputs import Output
+from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.score.forwarding import ForwardsRecord
+from leadscore.pipeline.score.outgoing import OutputTopics, ShardOutputs
+from leadscore.pipeline.score.publishing import Published
+from leadscore.pipeline.score.uncommitted import Uncommitted
 
 
-class ShardOutputs(NamedTuple):
-    """What a shard has decided, in this order."""
+class Publisher(Protocol):
+    """Publishes what is written to Redis."""
 
-    shard: Shard
-    outputs: list[Output]
+    def publish(self, decided: Iterable[ShardOutputs], offsets: Offsets) -> None:
+        """Let what was decided be on its way; ``offsets`` are safe to commit when all of it is."""
+
+    def flush(self, deadline: Deadline) -> None:
+        """Wait for what is under way, but not beyond the deadline."""
+
+    def complete(self) -> Offsets:
+        """The offsets that have become safe since the last call. ``WorkerStopped`` if something can never be sent."""
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """The offsets of these partitions are not ours to commit, or not any more."""
+
+
+class AcknowledgedPublisher:
+    """At least once: records go out at once, and offsets are safe when they are acknowledged."""
+
+    def __init__(self, topics: OutputTopics, deliveries: Deliveries[Published | ForwardsRecord]) -> None:
+        self._topics = topics
+        self._deliveries = deliveries
+        self.flush, self.complete, self.drop = deliveries.flush, deliveries.complete, deliveries.drop
+
+    def publish(self, decided: Iterable[ShardOutputs], offsets: Offsets) -> None:
+        """Hand what was decided to Kafka's client."""
+        deliveries = self._deliveries
+        with deliveries.batch(offsets) as batch:
+            for of_shard in decided:
+                for topic, record, output in self._topics.records_of(of_shard):
+                    deliveries.produce(batch, record, output, topic)
+
+
+class TransactionalPublisher:
+    """Exactly once: records wait for the commit of the offsets, which takes them along."""
+
+    def __init__(self, topics: OutputTopics, uncommitted: Uncommitted) -> None:
+        self._topics = topics
+        self._uncommitted = uncommitted
+        self._safe: Offsets = {}
+
+    def publish(self, decided: Iterable[ShardOutputs], offsets: Offsets) -> None:
+        """Hold what was decided until the offsets are committed."""
+        for of_shard in decided:
+            self._uncommitted.hold(of_shard.shard.number, self._topics.records_of(of_shard))
+        self._safe |= offsets
+
+    def flush(self, deadline: Deadline) -> None:
+        """Nothing is under way between two commits."""
+
+    def complete(self) -> Offsets:
+        """All that was published since the last call."""
+        safe, self._safe = self._safe, {}
+        return safe
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Forget the offsets of these partitions."""
+        for partition in partitions:
+            self._safe.pop(partition, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Publisher:
-    """Produces crossings and erasures to the topic of crossings, and forwards to the log."""
+class Outputs:
+    """How the score stage publishes; ``uncommitted`` is what is committed in transactions, ``None``: nothing."""
 
-    encoding: CrossingEncoding
-    log_topic: str
-    log_partitions: int
-    deliveries: Deliveries[Published | ForwardsRecord]
-
-    def produce(self, decided: Iterable[ShardOutputs], offsets: Offsets) -> None:
-        """Produce what was decided; ``offsets`` become safe with the last acknowledgement."""
-        deliveries = self.deliveries
-        with deliveries.batch(offsets) as batch:
-            for shard, outputs in decided:
-                forwards: list[Forward] = []
-                for output in outputs:
-                    if isinstance(output, Forward):
-                        forwards.append(output)
-                    else:
-                        deliveries.produce(batch, output_record(output, self.encoding), output)
-                source = shard.source(self.log_topic)
-                for one in forwards_records(forwards, source, shard.model_version, self.log_partitions):
-                    deliveries.produce(batch, one.record, one, self.log_topic)
+    publisher: Publisher
+    uncommitted: Uncommitted | None = None

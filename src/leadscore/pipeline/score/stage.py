@@ -19,10 +19,10 @@ from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.backoff import Backoff
+from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
-from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
@@ -32,14 +32,13 @@ from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.batch import ScoreBatch
-from leadscore.pipeline.score.counts import CrossingCounts, ScoreCounts
+from leadscore.pipeline.score.counts import ScoreCounts
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import decode_entries
-from leadscore.pipeline.score.publisher import Publisher, ShardOutputs
-from leadscore.pipeline.score.publishing import CrossingEncoding
+from leadscore.pipeline.score.outgoing import ShardOutputs
+from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
-from leadscore.pipeline.score.scores_topic import ScoresTopic
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.pipeline.score.shards import OwnedShard, Shards
 from leadscore.pipeline.score.store_watch import StoreWatch
@@ -57,7 +56,7 @@ class ScoreParts:
     config: Config
     store: Store
     outbound: Outbound
-    encoding: CrossingEncoding
+    outputs: Outputs
     model_of_version: ModelOfVersion
     log_topic_id: Callable[[], str]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
@@ -68,7 +67,6 @@ class ScoreParts:
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
     own_frames: OwnFrames
-    scores: ScoresTopic | None = None
 
 
 class ScoreStage:
@@ -80,12 +78,9 @@ class ScoreStage:
         self._parts = parts
         self._consumer = consumer
         self.commits = commits
-        self._scores = parts.scores
-        if self._scores is not None:
-            commits.commit_together = self._scores.commit
-        self._deliveries = Deliveries(parts.outbound, config.crossing_topic, CrossingCounts(parts.metrics))
+        self._publisher, self._uncommitted = parts.outputs.publisher, parts.outputs.uncommitted
+        commits.together = self._uncommitted
         self._counts = ScoreCounts(parts.metrics)
-        self._publisher = Publisher(parts.encoding, config.log_topic, config.log_partitions, self._deliveries)
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._says = Announcements(config)
         self._shards = Shards()
@@ -111,6 +106,8 @@ class ScoreStage:
         self.has_more = len(messages) >= self._parts.config.score_batch_frames
         records = self._accept(messages, now_s)
         self._follow_assignment()
+        if self._uncommitted is not None and not self._uncommitted.is_settled:
+            self._shards.doubt(self._shards.owned)
         self.refusals.look(now_s, is_settled=self.subscription.is_settled)
         # What became doubtful within this poll goes on where reconciling says: it seeks back to what is left out here.
         records = {number: run for number, run in records.items() if number in self._shards.owned}
@@ -133,8 +130,8 @@ class ScoreStage:
     def drain(self) -> None:
         """Wait for the crossings under way, then commit."""
         deadline = self._parts.budget.deadline()
-        self._deliveries.flush(deadline)
-        self.commits.stage(self._deliveries.complete())
+        self._publisher.flush(deadline)
+        self.commits.stage(self._publisher.complete())
         self.commits.commit_now(self._consumer, deadline)
 
     @property
@@ -189,17 +186,23 @@ class ScoreStage:
     def _follow_assignment(self) -> None:
         gone, fresh = self.subscription.take_changes()
         if gone:
-            self._deliveries.drop(gone)
-            self.commits.drop(gone)
-            if self._scores is not None:
-                self._scores.drop([number for _, number in gone])
+            self._drop(gone)
             self.refusals.forget(gone)
         self._shards.release(number for _, number in gone)
         self._shards.take(number for _, number in fresh)
 
+    def _drop(self, partitions: Collection[Partition]) -> None:
+        """What is not committed of these is another worker's to publish and commit, or is read from the outbox."""
+        self._publisher.drop(partitions)
+        self.commits.drop(partitions)
+        if self._uncommitted is not None:
+            self._uncommitted.drop([number for _, number in partitions])
+
     # --- read, fold, write, publish ---
 
     def _apply(self, records: dict[int, list[Message]]) -> None:
+        if self._uncommitted is not None:
+            self._uncommitted.check_room()
         batch = ScoreBatch(self._shards.owned, records, self._parts.own_frames)
         with self._timed("read"):
             self._read(batch)
@@ -247,11 +250,11 @@ class ScoreStage:
         self._shards.doubt(numbers)
 
     def _publish(self, batch: ScoreBatch, written: Collection[int]) -> None:
-        if self._scores is not None:
+        if self._uncommitted is not None:
             for number in written:
-                self._scores.hold(number, batch.news.get(number, ()))
+                self._uncommitted.hold_news(number, batch.news.get(number, ()))
         decided = [ShardOutputs(self._shards.owned[number].shard, batch.unpublished(number)) for number in written]
-        self._publisher.produce(decided, self._offsets(batch.offsets(written)))
+        self._publisher.publish(decided, self._offsets(batch.offsets(written)))
         for number in written:
             self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
 
@@ -266,7 +269,7 @@ class ScoreStage:
     # --- commit ---
 
     def _commit(self, now_s: float) -> None:
-        safe = self._deliveries.complete()
+        safe = self._publisher.complete()
         if safe:
             self._parts.steps.passed("acknowledged")
         self.commits.stage(safe)
@@ -307,14 +310,26 @@ class ScoreStage:
             self._pause_fetching(numbers)
             # What is under way may still move the committed offset: let it, then ask.
             self.drain()
+            self._settle(numbers)
             reconciled = self._reconciler.reconcile(numbers)
             self._stop_all(reconciled.stops)
             self._lose_fences(reconciled.taken)
             self._begin(list(reconciled.starts.values()))
         self._says.stopped(now_s, self._shards.stopped)
 
+    def _settle(self, numbers: Collection[int]) -> None:
+        """End what is open under this worker's name; what is not committed of these shards the outbox has."""
+        if self._uncommitted is None or not self._uncommitted.has_outputs:
+            return
+        if self._shards.owned and not self._uncommitted.is_settled:
+            raise Unavailable("kafka", "transaction", "it is not known how the last one ended")
+        self._uncommitted.settle(REQUEST_TIMEOUT_S)
+        self._drop([(self._parts.config.log_topic, number) for number in numbers])
+
     def _begin(self, starts: list[ShardStart]) -> None:
         self.subscription.start(self._offsets({begun.facts.partition: begun.start.offset for begun in starts}))
+        facts = (begun.facts for begun in starts)
+        self.commits.learn(self._offsets({one.partition: one.committed for one in facts if one.committed is not None}))
         for begun in starts:
             owned = self._owned_from(begun)
             self._republish(owned, begun.stored)
@@ -325,7 +340,8 @@ class ScoreStage:
     def _owned_from(self, begun: ShardStart) -> OwnedShard:
         number, stored = begun.facts.partition, begun.stored
         fence = replace(decode_fence(stored.fence or b""), writer=uuid4().hex)
-        latest = None if self._scores is None else LatestScores(self._parts.config.scores_step)
+        has_news = self._parts.config.scores_topic is not None
+        latest = LatestScores(self._parts.config.scores_step) if has_news else None
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings, latest)
         shard.remember(stored.erased, stored.outbox)
         return OwnedShard(shard, begun.start.publish_from, review_cursor=0 if shard.model_since_ms else None)
@@ -335,10 +351,10 @@ class ScoreStage:
         first, end = owned.publish_from, owned.shard.offset + 1
         entries = [stored.outbox[offset] for offset in sorted(stored.outbox) if first <= offset < end]
         outputs, news = decode_entries(entries)
-        if self._scores is not None:
-            self._scores.hold(owned.shard.number, news)
+        if self._uncommitted is not None:
+            self._uncommitted.hold_news(owned.shard.number, news)
         offsets = self._offsets({owned.shard.number: end} if end > first else {})
-        self._publisher.produce([ShardOutputs(owned.shard, outputs)], offsets)
+        self._publisher.publish([ShardOutputs(owned.shard, outputs)], offsets)
 
     def _pause_fetching(self, numbers: Iterable[int]) -> None:
         self.subscription.pause([(self._parts.config.log_topic, number) for number in numbers])

@@ -52,9 +52,11 @@ class Ticker:
         partition = TopicPartition(self._log_topic, owned.shard.number)
         try:
             bounds = consumer.get_watermark_offsets(partition, cached=True)
+            [position] = consumer.position([partition])
         except KafkaException:
             return False
-        return 0 <= bounds[1] <= owned.shard.offset + 1
+        # The log may end with what is no record: the end of a transaction. The position is beyond it, once it was read.
+        return 0 <= bounds[1] <= max(owned.shard.offset + 1, position.offset)
 
     def tick(self, ready: Mapping[int, OwnedShard], until_ms: int) -> set[int]:
         """Append a tick for the leads due at ``until_ms``; the shards that were found with a fence that is not ours."""
