@@ -17,12 +17,22 @@ import msgspec
 import pytest
 import redis
 import yaml
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    OffsetSpec,
     ResourceType,
 )
 from confluent_kafka.cimpl import NewTopic
@@ -380,7 +390,8 @@ class Deployment:
         return self._lag(f"{self.name}-score", ["log"])
 
     def _lag(self, group: str, words: list[str]) -> int:
-        consumer = Consumer({**self.kafka.properties, "group.id": group, **OUT_OF_GROUP})
+        own = {"group.id": group, **OUT_OF_GROUP, "fetch.wait.max.ms": 20}
+        consumer = Consumer({**self.kafka.properties, **own})
         try:
             total = 0
             for word in words:
@@ -389,7 +400,8 @@ class Deployment:
                 committed = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=10)
                 for partition in committed:
                     _, high = consumer.get_watermark_offsets(partition, timeout=10)
-                    total += high - max(partition.offset, 0)
+                    behind = high - max(partition.offset, 0)
+                    total += behind if behind and (word != "log" or _has_record(consumer, partition)) else 0
             return total
         finally:
             consumer.close()
@@ -415,6 +427,19 @@ class Deployment:
         offsets = [TopicPartition(topic, number, 0) for topic, numbers in partitions.items() for number in numbers]
         consumer.commit(offsets=offsets, asynchronous=False)
         consumer.close()
+
+    def open_transactions(self) -> list[tuple[str, int]]:
+        """The partitions of log and crossings in which a transaction is open: its readers wait before its records."""
+        admin = AdminClient({**self.kafka.properties})
+        topics = admin.list_topics(timeout=10).topics
+        places = [(word, n) for word in ("log", "crossings") for n in topics[self.topic(word)].partitions]
+        ends = {}
+        for isolation in (IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED):
+            asked = {TopicPartition(self.topic(word), n): OffsetSpec.latest() for word, n in places}
+            answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=10)
+            ends[isolation] = {(place.topic, place.partition): one.result().offset for place, one in answers.items()}
+        all_of_it, readable = ends.values()
+        return [place for place in all_of_it if readable[place] < all_of_it[place]]
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Until everything produced is matched, applied, published and committed."""
@@ -540,6 +565,16 @@ class WorkerProcess:
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+
+def _has_record(consumer: Consumer, place: TopicPartition) -> bool:
+    """Whether a record is left from there on; a partition may end with the end of a transaction, which is none."""
+    consumer.assign([TopicPartition(place.topic, place.partition, max(place.offset, 0))])
+    while (message := consumer.poll(10)) is not None:
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return error is None
+    return True
 
 
 def fresh_shard(number: int, model_of_version: ModelOfVersion, settings: FoldSettings) -> Shard:

@@ -2,6 +2,8 @@
 //
 //   node client.js produce BOOTSTRAP TOPIC            stdin: {"key": text or null, "value": text, "headers": texts by name}
 //   node client.js subscribe BOOTSTRAP TOPIC COUNT    stdout: {"key", "value", "headers", "partition", "partition_here"}
+//   node client.js follow BOOTSTRAP TOPIC COUNT       the same of each record as it comes, until COUNT records without a
+//                                                     key have come, and when: {"key", "id", "value" in base64, "at_ms"}
 //
 // partition_here is where this client's own producer would have put the key.
 
@@ -50,7 +52,28 @@ async function subscribe() {
   await consumer.disconnect()
 }
 
-const actions = { produce, subscribe }
+async function follow() {
+  const consumer = kafka.consumer({ groupId: `${topic}-follower` })
+  await consumer.connect()
+  await consumer.subscribe({ topic, fromBeginning: true })
+  let left = Number(count)
+  await new Promise((resolve, reject) => {
+    consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+    const eachMessage = async ({ message: { key, value, headers } }) => {
+      if (key === null) {
+        left -= 1
+        if (left === 0) resolve()
+        return
+      }
+      const id = headers.ce_id.toString()
+      console.log(JSON.stringify({ key: key.toString(), id, value: value && value.toString('base64'), at_ms: Date.now() }))
+    }
+    consumer.run({ eachMessage }).catch(reject)
+  })
+  await consumer.disconnect()
+}
+
+const actions = { produce, subscribe, follow }
 actions[action]().catch((error) => {
   console.error(error)
   process.exit(1)
