@@ -7,6 +7,7 @@ from leadscore.errors import WorkerStopped
 from leadscore.log.records import LogRecord
 from leadscore.pipeline.kafka.records import Bounds
 from leadscore.pipeline.score import uncommitted
+from tests.unit.fake_kafka import FakeMessage
 from tests.unit.fake_store import FakeStore
 from tests.unit.page_views import stage_of, view
 from tests.unit.stage_of_score import LOG_TOPIC, StageOfScore
@@ -103,7 +104,7 @@ def test_while_it_is_not_known_how_a_transaction_ended_nothing_is_applied() -> N
     scoring = stage(store, views(ENTERS))
     scoring.turns(1)
     scoring.transactions.failures |= {"commit": TIMED_OUT, "init": TIMED_OUT}
-    scoring.turns(2)
+    scoring.turn()
     fence = store.shards[0].fence
     more(scoring, views(2 * ENTERS))
     scoring.turn()
@@ -115,11 +116,31 @@ def test_while_it_is_not_known_how_a_transaction_ended_nothing_is_applied() -> N
 
 
 def test_a_transaction_without_an_answer_while_other_shards_are_reconciled_loses_nothing_of_those() -> None:
-    store = FakeStore()
-    scoring = stage(store, views(ENTERS), views(ENTERS), LEADSCORE_COMMIT_INTERVAL="1m")
+    scoring = stage(FakeStore(), views(ENTERS), views(ENTERS))
+    scoring.consumer.member_id = ""
     scoring.turns(2)
+    scoring.consumer.member_id = "member"
     scoring.stage._shards.doubt([0])
     scoring.transactions.failures["commit"] = TIMED_OUT
+    scoring.turns(8)
+    assert seen(scoring) == ["L0", "L0"]
+    assert (scoring.committed_offset(0), scoring.committed_offset(1)) == (ENTERS, ENTERS)
+
+
+def test_what_a_shard_decided_before_it_stopped_is_not_published_twice_after_a_transaction_without_an_answer() -> None:
+    scoring = stage(FakeStore(), views(ENTERS), views(ENTERS))
+    scoring.consumer.member_id = ""
+    scoring.turns(2)
+    scoring.consumer.records[LOG_TOPIC, 1] = [
+        *scoring.consumer.records[LOG_TOPIC, 1],
+        FakeMessage((LOG_TOPIC, 1, ENTERS), b"\xff"),
+    ]
+    scoring.turn()
+    assert list(scoring.stage.stopped) == [1]
+    scoring.consumer.member_id = "member"
+    scoring.transactions.failures["commit"] = TIMED_OUT
+    scoring.transactions.commits_all_the_same = True
+    scoring.turns(2)
     more(scoring, views(ENTERS + 1))
     scoring.turns(8)
     assert seen(scoring) == ["L0", "L0"]
