@@ -568,7 +568,7 @@ class WorkerProcess:
 
 
 def _has_record(consumer: Consumer, place: TopicPartition) -> bool:
-    """Whether a record is left from there on; a partition may end with the end of a transaction, which is none."""
+    """Whether a record is left from there on; what a partition ends with may be the end of a transaction."""
     consumer.assign([TopicPartition(place.topic, place.partition, max(place.offset, 0))])
     while (message := consumer.poll(10)) is not None:
         error = message.error()

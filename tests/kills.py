@@ -21,7 +21,7 @@ TRANSACTIONAL = {"LEADSCORE_DELIVERY": "transactional"}
 IN_TRANSACTION = ("transaction_produced", "transaction_offsets", "transaction_committed")
 POINTS = ("written", "transaction_offsets", "published", "transaction_produced", "transaction_committed", "folded")
 """Where a worker dies, in turn; the first ones are where most can go wrong."""
-RECORDS_OF_A_KILL = 60
+RECORDS_OF_A_KILL = 40
 RECORDS_OF_A_PERSON = 8
 
 
@@ -38,7 +38,7 @@ def settings_of_a_member() -> dict[str, str]:
 
 
 def kill_again_and_again(deployment: Deployment, name: str, kills: int, points: Sequence[str] = POINTS) -> Kills:
-    """So many workers, each dead at the next of the points; then one that lives, until everything is done."""
+    """That many workers, each dead at the next of the points; then one that lives, until everything is done."""
     persons = people(name, 1 + kills * RECORDS_OF_A_KILL // RECORDS_OF_A_PERSON)
     waiting, random = iter(mixed(persons, name)), Random(name)
     died: Counter[str] = Counter()

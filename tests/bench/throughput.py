@@ -54,6 +54,9 @@ MATCH = Phase("match", "match, 12 rules", "0.72")
 SCORE = Phase("score", "score", "0.86", uses_redis=True)
 WIDE = Phase("score_wide", "score, every event of another lead", "0.55", uses_redis=True)
 BOTH = Phase("both", "match + score, one process", "0.4", uses_redis=True)
+SCORE_ONCE = Phase("score_transactional", "score, transactional", uses_redis=True)
+BOTH_ONCE = Phase("both_transactional", "match + score, transactional", uses_redis=True)
+TRANSACTIONAL = {"LEADSCORE_DELIVERY": "transactional"}
 Found = dict[Phase, "Measured"]
 
 
@@ -104,6 +107,13 @@ class Bench:
             "LEADSCORE_REDIS_URL": self._redis.url,
             "LEADSCORE_REDIS_PREFIX": name,
         }
+
+    def on_the_same_log(self, environ: dict[str, str]) -> dict[str, str]:
+        """Another group with fresh keys that scores what is in the log already."""
+        name = f"bench-{uuid4().hex[:8]}"
+        self._create({f"{name}.crossings": 6})
+        own = {"LEADSCORE_GROUP": name, "LEADSCORE_REDIS_PREFIX": name, "LEADSCORE_CROSSING_TOPIC": f"{name}.crossings"}
+        return {**environ, **own}
 
     def source_topics(self) -> str:
         """Fresh source topics; what their names begin with."""
@@ -204,7 +214,7 @@ def count_records(bootstrap: str, topic: str) -> int:
     return sum(high for _, high in bounds)
 
 
-def one_round(bench: Bench, sources: str) -> tuple[Found, int]:
+def one_round(bench: Bench, sources: str, *, is_transactional: bool) -> tuple[Found, int]:
     """Every phase once; the figures, and how many crossings the score stage published."""
     apart, together = bench.deployment(sources), bench.deployment(sources)
     measured = {
@@ -216,7 +226,21 @@ def one_round(bench: Bench, sources: str) -> tuple[Found, int]:
     }
     for environ in (apart, together):
         bench.forget(environ)
+    if is_transactional:
+        measured |= in_transactions(bench, sources, apart)
     return measured, bench.crossings(apart)
+
+
+def in_transactions(bench: Bench, sources: str, apart: dict[str, str]) -> Found:
+    """The phases that publish once more, crossings and offsets in transactions: the same log, the same sources."""
+    once, together = bench.on_the_same_log(apart) | TRANSACTIONAL, bench.deployment(sources) | TRANSACTIONAL
+    measured = {
+        SCORE_ONCE: bench.measure(once, What.WORKER, "score"),
+        BOTH_ONCE: bench.measure(together, What.WORKER, "all"),
+    }
+    for environ in (once, together):
+        bench.forget(environ)
+    return measured
 
 
 def wide(bench: Bench, options: argparse.Namespace) -> Measured:
@@ -253,7 +277,7 @@ def run(bench: Bench, options: argparse.Namespace) -> tuple[Found, dict[str, Any
     crossings = 0
     for number in range(options.rounds):
         say(f"round {number + 1} of {options.rounds}")
-        figures, crossings = one_round(bench, sources)
+        figures, crossings = one_round(bench, sources, is_transactional=options.transactional)
         rounds.append(figures)
     medians = {phase: median_of([figures_of_round[phase] for figures_of_round in rounds]) for phase in rounds[0]}
     if options.wide_leads:
@@ -276,6 +300,10 @@ def print_results(results: Found) -> None:
         "\n  us: CPU per event of the worker's loop, of its process with Kafka's threads, and of Redis. Events of the\n"
         "  score stage are awards in the log. Ratios are of events/s; the prototype's to a fastavro loop of its own.\n"
     )
+    for phase, once in ((SCORE, SCORE_ONCE), (BOTH, BOTH_ONCE)):
+        if once in results:
+            ratio = results[once].events_per_s / results[phase].events_per_s
+            sys.stdout.write(f"  {once.title}: {ratio:.2f} of the events/s without transactions\n")
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -285,6 +313,11 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--leads", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3, help="each figure is the median of this many rounds")
     parser.add_argument("--wide-leads", type=int, default=0, help="also: this many leads, every event of another one")
+    parser.add_argument(
+        "--transactional",
+        action="store_true",
+        help="also: what publishes once more, with LEADSCORE_DELIVERY=transactional",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--profile", metavar="FOLDER", help="cProfile of each phase; the figures are then worth nothing"

@@ -86,7 +86,7 @@ class Transactions:
         return self._producer is not None
 
     def begin(self, deadline: Deadline) -> None:
-        """A producer, if there is none; what an earlier one left open is ended by that. ``Unavailable`` if it fails."""
+        """Have a producer; a new one ends what an earlier one left open. ``Unavailable`` if that fails."""
         try:
             self._begun(deadline)
         except KafkaException as error:
@@ -148,7 +148,7 @@ class Transactions:
         """Abort what was refused; a producer whose transaction cannot be ended is thrown away."""
         self.failure = self._failed(error)
         producer, self._producer = self._producer, None
-        if producer is None:  # there is none yet: nothing was begun
+        if producer is None:  # it could not begin: nothing is open
             return Ended.ABORTED
         if not error.fatal() and not (error.retriable() and not error.txn_requires_abort()):
             with suppress(KafkaException):

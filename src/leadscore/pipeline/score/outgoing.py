@@ -1,4 +1,4 @@
-"""What was decided, as the records it becomes: crossings and erasures of their topic, forwards of the log. Pure."""
+"""What was decided, as the records it becomes: crossings and erasures of their topic, forwards of the log."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
