@@ -11,12 +11,22 @@ from random import Random
 from typing import Any, NamedTuple
 
 from leadscore.events.event import Event
-from tests.crashing import LINGERING, SAME_MEMBER, SMALL_BATCHES, feed_until_death
-from tests.deployment import FEW_RECENT_EVENTS, Deployment, assert_as_folded
+from tests.crashing import SAME_MEMBER, SMALL_BATCHES, feed_until_death
+from tests.deployment import FEW_RECENT_EVENTS, WANDERING_MODEL, Deployment, assert_as_folded
 from tests.following import Follower
 from tests.people import Person, mixed, people
 from tests.servers import wait_until
 
+CROSSING_MODEL = {
+    **WANDERING_MODEL,
+    "thresholds": {
+        "cold": {"enter": 5, "exit": 3},
+        "warm": {"enter": 15, "exit": 10},
+        "mql": {"enter": 30, "exit": 25},
+        "hot": {"enter": 50, "exit": 45},
+    },
+}
+"""Every second record crosses something, so that there is something to lose or to repeat wherever a worker dies."""
 TRANSACTIONAL = {"LEADSCORE_DELIVERY": "transactional"}
 IN_TRANSACTION = ("transaction_produced", "transaction_offsets", "transaction_committed")
 POINTS = ("written", "transaction_offsets", "published", "transaction_produced", "transaction_committed", "folded")
@@ -54,7 +64,7 @@ def kill_again_and_again(deployment: Deployment, name: str, kills: int, points: 
 
 
 def _die_at(deployment: Deployment, step: str, waiting: Iterator[Event]) -> None:
-    worker = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=step, **LINGERING)
+    worker = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=step)
     feed_until_death(deployment, worker, waiting)
     assert worker.process.returncode == -signal.SIGKILL
 

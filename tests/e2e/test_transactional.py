@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment import WANDERING_MODEL, Deployment
+from tests.deployment import Deployment
 from tests.following import following
-from tests.kills import assert_each_once, kill_again_and_again, settings_of_a_member
+from tests.kills import CROSSING_MODEL, assert_each_once, kill_again_and_again, settings_of_a_member
 
 pytestmark = pytest.mark.lasting_leads
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.lasting_leads
 def test_a_foreign_subscriber_sees_each_crossing_once_though_workers_die_in_their_transactions(
     deploy: Callable[..., Deployment], node_modules: Path
 ) -> None:
-    deployment = deploy(WANDERING_MODEL)
+    deployment = deploy(CROSSING_MODEL)
     deployment.environ |= settings_of_a_member()
     with following(deployment, node_modules) as follower:
         kills = kill_again_and_again(deployment, "once", 5)
