@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from threading import Event as Flag
-from threading import Thread
-from typing import Self
 
 import pytest
 
@@ -27,6 +24,7 @@ from tests.deployment import (
     wandering_events,
 )
 from tests.e2e.metric_series import series
+from tests.faults.load import Load
 from tests.redis_groups import Cluster, SlotMove, Watched, move_of, start_cluster, start_watched
 from tests.servers import KafkaServer, RedisServer, redis_binaries, wait_until
 
@@ -58,28 +56,6 @@ def deploy_on(
     yield make
     for deployment in made:
         deployment.stop()
-
-
-class Load:
-    """Events that arrive one after the other while something happens to Redis."""
-
-    def __init__(self, deployment: Deployment, events: list[Event]) -> None:
-        self._deployment = deployment
-        self._events = events
-        self._all_sent = Flag()
-        self._thread = Thread(target=self._send, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._thread.join(60)
-
-    def _send(self) -> None:
-        for first in range(0, len(self._events), 25):
-            self._deployment.send_now(self._events[first : first + 25])
-            self._all_sent.wait(0.05)
 
 
 def metric(workers: list[WorkerProcess], name: str) -> float:
