@@ -5,6 +5,7 @@ import json
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
@@ -77,6 +78,50 @@ def test_a_field_that_json_does_not_know_is_written_as_text(stream: io.StringIO)
 def fail() -> None:
     message = "offset 7"
     raise LookupError(message)
+
+
+def number_in(text: str) -> int:
+    return int(text)
+
+
+@pytest.mark.parametrize(
+    "raises",
+    [number_in, float, {}.__getitem__, {"a": 1}.__getitem__, [].index],
+    ids=str,
+)
+def test_what_nobody_expected_shows_no_value_that_it_stumbled_over(
+    raises: Callable[[str], object], stream: io.StringIO
+) -> None:
+    value = "jane\"o'neil@shop.example"
+    try:
+        raises(value)
+    except Exception:
+        log.exception("worker_crashed")
+    assert "neil" not in stream.getvalue()
+    assert "raises(value)" in str(lines(stream)[0]["stack"])
+
+
+def test_a_value_in_the_error_before_is_not_shown_either(stream: io.StringIO) -> None:
+    value = "jane@shop.example"
+    try:
+        try:
+            number_in(value)
+        except ValueError as error:
+            raise RuntimeError("no number") from error
+    except RuntimeError:
+        log.exception("worker_crashed")
+    [line] = lines(stream)
+    assert "jane" not in stream.getvalue()
+    assert line["error_message"] == "no number"
+    assert "ValueError: invalid literal for int() with base 10: '***'" in str(line["stack"])
+
+
+def test_an_error_that_speaks_of_the_code_keeps_its_words(stream: io.StringIO) -> None:
+    try:
+        _ = stream.nothing  # type: ignore[attr-defined]
+    except AttributeError:
+        log.exception("worker_crashed")
+    assert lines(stream)[0]["error_message"] == "'_io.StringIO' object has no attribute 'nothing'"
 
 
 def test_an_exception_is_type_message_and_stack_on_the_same_line(stream: io.StringIO) -> None:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from leadscore.ops.kafka_properties import OWNED
+from leadscore.ops.redaction import redact_error
 
 OWN_LOGGERS = "leadscore"
 KAFKA_CLIENT_LOGGER = "leadscore.kafka_client"
@@ -122,11 +123,17 @@ def _exception(record: logging.LogRecord) -> dict[str, object]:
     if not record.exc_info or record.exc_info[1] is None:
         return {}
     error = record.exc_info[1]
-    return {
-        "error": type(error).__name__,
-        "error_message": str(error),
-        "stack": "".join(traceback.format_exception(error)),
-    }
+    return {"error": type(error).__name__, "error_message": redact_error(error), "stack": _stack(error)}
+
+
+def _stack(error: BaseException) -> str:
+    """The traceback of the error and of those that led to it, without the values that their messages quote."""
+    stack = "".join(traceback.format_exception(error))
+    cause: BaseException | None = error
+    while cause is not None:
+        stack = stack.replace(str(cause), redact_error(cause)) if str(cause) else stack
+        cause = cause.__cause__ or cause.__context__
+    return stack
 
 
 class RepeatLimit:

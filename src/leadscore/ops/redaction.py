@@ -1,4 +1,4 @@
-"""What may be shown of a setting: secrets are replaced, also inside URLs and librdkafka properties."""
+"""What may be shown of a setting or of an error: secrets are replaced, also inside URLs and librdkafka properties."""
 
 import re
 
@@ -13,6 +13,9 @@ _SHOWN_PROPERTY = re.compile(
     r"|ssl\.(ca|certificate|key|crl|keystore)\.location|ssl\.endpoint\.identification\.algorithm|debug|log\.queue"
     r"|enable\.[a-z.]+|[a-z.]+\.(ms|bytes|kbytes|messages|backoff|interval|max|enable)"
 )
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'" r'|"(?:[^"\\]|\\.)*"', re.DOTALL)
+_ABOUT_VALUES = (ValueError, LookupError, ArithmeticError)
+"""Errors of Python whose messages quote what was wrong: ``invalid literal for int(): 'jane@shop.example'``."""
 _LOCATION = re.compile(r"[^\s=]{1,200}")
 
 
@@ -39,3 +42,8 @@ def redact_kafka_property(name: str, shown: str) -> str:
     if _SHOWN_PROPERTY.fullmatch(name) is None or (name.endswith(".location") and not _LOCATION.fullmatch(shown)):
         return REDACTED
     return redact_url(shown)
+
+
+def redact_error(error: BaseException) -> str:
+    """The message of an error that nobody expected, without the values that it quotes: they may be a person's."""
+    return _QUOTED.sub(f"'{REDACTED}'", str(error)) if isinstance(error, _ABOUT_VALUES) else str(error)
