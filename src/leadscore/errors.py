@@ -66,6 +66,12 @@ class KafkaErrorKind(StrEnum):
     UNKNOWN_TOPIC = "unknown_topic"
     TRANSPORT = "transport"
     TIMEOUT = "timeout"
+    LEADER = "leader"
+    COORDINATOR = "coordinator"
+    REPLICAS = "replicas"
+    OFFSET_GONE = "offset_gone"
+    MAX_POLL = "max_poll"
+    FENCED = "fenced"
     OTHER = "other"
 
 

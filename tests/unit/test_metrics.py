@@ -16,6 +16,7 @@ from leadscore.ops import metrics as metrics_module
 from leadscore.ops.batch_histogram import BatchHistogram
 from leadscore.ops.metrics import (
     AWARD_OUTCOMES,
+    KAFKA_ERRORS,
     LATENCY_BUCKETS_S,
     LEVELS,
     REBALANCES,
@@ -227,6 +228,7 @@ def test_the_document_lists_exactly_these_metrics(metrics: Metrics) -> None:
         ("outcome of awards", AWARD_OUTCOMES),
         ("reason", [reason.value for reason in DeadLetterReason]),
         ("kind of store errors", STORE_ERRORS),
+        ("kind of Kafka errors", KAFKA_ERRORS),
         ("kind of rebalances", REBALANCES),
         ("result", RECONCILIATIONS),
         ("call", STORE_CALLS),

@@ -6,17 +6,19 @@ from time import time
 import msgspec
 import pytest
 
-from leadscore.errors import WorkerStopped
+from leadscore.errors import Unavailable, WorkerStopped
 from leadscore.events.event import Event
 from leadscore.log.records import Frame, LogRecord, Source
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule, Threshold
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.scoring.score import main_score_at
 from leadscore.scoring.state import decode_state
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
+from tests.unit.fake_kafka import FakeConsumer
 from tests.unit.fake_store import FakeShard, FakeStore
 from tests.unit.page_views import DEFINITION, NOON_MS, stage_of, time_of, view
 from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
@@ -307,3 +309,15 @@ def test_a_state_of_another_format_stops_its_shard_and_no_other() -> None:
     assert store.shards[0].leads["L1"] == b"\x63 of a later version"
     assert stored_score(store, 1, "L2") == 20
     assert list(scoring.stage.stopped) == [0]
+
+
+def test_a_question_to_kafka_that_fails_is_counted_under_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_consumer: FakeConsumer, _partitions: object) -> dict[Partition, Bounds]:
+        raise Unavailable("kafka", "coordinator", "asking for bounds")
+
+    monkeypatch.setattr(FakeConsumer, "bounds", fail)
+    scoring = without_state(1)
+    scoring.turns(3)
+    labels = {"kind": "coordinator"}
+    assert (scoring.metrics.registry.get_sample_value("leadscore_kafka_errors_total", labels) or 0) > 0
+    assert scoring.is_paused

@@ -12,7 +12,7 @@ from prometheus_client.context_managers import Timer
 from prometheus_client.exposition import choose_encoder
 
 from leadscore.build_kind import build_kind
-from leadscore.errors import DeadLetterReason, KafkaErrorKind
+from leadscore.errors import DeadLetterReason, KafkaErrorKind, Unavailable
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.catalogue import Catalogue
 from leadscore.scoring.crossing import Cause, Direction
@@ -54,6 +54,7 @@ STORE_ERRORS = (
     "eviction",
     "other",
 )
+KAFKA_ERRORS = tuple(kind.value for kind in KafkaErrorKind)
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _CROSSINGS = tuple(
     (direction, cause)
@@ -285,8 +286,8 @@ class KafkaMetrics:
         )
         self.errors = declare.counter(
             "leadscore_kafka_errors_total",
-            "Errors that the Kafka clients reported.",
-            kind=[kind.value for kind in KafkaErrorKind],
+            "Errors that the Kafka clients reported, and calls to Kafka that failed.",
+            kind=KAFKA_ERRORS,
         )
         self.dependency_up = declare.gauge(
             "leadscore_dependency_up", "1 while the service answers when it is asked.", service=("kafka",)
@@ -375,6 +376,13 @@ class Metrics:
         self.registry = declare.registry
         self.described = tuple(declare.described)
         ProcessCollector(registry=self.registry)
+
+    def count_outage(self, outage: Unavailable) -> None:
+        """A call to Redis or Kafka has failed; those to the schema registry are counted where they are made."""
+        if outage.service == "redis":
+            self.state.store_errors.labels(outage.kind).inc()
+        elif outage.service == "kafka":
+            self.kafka.errors.labels(outage.kind if outage.kind in KAFKA_ERRORS else "other").inc()
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The exposition and its content type, for the formats that the scraper accepts."""

@@ -17,6 +17,7 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
 from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_consumer, partition_count
 from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import OutputRecord
 
@@ -102,7 +103,7 @@ class ModelsTopic:
             elif (
                 error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED
             ):  # of its group, which it never uses, none matters
-                raise Unavailable("kafka", error.name(), f"reading topic {self._topic}: {error.str()}")
+                raise Unavailable("kafka", kind_of(error).value, f"reading topic {self._topic}: {error.str()}")
 
     def _take(self, key: bytes | None, value: bytes | None) -> None:
         if key is None or value is None:

@@ -26,6 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from leadscore.errors import ConfigError, Unavailable, WorkerStopped
+from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
 REQUEST_TIMEOUT_S = 10.0
@@ -201,7 +202,7 @@ def partition_count(client: Producer | Consumer | AdminClient, topic: str, timeo
     if metadata.error is not None:
         if metadata.error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):  # noqa: SLF001
             raise ConfigError(f"topic {topic}: there is no such topic: create it, or run: leadscore topics create")
-        raise Unavailable("kafka", "metadata", f"topic {topic}: {metadata.error.str()}")
+        raise Unavailable("kafka", kind_of(metadata.error).value, f"topic {topic}: {metadata.error.str()}")
     return len(metadata.partitions)
 
 
@@ -245,7 +246,9 @@ def committed_places(
         raise unavailable(error, "asking for committed offsets") from error
     for answer in answers:
         if answer.error is not None:
-            raise Unavailable("kafka", "committed", f"{answer.topic}/{answer.partition}: {answer.error.str()}")
+            raise Unavailable(
+                "kafka", kind_of(answer.error).value, f"{answer.topic}/{answer.partition}: {answer.error.str()}"
+            )
     return {
         (answer.topic, answer.partition): Committed(
             answer.offset if answer.offset >= 0 else None, answer.metadata or ""
@@ -331,4 +334,4 @@ def unavailable(error: KafkaException, doing: str, client: object = None) -> Una
     if isinstance(client, Admin):
         client.take_errors()
         said = f": {client.last_error.str()}" if client.last_error is not None else ""
-    return Unavailable("kafka", kafka_error.name(), f"{doing}: {kafka_error.str()}{said}")
+    return Unavailable("kafka", kind_of(kafka_error).value, f"{doing}: {kafka_error.str()}{said}")

@@ -21,6 +21,24 @@ _KINDS = {
     KafkaError._TIMED_OUT: KafkaErrorKind.TIMEOUT,  # noqa: SLF001
     KafkaError._TIMED_OUT_QUEUE: KafkaErrorKind.TIMEOUT,  # noqa: SLF001
     KafkaError.REQUEST_TIMED_OUT: KafkaErrorKind.TIMEOUT,
+    KafkaError.LEADER_NOT_AVAILABLE: KafkaErrorKind.LEADER,
+    KafkaError.NOT_LEADER_FOR_PARTITION: KafkaErrorKind.LEADER,
+    KafkaError.FENCED_LEADER_EPOCH: KafkaErrorKind.LEADER,
+    KafkaError.UNKNOWN_LEADER_EPOCH: KafkaErrorKind.LEADER,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS: KafkaErrorKind.COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE: KafkaErrorKind.COORDINATOR,
+    KafkaError.NOT_COORDINATOR: KafkaErrorKind.COORDINATOR,
+    KafkaError._WAIT_COORD: KafkaErrorKind.COORDINATOR,  # noqa: SLF001
+    KafkaError.NOT_ENOUGH_REPLICAS: KafkaErrorKind.REPLICAS,
+    KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND: KafkaErrorKind.REPLICAS,
+    KafkaError._AUTO_OFFSET_RESET: KafkaErrorKind.OFFSET_GONE,  # noqa: SLF001
+    KafkaError._LOG_TRUNCATION: KafkaErrorKind.OFFSET_GONE,  # noqa: SLF001
+    KafkaError.OFFSET_OUT_OF_RANGE: KafkaErrorKind.OFFSET_GONE,
+    KafkaError._MAX_POLL_EXCEEDED: KafkaErrorKind.MAX_POLL,  # noqa: SLF001
+    KafkaError._FENCED: KafkaErrorKind.FENCED,  # noqa: SLF001
+    KafkaError.FENCED_INSTANCE_ID: KafkaErrorKind.FENCED,
+    KafkaError.PRODUCER_FENCED: KafkaErrorKind.FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH: KafkaErrorKind.FENCED,
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 
-from leadscore.errors import KafkaErrorKind
+from leadscore.errors import KafkaErrorKind, WorkerStopped
 from leadscore.ops.metrics import KafkaMetrics
 from leadscore.ops.ongoing import OngoingLog
 from leadscore.pipeline.kafka.error_kinds import kind_of
@@ -48,9 +48,14 @@ class Refusals:
         return {number: why for (_, number), why in self.of_partitions.items()}
 
     def note(self, now_s: float, topic: str | None, number: int | None, error: KafkaError) -> bool:
-        """An error that the client reported; whether it is a refusal of this partition (-1: of the whole topic)."""
+        """An error that the client reported; whether it is a refusal of this partition (-1: of the whole topic).
+
+        ``WorkerStopped`` for an error after which the client can do nothing more.
+        """
         kind = kind_of(error)
         self._metrics.errors.labels(kind.value).inc()
+        if error.fatal():
+            raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
             self.of_group = f"group {self._group}: {error.str()}: it needs READ on the group"
             self._lines.note(now_s, self._group, logging.ERROR, kind=kind.value, detail=self.of_group)

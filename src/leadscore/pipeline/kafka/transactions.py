@@ -24,6 +24,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from leadscore.errors import Unavailable, WorkerStopped
 from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.outbound import FULL_QUEUE_WAIT_S, explanation
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.steps import Steps
@@ -167,7 +168,9 @@ class Transactions:
                 raise WorkerStopped(f"topic {topic}: {explanation(refusal)}")
         if error.code() in _REFUSED_FOR_GOOD:
             raise WorkerStopped(f"Kafka transactions: {explanation(error)}")
-        return Unavailable("kafka", error.name(), f"Kafka transactions of {self._transactional_id}: {error.str()}")
+        return Unavailable(
+            "kafka", kind_of(error).value, f"Kafka transactions of {self._transactional_id}: {error.str()}"
+        )
 
 
 def _membership(consumer: Consumer) -> object:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from prometheus_client.context_managers import Timer
 
-from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
+from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.events.decoder import Decoder
 from leadscore.log.records import Source
 from leadscore.mapping.decoding import MappedTopics
@@ -264,8 +264,6 @@ class MatchStage:
         polled.count(self._parts.metrics.match)
 
     def _client_error(self, partition: Partition, error: KafkaError, now_s: float) -> None:
-        if error.fatal():
-            raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
         if self.refusals.note(now_s, *partition, error):
             self._stop(partition, self.refusals.of_partitions[partition])
         if error.code() != KafkaError._AUTO_OFFSET_RESET or partition in self._starting:  # noqa: SLF001
@@ -328,6 +326,7 @@ class MatchStage:
 
     def _pause(self, now_s: float, outage: Unavailable) -> None:
         self._retry_at_s = now_s + jittered(RETRY_S)
+        self._parts.metrics.count_outage(outage)
         self._tell_outage(now_s, outage)
 
     def _tell_outage(self, now_s: float, outage: Unavailable) -> None:

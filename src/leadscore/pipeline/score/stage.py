@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, Message
 from msgspec.structs import replace
 from prometheus_client.context_managers import Timer
 
-from leadscore.errors import PartitionStopped, Unavailable, WorkerStopped
+from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.backoff import Backoff
@@ -176,8 +176,6 @@ class ScoreStage:
     def _client_error(self, message: Message, error: KafkaError | None, now_s: float) -> None:
         if error is None:
             return
-        if error.fatal():
-            raise WorkerStopped(f"the Kafka consumer failed: {error.str()}")
         self.refusals.note(now_s, message.topic(), message.partition(), error)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             # Retention has overtaken us: reconcile finds out which partitions, and stops them with the numbers.
@@ -293,8 +291,7 @@ class ScoreStage:
             owned.begin_review_again()
         self._pause_fetching(self._shards.doubtful)
         self._backoff.failed(now_s, outage, must_write=bool(records))
-        if outage.service == "redis":
-            self._parts.metrics.state.store_errors.labels(outage.kind).inc()
+        self._parts.metrics.count_outage(outage)
         self._says.paused(now_s, outage)
 
     def _end_outage(self, now_s: float) -> None:
