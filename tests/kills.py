@@ -4,18 +4,19 @@ The stream has people with several ids, so that forwards are in the transactions
 """
 
 import signal
+import subprocess
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle, islice
 from random import Random
+from time import monotonic
 from typing import Any, NamedTuple
 
-from leadscore.events.event import Event
 from tests.crashing import SAME_MEMBER, SMALL_BATCHES, feed_until_death
 from tests.deployment import FEW_RECENT_EVENTS, WANDERING_MODEL, Deployment, assert_as_folded
 from tests.following import Follower
 from tests.people import Person, mixed, people
-from tests.servers import wait_until
+from tests.servers import KafkaServer, _kafka_jars, wait_until
 
 CROSSING_MODEL = {
     **WANDERING_MODEL,
@@ -36,9 +37,10 @@ RECORDS_OF_A_PERSON = 8
 
 
 class Kills(NamedTuple):
-    """What workers died of, and what they were given."""
+    """Where workers died, the seconds that a successor took to end what was left open, and who was scored."""
 
     points: Counter[str]
+    ended_after_s: list[float]
     persons: list[Person]
 
 
@@ -52,21 +54,38 @@ def kill_again_and_again(deployment: Deployment, name: str, kills: int, points: 
     persons = people(name, 1 + kills * RECORDS_OF_A_KILL // RECORDS_OF_A_PERSON)
     waiting, random = iter(mixed(persons, name)), Random(name)
     died: Counter[str] = Counter()
+    open_s: list[float] = []
     for point in islice(cycle(points), kills):
-        _die_at(deployment, f"{point}:{random.randint(1, 3)}", waiting)
+        was_open = bool(deployment.open_transactions())
+        worker = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=f"{point}:{random.randint(1, 3)}")
+        if was_open:
+            open_s.append(_until_ended(deployment))
+        feed_until_death(deployment, worker, waiting)
+        assert worker.process.returncode == -signal.SIGKILL
         died[point] += 1
-    survivor = deployment.start_worker()
-    survivor.wait_for("shards_started", 60)
     deployment.send_now(waiting)
+    deployment.start_worker().wait_for("shards_started", 60)
     wait_until(lambda: not deployment.open_transactions(), 60, "no transaction to be open")
     deployment.wait_until_settled()
-    return Kills(died, persons)
+    return Kills(died, open_s, persons)
 
 
-def _die_at(deployment: Deployment, step: str, waiting: Iterator[Event]) -> None:
-    worker = deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER=step)
-    feed_until_death(deployment, worker, waiting)
-    assert worker.process.returncode == -signal.SIGKILL
+def _until_ended(deployment: Deployment) -> float:
+    """Seconds until no transaction is open any more."""
+    began_s = monotonic()
+    wait_until(lambda: not deployment.open_transactions(), 60, "the transaction to be ended")
+    return monotonic() - began_s
+
+
+def transactions_in_progress(kafka: KafkaServer) -> list[str]:
+    """What the broker lists as open, by Kafka's own tool; those of every transactional id."""
+    tool = ["java", "-cp", f"{_kafka_jars()}/*", "org.apache.kafka.tools.TransactionsCommand"]
+    listed = subprocess.run(
+        [*tool, "--bootstrap-server", kafka.bootstrap, "list"], capture_output=True, text=True, timeout=60, check=True
+    )
+    rows = [line.split() for line in listed.stdout.splitlines()[1:]]
+    assert rows, listed.stderr
+    return [row[0] for row in rows if row[-1] not in {"Empty", "CompleteCommit", "CompleteAbort"}]
 
 
 def assert_each_once(deployment: Deployment, follower: Follower, persons: Sequence[Person]) -> list[dict[str, Any]]:
