@@ -88,6 +88,7 @@ def deployment(
         "LEADSCORE_LEAD_ID_KEY": LEAD_ID_KEY,
         "LEADSCORE_REDIS_URL": f"{place.replace('://', login)}?{options}",
         "LEADSCORE_DEAD_LETTER_MAX_RATIO": "1",
+        "LEADSCORE_DELIVERY": "transactional",
         "LEADSCORE_LOG_LEVEL": "debug",
     }
     made.create_topics(source_partitions=1)
