@@ -143,3 +143,28 @@ def test_a_batch_for_two_topics_is_complete_when_both_have_it(client: FailingPro
     assert deliveries.complete() == {}
     client.callbacks.pop()(None, cast("Message", None))
     assert deliveries.complete() == {("t", 0): 1}
+
+
+class FullProducer(FailingProducer):
+    """Its queue has room for one record; the second poll after that makes room again."""
+
+    def produce(self, topic: str, _value: bytes, _key: None, *, on_delivery: OnDelivery, **more: object) -> None:
+        if self.callbacks:
+            raise BufferError("Local: Queue full")
+        super().produce(topic, _value, _key, on_delivery=on_delivery, **more)
+
+    def poll(self, _timeout_s: float) -> int:
+        if super().poll(_timeout_s) == 0 and self.polls % 2 == 0:
+            for on_delivery in self.callbacks:
+                on_delivery(None, cast("Message", None))
+            self.callbacks.clear()
+        return 0
+
+
+def test_a_full_queue_is_waited_for_and_nothing_is_dropped() -> None:
+    client = FullProducer()
+    outbound = Outbound(cast("Producer", client))
+    for number in range(3):
+        outbound.produce(f"topic-{number}", RECORD, nothing)
+    assert client.topics == ["topic-0", "topic-1", "topic-2"]
+    assert client.polls == 4
