@@ -6,7 +6,8 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from time import monotonic
@@ -16,8 +17,15 @@ import pytest
 
 from tests.crashing import SMALL_BATCHES, feed_until_death
 from tests.deployment import FEW_RECENT_EVENTS, Deployment, WorkerProcess, assert_as_folded
-from tests.e2e.conftest import deploy, node_modules  # noqa: F401  # fixtures
 from tests.following import following
+from tests.kafka_way import (
+    ADD_OFFSETS_TO_TXN,
+    ADD_PARTITIONS_TO_TXN,
+    END_TXN,
+    INIT_PRODUCER_ID,
+    TXN_OFFSET_COMMIT,
+    KafkaWay,
+)
 from tests.kills import (
     CROSSING_MODEL,
     TRANSACTIONAL,
@@ -27,18 +35,33 @@ from tests.kills import (
     transactions_in_progress,
 )
 from tests.people import Person, mixed, people
-from tests.servers import wait_until
+from tests.servers import (
+    KAFKA_VARIABLE,
+    KafkaServer,
+    RedisServer,
+    ServerNotAvailable,
+    start_kafka_reached_by,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
 
 KILLS = int(os.environ.get("KILLS", "20"))
 AT_LEAST_ONCE = {"LEADSCORE_DELIVERY": "at_least_once"}
+LOST_ANSWERS: Sequence[Sequence[int]] = (
+    (END_TXN,),
+    (TXN_OFFSET_COMMIT,),
+    (ADD_PARTITIONS_TO_TXN,),
+    (ADD_OFFSETS_TO_TXN,),
+    (END_TXN, INIT_PRODUCER_ID),
+)
+"""By round: kinds of requests."""
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 
 
 def test_a_foreign_subscriber_sees_each_crossing_once_through_many_kills(
-    deploy: Callable[..., Deployment],  # noqa: F811
-    node_modules: Path,  # noqa: F811
+    deploy: Callable[..., Deployment],
+    node_modules: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     deployment = deploy(CROSSING_MODEL)
@@ -58,8 +81,8 @@ def test_a_foreign_subscriber_sees_each_crossing_once_through_many_kills(
 
 
 def test_a_transaction_that_no_successor_ends_holds_readers_up_for_a_stated_time(
-    deploy: Callable[..., Deployment],  # noqa: F811
-    node_modules: Path,  # noqa: F811
+    deploy: Callable[..., Deployment],
+    node_modules: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The dead worker has no name that comes again; another one goes on publishing into the same partitions."""
@@ -94,8 +117,92 @@ def test_a_transaction_that_no_successor_ends_holds_readers_up_for_a_stated_time
     )
 
 
+@pytest.fixture
+def losing_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaWay, KafkaServer]]:
+    """A Kafka of its own, and the way to it on which answers get lost."""
+    monkeypatch.delenv(KAFKA_VARIABLE, raising=False)
+    with KafkaWay() as made:
+        try:
+            kafka = start_kafka_reached_by(made.port)
+        except ServerNotAvailable as reason:
+            pytest.skip(f"needs a real Kafka: {reason}")
+        with kafka:
+            made.target_port = int(kafka.bootstrap.rpartition(":")[2])
+            yield made, replace(kafka, bootstrap=f"127.0.0.1:{made.port}")
+            made.shutdown()
+
+
+def test_what_kafka_did_and_never_answered_is_neither_lost_nor_repeated(
+    losing_kafka: tuple[KafkaWay, KafkaServer],
+    redis_server: RedisServer,
+    redis_prefix: str,
+    tmp_path: Path,
+    node_modules: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Under load an answer to each call of a transaction gets lost, at last that to a new producer too."""
+    way, kafka = losing_kafka
+    deployment = Deployment(kafka, redis_server, ("lost-answers", redis_prefix), tmp_path, CROSSING_MODEL)
+    deployment.create_topics()
+    deployment.environ |= TRANSACTIONAL | SMALL_BATCHES
+    persons = people("answers", 300)
+    waiting = iter(mixed(persons, "answers"))
+    worker = deployment.start_worker()
+    worker.wait_for("shards_started", 60)
+    with following(deployment, node_modules) as follower:
+        for lost in LOST_ANSWERS:
+            way.to_lose.update(lost)
+
+            def is_lost() -> bool:
+                deployment.send_now(islice(waiting, 3))
+                worker.check()
+                return not way.to_lose.total()
+
+            wait_until(is_lost, 90, f"the answers to get lost: {lost}")
+        deployment.send_now(waiting)
+        deployment.wait_until_settled()
+        seen = assert_each_once(deployment, follower, persons)
+    assert deployment.open_transactions() == []
+    told = len(worker.said("outputs_not_published"))
+    assert worker.terminate() == 0
+    deployment.stop()
+    say(
+        capsys,
+        f"transactional answers: {sum(map(len, LOST_ANSWERS))} answers to calls of a transaction lost, {told} outages "
+        f"told; {records_of(persons)} records, {len(seen)} crossings, each seen once",
+    )
+
+
+def test_a_worker_that_wakes_up_with_crossings_to_publish_adds_none_to_those_of_its_successor(
+    deploy: Callable[..., Deployment],
+    node_modules: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    deployment = deploy(CROSSING_MODEL)
+    deployment.environ |= TRANSACTIONAL | SMALL_BATCHES | SHORT_SESSION
+    persons = people("zombie", 60)
+    records = mixed(persons, "zombie")
+    shares = iter([records[index::4] for index in range(4)])
+    with following(deployment, node_modules) as follower:
+        zombie = started(deployment, {"LEADSCORE_COMMIT_INTERVAL": "5s"})
+        deployment.send_now(next(shares))
+        wait_until(follower.so_far, 60, "the first crossings")
+        deployment.send_now(next(shares))
+        wait_until(lambda: b":outbox" in b" ".join(deployment.keys()), 30, "crossings that are written to Redis alone")
+        zombie.freeze()
+        successor = deployment.start_worker()
+        deployment.send_now(next(shares))
+        successor.wait_for("shards_started", 60)
+        zombie.thaw()
+        deployment.send_now(next(shares))
+        deployment.wait_until_settled()
+        seen = assert_each_once(deployment, follower, persons)
+    assert [worker.terminate() for worker in (zombie, successor)] == [0, 0]
+    say(capsys, f"transactional zombie: {len(records)} records, {len(seen)} crossings, each seen once")
+
+
 def test_workers_of_both_modes_replace_each_other_under_load(
-    deploy: Callable[..., Deployment],  # noqa: F811
+    deploy: Callable[..., Deployment],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """People are merged all the while: forwards of one mode are read by workers of the other."""
