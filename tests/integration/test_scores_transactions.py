@@ -77,7 +77,7 @@ class Place:
 
     def uncommitted(self, transaction: str, meanwhile: Callable[[], None] = lambda: None) -> Uncommitted:
         metrics = Metrics("1.0", [])
-        counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics))
+        counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage)
         transactions = Transactions(transaction, self.new_producer(transaction, meanwhile), NoSteps())
         topic, outages = NewsTopic(self.scores, json_score_encoding()), OutageLog("begun", "over", {})
         return Uncommitted(transactions, topic, counts, outages, has_outputs=False)

@@ -40,6 +40,11 @@ def seen(scoring: StageOfScore) -> list[str]:
     return [(key or b"").decode() for key, _ in scoring.transactions.topic]
 
 
+def kafka_errors(scoring: StageOfScore) -> float:
+    [metric] = [one for one in scoring.metrics.registry.collect() if one.name == "leadscore_kafka_errors"]
+    return sum(sample.value for sample in metric.samples if sample.name.endswith("_total"))
+
+
 def more(scoring: StageOfScore, records: list[LogRecord]) -> None:
     scoring.consumer.records[LOG_TOPIC, 0] = stage(FakeStore(), records).consumer.records[LOG_TOPIC, 0]
 
@@ -82,6 +87,7 @@ def test_what_is_not_committed_is_committed_later_and_once(
         scoring.transactions.failures["abort"] = abort
     scoring.turns(2)
     assert (seen(scoring), scoring.committed_offset(0)) == ([], None)
+    assert kafka_errors(scoring) > 0
     scoring.turns(4)
     assert (seen(scoring), scoring.committed_offset(0)) == (["L0"], ENTERS)
     more(scoring, views(2 * ENTERS))

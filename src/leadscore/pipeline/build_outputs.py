@@ -57,7 +57,7 @@ def _uncommitted(plan: OutputsPlan) -> Uncommitted | None:
         return None
     name = transactional_id(config)
     new_producer = partial(make_transactions_producer, config.kafka, f"{config.group}-scores", name, plan.logger)
-    counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics))
+    counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage)
     what = "outputs" if has_outputs else "scores"
     outages = OutageLog(f"{what}_not_published", f"{what}_published_again", addresses_of(config))
     transactions = Transactions(name, new_producer, plan.steps)

@@ -17,7 +17,7 @@ With outputs every commit is a transaction, were it one of offsets alone: a plai
 and one that is late would take the committed offset back below crossings that readers have.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from time import time
 from typing import NamedTuple
@@ -54,6 +54,8 @@ class UncommittedCounts(NamedTuple):
 
     outputs: CrossingCounts
     news: ScoreNewsCounts
+    outage: Callable[[Unavailable], None]
+    """Counts a transaction that failed, by the kind of its error."""
 
 
 @dataclass(slots=True)
@@ -171,4 +173,5 @@ class Uncommitted:
             self._counts.outputs.failed(one.output)
         self._counts.news.failed(len(self._news()))
         if self._transactions.failure is not None:
+            self._counts.outage(self._transactions.failure)
             self._outages.note(time(), self._transactions.failure)
