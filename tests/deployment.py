@@ -367,7 +367,9 @@ class Deployment:
     def lose_fences(self) -> None:
         """Only they are gone; leads, outboxes and due times stay."""
         with self._redis() as client:
-            client.delete(*client.keys(f"{{{self.prefix}:*:fence"))
+            fences = client.keys(f"{{{self.prefix}:*:fence")
+            if fences:
+                client.delete(*fences)
 
     def keys(self) -> list[bytes]:
         """Every key of this deployment."""

@@ -163,6 +163,17 @@ class Watched:
             # What is in the sockets' buffers would be read later, as if the link had not been cut.
             client.execute_command("CLIENT", "KILL", "TYPE", "replica")
 
+    def ask_for_failover(self) -> None:
+        """As an operator does; until the Sentinels name the new master."""
+        with closing(redis.Redis.from_url(self.sentinels[0].url)) as client:
+            client.sentinel_failover(self.service)
+        wait_until(lambda: self.master_port() == port_of(self.replica), 60, "the promotion of the replica")
+
+    def wait_until_demoted(self) -> None:
+        """Until the old master has become a replica of the new one."""
+        with closing(redis.Redis.from_url(self.master.url)) as client:
+            wait_until(lambda: client.info("replication")["role"] == "slave", 60, "the old master to become a replica")
+
     def fail_over(self) -> None:
         """The master is killed, the replica goes on where it was, and the Sentinels promote it."""
         assert self.replica.pid is not None

@@ -23,8 +23,8 @@ from tests.deployment import (
     assert_exact,
     wandering_events,
 )
-from tests.e2e.metric_series import series
 from tests.faults.load import Load
+from tests.faults.seen import copies, metric, store_errors
 from tests.redis_groups import Cluster, SlotMove, Watched, move_of, start_cluster, start_watched
 from tests.servers import KafkaServer, RedisServer, redis_binaries, wait_until
 
@@ -56,20 +56,6 @@ def deploy_on(
     yield make
     for deployment in made:
         deployment.stop()
-
-
-def metric(workers: list[WorkerProcess], name: str) -> float:
-    """The sum over all workers."""
-    return sum(series(worker.get("/metrics")[1]).get(name, 0.0) for worker in workers)
-
-
-def failures(workers: list[WorkerProcess], kind: str) -> float:
-    return metric(workers, f'leadscore_store_errors_total{{kind="{kind}"}}')
-
-
-def copies(deployment: Deployment) -> Counter[str]:
-    """How often each crossing is published."""
-    return Counter({crossing_id: len(records) for crossing_id, records in deployment.published().items()})
 
 
 def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
@@ -104,6 +90,26 @@ def lose_by_failover(deployment: Deployment, watched: Watched, events: list[Even
     return published
 
 
+def test_a_failover_that_an_operator_asks_for_costs_nothing_either(
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+) -> None:
+    """The old master lives, and acknowledges writes for some seconds more, which nobody keeps."""
+    watched = start_watched(next(iter(redis_binaries())), servers)
+    deployment = deploy_on(watched.master, watched.url)
+    workers = [deployment.start_worker() for _ in range(2)]
+    events = wandering_events("planned", 3_000, leads=64)
+    with Load(deployment, events[:-300]):
+        wait_until(deployment.published, 30, "a crossing")
+        watched.ask_for_failover()
+        workers.append(deployment.start_worker())  # by the new master, while the others may still use the old one
+        watched.wait_until_demoted()
+    deployment.send_now(events[-300:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    assert len(deployment.read("dead-letters")) == 0
+    assert [worker.terminate() for worker in workers] == [0, 0, 0]
+
+
 def on_cluster(
     deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, replicas: int
 ) -> tuple[Cluster, Deployment]:
@@ -123,7 +129,7 @@ def test_a_cluster_that_loses_a_master_under_load_goes_on_with_its_replica(
         cluster.wait_for_promotion(0)
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    assert failures(workers, "connection") + failures(workers, "timeout") > 0
+    assert store_errors(workers, "connection") + store_errors(workers, "timeout") > 0
     assert len(deployment.read("dead-letters")) == 0
     assert [worker.terminate() for worker in workers] == [0, 0]
 
@@ -140,7 +146,7 @@ def test_slots_that_move_under_load_are_followed(
             move_away(cluster, ShardKeys(PREFIX, shard, LOG_PARTITIONS), workers)
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    assert failures(workers, "moved") > 0
+    assert store_errors(workers, "moved") > 0
     assert len(deployment.read("dead-letters")) == 0
     assert [worker.terminate() for worker in workers] == [0, 0]
 
@@ -158,4 +164,4 @@ def move_away(cluster: Cluster, keys: ShardKeys, workers: list[WorkerProcess]) -
 
 
 def met(workers: list[WorkerProcess]) -> float:
-    return failures(workers, "ask") + failures(workers, "tryagain")
+    return store_errors(workers, "ask") + store_errors(workers, "tryagain")
