@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog
-from leadscore.pipeline.kafka.clients import CONSUMER, PRODUCER
+from leadscore.pipeline.kafka.clients import CONSUMER, LOG_CONSUMER, PRODUCER
 from leadscore.pipeline.kafka.commits import Together
 from leadscore.pipeline.kafka.transactions import Transactions
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreNewsCounts
@@ -140,3 +140,23 @@ def test_a_successor_asks_for_the_committed_offset_only_when_no_transaction_on_i
         )
         assert place.commit(place.uncommitted("one"), member, 2) is Together.COMMITTED
         assert (place.revisions(), place.committed(member)) == ([2], 3)
+
+
+def test_the_position_goes_beyond_the_end_of_a_transaction_which_is_no_record(place: Place) -> None:
+    """A shard whose log ends so has caught up: the client says of the partition's end what it says of its position."""
+    producer = place.new_producer("one")()
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    producer.produce(place.scores, b"{}", b"L1", timestamp=1)
+    producer.commit_transaction(TIMEOUT_S)
+    partition = TopicPartition(place.scores, 0)
+    with closing(Consumer({**LOG_CONSUMER, **place.kafka.properties, "group.id": f"{place.name}-log"})) as reader:
+        reader.assign([TopicPartition(place.scores, 0, 0)])
+        wait_until(lambda: reader.consume(10, 0.1), 30, "the record")
+
+        def is_at_the_end() -> bool:
+            assert reader.consume(10, 0.1) == []
+            [at] = reader.position([partition])
+            return at.offset == reader.get_watermark_offsets(partition, cached=True)[1] == 2
+
+        wait_until(is_at_the_end, 30, "the position beyond the end of the transaction")
