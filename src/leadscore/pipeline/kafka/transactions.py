@@ -146,8 +146,13 @@ class Transactions:
             self._refusals.append(_Refusal(message.topic() or "", error))
 
     def _ended(self, error: KafkaError, deadline: Deadline) -> Ended:
-        """Abort what was refused; a producer whose transaction cannot be ended is thrown away."""
+        """End it, and say how; ``WorkerStopped`` where it was refused for good, and readers do not wait for it then."""
+        ended = self._aborted(error, deadline)
         self.failure = self._failed(error)
+        return ended
+
+    def _aborted(self, error: KafkaError, deadline: Deadline) -> Ended:
+        """Abort what was refused; a producer whose transaction cannot be ended is thrown away."""
         producer, self._producer = self._producer, None
         if producer is None:  # it could not begin: nothing is open
             return Ended.ABORTED
