@@ -163,6 +163,16 @@ def test_a_version_takes_no_lead_out_before_it_came_in_force() -> None:
         assert [(one.cause.value, one.occurred_at_ms, one.exit_level) for one in left] == [("TIME", at(5), 70)]
 
 
+def test_a_tick_from_before_a_version_came_in_force_is_not_asked_for_again() -> None:
+    """A worker that catches up, or whose clock is slow, writes ticks of earlier times: they change nothing."""
+    rules, levels = {"visit": rule(60)}, {"mql": {"enter": 80, "exit": 70}}
+    shard = ShardOfOne(model_of(rules, thresholds=MQL), model_of(rules, thresholds=levels, version=2))
+    shard.apply(1, visit("e1", 0))
+    shard.follow(2, 5)
+    assert shard.tick(4) == []
+    assert shard.state().due_ms == at(5)
+
+
 # --- the file rearranged ---------------------------------------------------------------------------------------------
 
 ONE: Plain = rule(10, limit={"times": 1, "per": "week"}, decay={"half_life": "9d"}, group="g")

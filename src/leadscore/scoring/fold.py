@@ -231,7 +231,11 @@ def fold_tick(
     if state is None:
         return None, NO_CROSSINGS
     crossings = leave_by_time(state, lead_id, time_ms, context)
-    state.due_ms = due_ms(Outlook(state, context.model), max(latest_ms(state), time_ms), exactly=True)
+    after_ms = max(latest_ms(state), time_ms)
+    if state.flags is not None and state.flags.under_model_since_ms is not None:
+        # Before the model came in force it takes no lead out: an earlier tick would be repeated until then.
+        after_ms = max(after_ms, state.flags.under_model_since_ms - 1)
+    state.due_ms = due_ms(Outlook(state, context.model), after_ms, exactly=True)
     return state, crossings
 
 
