@@ -11,11 +11,13 @@ HOURS := --timeout 7200
 BENCH_WITH := $(BIN)/python -m
 BENCH :=
 FUZZ :=
+SEEDS := 1000
+FIRST := 0
 EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants faults full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -50,6 +52,12 @@ nightly: $(VENV)/dev ## the random histories, ten thousand of each
 
 mutants: $(VENV)/dev ## plant errors in the fold, one at a time, and show which test catches which
 	$(BIN)/python -m tests.mutants.run
+
+worker-mutants: $(VENV)/dev ## plant errors in how the worker delivers, and write into docs/mutants.md what catches which
+	$(BIN)/python -m tests.mutants.run_worker
+
+simulate-faults: $(VENV)/dev ## whole workers on a Kafka in memory, and everything that can go wrong; SEEDS=10000 FIRST=0
+	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --first $(FIRST)
 
 full: $(VENV)/dev ## the tests that take the full size
 	$(PYTEST) -m full $(HOURS)

@@ -5,6 +5,7 @@ Everything is drawn from one ``Random``. The scores that are expected are the or
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from random import Random
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ MODEL: Plain = {
         "went_quiet": {"when": {"quiet": {"rules": ["click"], "within": "12d"}}, "points": -4},
     },
     "fit": {"attributes": {"role": [{"in": ["ceo"], "points": 9}, {"exists": True, "points": 2}]}},
-    "thresholds": {"mql": {"enter": 40, "exit": 25}},
+    "thresholds": {"mql": {"enter": 40, "exit": 25}, "warm": {"enter": 12, "exit": 6}},
 }
 OF_SUMS: Plain = {
     **MODEL,
@@ -53,9 +54,9 @@ class Scoring(NamedTuple):
     compiled: CompiledModel
     settings: FoldSettings
 
-    def context(self) -> FoldContext:
+    def context(self, at_ms: int = END_MS) -> FoldContext:
         """At the end of everything."""
-        return FoldContext(self.compiled, None, lambda _: self.compiled, END_MS, self.settings)
+        return FoldContext(self.compiled, None, lambda _: self.compiled, at_ms, self.settings)
 
 
 def _scoring(model: Plain, recent_events: int) -> Scoring:
@@ -66,6 +67,14 @@ def _scoring(model: Plain, recent_events: int) -> Scoring:
 ALL_RECENT = _scoring(MODEL, 64)
 FEW_RECENT = _scoring(OF_SUMS, 2)
 """What comes twice is no longer known by its id: nothing but the fences keeps it from counting twice."""
+
+
+@cache
+def next_version(version: int, *, knows_all: bool) -> Scoring:
+    """Another version of a model: other points for what there is points for."""
+    before = ALL_RECENT if knows_all else FEW_RECENT
+    rules = {name: rule | {"points": rule["points"] + version} for name, rule in before.model["rules"].items()}
+    return _scoring(before.model | {"version": version, "rules": rules}, before.settings.recent_events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def tested(source: Path) -> tuple[int, str]:
         "mutants",
         UNIT / "test_spared_work.py",
         UNIT / "test_random_histories.py",
+        UNIT / "test_simulation.py",
     ]
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *files, *histories],

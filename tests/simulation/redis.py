@@ -1,0 +1,73 @@
+"""Redis in a simulation: shards are lost, wholly or back to an earlier write, and calls of the store fail."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from leadscore.store.fence import decode as decode_fence
+from leadscore.store.shard import ShardWrite
+from tests.memory_kafka.weather import Weather
+from tests.unit.fake_store import FakeShard, FakeStore
+
+KEPT_COPIES = 12
+
+
+class MemoryRedis:
+    """What is stored, and what was stored before each of the latest writes."""
+
+    def __init__(self) -> None:
+        self.shards: dict[int, FakeShard] = {}
+        self._copies: dict[int, list[FakeShard]] = {}
+
+    def remember(self, number: int) -> None:
+        """The shard is about to change."""
+        copies = self._copies.setdefault(number, [])
+        copies.append(copy_of(self.shards.get(number, FakeShard())))
+        del copies[:-KEPT_COPIES]
+
+    def copies(self, number: int) -> list[FakeShard]:
+        """Earlier states, oldest first."""
+        return self._copies.get(number, [])
+
+    def put(self, number: int, shard: FakeShard) -> None:
+        """Lose what is stored, or restore a copy."""
+        self.shards[number] = copy_of(shard)
+
+    def applied(self, number: int) -> int:
+        """The last log offset that is folded into what is stored; -1 without a fence."""
+        fence = self.fence(number)
+        return -1 if fence is None else decode_fence(fence).offset
+
+    def fence(self, number: int) -> bytes | None:
+        return self.shards[number].fence if number in self.shards else None
+
+
+class SimulatedStore(FakeStore):
+    """One process's way to it. A call may fail before its work or after it."""
+
+    def __init__(self, redis: MemoryRedis, weather: Weather) -> None:
+        super().__init__()
+        self._redis = redis
+        self._weather = weather
+        self.shards = redis.shards
+
+    def _write(self, write: ShardWrite) -> bytes | None:
+        if self._shard(write.shard).fence == write.expected:
+            self._redis.remember(write.shard)
+        return super()._write(write)
+
+    @contextmanager
+    def _noted(self, method: str, argument: object) -> Iterator[None]:  # noqa: ARG002  # no journal: nobody reads it
+        self._weather.before(f"store.{method}")
+        yield
+        self._weather.after(f"store.{method}")
+
+
+def copy_of(shard: FakeShard) -> FakeShard:
+    return FakeShard(
+        shard.fence,
+        dict(shard.leads),
+        dict(shard.ttls_ms),
+        dict(shard.outbox),
+        dict(shard.due),
+        dict(shard.erased),
+    )
