@@ -15,6 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import urlsplit
 
 from tests.debian_redis import tls_redis_binary
 from tests.servers import (
@@ -25,6 +26,7 @@ from tests.servers import (
     free_ports,
     start_kafka_with,
     start_redis_process,
+    start_sentinel_process,
 )
 
 PASSWORDS = {"admin": "admin-secret", "worker": "worker-secret"}
@@ -216,19 +218,33 @@ def _base64(content: bytes) -> str:
 
 def start_secured_redis(authority: Authority) -> RedisServer:
     """Its address is the one of the administrator; ``ServerNotAvailable`` where no Redis with TLS can be had."""
-    binary = tls_redis_binary()
-    own, administrator = authority.issue("redis"), authority.issue("redis-admin")
     (port,) = free_ports(1)
-    options = {
-        "--port": "0",
-        "--tls-port": str(port),
-        "--tls-cert-file": str(own.certificate),
-        "--tls-key-file": str(own.key),
-        "--tls-ca-cert-file": str(authority.certificate),
-        "--tls-auth-clients": "yes",
+    options = [word for name, setting in _of_redis(authority, "redis", port).items() for word in (f"--{name}", setting)]
+    url = f"rediss://{LOOPBACK}:{port}/0?{tls_options(authority, authority.issue('redis-admin'))}"
+    return start_redis_process("tls-redis", tls_redis_binary().program, options, url)
+
+
+def start_secured_sentinel(authority: Authority, service: str, master: RedisServer) -> RedisServer:
+    """A Sentinel that wants TLS and a client certificate, and watches a Redis that does."""
+    (port,) = free_ports(1)
+    own = {**_of_redis(authority, "sentinel", port), "tls-replication": "yes"}
+    watch = f"sentinel monitor {service} {LOOPBACK} {urlsplit(master.url).port} 1"
+    settings = [*(f"{name} {setting}" for name, setting in own.items()), watch]
+    url = f"rediss://{LOOPBACK}:{port}?{tls_options(authority, authority.issue('sentinel-admin'))}"
+    return start_sentinel_process(tls_redis_binary().program, settings, url)
+
+
+def _of_redis(authority: Authority, name: str, port: int) -> Mapping[str, str]:
+    """Settings that servers and Sentinels have in common."""
+    own = authority.issue(name)
+    return {
+        "port": "0",
+        "tls-port": str(port),
+        "tls-cert-file": str(own.certificate),
+        "tls-key-file": str(own.key),
+        "tls-ca-cert-file": str(authority.certificate),
+        "tls-auth-clients": "yes",
     }
-    url = f"rediss://{LOOPBACK}:{port}/0?{tls_options(authority, administrator)}"
-    return start_redis_process("tls-redis", binary.program, [word for pair in options.items() for word in pair], url)
 
 
 def tls_options(authority: Authority, certificate: Certificate) -> str:

@@ -349,16 +349,22 @@ def start_redis_process(origin: str, program: Sequence[str], options: Sequence[s
 
 
 def start_sentinel(kind: RedisKind, settings: Sequence[str]) -> RedisServer:
-    """A Sentinel of this kind as a local process, with these lines in its file of settings, which it rewrites."""
+    """A Sentinel of this kind as a local process, with these lines in its file of settings."""
+    (port,) = free_ports(1)
+    return start_sentinel_process(
+        [str(redis_binaries()[kind])], [f"port {port}", *settings], f"redis://{LOOPBACK}:{port}"
+    )
+
+
+def start_sentinel_process(program: Sequence[str], settings: Sequence[str], url: str) -> RedisServer:
+    """A Sentinel on loopback that answers at the address; it rewrites its file of settings."""
     with ExitStack() as undo:
         directory = _new_directory("sentinel", undo)
-        (port,) = free_ports(1)
         path = directory / "sentinel.conf"
-        path.write_text("\n".join([f"port {port}", f"bind {LOOPBACK}", f"dir {directory}", *settings, ""]))
-        process = _spawn([str(redis_binaries()[kind]), str(path), "--sentinel"], directory, undo)
-        url = f"redis://{LOOPBACK}:{port}"
+        path.write_text("\n".join([f"bind {LOOPBACK}", f"dir {directory}", *settings, ""]))
+        process = _spawn([*program, str(path), "--sentinel"], directory, undo)
         version = _wait_for_process(process, directory, lambda: _redis_version(url))
-        return RedisServer(url, version, f"{kind} as Sentinel", _stop_at_exit(undo), process.pid)
+        return RedisServer(url, version, "Sentinel", _stop_at_exit(undo), process.pid)
 
 
 def _given_redis(url: str) -> RedisServer:

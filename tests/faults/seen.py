@@ -1,7 +1,10 @@
 """What can be seen of workers from outside: metrics, readiness, and how often each crossing is published."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
+
+import pytest
 
 from tests.deployment import Deployment, WorkerProcess
 from tests.e2e.metric_series import series
@@ -25,3 +28,9 @@ def readiness(worker: WorkerProcess) -> str:
 def copies(deployment: Deployment) -> Counter[str]:
     """How often each crossing is published."""
     return Counter({crossing_id: len(records) for crossing_id, records in deployment.published().items()})
+
+
+def say(capsys: pytest.CaptureFixture[str], verdict: str) -> None:
+    """One line, past pytest's capture."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n{verdict}\n")

@@ -24,11 +24,12 @@ from tests.deployment import (
     wandering_events,
 )
 from tests.faults.load import Load
-from tests.faults.seen import copies, metric, store_errors
+from tests.faults.seen import copies, metric, say, store_errors
 from tests.redis_groups import Cluster, SlotMove, Watched, move_of, start_cluster, start_watched
 from tests.servers import KafkaServer, RedisServer, redis_binaries, wait_until
 
 PREFIX = "leads"
+LEADS = 64
 ACKNOWLEDGED_AND_LOST = 1_000
 """Events whose writes the old master has acknowledged, and no other server has got."""
 
@@ -59,12 +60,12 @@ def deploy_on(
 
 
 def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watched = start_watched(next(iter(redis_binaries())), servers)
     deployment = deploy_on(watched.master, watched.url)
     workers = [deployment.start_worker() for _ in range(2)]
-    events = wandering_events("sentinel", 600 + ACKNOWLEDGED_AND_LOST, leads=64)
+    events = wandering_events("sentinel", 600 + ACKNOWLEDGED_AND_LOST, LEADS)
     deployment.send_now(events[:300])
     deployment.wait_until_done()
     lost = lose_by_failover(deployment, watched, events[300:-300])
@@ -73,11 +74,18 @@ def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     assert metric(workers, "leadscore_state_regressions_total") >= LOG_PARTITIONS
-    assert sum(line["lost_records"] for worker in workers for line in worker.said("state_regression")) > 0
+    replayed = sum(line["lost_records"] for worker in workers for line in worker.said("state_regression"))
+    assert replayed > 0
     again = copies(deployment)
     assert {crossing_id: again[crossing_id] for crossing_id in lost} == lost
     assert len(deployment.read("dead-letters")) == 0
     assert [worker.terminate() for worker in workers] == [0, 0]
+    say(
+        capsys,
+        f"experiment 3, by Sentinel: a failover lost the writes of {ACKNOWLEDGED_AND_LOST} acknowledged events; "
+        f"{replayed} log records replayed, {len(events)} events of {LEADS} leads: 0 violations, "
+        "0 crossings published again",
+    )
 
 
 def lose_by_failover(deployment: Deployment, watched: Watched, events: list[Event]) -> Counter[str]:
@@ -91,13 +99,13 @@ def lose_by_failover(deployment: Deployment, watched: Watched, events: list[Even
 
 
 def test_a_failover_that_an_operator_asks_for_costs_nothing_either(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The old master lives, and acknowledges writes for some seconds more, which nobody keeps."""
     watched = start_watched(next(iter(redis_binaries())), servers)
     deployment = deploy_on(watched.master, watched.url)
     workers = [deployment.start_worker() for _ in range(2)]
-    events = wandering_events("planned", 3_000, leads=64)
+    events = wandering_events("planned", 3_000, LEADS)
     with Load(deployment, events[:-300]):
         wait_until(deployment.published, 30, "a crossing")
         watched.ask_for_failover()
@@ -107,7 +115,13 @@ def test_a_failover_that_an_operator_asks_for_costs_nothing_either(
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     assert len(deployment.read("dead-letters")) == 0
+    regressions = metric(workers, "leadscore_state_regressions_total")
     assert [worker.terminate() for worker in workers] == [0, 0, 0]
+    say(
+        capsys,
+        f"experiment 3, planned failover with the old master alive: {len(events)} events of {LEADS} leads, "
+        f"{regressions:g} regressions repaired: 0 violations",
+    )
 
 
 def on_cluster(
@@ -118,11 +132,11 @@ def on_cluster(
 
 
 def test_a_cluster_that_loses_a_master_under_load_goes_on_with_its_replica(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster, deployment = on_cluster(deploy_on, servers, replicas=1)
     workers = [deployment.start_worker() for _ in range(2)]
-    events = wandering_events("promotion", 3_000, leads=64)
+    events = wandering_events("promotion", 3_000, LEADS)
     with Load(deployment, events):
         wait_until(deployment.published, 30, "a crossing")
         cluster.kill_master(0)
@@ -131,15 +145,21 @@ def test_a_cluster_that_loses_a_master_under_load_goes_on_with_its_replica(
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     assert store_errors(workers, "connection") + store_errors(workers, "timeout") > 0
     assert len(deployment.read("dead-letters")) == 0
+    regressions = metric(workers, "leadscore_state_regressions_total")
     assert [worker.terminate() for worker in workers] == [0, 0]
+    say(
+        capsys,
+        f"Redis Cluster, a master killed under load and its replica promoted: {len(events)} events of {LEADS} leads, "
+        f"{regressions:g} regressions repaired: 0 violations",
+    )
 
 
 def test_slots_that_move_under_load_are_followed(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cluster, deployment = on_cluster(deploy_on, servers, replicas=0)
     workers = [deployment.start_worker() for _ in range(2)]
-    events = wandering_events("slots", 3_000, leads=64)
+    events = wandering_events("slots", 3_000, LEADS)
     with Load(deployment, events):
         wait_until(deployment.published, 30, "a crossing")
         for shard in range(LOG_PARTITIONS):
@@ -148,7 +168,13 @@ def test_slots_that_move_under_load_are_followed(
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     assert store_errors(workers, "moved") > 0
     assert len(deployment.read("dead-letters")) == 0
+    answers = ", ".join(f"{store_errors(workers, kind):g} {kind}" for kind in ("moved", "ask", "tryagain"))
     assert [worker.terminate() for worker in workers] == [0, 0]
+    say(
+        capsys,
+        f"Redis Cluster, {LOG_PARTITIONS} slots moved under load: {answers}; {len(events)} events of {LEADS} leads: "
+        "0 violations",
+    )
 
 
 def move_away(cluster: Cluster, keys: ShardKeys, workers: list[WorkerProcess]) -> None:

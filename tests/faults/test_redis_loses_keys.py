@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from tests.deployment import LOG_PARTITIONS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
-from tests.faults.seen import copies, metric, readiness
+from tests.faults.seen import copies, metric, readiness, say
 from tests.redis_groups import port_of
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
@@ -36,7 +36,7 @@ def all_stopped(worker: WorkerProcess) -> bool:
 
 
 def test_a_redis_that_is_restarted_empty_stops_the_worker_and_a_rebuild_is_exact(
-    deploy: Callable[..., Deployment], servers: ExitStack
+    deploy: Callable[..., Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
     deployment.redis = own_redis(servers)
@@ -60,9 +60,16 @@ def test_a_redis_that_is_restarted_empty_stops_the_worker_and_a_rebuild_is_exact
     again = copies(deployment)
     assert {crossing_id: again[crossing_id] for crossing_id in published} == published
     assert len(deployment.read("dead-letters")) == 0
+    say(
+        capsys,
+        f"experiment 4: Redis restarted empty: {LOG_PARTITIONS} partitions stopped, 0 crossings; rebuilt from "
+        f"{len(events)} events of {LEADS} leads: 0 violations, none of {len(published)} crossings under another id",
+    )
 
 
-def test_a_redis_that_may_evict_is_refused_at_the_start(deploy: Callable[..., Deployment], servers: ExitStack) -> None:
+def test_a_redis_that_may_evict_is_refused_at_the_start(
+    deploy: Callable[..., Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+) -> None:
     deployment = deploy(WANDERING_MODEL)
     deployment.redis = own_redis(servers, "--maxmemory-policy", "allkeys-lru")
     worker = deployment.start_worker()
@@ -70,10 +77,11 @@ def test_a_redis_that_may_evict_is_refused_at_the_start(deploy: Callable[..., De
     assert worker.process.returncode == 2
     assert "maxmemory-policy: allkeys-lru: expected noeviction" in worker.tail()
     assert deployment.keys() == []
+    say(capsys, "experiment 6, at the start: allkeys-lru is refused with exit code 2 and a message that names it")
 
 
 def test_evicted_keys_pause_and_alert_and_a_rebuild_is_exact(
-    deploy: Callable[..., Deployment], servers: ExitStack
+    deploy: Callable[..., Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
     deployment.redis = own_redis(servers)
@@ -95,6 +103,11 @@ def test_evicted_keys_pause_and_alert_and_a_rebuild_is_exact(
     deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
     deployment.wait_until_settled()
     assert_exact(deployment, events)
+    say(
+        capsys,
+        f"experiment 6, at run time: {told['evicted_keys']} keys evicted: paused, reported, and exact after a rebuild "
+        f"of {len(events)} events of {LEADS} leads: 0 violations",
+    )
 
 
 def evict(client: "redis.Redis") -> None:

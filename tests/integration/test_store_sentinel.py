@@ -13,6 +13,7 @@ from leadscore.store.redis_store import RedisStore
 from tests import permissions_page
 from tests.integration.store_answers import fence_or_kind, kind_of_failure
 from tests.redis_groups import Watched, port_of, start_watched
+from tests.secured_servers import Authority, start_secured_sentinel, tls_options
 from tests.servers import (
     LOOPBACK,
     RedisKind,
@@ -144,3 +145,31 @@ def test_sentinel_and_server_have_users_with_few_rights() -> None:
         with closing(make_store(load_config(variables))) as store:
             assert store.check_server(allow_eviction=False).masters == 1
             assert store.write([everything(0, None, b"f1")]) == {0: b"f1"}
+
+
+def test_sentinels_and_servers_are_reached_over_tls_with_users_of_few_rights(
+    authority: Authority, secured_redis: RedisServer
+) -> None:
+    with ExitStack() as stack:
+        sentinel = stack.enter_context(start_secured_sentinel(authority, "leads", secured_redis))
+        users = {
+            secured_redis: ("by-sentinel", permissions_page.redis_rules("by-sentinel", PASSWORD)),
+            sentinel: ("watcher", permissions_page.sentinel_rules(SENTINEL_PASSWORD)),
+        }
+        for server, (user, rules) in users.items():
+            client = stack.enter_context(closing(redis.Redis.from_url(server.url)))
+            client.execute_command("ACL", "SETUSER", user, "reset", *rules)
+        options = tls_options(authority, authority.issue("worker-of-sentinel"))
+        variables = {
+            "LEADSCORE_REDIS_URL": f"rediss+sentinel://by-sentinel@{LOOPBACK}:{port_of(sentinel)}/leads?{options}",
+            "LEADSCORE_REDIS_PASSWORD": PASSWORD,
+            "LEADSCORE_REDIS_SENTINEL_USER": "watcher",
+            "LEADSCORE_REDIS_SENTINEL_PASSWORD": SENTINEL_PASSWORD,
+            "LEADSCORE_REDIS_PREFIX": "by-sentinel",
+        }
+        with closing(make_store(load_config(variables))) as store:
+            assert store.check_server(allow_eviction=False).product == "redis"
+            assert store.write([everything(0, None, b"f1")]) == {0: b"f1"}
+        without = {**variables, "LEADSCORE_REDIS_URL": variables["LEADSCORE_REDIS_URL"].partition("?")[0]}
+        with closing(make_store(load_config(without))) as store, pytest.raises(Unavailable, match="certificate verify"):
+            store.read_shards([0])
