@@ -4,7 +4,6 @@
 """
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ import pytest
 
 from tests.crashing import SMALL_BATCHES, feed_until_death
 from tests.deployment import FEW_RECENT_EVENTS, Deployment, WorkerProcess, assert_as_folded
+from tests.faults.seen import say
 from tests.following import following
 from tests.kafka_way import (
     ADD_OFFSETS_TO_TXN,
@@ -251,8 +251,3 @@ def records_of(persons: Iterable[Person]) -> int:
 def longest_gap_s(seen: list[dict[str, Any]]) -> float:
     came_ms: list[int] = [one["at_ms"] for one in seen]
     return max(after - before for before, after in pairwise(came_ms)) / 1000
-
-
-def say(capsys: pytest.CaptureFixture[str], verdict: str) -> None:
-    with capsys.disabled():
-        sys.stdout.write(f"\n{verdict}\n")
