@@ -1,9 +1,5 @@
 """A deployment per test, ways to Redis that are slow at will, and packages of Node."""
 
-import shutil
-import subprocess
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import NEEDS_KAFKAJS, on_ci
+from tests.conftest import NEEDS_KAFKAJS, asking_for
 from tests.deployment import Deployment
-from tests.servers import CACHE, KafkaServer, RedisServer
+from tests.node_packages import node_packages
+from tests.servers import KafkaServer, RedisServer
 from tests.slow_way import SlowWay
-
-INSTALL_TIMEOUT_S = 300
 
 
 @pytest.fixture
@@ -59,23 +54,5 @@ def new_slow_way(redis_server: RedisServer) -> Iterator[Callable[[], SlowWay]]:
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The folder with kafkajs and avsc in it. Without node the test fails on CI; elsewhere it is not run, and said."""
-    package = Path(__file__).parent / "foreign" / "package.json"
-    installed = CACHE / f"kafkajs-{zlib.crc32(package.read_bytes()):08x}"
-    if not shutil.which("node") or not shutil.which("npm"):
-        message = f"{NEEDS_KAFKAJS}: there is no node, or no npm to get it with"
-        if on_ci():
-            pytest.fail(message)
-        pytest.skip(message)
-    if not installed.is_dir():
-        install(package, installed)
-    return installed / "node_modules"
-
-
-def install(package: Path, installed: Path) -> None:
-    CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as partial:
-        shutil.copy(package, partial)
-        npm = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-        subprocess.run(npm, cwd=partial, check=True, timeout=INSTALL_TIMEOUT_S)
-        if not installed.is_dir():  # else another run was faster
-            shutil.copytree(partial, installed)
+    with asking_for(NEEDS_KAFKAJS):
+        return node_packages(Path(__file__).parent / "foreign" / "package.json")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from leadscore.cli.main import main
-from leadscore.cli.topics import ExpectedTopic, Sizes, _of_existing, expected_topics, schema_by_topic
+from leadscore.cli.registering import schema_by_topic
+from leadscore.cli.topics import ExpectedTopic, Sizes, _of_existing, expected_topics
 from leadscore.ops.config import Config, load_config
 from leadscore.time_units import DAY_MS
 

@@ -13,11 +13,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
+from leadscore.cli.registering import schema_by_topic, with_ids
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, LEAD_SCORE_SCHEMA, contract_of_source
-from leadscore.events.local_schemas import schema_texts
-from leadscore.mapping.load import load_mappings
-from leadscore.ops.config import Config, CrossingFormat, load_config
+from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.kafka.clients import PRODUCER, unavailable
 from leadscore.pipeline.schema_registry import make_registry
@@ -153,20 +151,6 @@ def expected_topics(config: Config, sizes: Sizes) -> list[ExpectedTopic]:
     ]
 
 
-def schema_by_topic(config: Config) -> Iterator[tuple[str, str]]:
-    """Topics whose values follow a contract of ours, with the contract's name; foreign sources have none."""
-    mapped = load_mappings(config.mappings) if config.mappings else {}
-    for topic in config.source_topics:
-        contract = contract_of_source(topic)
-        if contract is not None and topic not in mapped:
-            yield topic, contract.schema
-    yield config.command_topic, COMMAND_CONTRACT.schema
-    if config.crossing_format is CrossingFormat.AVRO:
-        yield config.crossing_topic, CROSSING_SCHEMA
-        if config.scores_topic is not None:
-            yield config.scores_topic, LEAD_SCORE_SCHEMA
-
-
 def _sizes(args: argparse.Namespace, replication: int) -> Sizes:
     return Sizes(
         replication=replication,
@@ -259,13 +243,12 @@ def _register(config: Config, *, dry_run: bool) -> None:
     if registry is None:
         return
     register = config.schema_registry_register
+    if not dry_run:
+        for line in with_ids(config, registry, register=register):
+            print(line)
+        return
     for topic, schema in schema_by_topic(config):
-        subject = f"{topic}-value"
-        if dry_run:
-            print(f"{subject}: the schema {schema} would be {'registered' if register else 'looked up'}")
-        else:
-            schema_id = registry.schema_id(subject, schema_texts()[schema], register=register)
-            print(f"{subject}: the schema {schema} has id {schema_id}")
+        print(f"{topic}-value: the schema {schema} would be {'registered' if register else 'looked up'}")
 
 
 def _count(number: int, noun: str) -> str:
