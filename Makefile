@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 HOURS := --timeout 7200
+FAULTS :=
 BENCH_WITH := $(BIN)/python -m
 BENCH :=
 FUZZ :=
@@ -17,7 +18,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -68,8 +69,11 @@ restarts: $(VENV)/dev ## an idle worker beside two busy processes, restarted fif
 upgrade: $(VENV)/dev ## workers of the last published version are replaced one by one under load; needs the git history
 	$(PYTEST) -m full tests/e2e/test_upgrade.py $(HOURS)
 
-faults: $(VENV)/dev ## the experiments with faults, on real servers and worker processes
-	$(PYTEST) -m faults tests/faults $(HOURS)
+faults: $(VENV)/dev ## the experiments with faults on real servers, a verdict line each; FAULTS="-k lost_reply" KILLS=200 EVENTS=20000 SEED=7
+	KILLS=$(KILLS) EVENTS=$(EVENTS) SEED=$(SEED) $(PYTEST) -m faults tests/faults -p no:randomly --timeout 7200 $(FAULTS)
+
+faults-page: $(VENV)/dev ## write the table of docs/promise.md from what make faults has left
+	$(BIN)/python -m tests.faults.page
 
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
 	$(BENCH_WITH) tests.bench.throughput $(BENCH)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
@@ -262,7 +262,14 @@ class Deployment:
 
     def start_version(self, python: Path, **overrides: str) -> "WorkerProcess":
         """A worker of the version that is installed there."""
-        worker = WorkerProcess(self.config(**overrides), self.folder / f"worker-{len(self.workers)}.log", python)
+        return self._start(_program_of(python), overrides)
+
+    def start_other(self, module: str, **overrides: str) -> "WorkerProcess":
+        """Another program in the place of a worker."""
+        return self._start([sys.executable, "-m", module], overrides)
+
+    def _start(self, program: Sequence[str], overrides: Mapping[str, str]) -> "WorkerProcess":
+        worker = WorkerProcess(self.config(**overrides), self.folder / f"worker-{len(self.workers)}.log", program)
         self.workers.append(worker)
         return worker
 
@@ -492,13 +499,13 @@ DELETE_ALL = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('D
 class WorkerProcess:
     """``leadscore run`` as a process of its own."""
 
-    def __init__(self, environ: Mapping[str, str], log_path: Path, python: Path = Path(sys.executable)) -> None:
+    def __init__(self, environ: Mapping[str, str], log_path: Path, program: Sequence[str] = ()) -> None:
         self.log_path = log_path
         self.expected_to_die = False
         self._log = log_path.open("wb")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEADSCORE_")}
         self.process = subprocess.Popen(
-            ending_with_parent([str(python), "-m", "leadscore.cli.main", "run"]),
+            ending_with_parent([*(program or _program_of(Path(sys.executable))), "run"]),
             env=inherited | dict(environ),
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -567,6 +574,11 @@ class WorkerProcess:
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
+
+
+def _program_of(python: Path) -> list[str]:
+    """The version of leadscore that is installed there."""
+    return [str(python), "-m", "leadscore.cli.main"]
 
 
 def _has_record(consumer: Consumer, place: TopicPartition) -> bool:

@@ -88,7 +88,7 @@ class _Traveller(socketserver.BaseRequestHandler):
             for end in (redis, self.request):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             requests, replies = self.request.makefile("rb"), redis.makefile("rb")
-            self._carry(redis, lambda: _next_value(requests), lambda: _next_value(replies))
+            self._carry(redis, lambda: next_value(requests), lambda: next_value(replies))
 
     def _carry(self, redis: socket.socket, next_request: Callable[[], bytes], next_reply: Callable[[], bytes]) -> None:
         while request := next_request():
@@ -102,12 +102,12 @@ class _Traveller(socketserver.BaseRequestHandler):
                 self.request.sendall(b"-" + refusal + b"\r\n")
 
 
-def _next_value(stream: BufferedReader) -> bytes:
+def next_value(stream: BufferedReader) -> bytes:
     """The next request or reply as it is sent (RESP 2); empty at the end."""
     line = stream.readline()
     sign, length = line[:1], line[1:-2]
     if sign == b"$":
         return line + (stream.read(int(length) + 2) if int(length) >= 0 else b"")
     if sign == b"*":
-        return line + b"".join(_next_value(stream) for _ in range(int(length)))
+        return line + b"".join(next_value(stream) for _ in range(int(length)))
     return line

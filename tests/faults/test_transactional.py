@@ -46,7 +46,7 @@ from tests.servers import (
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS") or "20")
 AT_LEAST_ONCE = {"LEADSCORE_DELIVERY": "at_least_once"}
 LOST_ANSWERS: Sequence[Sequence[int]] = (
     (END_TXN,),

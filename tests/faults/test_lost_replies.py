@@ -1,0 +1,70 @@
+"""Experiment 2: Redis does what it was told, and the reply never comes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.deployment import FEW_RECENT, LASTING_MODEL, WANDERING_MODEL, Deployment, now_ms, wandering_events
+from tests.faults.inputs import read_inputs
+from tests.faults.judge import Scores, judge, plain_model, wrong_scores
+from tests.faults.load import Load
+from tests.faults.naive_worker import KEY, MODULE
+from tests.faults.report import Figures
+from tests.faults.sizes import SEED, events
+from tests.faults.way import Way
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.lasting_leads
+
+SHARE = 0.05
+CLAUSE = "a lost reply of Redis counts nothing twice"
+WRITES = ("EVALSHA", "EVAL", "INCRBYFLOAT")
+SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+
+
+@pytest.mark.experiment("2", CLAUSE)
+def test_a_lost_reply_of_redis_counts_nothing_twice(
+    deploy: Callable[..., Deployment], redis_way: Way, figures: Figures
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT | SMALL_BATCHES | {"LEADSCORE_REDIS_URL": redis_way.redis_url}
+    redis_way.lose_replies(WRITES, SHARE)
+    worker = deployment.start_worker()
+    with Load(deployment, wandering_events(f"lost-{SEED}", events(4_000), leads=64), poison=True):
+        wait_until(deployment.published, 30, "a crossing")
+    deployment.wait_until_settled()
+    figures.lost(redis_way.lost.total())
+    assert figures.losses, redis_way.carried
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
+    assert worker.terminate() == 0
+
+
+@pytest.mark.experiment("2", CLAUSE)
+def test_a_naive_worker_counts_twice_what_got_no_reply(
+    deploy: Callable[..., Deployment], redis_way: Way, figures: Figures
+) -> None:
+    figures.control = "a naive worker that adds up in Redis"
+    deployment = deploy(LASTING_MODEL)
+    redis_way.lose_replies(WRITES, SHARE)
+    deployment.send_now(wandering_events(f"lost-{SEED}", 2_000, leads=64))
+    deployment.start_other(MODULE, LEADSCORE_REDIS_URL=redis_way.redis_url)
+    wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
+    figures.lost(redis_way.lost["INCRBYFLOAT"])
+    inputs = read_inputs(deployment)
+    wrong = list(wrong_scores(plain_model(deployment), inputs.by_lead(), naive_scores(deployment)))
+    figures.events, figures.leads, figures.violations = len(inputs.events), len(inputs.by_lead()), len(wrong)
+    assert wrong
+
+
+def naive_lag(deployment: Deployment) -> int:
+    return deployment._lag(f"{deployment.name}-naive", ["website", "email", "webinar", "profiles"])
+
+
+def naive_scores(deployment: Deployment) -> Scores:
+    """And take them away."""
+    with deployment._redis() as client:
+        keys = client.keys(f"{KEY}*")
+        scores = {key.decode().removeprefix(KEY): float(client.getdel(key) or 0) for key in keys}
+    return Scores(scores, now_ms())
