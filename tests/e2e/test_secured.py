@@ -31,7 +31,7 @@ from tests.servers import RedisServer, wait_until
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(300)]
 
-FIRST_PASSWORD, SECOND_PASSWORD = "first/p#w:%", "second p@w&?="
+FIRST_PASSWORD, SECOND_PASSWORD, WRONG = "first/p#w:%", "second p@w&?=", "wrong-secret-7f3a"
 
 
 @pytest.fixture
@@ -127,6 +127,14 @@ def test_a_restart_changes_passwords_certificates_and_tokens_and_loses_nothing(d
         assert_exact(deployment, life.events)
         assert "lead-1" in run_command(deployment, "explain", "lead-1", **second, **token)
         assert worker.terminate() == 0
+    assert_no_secret(deployment)
+
+
+def assert_no_secret(deployment: SecuredDeployment) -> None:
+    """Of all that workers have said: no password, no client secret, no token, no key."""
+    said = "".join(worker.log_path.read_text() for worker in deployment.workers)
+    secrets = (FIRST_PASSWORD, SECOND_PASSWORD, WRONG, CLIENT_SECRET, PASSWORDS["worker"], "eyJ", "PRIVATE KEY")
+    assert [secret for secret in secrets if secret in said] == []
 
 
 def by_password(deployment: SecuredDeployment, password: str) -> dict[str, str]:
@@ -222,22 +230,26 @@ class Refusal(NamedTuple):
         return self.cause.split("` or `")
 
 
-def refusals(deployment: SecuredDeployment, folder: Path) -> dict[str, Refusal]:
+def refusals(deployment: SecuredDeployment, folder: Path, endpoint: str) -> dict[str, Refusal]:
     """One for every line of the page."""
     redis_url = deployment.environ["LEADSCORE_REDIS_URL"]
     trusted, other = str(deployment.secured.authority.certificate), str(Authority(folder, "other").certificate)
     nobody = by_certificate(deployment, deployment.secured.authority.issue(f"{deployment.name}-nobody"))
     without = dict.fromkeys(("LEADSCORE_KAFKA__SSL_CERTIFICATE_LOCATION", "LEADSCORE_KAFKA__SSL_KEY_LOCATION"), "")
+    wrong_secret = by_token(deployment, endpoint) | {
+        "LEADSCORE_KAFKA__SASL_OAUTHBEARER_CLIENT_SECRET_FILE": secret_file(deployment, WRONG)
+    }
     by_name = deployment.kafka.bootstrap.replace("127.0.0.1", "localhost")
     return {
-        "wrong password": Refusal(by_password(deployment, "wrong"), "Authentication failed"),
+        "wrong password": Refusal(by_password(deployment, WRONG), "Authentication failed"),
         "no rights": Refusal(nobody, "authorization failed"),
         "another authority": Refusal(variables({"ssl.ca.location": other}), "certificate verify failed"),
         "another host": Refusal(variables({"bootstrap.servers": by_name}), "certificate verify failed"),
         "no certificate": Refusal(nobody | without, "alert bad certificate"),
+        "token": Refusal(wrong_secret, "Failed to acquire SASL OAUTHBEARER token"),
         "no TLS": Refusal(variables({"security.protocol": "SASL_PLAINTEXT"}), "Broker transport failure"),
         "Redis: password": Refusal(
-            {"LEADSCORE_REDIS_PASSWORD_FILE": secret_file(deployment, "wrong")}, "invalid username-password pair"
+            {"LEADSCORE_REDIS_PASSWORD_FILE": secret_file(deployment, WRONG)}, "invalid username-password pair"
         ),
         "Redis: authority": Refusal(
             {"LEADSCORE_REDIS_URL": redis_url.replace(trusted, other)}, "certificate verify failed"
@@ -255,14 +267,16 @@ def test_a_start_says_what_is_wrong_with_its_login_or_its_certificate(
     deployment: SecuredDeployment, tmp_path: Path
 ) -> None:
     """As the page has it, and ``topics create`` too; all at the same time, because most of it is waiting."""
-    cases = refusals(deployment, tmp_path)
-    short = {"LEADSCORE_START_TIMEOUT": "3s"}
-    workers = {name: deployment.start_worker(**case.environ, **short) for name, case in cases.items()}
-    refused = run(deployment, "topics", "create", **by_password(deployment, "wrong"))
-    assert refused.returncode == 1
-    assert "Authentication failed" in refused.stderr
-    for worker in workers.values():
-        worker.wait_for_death(90)
+    short = {"LEADSCORE_START_TIMEOUT": "3s", "LEADSCORE_LOG_LEVEL": "debug"}
+    with token_endpoint(deployment.secured.tokens) as endpoint:
+        cases = refusals(deployment, tmp_path, endpoint)
+        workers = {name: deployment.start_worker(**case.environ, **short) for name, case in cases.items()}
+        refused = run(deployment, "topics", "create", **by_password(deployment, WRONG))
+        assert refused.returncode == 1
+        assert "Authentication failed" in refused.stderr
+        for worker in workers.values():
+            worker.wait_for_death(90)
+    assert_no_secret(deployment)
     causes = {name: worker.said("worker_stopped")[0]["detail"] for name, worker in workers.items()}
     wrong = {name: causes[name] for name, case in cases.items() if not any(w in causes[name] for w in case.words)}
     assert not wrong
