@@ -21,7 +21,8 @@ from confluent_kafka import Consumer, TopicPartition
 from leadscore import __version__
 from leadscore.events.decoder import SINGLE_OBJECT_HEADER_BYTES, Decoder
 from leadscore.events.local_schemas import parsed_schema, single_object_header
-from leadscore.ops.config import Config, Role, load_config
+from leadscore.ops.choices import Role
+from leadscore.ops.config import Config, load_config
 from leadscore.ops.health import Health
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.build import build_worker, look_for_garbage_seldom

@@ -117,6 +117,31 @@ def test_a_transaction_that_no_successor_ends_holds_readers_up_for_a_stated_time
     )
 
 
+def test_a_successor_of_the_same_name_ends_a_transaction_before_it_has_joined(
+    deploy: Callable[..., Deployment],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its predecessor is a member of the group until its session is over; nobody waits for that."""
+    deployment = deploy(CROSSING_MODEL)
+    deployment.environ |= TRANSACTIONAL | SMALL_BATCHES | {"LEADSCORE_INSTANCE": "worker-0"}
+    persons = people("name", 60)
+    waiting = iter(mixed(persons, "name"))
+    feed_until_death(deployment, deployment.start_worker(LEADSCORE_TEST_CRASH_AFTER="transaction_offsets:5"), waiting)
+    assert deployment.open_transactions()
+    began_s = monotonic()
+    successor = deployment.start_worker()
+    wait_until(lambda: not deployment.open_transactions(), 60, "the transaction to be ended")
+    ended_s = monotonic() - began_s
+    assert not successor.said("shards_started")
+    deployment.send_now(waiting)
+    deployment.wait_until_settled()
+    assert_as_folded(deployment, {one for person in persons for one in person.ids}, FEW_RECENT_EVENTS)
+    assert all(len(copies) == 1 for copies in deployment.published().values())
+    say(
+        capsys, f"transactional successor: what was left open was over {ended_s:.1f} s after the start of its successor"
+    )
+
+
 @pytest.fixture
 def losing_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaWay, KafkaServer]]:
     """A Kafka of its own, and the way to it on which answers get lost."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
-from leadscore.ops.config import OnStateLoss
+from leadscore.ops.choices import OnStateLoss
 from leadscore.store.fence import decode as decode_fence
 from tests.simulation.redis import copy_of
 from tests.simulation.site import LOG, Site

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from confluent_kafka import Producer
 
-from leadscore.ops.config import Config, Delivery
+from leadscore.ops.choices import Delivery
+from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog
 from leadscore.pipeline.kafka.deliveries import Deliveries

@@ -7,7 +7,7 @@ else, byte for byte: states, crossings, their order, latest scores.
 
 from collections.abc import Iterable
 
-from leadscore.ops.config import Delivery
+from leadscore.ops.choices import Delivery
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.match.dead_letter_headers import account_of
 from tests.memory_kafka.broker import Record

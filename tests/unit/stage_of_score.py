@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from leadscore.log.records import LogRecord, encode
 from leadscore.model.compiled import CompiledModel
-from leadscore.ops.config import Config, Delivery, load_config
+from leadscore.ops.choices import Delivery
+from leadscore.ops.config import Config, load_config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy

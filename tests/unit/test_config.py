@@ -7,16 +7,8 @@ from pathlib import Path
 import pytest
 
 from leadscore.errors import ConfigError
-from leadscore.ops.config import (
-    Config,
-    CrossingFormat,
-    OnStateLoss,
-    Role,
-    config_sha256,
-    describe_config,
-    load_config,
-    settings,
-)
+from leadscore.ops.choices import CrossingFormat, OnStateLoss, Role
+from leadscore.ops.config import Config, config_sha256, describe_config, load_config, settings
 from leadscore.ops.kafka_properties import OWNED
 from leadscore.ops.logs import LogLevel
 

@@ -5,6 +5,8 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from leadscore.errors import WorkerStopped
 from leadscore.log.records import LogRecord
+from leadscore.ops.config import load_config
+from leadscore.pipeline.build_outputs import transactional_id
 from leadscore.pipeline.kafka.records import Bounds
 from leadscore.pipeline.score import uncommitted
 from tests.unit.fake_kafka import FakeMessage
@@ -55,6 +57,21 @@ def test_crossings_and_the_offset_are_committed_together_and_nothing_goes_anothe
     assert seen(scoring) == ["L0", "L1"]
     assert scoring.committed_offset(0) == 2 * ENTERS
     assert scoring.producer.sent == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"LEADSCORE_INSTANCE": "pod-1", "LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "member-1"}, "pod-1"),
+        ({"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "member-1"}, "member-1"),
+    ],
+)
+def test_a_process_that_comes_back_has_the_transactional_id_of_before(environ: dict[str, str], name: str) -> None:
+    assert transactional_id(load_config(environ)) == f"leadscore-scores-{name}"
+
+
+def test_processes_without_a_name_never_share_a_transactional_id() -> None:
+    assert transactional_id(load_config({})) != transactional_id(load_config({}))
 
 
 def test_a_new_worker_ends_what_is_open_under_its_name_before_it_asks_where_to_go_on() -> None:

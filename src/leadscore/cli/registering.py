@@ -6,7 +6,8 @@ from leadscore.events.contracts import COMMAND_CONTRACT, CROSSING_SCHEMA, LEAD_S
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.registry import RegistryClient
 from leadscore.mapping.load import load_mappings
-from leadscore.ops.config import Config, CrossingFormat
+from leadscore.ops.choices import CrossingFormat
+from leadscore.ops.config import Config
 
 
 def schema_by_topic(config: Config) -> Iterator[tuple[str, str]]:

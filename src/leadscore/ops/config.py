@@ -11,11 +11,12 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import Any, TypeVar
 
 from leadscore.errors import ConfigError
 from leadscore.ops.addresses import WrongAddress, has_password, login_of, names_sentinel, shown_urls
+from leadscore.ops.choices import CrossingFormat, Delivery, OnStateLoss, Role
 from leadscore.ops.kafka_variables import read_kafka_properties
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, may_hold_login, redact_kafka_property
@@ -38,37 +39,9 @@ from leadscore.ops.setting_types import (
 from leadscore.ops.variables import FILE_SUFFIX, PREFIX, Variable, read_variables
 
 _SHOWN_CHARACTERS = 80
+_NAME = pattern(r"[A-Za-z0-9._-]{1,200}", "letters, digits, '.', '_' and '-'")
 
 T = TypeVar("T")
-
-
-class Role(StrEnum):
-    """Which stages the process runs."""
-
-    ALL = "all"
-    MATCH = "match"
-    SCORE = "score"
-
-
-class OnStateLoss(StrEnum):
-    """What to do when all state of a shard is gone (design 2.4)."""
-
-    HALT = "halt"
-    REBUILD = "rebuild"
-
-
-class Delivery(StrEnum):
-    """How outputs and log offsets are committed (design 2.7)."""
-
-    AT_LEAST_ONCE = "at_least_once"
-    TRANSACTIONAL = "transactional"
-
-
-class CrossingFormat(StrEnum):
-    """The encoding of published crossings."""
-
-    AVRO = "avro"
-    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +69,12 @@ class Config:
     model: str | None = _optional(path(), "Path of the model file.")
     role: Role = _setting(choice(Role), "all", "Stages this process runs: both, or one of them.")
     group: str = _setting(
-        pattern(r"[A-Za-z0-9._-]{1,200}", "letters, digits, '.', '_' and '-'"),
+        _NAME,
         "leadscore",
         "Name of the deployment in Kafka: the consumer groups are this with -match and -score after it.",
+    )
+    instance: str | None = _optional(
+        _NAME, "Name that this process alone has, and keeps over a restart: it ends what it left open in Kafka."
     )
 
     source_topics: tuple[str, ...] = _setting(

@@ -20,7 +20,8 @@ from leadscore.mapping.topics import compile_mappings
 from leadscore.model.load import LoadedModel, load_model
 from leadscore.model.matching import Matcher
 from leadscore.model.sense import events_looked_at
-from leadscore.ops.config import Config, Role
+from leadscore.ops.choices import Role
+from leadscore.ops.config import Config
 from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics

@@ -9,7 +9,8 @@ from leadscore.errors import Unavailable
 from leadscore.events.contracts import CROSSING_SCHEMA, LEAD_SCORE_SCHEMA
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.old_crossings import OLD_SCHEMA
-from leadscore.ops.config import Config, CrossingFormat, Delivery
+from leadscore.ops.choices import CrossingFormat, Delivery
+from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
 from leadscore.pipeline.kafka.clients import make_transactions_producer
@@ -45,6 +46,8 @@ def build_outputs(plan: OutputsPlan) -> Outputs:
     topics = OutputTopics(_crossing_encoding(plan), config.crossing_topic, config.log_topic, config.log_partitions)
     uncommitted = _uncommitted(plan)
     if uncommitted is not None and uncommitted.has_outputs:
+        # Before it joins its group, which may wait for its predecessor to be out of it: readers wait no longer.
+        plan.patience.until_answered(lambda: uncommitted.settle(plan.patience.question_s))
         return Outputs(TransactionalPublisher(topics, uncommitted), uncommitted)
     deliveries = Deliveries(plan.outbound, config.crossing_topic, CrossingCounts(plan.metrics))
     return Outputs(AcknowledgedPublisher(topics, deliveries), uncommitted)
@@ -65,8 +68,8 @@ def _uncommitted(plan: OutputsPlan) -> Uncommitted | None:
 
 
 def transactional_id(config: Config) -> str:
-    """The name of this process's transactions: that of its member of the group, or one that no other has."""
-    return f"{config.group}-scores-{config.kafka.get('group.instance.id') or uuid4().hex}"
+    """The name of this process's transactions: its own, that of its member of the group, or a random one."""
+    return f"{config.group}-scores-{config.instance or config.kafka.get('group.instance.id') or uuid4().hex}"
 
 
 def _crossing_encoding(plan: OutputsPlan) -> CrossingEncoding:

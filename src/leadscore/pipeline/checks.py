@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from leadscore.errors import Unavailable
-from leadscore.ops.config import Config, Role
+from leadscore.ops.choices import Role
+from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
 from leadscore.ops.services import KAFKA, REDIS, addresses_of, outage_words
 from leadscore.pipeline.kafka.refusals import Refusals

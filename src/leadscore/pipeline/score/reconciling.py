@@ -7,7 +7,8 @@ from confluent_kafka import Consumer, TopicPartition
 from msgspec.structs import replace
 
 from leadscore.errors import PartitionStopped
-from leadscore.ops.config import Config, OnStateLoss
+from leadscore.ops.choices import OnStateLoss
+from leadscore.ops.config import Config
 from leadscore.ops.metrics import StateMetrics
 from leadscore.pipeline.kafka.clients import committed_offsets
 from leadscore.pipeline.kafka.records import Bounds, Partition
