@@ -1,11 +1,10 @@
 """Transactional delivery through many kills, with nobody to end what is open, and while the mode changes.
 
-``KILLS=200`` is the long form. Each experiment ends with a line that says what was done and what was seen.
+``KILLS=200`` is the long form. The judges are a subscriber of another client library and a fold of the log.
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
@@ -16,7 +15,8 @@ import pytest
 
 from tests.crashing import SMALL_BATCHES, feed_until_death
 from tests.deployment import FEW_RECENT_EVENTS, Deployment, WorkerProcess, assert_as_folded
-from tests.faults.seen import say
+from tests.faults.report import Figures
+from tests.faults.sizes import SEED, kills
 from tests.following import following
 from tests.kafka_way import (
     ADD_OFFSETS_TO_TXN,
@@ -46,7 +46,8 @@ from tests.servers import (
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
 
-KILLS = int(os.environ.get("KILLS") or "20")
+ONCE = "a read_committed subscriber sees each crossing exactly once in transactional mode"
+STALL = "readers wait for what a killed worker left open no longer than stated"
 AT_LEAST_ONCE = {"LEADSCORE_DELIVERY": "at_least_once"}
 LOST_ANSWERS: Sequence[Sequence[int]] = (
     (END_TXN,),
@@ -59,31 +60,31 @@ LOST_ANSWERS: Sequence[Sequence[int]] = (
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 
 
+@pytest.mark.experiment("15", ONCE)
 def test_a_foreign_subscriber_sees_each_crossing_once_through_many_kills(
     deploy: Callable[..., Deployment],
     node_modules: Path,
-    capsys: pytest.CaptureFixture[str],
+    figures: Figures,
 ) -> None:
     deployment = deploy(CROSSING_MODEL)
     deployment.environ |= settings_of_a_member()
     with following(deployment, node_modules) as follower:
-        kills = kill_again_and_again(deployment, "many", KILLS)
-        seen = assert_each_once(deployment, follower, kills.persons)
+        killed = kill_again_and_again(deployment, f"many-{SEED}", kills(20))
+        seen = assert_each_once(deployment, follower, killed.persons)
     assert transactions_in_progress(deployment.kafka) == []
-    longest_s = max(kills.ended_after_s)
-    say(
-        capsys,
-        f"transactional kills: {KILLS} kills ({', '.join(f'{one} {n}' for one, n in sorted(kills.points.items()))}), "
-        f"{len(kills.ended_after_s)} with a transaction open, over within {longest_s:.1f} s of the successor's start; "
-        f"{records_of(kills.persons)} records of {len(kills.persons)} people, {len(seen)} crossings, each seen once by "
-        "kafkajs; 0 repeats, 0 missing, 0 transactions open",
+    figures.killed(killed.points.total())
+    seen_once(figures, killed.persons, seen)
+    longest_s = max(killed.ended_after_s)
+    figures.note += (
+        f"; {len(killed.ended_after_s)} died with a transaction open, over {longest_s:.1f} s after the next start"
     )
 
 
+@pytest.mark.experiment("15", STALL)
 def test_a_transaction_that_no_successor_ends_holds_readers_up_for_a_stated_time(
     deploy: Callable[..., Deployment],
     node_modules: Path,
-    capsys: pytest.CaptureFixture[str],
+    figures: Figures,
 ) -> None:
     """The dead worker has no name that comes again; another one goes on publishing into the same partitions."""
     deployment = deploy(CROSSING_MODEL)
@@ -109,17 +110,15 @@ def test_a_transaction_that_no_successor_ends_holds_readers_up_for_a_stated_time
         deployment.send_now(waiting)
         deployment.wait_until_settled()
         seen = assert_each_once(deployment, follower, persons)
-    say(
-        capsys,
-        f"transactional stall: a transaction without a successor was over {ended_s:.1f} s after the kill (bound: 10 s "
-        "of transaction.timeout.ms and 10 s between two looks of the broker); longest time without a crossing at the "
-        f"subscriber {longest_gap_s(seen):.1f} s; {len(seen)} crossings, each seen once",
-    )
+    figures.killed()
+    seen_once(figures, persons, seen)
+    figures.note += f"; ended {ended_s:.1f} s after the kill, no crossing for {longest_gap_s(seen):.1f} s"
 
 
+@pytest.mark.experiment("15", STALL)
 def test_a_successor_of_the_same_name_ends_a_transaction_before_it_has_joined(
     deploy: Callable[..., Deployment],
-    capsys: pytest.CaptureFixture[str],
+    figures: Figures,
 ) -> None:
     """Its predecessor is a member of the group until its session is over; nobody waits for that."""
     deployment = deploy(CROSSING_MODEL)
@@ -137,9 +136,9 @@ def test_a_successor_of_the_same_name_ends_a_transaction_before_it_has_joined(
     deployment.wait_until_settled()
     assert_as_folded(deployment, {one for person in persons for one in person.ids}, FEW_RECENT_EVENTS)
     assert all(len(copies) == 1 for copies in deployment.published().values())
-    say(
-        capsys, f"transactional successor: what was left open was over {ended_s:.1f} s after the start of its successor"
-    )
+    figures.killed()
+    figures.events, figures.leads, figures.violations = records_of(persons), len(persons), 0
+    figures.note = f"ended {ended_s:.1f} s after the start of its successor"
 
 
 @pytest.fixture
@@ -157,13 +156,14 @@ def losing_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaWay, Ka
             made.shutdown()
 
 
+@pytest.mark.experiment("15", "a lost reply to a call of a transaction repeats nothing")
 def test_what_kafka_did_and_never_answered_is_neither_lost_nor_repeated(
     losing_kafka: tuple[KafkaWay, KafkaServer],
     redis_server: RedisServer,
     redis_prefix: str,
     tmp_path: Path,
     node_modules: Path,
-    capsys: pytest.CaptureFixture[str],
+    figures: Figures,
 ) -> None:
     """Under load an answer to each call of a transaction gets lost, at last that to a new producer too."""
     way, kafka = losing_kafka
@@ -188,20 +188,18 @@ def test_what_kafka_did_and_never_answered_is_neither_lost_nor_repeated(
         deployment.wait_until_settled()
         seen = assert_each_once(deployment, follower, persons)
     assert deployment.open_transactions() == []
-    told = len(worker.said("outputs_not_published"))
+    assert worker.said("outputs_not_published")
     assert worker.terminate() == 0
     deployment.stop()
-    say(
-        capsys,
-        f"transactional answers: {sum(map(len, LOST_ANSWERS))} answers to calls of a transaction lost, {told} outages "
-        f"told; {records_of(persons)} records, {len(seen)} crossings, each seen once",
-    )
+    figures.lost(sum(map(len, LOST_ANSWERS)))
+    seen_once(figures, persons, seen)
 
 
+@pytest.mark.experiment("13", "a frozen worker that wakes up publishes nothing twice in transactional mode")
 def test_a_worker_that_wakes_up_with_crossings_to_publish_adds_none_to_those_of_its_successor(
     deploy: Callable[..., Deployment],
     node_modules: Path,
-    capsys: pytest.CaptureFixture[str],
+    figures: Figures,
 ) -> None:
     deployment = deploy(CROSSING_MODEL)
     deployment.environ |= TRANSACTIONAL | SMALL_BATCHES | SHORT_SESSION
@@ -223,12 +221,13 @@ def test_a_worker_that_wakes_up_with_crossings_to_publish_adds_none_to_those_of_
         deployment.wait_until_settled()
         seen = assert_each_once(deployment, follower, persons)
     assert [worker.terminate() for worker in (zombie, successor)] == [0, 0]
-    say(capsys, f"transactional zombie: {len(records)} records, {len(seen)} crossings, each seen once")
+    seen_once(figures, persons, seen)
 
 
+@pytest.mark.experiment("14", "workers of both modes replace each other under load")
 def test_workers_of_both_modes_replace_each_other_under_load(
     deploy: Callable[..., Deployment],
-    capsys: pytest.CaptureFixture[str],
+    figures: Figures,
 ) -> None:
     """People are merged all the while: forwards of one mode are read by workers of the other."""
     deployment = deploy(CROSSING_MODEL)
@@ -254,13 +253,10 @@ def test_workers_of_both_modes_replace_each_other_under_load(
     deployment.wait_until_settled()
     assert_as_folded(deployment, {one for person in persons for one in person.ids}, FEW_RECENT_EVENTS)
     assert deployment.open_transactions() == []
+    figures.killed(2)
+    figures.events, figures.leads, figures.violations = len(records), len(persons), 0
     copies = Counter(len(copies) for copies in deployment.published().values())
-    repeats = sum(copies.values()) - copies[1]
-    say(
-        capsys,
-        f"change of mode: 5 rolling changes and 2 kills, {len(records)} records of {len(persons)} people; the "
-        f"crossings of a fold of the log and no other; 0 repeats in the rolling changes, {repeats} after the kills",
-    )
+    figures.note = f"no repeat in 5 rolling changes, {copies.total() - copies[1]} after the kills"
 
 
 def started(deployment: Deployment, mode: dict[str, str]) -> WorkerProcess:
@@ -273,6 +269,12 @@ def records_of(persons: Iterable[Person]) -> int:
     return sum(len(person.merges) + len(person.events) for person in persons)
 
 
-def longest_gap_s(seen: list[dict[str, Any]]) -> float:
+def longest_gap_s(seen: Sequence[Mapping[str, Any]]) -> float:
     came_ms: list[int] = [one["at_ms"] for one in seen]
     return max(after - before for before, after in pairwise(came_ms)) / 1000
+
+
+def seen_once(figures: Figures, persons: Sequence[Person], seen: Sequence[Mapping[str, Any]]) -> None:
+    """What ``assert_each_once`` has found right."""
+    figures.events, figures.leads, figures.violations = records_of(persons), len(persons), 0
+    figures.note = f"{len(seen)} crossings, each seen once by kafkajs"
