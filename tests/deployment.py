@@ -168,7 +168,7 @@ class Deployment:
             **overrides,
         }
 
-    def create_topics(self, source_partitions: int = 3) -> None:
+    def create_topics(self, source_partitions: int = 3, replicas: int = 1) -> None:
         admin = AdminClient({**self.kafka.properties})
         sizes = dict.fromkeys(SOURCES, source_partitions)
         sizes |= {"commands": 1, "log": LOG_PARTITIONS, "models": 1, "crossings": 2, "dead-letters": 1}
@@ -179,7 +179,7 @@ class Deployment:
         settings = {**dict.fromkeys(SOURCES, large), "dead-letters": large | of_broker}
         settings |= {"log": of_broker, "crossings": {"compression.type": "gzip"}}
         topics = [
-            NewTopic(self.topic(word), partitions, 1, config=settings.get(word, {}))
+            NewTopic(self.topic(word), partitions, replicas, config=settings.get(word, {}))
             for word, partitions in sizes.items()
         ]
         for created in admin.create_topics(topics).values():
