@@ -4,6 +4,7 @@ Each node is broker and controller in one, small enough for several of them: the
 short, so that the cluster notices within seconds that one is away.
 """
 
+import json
 import os
 import signal
 import struct
@@ -71,6 +72,15 @@ class KafkaNode:
     @property
     def _data(self) -> Path:
         return self._settings.parent / "data"
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def quorum_state(self) -> dict[str, int]:
+        """Whom it takes for the controller, and in which epoch."""
+        state: dict[str, int] = json.loads((self._data / "__cluster_metadata-0" / "quorum-state").read_text())
+        return state
 
     def format(self, cluster_id: str) -> None:
         """Prepare the folder, once."""
@@ -167,9 +177,16 @@ class KafkaCluster:
         return AdminClient({"bootstrap.servers": self.server.bootstrap})
 
     def controller(self) -> int:
-        """The id of the active controller; of any node, if the brokers do not say."""
-        admin = self.admin  # without it there is no answer
-        return int(admin.describe_cluster(request_timeout=10).result().controller.id)
+        """The id of the active controller, as the nodes that run have it on disk: brokers tell clients any node."""
+        states = [node.quorum_state() for node in self.nodes.values() if node.is_running]
+        leaders = {state["leaderEpoch"]: state["leaderId"] for state in states}
+        return int(leaders[max(leaders)])
+
+    def start_all(self) -> None:
+        """Start the nodes that do not run."""
+        for node in self.nodes.values():
+            if not node.is_running:
+                node.start()
 
     def partitions(self, topic: str) -> dict[int, int]:
         """The leader of each partition; -1 where there is none."""

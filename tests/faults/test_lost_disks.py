@@ -25,8 +25,8 @@ from tests.deployment import (
 )
 from tests.faults.kafka_cluster import KafkaCluster, kafka_cluster
 from tests.faults.lost_records import place_of
+from tests.faults.report import Figures
 from tests.faults.seen import copies, metric, readiness
-from tests.faults.seen import say
 from tests.redis_groups import port_of
 from tests.secured_deployment import run_command
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
@@ -129,8 +129,9 @@ def assert_same_bodies(deployment: Deployment) -> None:
     assert all(len({record.value for record in records}) == 1 for records in deployment.published().values())
 
 
+@pytest.mark.experiment("17", "a log that lost its end stops its partition; nothing is guessed")
 def test_a_log_that_lost_its_end_stops_its_partition_until_the_gap_is_accepted(
-    deployment: Deployment, broker: KafkaCluster, capsys: pytest.CaptureFixture[str]
+    deployment: Deployment, broker: KafkaCluster, figures: Figures
 ) -> None:
     events = wandering_events("robbed", 400)
     worker = deployment.start_worker()
@@ -155,11 +156,14 @@ def test_a_log_that_lost_its_end_stops_its_partition_until_the_gap_is_accepted(
     deployment.wait_until_settled()
     assert_scores_of(deployment, events)
     assert_same_bodies(deployment)
-    say(capsys, f"lost disk of Kafka: {before.high - end} records gone, stopped, accepted, {len(events)} events exact")
+    figures.lost(before.high - end)
+    figures.events, figures.violations = len(events), 0
+    figures.note = "stopped with the numbers, then accept-gap"
 
 
+@pytest.mark.experiment("disks", "Redis from an old backup is repaired from the log")
 def test_redis_from_an_old_backup_is_repaired_from_the_log(
-    deployment: Deployment, own_redis: OwnRedis, capsys: pytest.CaptureFixture[str]
+    deployment: Deployment, own_redis: OwnRedis, figures: Figures
 ) -> None:
     events = wandering_events("backup", 400)
     worker = deployment.start_worker()
@@ -177,12 +181,14 @@ def test_redis_from_an_old_backup_is_repaired_from_the_log(
     assert_exact(deployment, events)
     again = copies(deployment)
     assert {crossing_id: again[crossing_id] for crossing_id in published} == published
-    lost = sum(line["lost_records"] for line in worker.said("state_regression"))
-    say(capsys, f"old backup of Redis: {lost} records replayed, {len(events)} events exact, nothing published again")
+    figures.lost(sum(line["lost_records"] for line in worker.said("state_regression")))
+    figures.events, figures.violations = len(events), 0
+    figures.note = "replayed, nothing published again"
 
 
+@pytest.mark.experiment("disks", "both lost: stops what cannot be repaired, repairs the rest")
 def test_both_lost_at_once_stops_what_cannot_be_repaired_and_repairs_the_rest(
-    deployment: Deployment, broker: KafkaCluster, own_redis: OwnRedis, capsys: pytest.CaptureFixture[str]
+    deployment: Deployment, broker: KafkaCluster, own_redis: OwnRedis, figures: Figures
 ) -> None:
     events = wandering_events("both", 400)
     worker = deployment.start_worker()
@@ -217,8 +223,6 @@ def test_both_lost_at_once_stops_what_cannot_be_repaired_and_repairs_the_rest(
     deployment.wait_until_settled()
     assert_scores_of(deployment, [event for event in events[:300] if event.event_id not in gone])
     assert_same_bodies(deployment)
-    say(
-        capsys,
-        f"both lost: {before.high - end} log records gone, 1 partition stopped, {len(OTHERS)} repaired; "
-        f"after accept-gap all but the {len(gone)} events of those records count",
-    )
+    figures.lost(before.high - end)
+    figures.events, figures.violations = 300, 0
+    figures.note = f"1 partition stopped, {len(OTHERS)} repaired; after accept-gap all but {len(gone)} events count"
