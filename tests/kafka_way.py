@@ -1,4 +1,4 @@
-"""A way to Kafka on which answers get lost, or name no broker, as those of a broker do that is fenced.
+"""A way to Kafka on which the broker's answers name no broker, as those of a broker do that is fenced.
 
 A broker is fenced while the controller has not heard from it: after it stood still, or was cut off, until its next
 heartbeat. A client that asks in that moment learns of a cluster without brokers.
@@ -6,12 +6,10 @@ heartbeat. A client that asks in that moment learns of a cluster without brokers
 
 import socket
 import socketserver
-from collections import Counter
 from contextlib import suppress
 from threading import Thread
 
 METADATA = 3
-INIT_PRODUCER_ID, ADD_PARTITIONS_TO_TXN, ADD_OFFSETS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT = 22, 24, 25, 26, 28
 FLEXIBLE_FROM = 9
 """From this version of the metadata request on, lengths are varints and tagged fields follow."""
 NO_BROKERS = b"\x01"
@@ -22,8 +20,7 @@ class KafkaWay(socketserver.ThreadingTCPServer):
     """Carries connections to the broker at ``target_port``, once there is one; clients come by ``port``.
 
     While ``hides_brokers`` is set, the answers to metadata requests have an empty list of brokers; ``told`` has the ids
-    of the clients that got one. Of the kinds of requests in ``to_lose`` that many answers get lost: the broker
-    has done what was asked, and the client is never told.
+    of the clients that got one.
     """
 
     daemon_threads = True
@@ -35,7 +32,6 @@ class KafkaWay(socketserver.ThreadingTCPServer):
         self.target_port = 0
         self.hides_brokers = False
         self.told: set[str] = set()
-        self.to_lose: Counter[int] = Counter()
         Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -47,8 +43,7 @@ class _Connection(socketserver.BaseRequestHandler):
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.target_port)) as broker:
             Thread(target=self._answer, args=(broker, asked), daemon=True).start()
             while frame := _read_frame(self.request):
-                kind = int.from_bytes(frame[:2])
-                if kind == METADATA or self.server.to_lose[kind]:
+                if int.from_bytes(frame[:2]) == METADATA:
                     asked[frame[4:8]] = frame
                 _write_frame(broker, frame)
 
@@ -56,10 +51,6 @@ class _Connection(socketserver.BaseRequestHandler):
         with suppress(OSError):
             while frame := _read_frame(broker):
                 request = asked.pop(frame[:4], b"")
-                kind = int.from_bytes(request[:2])
-                if self.server.to_lose[kind]:
-                    self.server.to_lose[kind] -= 1
-                    continue
                 if request and self.server.hides_brokers:
                     frame = without_brokers(frame, int.from_bytes(request[2:4]))
                     self.server.told.add(request[10 : 10 + int.from_bytes(request[8:10])].decode())

@@ -4,9 +4,8 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice, pairwise, product
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -17,15 +16,8 @@ from tests.crashing import SMALL_BATCHES, feed_until_death
 from tests.deployment import FEW_RECENT_EVENTS, Deployment, WorkerProcess, assert_as_folded
 from tests.faults.report import Figures
 from tests.faults.sizes import SEED, kills
+from tests.faults.way import Way
 from tests.following import following
-from tests.kafka_way import (
-    ADD_OFFSETS_TO_TXN,
-    ADD_PARTITIONS_TO_TXN,
-    END_TXN,
-    INIT_PRODUCER_ID,
-    TXN_OFFSET_COMMIT,
-    KafkaWay,
-)
 from tests.kills import (
     CROSSING_MODEL,
     TRANSACTIONAL,
@@ -35,28 +27,21 @@ from tests.kills import (
     transactions_in_progress,
 )
 from tests.people import Person, mixed, people
-from tests.servers import (
-    KAFKA_VARIABLE,
-    KafkaServer,
-    RedisServer,
-    ServerNotAvailable,
-    start_kafka_reached_by,
-    wait_until,
-)
+from tests.servers import wait_until
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
 
 ONCE = "a read_committed subscriber sees each crossing exactly once in transactional mode"
 STALL = "readers wait for what a killed worker left open no longer than stated"
 AT_LEAST_ONCE = {"LEADSCORE_DELIVERY": "at_least_once"}
-LOST_ANSWERS: Sequence[Sequence[int]] = (
-    (END_TXN,),
-    (TXN_OFFSET_COMMIT,),
-    (ADD_PARTITIONS_TO_TXN,),
-    (ADD_OFFSETS_TO_TXN,),
-    (END_TXN, INIT_PRODUCER_ID),
+CALLS = (
+    ("END_TXN",),
+    ("TXN_OFFSET_COMMIT",),
+    ("ADD_PARTITIONS_TO_TXN",),
+    ("ADD_OFFSETS_TO_TXN",),
+    ("END_TXN", "INIT_PRODUCER_ID"),
 )
-"""By round: kinds of requests."""
+"""Requests whose replies get lost together. A new producer is asked for only where an end was not answered."""
 SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500"}
 
 
@@ -141,57 +126,37 @@ def test_a_successor_of_the_same_name_ends_a_transaction_before_it_has_joined(
     figures.note = f"ended {ended_s:.1f} s after the start of its successor"
 
 
-@pytest.fixture
-def losing_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[KafkaWay, KafkaServer]]:
-    """A Kafka of its own, and the way to it on which answers get lost."""
-    monkeypatch.delenv(KAFKA_VARIABLE, raising=False)
-    with KafkaWay() as made:
-        try:
-            kafka = start_kafka_reached_by(made.port)
-        except ServerNotAvailable as reason:
-            pytest.skip(f"needs a real Kafka: {reason}")
-        with kafka:
-            made.target_port = int(kafka.bootstrap.rpartition(":")[2])
-            yield made, replace(kafka, bootstrap=f"127.0.0.1:{made.port}")
-            made.shutdown()
-
-
 @pytest.mark.experiment("15", "a lost reply to a call of a transaction repeats nothing")
 def test_what_kafka_did_and_never_answered_is_neither_lost_nor_repeated(
-    losing_kafka: tuple[KafkaWay, KafkaServer],
-    redis_server: RedisServer,
-    redis_prefix: str,
-    tmp_path: Path,
-    node_modules: Path,
-    figures: Figures,
+    deploy: Callable[..., Deployment], kafka_way: Way, node_modules: Path, figures: Figures
 ) -> None:
-    """Under load an answer to each call of a transaction gets lost, at last that to a new producer too."""
-    way, kafka = losing_kafka
-    deployment = Deployment(kafka, redis_server, ("lost-answers", redis_prefix), tmp_path, CROSSING_MODEL)
-    deployment.create_topics()
-    deployment.environ |= TRANSACTIONAL | SMALL_BATCHES
-    persons = people("answers", 300)
-    waiting = iter(mixed(persons, "answers"))
+    """Of each call of a transaction, and of the one that replaces the producer: connections that break, and silence."""
+    deployment = deploy(CROSSING_MODEL)
+    address = {"LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": kafka_way.kafka_address}
+    deployment.environ |= TRANSACTIONAL | SMALL_BATCHES | address
+    persons = people(f"replies-{SEED}", 300)
+    waiting = iter(mixed(persons, "replies"))
     worker = deployment.start_worker()
     worker.wait_for("shards_started", 60)
     with following(deployment, node_modules) as follower:
-        for lost in LOST_ANSWERS:
-            way.to_lose.update(lost)
+        for closes, names in product((True, False), CALLS):
+            before = kafka_way.lost.copy()
+            kafka_way.lose_replies(names, closes=closes)
 
-            def is_lost() -> bool:
+            def are_lost() -> bool:
                 deployment.send_now(islice(waiting, 3))
                 worker.check()
-                return not way.to_lose.total()
+                return all(kafka_way.lost[name] > before[name] for name in names)  # noqa: B023
 
-            wait_until(is_lost, 90, f"the answers to get lost: {lost}")
+            wait_until(are_lost, 90, f"replies to get lost: {names}")
+            kafka_way.lose_replies(())
         deployment.send_now(waiting)
         deployment.wait_until_settled()
         seen = assert_each_once(deployment, follower, persons)
     assert deployment.open_transactions() == []
     assert worker.said("outputs_not_published")
     assert worker.terminate() == 0
-    deployment.stop()
-    figures.lost(sum(map(len, LOST_ANSWERS)))
+    figures.lost(sum(kafka_way.lost[name] for name in {name for names in CALLS for name in names}))
     seen_once(figures, persons, seen)
 
 

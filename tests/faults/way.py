@@ -98,6 +98,7 @@ class Way(socketserver.ThreadingTCPServer):
         self._random = Random(seed)
         self._losing: frozenset[str] = frozenset()
         self._share = 0.0
+        self.closes = True
         self._travellers: set[_Traveller] = set()
 
     def __enter__(self) -> Self:
@@ -118,10 +119,13 @@ class Way(socketserver.ThreadingTCPServer):
     def kafka_address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def lose_replies(self, names: Collection[str], share: float = 1.0) -> None:
-        """Of requests of these names this share gets no reply: it is executed, then the connection is closed."""
+    def lose_replies(self, names: Collection[str], share: float = 1.0, *, closes: bool = True) -> None:
+        """Of requests of these names this share gets no reply: it is executed, then the connection is closed.
+
+        Not ``closes``: the connection goes on, and whoever waits for the reply waits until it gives up.
+        """
         with self._lock:
-            self._losing, self._share = frozenset(names), share
+            self._losing, self._share, self.closes = frozenset(names), share, closes
 
     def cut(self) -> None:
         """Nothing is carried any more, in either direction; connections stay as they are."""
@@ -188,7 +192,11 @@ class _Traveller(socketserver.BaseRequestHandler):
                 time.sleep(way.latency_s)
             server.sendall(request)
             reply = way.wire.read(replies)
-            if not reply or way.loses_reply_of(way.wire.name(request)):
+            if not reply:
                 return
+            if way.loses_reply_of(way.wire.name(request)):
+                if way.closes:
+                    return
+                continue
             way.is_open.wait()
             self.request.sendall(reply)
