@@ -24,6 +24,7 @@ FAULTS = (
     "producer fails for good",
     "record refused",
     "store.look_at_due fails",
+    "store.write arrives late",
     "store.read_leads fails",
     "store.read_shards fails",
     "store.write fails",

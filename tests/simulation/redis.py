@@ -1,8 +1,10 @@
 """Redis in a simulation: shards are lost, wholly or back to an earlier write, and calls of the store fail."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
+from leadscore.errors import Unavailable
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import ShardWrite
 from tests.memory_kafka.weather import Weather
@@ -17,6 +19,14 @@ class MemoryRedis:
     def __init__(self) -> None:
         self.shards: dict[int, FakeShard] = {}
         self._copies: dict[int, list[FakeShard]] = {}
+        self.late: list[Callable[[], object]] = []
+        """Writes that are still on their way, although whoever sent them waits no longer."""
+
+    def take_late(self) -> None:
+        """The writes that are late arrive, in their order."""
+        late, self.late = self.late, []
+        for write in late:
+            write()
 
     def remember(self, number: int) -> None:
         """The shard is about to change."""
@@ -49,6 +59,16 @@ class SimulatedStore(FakeStore):
         self._redis = redis
         self._weather = weather
         self.shards = redis.shards
+
+    def write(self, writes: Sequence[ShardWrite]) -> dict[int, bytes | None]:
+        if self._weather.happens("store.write arrives late"):
+            self._redis.late.append(partial(self._write_all, list(writes)))
+            raise Unavailable("redis", "timeout", "a simulated write that arrives late")
+        return super().write(writes)
+
+    def _write_all(self, writes: Sequence[ShardWrite]) -> None:
+        for write in writes:
+            self._write(write)
 
     def _write(self, write: ShardWrite) -> bytes | None:
         if self._shard(write.shard).fence == write.expected:

@@ -177,6 +177,9 @@ class World:
             self.losses.lose_all()
         if draw_one() < plan.retention:
             self.losses.retain_less()
+        if self.site.redis.late and draw_one() < 0.3:
+            self.say("a late write arrives")
+            self.site.redis.take_late()
         if draw_one() < 0.02:
             self.losses.restore()
         if draw_one() < 0.02:
@@ -220,6 +223,7 @@ class World:
         while self.fleet.held:
             self.fleet.let_go()
         self.fleet.send_late()
+        self.site.redis.take_late()
         self.fleet.bury()
         self.until_settled()
         for _ in range(self.random.choice((1, 2))):
