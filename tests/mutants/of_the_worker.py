@@ -140,12 +140,6 @@ WORKER_MUTANTS = (
         '    "enable.idempotence": False,\n',
     ),
     _simulated(
-        "a commit that is not answered in time is taken for confirmed",
-        COMMITS,
-        "            return  # ``on_commit`` learns what became of it, if there is still time\n",
-        "            committed = dict(expected)\n",
-    ),
-    _simulated(
         "a failed commit is taken for confirmed",
         COMMITS,
         "            if error is not None or answer.error is not None:\n",
