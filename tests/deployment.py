@@ -392,6 +392,10 @@ class Deployment:
         """Records not committed: of the sources by the match group, of the log by the score group."""
         return self._lag_of_match() + self._lag_of_score()
 
+    def lag_of(self, word: str) -> int:
+        """Of one input."""
+        return self._lag(f"{self.name}-match", [word])
+
     def _lag_of_match(self) -> int:
         return self._lag(f"{self.name}-match", [*SOURCES, "commands"])
 

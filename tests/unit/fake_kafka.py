@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from leadscore.log.records import NO_EPOCH
+from leadscore.pipeline.kafka.clients import leader_epoch_of
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
 Rebalance = Callable[[Consumer, list[TopicPartition]], None]
@@ -21,6 +23,7 @@ class FakeMessage:
     time_ms: int = 1
     name: bytes | None = None
     failure: KafkaError | None = None
+    epoch: int | None = None
 
     def topic(self) -> str:
         return self.place[0]
@@ -30,6 +33,9 @@ class FakeMessage:
 
     def offset(self) -> int:
         return self.place[2]
+
+    def leader_epoch(self) -> int | None:
+        return self.epoch
 
     def error(self) -> KafkaError | None:
         return self.failure
@@ -61,6 +67,8 @@ class FakeConsumer:
         self.records = dict(records)
         self.committed_offsets: dict[Partition, int] = {}
         self.notes: dict[Partition, str | None] = {}
+        self.oldest: dict[Partition, int] = {}
+        self.committed_epochs: dict[Partition, int] = {}
         self.commit_failure: KafkaError | None = None
         self.member_id = "member"
         self.started: list[tuple[Partition, int]] = []
@@ -87,7 +95,7 @@ class FakeConsumer:
         self._changes.append(lambda: self._take(partitions, "on_lost"))
 
     def bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
-        return {partition: (0, len(self.records[partition])) for partition in partitions}
+        return {partition: (self.oldest.get(partition, 0), len(self.records[partition])) for partition in partitions}
 
     def _give(self, partitions: Iterable[Partition]) -> None:
         self._assigned += partitions
@@ -164,12 +172,18 @@ class FakeConsumer:
             raise KafkaException(self.commit_failure)
         self.committed_offsets |= {(partition.topic, partition.partition): partition.offset for partition in offsets}
         self.notes |= {(partition.topic, partition.partition): partition.metadata for partition in offsets}
+        self.committed_epochs |= {(place.topic, place.partition): leader_epoch_of(place) for place in offsets}
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         assert timeout >= 0
-        stored, notes = self.committed_offsets, self.notes
+        stored, notes, epochs = self.committed_offsets, self.notes, self.committed_epochs
         return [
-            TopicPartition(*name, stored.get(name, OFFSET_INVALID), metadata=notes.get(name) or "")
+            TopicPartition(
+                *name,
+                stored.get(name, OFFSET_INVALID),
+                metadata=notes.get(name) or "",
+                leader_epoch=epochs.get(name, NO_EPOCH),
+            )
             for name in _names(partitions)
         ]
 

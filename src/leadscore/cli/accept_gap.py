@@ -10,11 +10,12 @@ import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
+from leadscore.cli.group_offsets import set_committed
 from leadscore.cli.kafka_session import KafkaSession, check_log_partitions, records_between
 from leadscore.cli.options import number_from_0
-from leadscore.errors import ConfigError, PartitionStopped, Unavailable
+from leadscore.errors import ConfigError, PartitionStopped
 from leadscore.log.records import Forwards, Frame, decode
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
@@ -25,8 +26,6 @@ from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import ShardWrite, Store, StoredShard
-
-REQUEST_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
             print("Nothing was changed. To do it, repeat with --yes.")
             return 1
         if decision.committed is not None:
-            _commit(session, config, args.partition, decision.committed)
+            # First the committed offset, then the fence: in between the partition is still stopped.
+            place = TopicPartition(config.log_topic, args.partition, decision.committed)
+            set_committed(session.admin(), config.score_group, place)
         # What another log caused would be published when this one has come to the same offset.
         is_of_this_log = facts.fence is None or facts.fence.log_topic_id == facts.log_topic_id
         _replace(store, args.partition, stored, decision.fence, drop=() if is_of_this_log else tuple(stored.outbox))
@@ -163,29 +164,6 @@ def _would_do(decision: Decision, facts: Facts, config: Config) -> str:
         )
     lost = facts.low - (0 if facts.fence is None else facts.fence.offset + 1)
     return f"{goes_on}; {lost} records are lost." if lost > 0 else f"{goes_on}."
-
-
-def _commit(session: KafkaSession, config: Config, number: int, offset: int) -> None:
-    """First the committed offset, then the fence: in between the partition is still stopped."""
-    expected = ConsumerGroupTopicPartitions(config.score_group, [TopicPartition(config.log_topic, number, offset)])
-    admin = session.admin()  # kept until the answer is there: it comes through the client
-    try:
-        answers = admin.alter_consumer_group_offsets([expected], request_timeout=REQUEST_TIMEOUT_S)
-        _raise_first([partition.error for partition in answers[config.score_group].result().topic_partitions or []])
-    except KafkaException as failure:
-        error = failure.args[0]
-        if error.code() in (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP):
-            raise ConfigError(
-                f"--yes: group {config.score_group} has running workers, and the committed offset cannot be set under "
-                "them: stop all workers, then repeat. Nothing was changed."
-            ) from failure
-        raise Unavailable("kafka", error.name(), f"setting the committed offset: {error.str()}") from failure
-
-
-def _raise_first(errors: list[KafkaError | None]) -> None:
-    for error in errors:
-        if error is not None:
-            raise KafkaException(error)
 
 
 def _replace(store: Store, number: int, stored: StoredShard, fence: Fence, *, drop: tuple[int, ...]) -> None:

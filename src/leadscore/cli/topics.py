@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
+from leadscore.cli import accept_source_gap
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
 from leadscore.cli.registering import schema_by_topic, with_ids
@@ -57,7 +58,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="create the topics the worker needs",
         description="The worker's topics in Kafka: sources, commands, award log, models, what comes out, dead letters.",
     )
-    actions = parser.add_subparsers(metavar="create", required=True)
+    actions = parser.add_subparsers(metavar="create|accept-gap", required=True)
     create = actions.add_parser(
         "create",
         help="create the topics the worker needs",
@@ -83,6 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         create.add_argument(option, type=kind, default=default, metavar=metavar, help=help_text)
     create.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     create.set_defaults(run=run)
+    accept_source_gap.add_parser(actions)
 
 
 def run(args: argparse.Namespace) -> int:

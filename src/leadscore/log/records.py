@@ -27,6 +27,9 @@ ERASE: Final = "command.erase"
 MERGE: Final = "command.merge"
 COMMANDS: Final = frozenset({ADJUST, RETRACT, RESET, SUSPEND, RESUME, REQUALIFY, ERASE, MERGE})
 
+NO_EPOCH: Final = -1
+"""Of a record of which the broker does not say under which leader it was written."""
+
 FORWARDS_PER_CAUSE: Final = 1 << 20
 """More than the largest frame can bring about: what is forwarded of one log record is numbered below this."""
 
@@ -40,11 +43,16 @@ ADJUST_RULE_ID: Final = stable_id("command.adjust")
 
 
 class Source(msgspec.Struct, array_like=True, frozen=True):
-    """A source partition. ``topic_id`` tells a recreated topic from a replay; empty where the broker has no ids."""
+    """A source partition, or what one leader has written of it.
+
+    ``topic_id`` tells a recreated topic from a replay; empty where the broker has no ids. ``leader_epoch`` tells the
+    records of a partition that has lost its end from those that had the same offsets before; -1 where it is not known.
+    """
 
     topic: str
     topic_id: str
     partition: int
+    leader_epoch: int = NO_EPOCH
 
 
 class RuleAward(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -121,6 +121,11 @@ class MatchMetrics:
             "Source partitions with records that were begun at the oldest one, because the group had no offset.",
             topic=topics,
         )
+        self.source_gaps = declare.counter(
+            "leadscore_source_gaps_total",
+            "Source partitions that stopped because records at their committed offset, or before it, are gone.",
+            topic=topics,
+        )
         self.dead_letters = declare.counter(
             "leadscore_dead_letters_total",
             "Dead letters that the dead-letter topic acknowledged.",

@@ -18,12 +18,13 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     """What a shard's states are the fold of.
 
     ``offset`` is the last applied log offset (F); ``model_version`` the highest the shard has seen in its log, and
-    ``model_since_ms`` the log's time at which it came in force; ``sources`` the highest applied source offset by
-    source partition, named ``topic/topic_id/partition``. ``writer`` is a name drawn anew at each reconcile: whoever
-    folds the same records must not take another's write, or its own that came late, for the one it has just made. What
-    it read may be newer than the fence it went on from. ``is_clearing``: the leads that are stored are the fold of
-    nothing known, and being deleted. ``log_incarnation``: how often the log of this id has gone back to offsets that it
-    had used before; what the shard forwards is numbered by offsets, and must not be taken for what it forwarded then.
+    ``model_since_ms`` the log's time at which it came in force; ``sources`` the highest applied position (see
+    ``leadscore.log.positions``) by source partition, named ``topic/topic_id/partition``. ``writer`` is a name drawn
+    anew at each reconcile: whoever folds the same records must not take another's write, or its own that came late,
+    for the one it has just made. What it read may be newer than the fence it went on from. ``is_clearing``: the leads
+    that are stored are the fold of nothing known, and being deleted. ``log_incarnation``: how often the log of this
+    id has gone back to offsets that it had used before; what the shard forwards is numbered by offsets, and must not
+    be taken for what it forwarded then.
     """
 
     log_topic_id: str

@@ -26,6 +26,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from leadscore.errors import ConfigError, Unavailable, WorkerStopped
+from leadscore.log.records import NO_EPOCH
 from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
@@ -230,10 +231,17 @@ def largest_record_bytes(admin: AdminClient, topic: str) -> int | None:
 
 
 class Committed(NamedTuple):
-    """What is committed of a partition: the next offset, if any, and the metadata that went with it."""
+    """What is committed of a partition: the next offset, if any, and the metadata and leader epoch beside it."""
 
     offset: int | None
     note: str
+    leader_epoch: int = NO_EPOCH
+
+
+def leader_epoch_of(place: TopicPartition) -> int:
+    """The leader epoch that the client gives with an offset."""
+    epoch: int | None = place.leader_epoch  # the client's types do not say that it may be missing
+    return NO_EPOCH if epoch is None else epoch
 
 
 def committed_places(
@@ -251,7 +259,7 @@ def committed_places(
             )
     return {
         (answer.topic, answer.partition): Committed(
-            answer.offset if answer.offset >= 0 else None, answer.metadata or ""
+            answer.offset if answer.offset >= 0 else None, answer.metadata or "", leader_epoch_of(answer)
         )
         for answer in answers
     }

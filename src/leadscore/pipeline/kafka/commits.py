@@ -7,6 +7,7 @@ from typing import Protocol
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
+from leadscore.log.records import NO_EPOCH
 from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, committed_offsets
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy, Offsets
 from leadscore.pipeline.kafka.deadline import Deadline
@@ -40,6 +41,10 @@ def _no_note(_partition: Partition, _offset: int) -> str:
     return ""
 
 
+def _no_epoch(_partition: Partition) -> int:
+    return NO_EPOCH
+
+
 class Commits:
     """The commits of one consumer. ``on_commit`` is that consumer's callback and only records."""
 
@@ -47,6 +52,8 @@ class Commits:
         self._state = policy.begin()
         self.note: Callable[[Partition, int], str] = _no_note
         """The metadata that goes with an offset."""
+        self.leader_epoch: Callable[[Partition], int] = _no_epoch
+        """The leader epoch that goes with an offset: of the record before it, or a later one that was read."""
         self.together: CommitsTogether | None = None
         """How offsets are committed that something else goes with; ``None``: nothing ever does."""
         self.tried = 0
@@ -114,7 +121,9 @@ class Commits:
         if not expected:
             return expected
         offsets = [
-            TopicPartition(*partition, offset, metadata=self.note(partition, offset))
+            TopicPartition(
+                *partition, offset, metadata=self.note(partition, offset), leader_epoch=self.leader_epoch(partition)
+            )
             for partition, offset in expected.items()
         ]
         self.tried += 1

@@ -5,12 +5,22 @@ from functools import partial
 from typing import NamedTuple
 
 from confluent_kafka import Message
+from msgspec.structs import replace
 
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder, unknown_format
 from leadscore.events.event import COMMAND_PREFIX, Event
 from leadscore.events.times import NO_CLOCK_MS, TimeLimits
-from leadscore.log.records import MAX_FRAME_AWARDS, MAX_FRAME_BYTES, Award, Frame, Source, encode, partition_of
+from leadscore.log.records import (
+    MAX_FRAME_AWARDS,
+    MAX_FRAME_BYTES,
+    NO_EPOCH,
+    Award,
+    Frame,
+    Source,
+    encode,
+    partition_of,
+)
 from leadscore.mapping.decoding import NOTHING_BESIDE, Beside, MappedTopics
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
@@ -28,12 +38,16 @@ class LoggedFrame(NamedTuple):
 
 
 class _Lane:
-    """One source partition's part of a batch: the offsets of its records by what became of them."""
+    """One source partition's part of a batch: the offsets of its records by what became of them.
 
-    __slots__ = ("dead", "ignored", "index", "matched", "next_offset")
+    ``index`` is the frame's source for the latest of them: those that another leader has written have another.
+    """
 
-    def __init__(self, index: int) -> None:
+    __slots__ = ("dead", "ignored", "index", "leader_epoch", "matched", "next_offset")
+
+    def __init__(self, index: int, leader_epoch: int | None) -> None:
         self.index = index
+        self.leader_epoch = leader_epoch
         self.next_offset = 0
         self.matched: list[int] = []
         self.ignored: list[int] = []
@@ -92,6 +106,12 @@ class Work:
         """How many records were taken."""
         return sum(lane.records for lane in self._lanes.values())
 
+    @property
+    def leader_epochs(self) -> dict[Partition, int]:
+        """Of the latest record of every partition in the batch, where the broker says it."""
+        epochs = {partition: lane.leader_epoch for partition, lane in self._lanes.items()}
+        return {partition: epoch for partition, epoch in epochs.items() if epoch is not None}
+
     def records_by_partition(self) -> dict[Partition, int]:
         """How many records of each partition were taken."""
         return {partition: lane.records for partition, lane in self._lanes.items()}
@@ -108,20 +128,24 @@ class Work:
         """Decode and match records, one after the other; ``Unavailable`` where ``records`` of them are taken."""
         matcher, lanes, awards, mapped = self._matcher, self._lanes, self.awards, self._mapped
         mapped_topics: frozenset[str] = frozenset() if mapped is None else mapped.topics
+        lane: _Lane | None
         for message in messages:
             topic, offset = message.topic() or "", message.offset() or 0
             partition = (topic, message.partition() or 0)
+            epoch = message.leader_epoch()
             try:
                 if mapped is not None and topic in mapped_topics:
                     events = self._of_mapped(mapped, message, topic)
                 else:
                     events = self._of_own(message, topic)
             except DeadLetter as failure:
-                lane = lanes.get(partition) or self._new_lane(partition)
+                lane = self._lane_of(partition, epoch)
                 self.dead.append((message, _with_headers_in_mind(failure, message)))
                 lane.dead.append(offset)
             else:
-                lane = lanes.get(partition) or self._new_lane(partition)
+                lane = lanes.get(partition)
+                if lane is None or lane.leader_epoch != epoch:
+                    lane = self._lane_of(partition, epoch)
                 is_matched = False
                 for event in events:
                     award = matcher.award(event, lane.index, offset)
@@ -160,8 +184,9 @@ class Work:
         before = lane.records
         lane.cut(first)
         self.dead = [letter for letter in self.dead if not _is_from(letter[0], partition, first)]
+        own = {index for index, source in enumerate(self.sources) if (source.topic, source.partition) == partition}
         for number, awards in self.awards.items():
-            self.awards[number] = [award for award in awards if award.source != lane.index or award.offset < first]
+            self.awards[number] = [award for award in awards if award.source not in own or award.offset < first]
         return before - lane.records
 
     def frames(self) -> Iterator[LoggedFrame]:
@@ -180,9 +205,16 @@ class Work:
         if self._lanes:
             metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
 
-    def _new_lane(self, partition: Partition) -> _Lane:
-        lane = self._lanes[partition] = _Lane(len(self.sources))
-        self.sources.append(self._known[partition])
+    def _lane_of(self, partition: Partition, leader_epoch: int | None) -> _Lane:
+        """The partition's lane, for a record that was written under this leader."""
+        lane = self._lanes.get(partition)
+        if lane is None:
+            lane = self._lanes[partition] = _Lane(len(self.sources), leader_epoch)
+        elif lane.leader_epoch == leader_epoch:
+            return lane
+        lane.index, lane.leader_epoch = len(self.sources), leader_epoch
+        epoch = NO_EPOCH if leader_epoch is None else leader_epoch
+        self.sources.append(replace(self._known[partition], leader_epoch=epoch))
         return lane
 
     def _check(self, event: Event, topic: str, kafka_time_ms: int) -> None:

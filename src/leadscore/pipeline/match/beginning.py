@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, StopCause
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
 
@@ -16,17 +16,31 @@ class Beginning(NamedTuple):
     high: int
 
 
-def beginning(partition: Partition, committed: int | None, bounds: Bounds, group: str) -> Beginning:
+def beginning(partition: Partition, committed: int | None, bounds: Bounds) -> Beginning:
     """Where to begin; ``PartitionStopped`` where that is an operator's decision."""
     low, high = bounds
     if committed is None:
         return Beginning(low, is_committed=False, low=low, high=high)
     if low <= committed <= high:
         return Beginning(committed, is_committed=True, low=low, high=high)
-    raise PartitionStopped(
-        f"{partition[0]}/{partition[1]}: the committed offset {committed} is not in the topic, which holds "
-        f"{low} to {high - 1}: records were deleted before they were read, or the topic was recreated. "
-        f"To go on, set the offset of group {group} for this partition yourself."
+    if committed < low:
+        what = f"its {low - committed} records from offset {committed}, the committed one, on were deleted unread"
+    else:
+        what = (
+            f"the committed offset {committed} is beyond its end: at least {committed - high} records are lost that "
+            "were read and count"
+        )
+    raise gap(partition, f"{what}; the topic holds offsets {low} to {high - 1}")
+
+
+def gap(partition: Partition, what: str) -> PartitionStopped:
+    """What stops a partition whose records are not those that the committed offset speaks of."""
+    topic, number = partition
+    return PartitionStopped(
+        f"{topic}/{number}: {what}. Nothing of this partition is read. What the records before earned stays. To go on "
+        "with the first record that was not read, stop the workers and run: "
+        f"leadscore topics accept-gap --topic {topic} --partition {number}",
+        StopCause.RECORDS_LOST,
     )
 
 

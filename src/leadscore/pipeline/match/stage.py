@@ -7,7 +7,7 @@ what it has seen.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -15,7 +15,7 @@ from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.events.decoder import Decoder
-from leadscore.log.records import Source
+from leadscore.log.records import NO_EPOCH, Source
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
@@ -31,11 +31,13 @@ from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
+from leadscore.pipeline.match.announcements import stopped_words, tell_in_hand, tell_without_offset
 from leadscore.pipeline.match.batch import Work
-from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset
+from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset, gap
 from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.polled import Polled
+from leadscore.pipeline.match.proofs import Proofs
 from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
@@ -82,9 +84,12 @@ class MatchStage:
         self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_bytes)
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
         commits.note = self._limit.note
+        commits.leader_epoch = lambda partition: self._epochs.get(partition, NO_EPOCH)
         self._sources: dict[Partition, Source] = {}
         self._starting: list[Partition] = []
         self._read: dict[Partition, int] = {}
+        self._epochs: dict[Partition, int] = {}
+        self._proofs = Proofs()
         self._beginnings: dict[Partition, Beginning] = {}
         self._held: list[Message] = []
         self._work: Work | None = None
@@ -150,11 +155,7 @@ class MatchStage:
     @property
     def stopped_words(self) -> str:
         """Why some partitions wait for an operator; empty if none does."""
-        if not self.stopped:
-            return ""
-        partition, why = min(self.stopped.items())
-        topic, number = partition
-        return why if len(self.stopped) == 1 else f"{len(self.stopped)} partitions are stopped; {topic}/{number}: {why}"
+        return stopped_words(self.stopped)
 
     def drain(self) -> None:
         """Wait for what is under way, then commit it. What is only buffered is read again by the next owner."""
@@ -172,11 +173,11 @@ class MatchStage:
             self._give_up_buffered(partition)
             if self._work is not None:
                 self._count_given_up(partition, self._work.leave_out(partition, 0))
-            self._read.pop(partition, None)
-            self._beginnings.pop(partition, None)
-            self.stopped.pop(partition, None)
+            for noted in (self._read, self._epochs, self._beginnings, self.stopped):
+                noted.pop(partition, None)
             if partition in self._starting:
                 self._starting.remove(partition)
+        self._proofs.forget(gone)
         if gone:
             self._deliveries.drop(gone)
             self.commits.drop(gone)
@@ -201,13 +202,14 @@ class MatchStage:
         beginnings: dict[Partition, Beginning] = {}
         for partition in list(self._starting):
             try:
-                beginnings[partition] = beginning(
-                    partition, committed[partition].offset, bounds[partition], self._parts.config.match_group
-                )
-            except PartitionStopped as stopped:
+                beginnings[partition] = beginning(partition, committed[partition].offset, bounds[partition])
+            except PartitionStopped as gap:
                 self._starting.remove(partition)
-                self._stop(partition, str(stopped))
-        self.subscription.start({partition: begin.offset for partition, begin in beginnings.items()})
+                self._stop_at_gap(partition, gap)
+        self._epochs |= {place: committed[place].leader_epoch for place in beginnings}
+        self.subscription.start(
+            {place: self._proofs.place(place, begin, self._epochs[place]) for place, begin in beginnings.items()}
+        )
         self._alignment.assign(beginnings)
         for partition, begin in beginnings.items():
             self._sources[partition] = Source(partition[0], topic_ids[partition[0]], partition[1])
@@ -215,22 +217,9 @@ class MatchStage:
             self._limit.begin(partition, committed[partition].note)
         self._starting = []
         self._beginnings |= beginnings
-        self._tell_without_offset(filled_without_offset(beginnings))
-
-    def _tell_without_offset(self, records: Mapping[Partition, int]) -> None:
-        """These begin at their oldest record: those of a new group, or of one whose offsets were deleted."""
-        for topic, _ in records:
-            self._parts.metrics.match.partitions_from_beginning.labels(topic).inc()
-        if records:
-            _log.info(
-                "reading_from_the_beginning",
-                extra={
-                    "group": self._parts.config.match_group,
-                    "partitions": ", ".join(sorted(f"{topic}/{number}" for topic, number in records)),
-                    "records": sum(records.values()),
-                    "detail": "the group has no committed offset for them: it is new, or its offsets were deleted",
-                },
-            )
+        tell_without_offset(
+            filled_without_offset(beginnings), self._parts.config.match_group, self._parts.metrics.match
+        )
 
     def _stop(self, partition: Partition, why: str) -> None:
         """Nothing of the partition is matched any more; nor do the others, or the ticks, wait for it."""
@@ -239,8 +228,12 @@ class MatchStage:
         self._give_up_buffered(partition)
         _log.error("source_partition_stopped", extra={"topic": partition[0], "partition": partition[1], "detail": why})
 
+    def _stop_at_gap(self, partition: Partition, gap: PartitionStopped) -> None:
+        self._parts.metrics.match.source_gaps.labels(partition[0]).inc()
+        self._stop(partition, str(gap))
+
     def _accept(self, messages: list[Message], now_s: float) -> None:
-        alignment, read = self._alignment, self._read
+        alignment, read, proofs = self._alignment, self._read, self._proofs
         polled = Polled()
         key: Partition = ("", -1)
         for message in messages:
@@ -249,6 +242,8 @@ class MatchStage:
             if key[1] != number or key[0] != topic:
                 key = (topic or "", -1 if number is None else number)
             if error is None:
+                if proofs and key in proofs and self._is_proof(key, message):
+                    continue
                 offset = message.offset() or 0
                 polled.read[key] += 1
                 if offset <= read.get(key, -1):  # the client has been seen to deliver an offset twice
@@ -263,19 +258,27 @@ class MatchStage:
                 self._client_error(key, error, now_s)
         polled.count(self._parts.metrics.match)
 
+    def _is_proof(self, partition: Partition, message: Message) -> bool:
+        """Whether this is the record before the committed offset, which was read; the partition stops if it is not."""
+        try:
+            return self._proofs.is_one(partition, message)
+        except PartitionStopped as gap:
+            self._stop_at_gap(partition, gap)
+            return True
+
     def _client_error(self, partition: Partition, error: KafkaError, now_s: float) -> None:
         if self.refusals.note(now_s, *partition, error):
             self._stop(partition, self.refusals.of_partitions[partition])
         if error.code() != KafkaError._AUTO_OFFSET_RESET or partition in self._starting:  # noqa: SLF001
             return
         begin = self._beginnings.get(partition)
-        if begin is not None and not begin.is_committed and self._read[partition] < begin.offset:
-            # Retention was faster than the first read of a partition without a committed offset: ask again.
+        is_unread = begin is not None and not begin.is_committed and self._read[partition] < begin.offset
+        if is_unread or partition in self._proofs:
+            # Retention was faster than the first read: ask again.
+            self._proofs.forget([partition])
             self._starting.append(partition)
         else:
-            self._stop(
-                partition, f"{partition[0]}/{partition[1]}: the next record is gone from the topic: {error.str()}"
-            )
+            self._stop_at_gap(partition, gap(partition, f"the next record is gone from the topic: {error.str()}"))
 
     def _look_at_refusals(self, now_s: float) -> None:
         """What Kafka lets us read again goes on at its committed offset."""
@@ -356,6 +359,7 @@ class MatchStage:
                 self.logged += parts.own_frames.keep(number, value, frame)
                 self._deliveries.produce(batch, OutputRecord(None, value, partition=number), number)
         self._limit.count(work.counted())
+        self._epochs |= work.leader_epochs
         parts.steps.passed("matched")
         work.count(parts.metrics)
 
@@ -386,14 +390,10 @@ class MatchStage:
             return
         self._told_in_hand_s = now_s
         self._parts.metrics.match.alignment.held_bytes.set(self._alignment.held_bytes)
-        counts: Counter[str] = Counter()
-        for (topic, _), number in self._alignment.buffered_by_partition().items():
-            counts[topic] += number
-        counts.update(message.topic() or "" for message in self._held)
-        for (topic, _), number in (self._work.records_by_partition() if self._work is not None else {}).items():
-            counts[topic] += number
-        for topic in [*self._parts.config.source_topics, self._parts.config.command_topic]:
-            self._parts.metrics.match.records_in_hand.labels(topic).set(counts[topic])
+        held = Counter((message.topic() or "", message.partition() or 0) for message in self._held)
+        matched = {} if self._work is None else self._work.records_by_partition()
+        in_hand = [self._alignment.buffered_by_partition(), held, matched]
+        tell_in_hand(in_hand, self._parts.config.input_topics, self._parts.metrics.match)
 
     def _timed(self, step: str) -> Timer:
         return self._parts.metrics.process.timed("match", step)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from leadscore.errors import PartitionStopped, StopCause
+from leadscore.log.positions import NOTHING_SEEN, position_after, seen_offset
 from leadscore.log.records import ERASE, Forward, Forwards, Frame, LogRecord, OldFrame, Source, Tick
 from leadscore.model.compiled import CompiledModel
 from leadscore.pipeline.score.latest_scores import LatestScores
@@ -216,9 +217,11 @@ class Shard:
         self._follow(frame.model_version, log_time_ms)
         context = self._context(log_time_ms, offset)
         context.is_old = isinstance(frame, OldFrame)
-        keys = [source_key(source) for source in frame.sources]
-        topics = [source.topic for source in frame.sources]
-        before = [self._sources.get(key, -1) for key in keys]
+        sources = frame.sources
+        topics = [source.topic for source in sources]
+        before = [
+            seen_offset(self._sources.get(source_key(source), NOTHING_SEEN), source.leader_epoch) for source in sources
+        ]
         seen = list(before)
         touched, states, erasures = self._touched, self._states, self.erasures
         outputs: list[Output] = []
@@ -235,9 +238,17 @@ class Shard:
                 outputs += self._erase(Forward(0, [], topics[source], award), context)
             elif decided := apply_award(states, erasures, award, topics[source], context):
                 outputs += decided
-        self._sources |= {key: offset for key, offset in zip(keys, seen, strict=True) if offset >= 0}
+        self._go_on(sources, before, seen)
         self._count(len(frame.awards), replayed, offset, context)
         return outputs
+
+    def _go_on(self, sources: Sequence[Source], before: Sequence[int], seen: Sequence[int]) -> None:
+        """Note how far the sources are applied now. Where one has several leaders, the later one comes later."""
+        for source, offset_before, offset in zip(sources, before, seen, strict=True):
+            if offset != offset_before:
+                key = source_key(source)
+                position = self._sources.get(key, NOTHING_SEEN)
+                self._sources[key] = position_after(position, source.leader_epoch, offset)
 
     def _fold_forwards(self, record: Forwards, offset: int, log_time_ms: int) -> list[Output]:
         """Fold what a log partition has sent on: of its positions, those that are above the highest seen are new."""
