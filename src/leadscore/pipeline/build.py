@@ -57,7 +57,7 @@ from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.schema_registry import make_registry
 from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
-from leadscore.pipeline.starting import Patience, check_store, check_topics
+from leadscore.pipeline.starting import Patience, check_clock, check_store, check_topics
 from leadscore.pipeline.steps import Steps
 from leadscore.pipeline.stopping import Stopping
 from leadscore.pipeline.stores import make_store
@@ -126,6 +126,8 @@ class WorkerBuilder:
         if store is not None:
             check_store(store, self._config, self._patience)
         check_topics(self._admin, self._config, self._patience)
+        if self._plan.has_topic_ids:  # an embedded broker is on this machine
+            check_clock(self._admin, self._config, self._patience)
         if store is not None:
             self._refuse_other_deployments(store)
         # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
 
-from leadscore.errors import ConfigError, StoppedEarly, Unavailable
+from leadscore.errors import ConfigError, StoppedEarly, Unavailable, WorkerStopped
 from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
 from leadscore.ops.services import OutageLog, outage_words
 from leadscore.pipeline.backoff import jittered
-from leadscore.pipeline.kafka.clients import partition_count
+from leadscore.pipeline.kafka.clients import latest_timestamp, partition_count
+from leadscore.pipeline.kafka.clocks import why_wrong
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
@@ -95,3 +96,12 @@ def check_topics(admin: AdminClient, config: Config, patience: Patience) -> None
             )
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def check_clock(admin: AdminClient, config: Config, patience: Patience) -> None:
+    """``WorkerStopped`` where the log has records of a later time than this machine's clock says it is."""
+    partitions = [(config.log_topic, number) for number in range(config.log_partitions)]
+    latest_ms = patience.until_answered(lambda: latest_timestamp(admin, partitions))
+    wrong = None if latest_ms is None else why_wrong(latest_ms / 1000, 0.0, time())
+    if wrong is not None:
+        raise WorkerStopped(wrong)

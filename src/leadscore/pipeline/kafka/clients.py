@@ -283,6 +283,19 @@ def log_bounds(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Part
     return {partition: (lows[partition], highs[partition]) for partition in asked}
 
 
+def latest_timestamp(admin: AdminClient, partitions: Iterable[Partition]) -> int | None:
+    """The latest timestamp (ms) of any record in the partitions; ``None`` where they hold none, or Kafka is too old."""
+    asked = {TopicPartition(*partition): OffsetSpec.max_timestamp() for partition in partitions}
+    answers = admin.list_offsets(asked, request_timeout=REQUEST_TIMEOUT_S)
+    try:
+        timestamps = [int(answer.result().timestamp) for answer in answers.values()]
+    except KafkaException as error:
+        if error.args[0].code() in (KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE):  # noqa: SLF001
+            return None
+        raise unavailable(error, "asking for the latest timestamps of partitions", admin) from error
+    return max((timestamp for timestamp in timestamps if timestamp >= 0), default=None)
+
+
 def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
     if not partitions:
         return {}

@@ -3,14 +3,19 @@
 The owner of a shard looks at its due leads every few seconds, once it has caught up with the log, and appends a tick to
 it. The fold of the tick decides; producing one twice is harmless. After a change of the model every lead in a threshold
 is looked at once, because the instants stored were computed under the old one.
+
+A clock that is ahead would make all of it too early. So before its first tick a worker appends one without leads, and
+learns from the acknowledgement whether its clock agrees with the brokers'; from then on every tick shows it.
 """
 
 from collections.abc import Mapping
+from time import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.log.records import Tick, encode
 from leadscore.ops.config import Config
+from leadscore.pipeline.kafka.clocks import BrokersClock
 from leadscore.pipeline.kafka.deliveries import OutputCounts
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import OutputRecord
@@ -20,6 +25,8 @@ from leadscore.store.shard import Store
 TICK_LEADS = 500
 LONGEST_INTERVAL_S = 5.0
 _UNKNOWN_OFFSET = -1
+QUESTION = Tick(0, [])
+"""What is appended before the first tick with leads: its acknowledgement says what time it is where the log is."""
 
 
 class Ticker:
@@ -34,10 +41,12 @@ class Ticker:
         self._acknowledged: list[int] = []
         self._failed: list[int] = []
         self._looked_at_s = 0.0
+        self._clock = BrokersClock()
 
     def is_time(self, now_s: float) -> bool:
-        """Whether to look again; if so, this was the look."""
+        """Whether to look again; if so, this was the look. ``WorkerStopped`` where this machine's clock is wrong."""
         self._count()
+        self._clock.check()
         if now_s - self._looked_at_s < self._interval_s:
             return False
         self._looked_at_s = now_s
@@ -65,6 +74,8 @@ class Ticker:
             owned = ready[number]
             if look.fence != owned.shard.stored:
                 doubtful.add(number)
+            elif not self._clock.is_confirmed and (look.lead_ids or owned.review_cursor is not None):
+                self._append(owned, QUESTION)
             elif look.lead_ids:
                 self._append(owned, Tick(until_ms, look.lead_ids))
                 if len(look.lead_ids) == TICK_LEADS:
@@ -82,10 +93,11 @@ class Ticker:
     def _append(self, owned: OwnedShard, tick: Tick) -> None:
         owned.tick_offset = _UNKNOWN_OFFSET
 
-        number = owned.shard.number
+        number, produced_s = owned.shard.number, time()
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             if error is None:
+                self._clock.note(message.timestamp(), produced_s, time())
                 owned.tick_offset = message.offset()
                 self._acknowledged.append(number)
             else:

@@ -1,0 +1,103 @@
+"""Experiment 18: clocks. A worker on a machine with a wrong clock stops before it does harm; the others go on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leadscore.events.event import Event
+from tests.deployment import Deployment, WorkerProcess, assert_exact, now_ms
+from tests.other_clock import python_with_clock
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.lasting_leads
+
+HOUR_MS = 3_600_000
+# 60 points are less than 45 after 10 hours.
+MODEL: dict[str, Any] = {
+    "model": "clocks",
+    "version": 1,
+    "decay": {"half_life": "1d"},
+    "rules": {
+        "pricing": {"event": "website.page_view", "where": {"path": "/pricing"}, "points": 60},
+        "click": {"event": "email.click", "points": 5},
+    },
+    "thresholds": {"mql": {"enter": 50, "exit": 45}},
+}
+
+
+def visit(lead_id: str, occurred_at_ms: int) -> Event:
+    return Event("website.page_view", f"{lead_id}-{occurred_at_ms}", lead_id, occurred_at_ms, {"path": "/pricing"})
+
+
+def stopped_for_its_clock(worker: WorkerProcess) -> str:
+    """What it says; it has ended by then."""
+    worker.wait_for_death()
+    assert worker.process.returncode == 1
+    said = str(worker.wait_for("worker_stopped")["detail"])
+    assert said.startswith("the clock of this machine is ")
+    assert "Set the clock that is wrong (NTP), then start the worker again" in said
+    return said
+
+
+@pytest.mark.parametrize("ahead_s", [3_600.0 * 24, 3_600.0 * 12])
+def test_a_worker_whose_clock_is_ahead_takes_no_lead_out_too_early(
+    deploy: Callable[..., Deployment], tmp_path: Path, ahead_s: float
+) -> None:
+    deployment = deploy(MODEL)
+    events = [visit(f"L{number}", now_ms()) for number in range(20)]
+    worker = deployment.start_worker()
+    deployment.send_now(events)
+    deployment.wait_until_settled()
+    assert worker.terminate() == 0
+    entered = deployment.published()
+    assert len(entered) == 20
+
+    ahead = deployment.start_version(python_with_clock(tmp_path, ahead_s))
+    assert f"is {ahead_s:.0f} s ahead of that of the Kafka brokers" in stopped_for_its_clock(ahead)
+    assert deployment.published() == entered
+    worker = deployment.start_worker()
+    more = [visit(f"L{number}", now_ms() - HOUR_MS) for number in range(40)]
+    deployment.send_now(more)
+    deployment.wait_until_settled()
+    assert worker.terminate() == 0
+    assert_exact(deployment, events + more)
+
+
+def test_a_worker_whose_clock_is_behind_makes_no_dead_letters_of_events_of_now(
+    deploy: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    deployment = deploy(MODEL)
+    events = [visit(f"L{number}", now_ms()) for number in range(20)]
+    worker = deployment.start_worker()
+    deployment.send_now(events)
+    deployment.wait_until_settled()
+    behind = deployment.start_version(python_with_clock(tmp_path, -86_400.0))
+    more = [visit(f"M{number}", now_ms()) for number in range(50)]
+    deployment.send_now(more)
+    assert "s behind that of the Kafka brokers" in stopped_for_its_clock(behind)
+    deployment.wait_until_settled()
+    assert worker.terminate() == 0
+    assert deployment.read("dead-letters") == []
+    assert_exact(deployment, events + more)
+
+
+def test_events_of_other_years_and_of_tomorrow_are_handled_by_the_rule_of_the_design(
+    deploy: Callable[..., Deployment],
+) -> None:
+    """Before LEADSCORE_EARLIEST and from the future: a dead letter. Between them the time of the event counts."""
+    deployment = deploy(MODEL)
+    deployment.start_worker()
+    now = now_ms()
+    # Daylight saving ends on 2026-10-25 at 01:00 UTC in Europe: an hour of local time comes twice, none of UTC does.
+    good = [
+        visit(f"G{number}", now - hours * HOUR_MS) for number, hours in enumerate((0, 1, 24, 24 * 30, 24 * 365 * 20))
+    ]
+    good += [visit("D", 1_792_890_000_000 + step * HOUR_MS // 2) for step in range(-4, 5)]
+    bad = [visit(f"B{number}", at_ms) for number, at_ms in enumerate((0, 1, 946_684_799_999, now + 24 * HOUR_MS))]
+    bad.append(visit("B9", 253_402_300_799_000))  # the end of the year 9999
+    deployment.send_now(good + bad)
+    wait_until(lambda: len(deployment.read("dead-letters")) == len(bad), 60, "the dead letters")
+    deployment.wait_until_settled()
+    assert_exact(deployment, good)
