@@ -30,7 +30,7 @@ class SourceFacts:
     """What is committed of a partition, what it holds, and under which leader it is written now.
 
     ``first_later`` is the offset of the first record of a later leader than that of the records which were read, or
-    the end where there is none.
+    the end where no record is of one.
     """
 
     partition: Partition

@@ -92,6 +92,14 @@ def _fields_left_out(declare: Catalogue) -> Counter:
     )
 
 
+PARTITION_COUNTERS = {
+    "leadscore_partitions_from_beginning_total": "Source partitions with records that were begun at the oldest one, "
+    "because the group had no offset.",
+    "leadscore_source_gaps_total": "Source partitions that stopped because records at their committed offset, or "
+    "before it, are gone.",
+}
+
+
 class MatchMetrics:
     """What the match stage counts."""
 
@@ -116,15 +124,8 @@ class MatchMetrics:
             "offset; they are dropped.",
             topic=topics,
         )
-        self.partitions_from_beginning = declare.counter(
-            "leadscore_partitions_from_beginning_total",
-            "Source partitions with records that were begun at the oldest one, because the group had no offset.",
-            topic=topics,
-        )
-        self.source_gaps = declare.counter(
-            "leadscore_source_gaps_total",
-            "Source partitions that stopped because records at their committed offset, or before it, are gone.",
-            topic=topics,
+        self.partitions_from_beginning, self.source_gaps = (
+            declare.counter(name, text, topic=topics) for name, text in PARTITION_COUNTERS.items()
         )
         self.dead_letters = declare.counter(
             "leadscore_dead_letters_total",

@@ -9,8 +9,6 @@ The client compares leader epochs itself, but only of a partition that it is rea
 
 from collections.abc import Iterable
 
-from confluent_kafka import Message
-
 from leadscore.log.records import NO_EPOCH
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.match.beginning import Beginning, gap
@@ -36,10 +34,9 @@ class Proofs:
         self._open[partition] = (begin.offset, leader_epoch)
         return begin.offset - 1
 
-    def is_one(self, partition: Partition, message: Message) -> bool:
+    def is_one(self, partition: Partition, offset: int, epoch: int | None) -> bool:
         """Whether the first record of a partition is the one before its offset; ``PartitionStopped`` if a later one."""
         committed, leader_epoch = self._open.pop(partition)
-        offset, epoch = message.offset() or 0, message.leader_epoch()
         if offset >= committed:  # the one before it was compacted, or marks the end of a transaction
             return False
         if epoch is not None and epoch > leader_epoch:

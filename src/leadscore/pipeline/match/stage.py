@@ -261,7 +261,7 @@ class MatchStage:
     def _is_proof(self, partition: Partition, message: Message) -> bool:
         """Whether this is the record before the committed offset, which was read; the partition stops if it is not."""
         try:
-            return self._proofs.is_one(partition, message)
+            return self._proofs.is_one(partition, message.offset() or 0, message.leader_epoch())
         except PartitionStopped as gap:
             self._stop_at_gap(partition, gap)
             return True
