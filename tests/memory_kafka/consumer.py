@@ -34,6 +34,10 @@ class Delivered:
     def offset(self) -> int:
         return self._offset
 
+    def leader_epoch(self) -> int | None:
+        """Not told."""
+        return None
+
     def error(self) -> KafkaError | None:
         return self._failure
 

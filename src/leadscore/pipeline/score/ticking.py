@@ -9,7 +9,6 @@ learns from the acknowledgement whether its clock agrees with the brokers'; from
 """
 
 from collections.abc import Mapping
-from time import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -40,12 +39,17 @@ class Ticker:
         self._counts = counts
         self._acknowledged: list[int] = []
         self._failed: list[int] = []
-        self._looked_at_s = 0.0
+        self._stored: list[tuple[tuple[int, int], float]] = []
+        self._looked_at_s = self._now_s = 0.0
         self._clock = BrokersClock()
 
     def is_time(self, now_s: float) -> bool:
         """Whether to look again; if so, this was the look. ``WorkerStopped`` where this machine's clock is wrong."""
+        self._now_s = now_s
         self._count()
+        stored, self._stored = self._stored, []
+        for timestamp, produced_s in stored:
+            self._clock.note(timestamp, produced_s, now_s)
         self._clock.check()
         if now_s - self._looked_at_s < self._interval_s:
             return False
@@ -93,11 +97,11 @@ class Ticker:
     def _append(self, owned: OwnedShard, tick: Tick) -> None:
         owned.tick_offset = _UNKNOWN_OFFSET
 
-        number, produced_s = owned.shard.number, time()
+        number, produced_s = owned.shard.number, self._now_s
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             if error is None:
-                self._clock.note(message.timestamp(), produced_s, time())
+                self._stored.append((message.timestamp(), produced_s))
                 owned.tick_offset = message.offset()
                 self._acknowledged.append(number)
             else:
