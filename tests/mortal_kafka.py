@@ -1,6 +1,7 @@
 """A Kafka process of a test's own that dies and comes back with its disk, whole or without the end of a partition."""
 
 import os
+import resource
 import signal
 import struct
 import subprocess
@@ -55,6 +56,17 @@ class MortalKafka:
             os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def fill_disk(self) -> None:
+        """No file grows any more: for a broker that is what a full disk is. It ends, for it has no other log folder."""
+        assert self._process is not None
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (4_096, resource.RLIM_INFINITY))
+
+    def wait_for_death(self, timeout_s: float = 60) -> None:
+        """Until the process has ended by itself."""
+        assert self._process is not None
+        self._process.wait(timeout_s)
+        self._process = None
 
     def lose_end(self, topic: str, partition: int, first: int) -> None:
         """While the process is dead: the partition loses its batches from the one at this offset on."""

@@ -1,11 +1,14 @@
 """What the experiments share: deployments, ways to both servers, and a line for each experiment at the end."""
 
-from collections.abc import Generator, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from leadscore.cli.main import main
 from tests.conftest import NEEDS_KAFKA, asking_for
+from tests.deployment import Deployment
 from tests.e2e.conftest import deploy, node_modules
 from tests.faults.report import Figures, Row, in_order, keep, row_of
 from tests.faults.way import KafkaWire, RedisWire, Way
@@ -94,3 +97,17 @@ def kafka_way(kafka_by_way: KafkaByWay) -> Iterator[Way]:
     """A way to Kafka that can fail; workers get ``LEADSCORE_KAFKA__BOOTSTRAP_SERVERS=kafka_way.kafka_address``."""
     yield kafka_by_way.way
     kafka_by_way.way.heal()
+
+
+@pytest.fixture
+def run_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """``run_tool(deployment, *arguments)`` is the exit code of ``leadscore`` with these arguments."""
+
+    def run(deployment: Deployment, *arguments: str) -> int:
+        for name in [name for name in os.environ if name.startswith("LEADSCORE_")]:
+            monkeypatch.delenv(name)
+        for name, value in deployment.config().items():
+            monkeypatch.setenv(name, value)
+        return main(list(arguments))
+
+    return run

@@ -61,11 +61,12 @@ class Reconciler:
 
     def reconcile(self, numbers: list[int]) -> Reconciled:
         """Where each shard goes on. After ``Unavailable`` ask again: a clearing that broke off begins anew."""
-        answers = self._ask(numbers)
+        stops = {number: self._is_no_shard(number) for number in numbers if number >= self.config.log_partitions}
+        shards = [number for number in numbers if number not in stops]
+        answers = self._ask(shards)
         rebuild = self.config.on_state_loss is OnStateLoss.REBUILD
         starts: dict[int, ShardStart] = {}
-        stops: dict[int, PartitionStopped] = {}
-        for number in numbers:
+        for number in shards:
             try:
                 facts = answers.facts(number)
                 starts[number] = ShardStart(facts, decide(facts, rebuild=rebuild), answers.stored[number])
@@ -74,6 +75,14 @@ class Reconciler:
         begins = stored_at_start(self.store, starts, self.beat)
         goes_on = {number: replace(starts[number], stored=stored) for number, stored in begins.items()}
         return Reconciled(goes_on, stops, [number for number in starts if number not in begins])
+
+    def _is_no_shard(self, number: int) -> PartitionStopped:
+        return PartitionStopped(
+            f"log partition {number}: topic {self.config.log_topic} was given more partitions than the "
+            f"{self.config.log_partitions} of LEADSCORE_LOG_PARTITIONS, which decide where each lead lives. Nothing is "
+            "written to it and nothing read; the others go on. A worker does not start beside it: make a log with the "
+            "right number, under a name of its own"
+        )
 
     def _ask(self, numbers: list[int]) -> _Answers:
         topic = self.config.log_topic
