@@ -28,9 +28,12 @@ def test_a_clock_that_is_a_day_wrong_stops_the_worker(apart_s: float, words: str
         clock.check()
 
 
-def test_a_log_with_the_time_of_its_producers_says_nothing_of_the_brokers_clock() -> None:
+@pytest.mark.parametrize(
+    "timestamp", [(TIMESTAMP_CREATE_TIME, int((NOON_S + DAY_S) * 1000)), (TIMESTAMP_LOG_APPEND_TIME, 1_000)]
+)
+def test_the_time_of_producers_or_of_an_embedded_broker_says_nothing_of_a_clock(timestamp: tuple[int, int]) -> None:
     clock = BrokersClock()
-    clock.note((TIMESTAMP_CREATE_TIME, int((NOON_S + DAY_S) * 1000)), NOON_S, NOON_S)
+    clock.note(timestamp, NOON_S, NOON_S)
     assert clock.is_confirmed
 
 

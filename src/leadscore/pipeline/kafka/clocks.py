@@ -12,6 +12,7 @@ from typing import Final
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME
 
 from leadscore.errors import WorkerStopped
+from leadscore.events.times import EARLIEST_MS
 
 MOST_APART_S: Final = 60.0
 """How far two clocks that are set may be apart, and more."""
@@ -28,7 +29,7 @@ class BrokersClock:
     def note(self, timestamp: tuple[int, int], produced_s: float, acknowledged_s: float) -> None:
         """A record of the log was stored, with this timestamp of Kafka's."""
         kind, stored_ms = timestamp
-        if kind == TIMESTAMP_LOG_APPEND_TIME:
+        if kind == TIMESTAMP_LOG_APPEND_TIME and stored_ms >= EARLIEST_MS:  # an embedded broker has no time
             self._wrong = why_wrong(stored_ms / 1000, produced_s, acknowledged_s)
         self.is_confirmed = self._wrong is None
 
