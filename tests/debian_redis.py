@@ -54,26 +54,33 @@ def speaks_tls(binary: TlsRedisBinary) -> bool:
 
 
 def fetch() -> None:
-    """Kept once it is there; the lists of packages go to a folder of their own, where this machine has none."""
+    """Kept once it is there."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise ServerNotAvailable(f"{PACKAGE} with TLS is not installed, and apt-get is not there to fetch it")
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as partial:
         folder = Path(partial)
         try:
-            packages = missing_packages([])
-            options: list[str] = []
-        except ServerNotAvailable:
-            options = [f"-oDir::State::lists={folder / 'lists'}", f"-oDir::Cache={folder / 'cache'}"]
-            (folder / "lists" / "partial").mkdir(parents=True)
-            (folder / "cache" / "archives" / "partial").mkdir(parents=True)
-            run(["apt-get", *options, "-q", "update"], folder)
-            packages = missing_packages(options)
-        run(["apt-get", *options, "-q", "download", *packages], folder)
+            download(folder, [])
+        except ServerNotAvailable:  # this machine has no lists of packages, or old ones
+            download(folder, lists_in(folder))
         for package in folder.glob("*.deb"):
             run(["dpkg-deb", "-x", str(package), str(folder / "unpacked")], folder)
         if not UNPACKED.is_dir():  # else another run was faster
             (folder / "unpacked").rename(UNPACKED)
+
+
+def download(folder: Path, options: Sequence[str]) -> None:
+    run(["apt-get", *options, "-q", "download", *missing_packages(options)], folder)
+
+
+def lists_in(folder: Path) -> list[str]:
+    """Fetch the lists of packages; the options that make apt-get use them."""
+    (folder / "lists" / "partial").mkdir(parents=True)
+    (folder / "cache" / "archives" / "partial").mkdir(parents=True)
+    options = [f"-oDir::State::lists={folder / 'lists'}", f"-oDir::Cache={folder / 'cache'}"]
+    run(["apt-get", *options, "-q", "update"], folder)
+    return options
 
 
 def missing_packages(options: Sequence[str]) -> list[str]:
