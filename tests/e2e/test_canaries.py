@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -144,8 +145,9 @@ def headers_of_ours(letter: Message) -> str:
 def said_by_commands(deployment: SecuredDeployment, lead_id: str) -> Iterator[str]:
     """What commands print, but for ``dlq show``, which shows a record as it came."""
     login = variables(deployment.secured.scram_login("admin"))
-    for words in ("explain " + lead_id, "list --threshold mql", "log --lead " + lead_id, "dlq list --verbose"):
-        yield run_command(deployment, *words.split(), **login)
+    commands = ("explain " + lead_id, "list --threshold mql", "log --lead " + lead_id, "dlq list --verbose")
+    with ThreadPoolExecutor() as pool:  # most of their time they start
+        yield from pool.map(lambda words: run_command(deployment, *words.split(), **login), commands)
 
 
 def damage_state(deployment: SecuredDeployment, lead_id: str) -> None:
