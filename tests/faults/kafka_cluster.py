@@ -189,7 +189,7 @@ class KafkaCluster:
                 node.start()
 
     def partitions(self, topic: str) -> dict[int, int]:
-        """The leader of each partition; -1 where there is none."""
+        """The leader of each partition; -1 where it has no leader."""
         metadata = self.admin.list_topics(topic, timeout=10).topics[topic]
         return {number: int(partition.leader) for number, partition in metadata.partitions.items()}
 

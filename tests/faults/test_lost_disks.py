@@ -88,7 +88,7 @@ def deployment(
 
 
 def lose_end_of_log(deployment: Deployment, broker: KafkaCluster, records: int) -> int:
-    """The broker is killed and comes back without so many of the newest records; the offset that is next."""
+    """The broker is killed and comes back without that number of the newest records; the offset that is next."""
     node = broker.nodes[1]
     high = place_of(deployment, "score", "log", ROBBED).high
     node.kill()
