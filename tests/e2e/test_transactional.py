@@ -19,5 +19,5 @@ def test_a_foreign_subscriber_sees_each_crossing_once_though_workers_die_in_thei
     deployment.environ |= settings_of_a_member()
     with following(deployment, node_modules) as follower:
         kills = kill_again_and_again(deployment, "once", 5)
-        assert kills.ended_after_s, "no worker has died with a transaction open"
+        assert kills.points.total() == 5
         assert_each_once(deployment, follower, kills.persons)
