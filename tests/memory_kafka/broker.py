@@ -5,7 +5,7 @@ deleted are kept for whoever checks afterwards (``history``); clients cannot rea
 """
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -204,7 +204,3 @@ class Broker:
             self.append(partition, Record(None, None, [], 0, transaction, is_marker=True))
         for group, offsets in transaction.offsets:
             self.group(group).end_transaction(offsets, commit=commit)
-
-
-def values_of(records: Sequence[Record]) -> list[bytes | None]:
-    return [record.value for record in records]

@@ -6,7 +6,7 @@ What is produced waits in a queue. A ``poll`` sends some of it, in order within 
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
@@ -199,6 +199,3 @@ class MemoryProducer:
 
 def _fenced() -> KafkaException:
     return KafkaException(KafkaError(KafkaError._FENCED, "another producer has this name", fatal=True))
-
-
-Factory = Callable[[Mapping[str, Any]], MemoryProducer]

@@ -69,7 +69,7 @@ class World:
             self.trace.append(f"{self.clock.now_s - END_MS / 1000:12.3f} {what}")
 
     def __enter__(self) -> None:
-        """The processes begin; no thread and no metric of theirs outlives the block."""
+        """No thread of a process, and no metrics in use, outlive the block."""
 
     def __exit__(self, *_: object) -> None:
         self.fleet.end()
@@ -140,7 +140,9 @@ class World:
         while waiting:
             if self.random.random() < 0.2:
                 self._send(waiting)
-                poison -= poison > 0 and self._send_poison()
+                if poison:
+                    poison -= 1
+                    self.inputs.send_poison()
             if len(waiting) <= model_change:
                 model_change = -1
                 self._change_model()
@@ -150,10 +152,6 @@ class World:
         for _ in range(self.random.randrange(1, 4)):
             if waiting:
                 self.inputs.send(waiting.pop())
-
-    def _send_poison(self) -> bool:
-        self.inputs.send_poison()
-        return True
 
     def _change_model(self) -> None:
         """Processes that start from now on bring another version; the others go on with theirs."""
