@@ -67,9 +67,9 @@ def counted_rows(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> lis
     if selection.burst_at_least:
         rows = without_bursts(state, rule, rows)
     if selection.once_per:
-        rows = _first_per_value(state, rule, rows, set(settled.values))
+        rows = _first_per_value(state, rule, rows, set(settled.values or ()))
     if selection.limit_times:
-        rows = _within_limit(rows, selection, dict(settled.buckets))
+        rows = _within_limit(rows, selection, dict(settled.buckets or {}))
     return rows
 
 
@@ -100,7 +100,7 @@ def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None
         return _says_something_new(state, rule, index)
     rows, numbers, limit = state.rows, points_awarded(state, index), selection.limit_times
     bucket = bucket_of(selection, time_of(rows[-ROW:]))
-    used = settled_of(state, rule.rule_id).buckets.get(bucket, 0)
+    used = (settled_of(state, rule.rule_id).buckets or {}).get(bucket, 0)
     for end in range(len(rows) - ROW - 1, -1, -ROW):
         if used >= limit:
             break
@@ -115,7 +115,7 @@ def _says_something_new(state: LeadState, rule: CompiledRule, index: int) -> boo
     """Whether the lead's latest event has a value of ``once_per`` that no earlier one of the rule had."""
     *earlier, last = rule_rows(state, index)
     value = once_value(state, index, last)
-    if value in settled_of(state, rule.rule_id).values:
+    if value in (settled_of(state, rule.rule_id).values or ()):
         return False
     return all(once_value(state, index, row) != value for row in earlier)
 
@@ -125,7 +125,7 @@ def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> l
     selection = rule.selection
     if selection is None or not selection.burst_at_least or not rows:
         return rows
-    before = settled_of(state, rule.rule_id).burst_ms
+    before = settled_of(state, rule.rule_id).burst_ms or []
     if len(before) + len(rows) < selection.burst_at_least:
         return rows
     times = sorted([*before, *[time_of(row) for row in rows]])

@@ -71,7 +71,7 @@ def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
 def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: int) -> None:
     for rule_id, entry in settled.items():
         rule = model.rules.get(rule_id)
-        if rule is not None and rule.decay.half_life_ms is not None and isinstance(entry.total, float):
+        if entry.total and rule is not None and rule.decay.half_life_ms is not None and isinstance(entry.total, float):
             entry.total *= 2.0 ** (-age_ms / rule.decay.half_life_ms)
 
 
@@ -85,14 +85,14 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
     selective: list[int] = []
     for award in awards:
         rule_id, points = award.rule_id, award.points
+        rule = rule_of(rule_id)
         if rule_id in rules:
             index = rules.index(rule_id)
         else:
             index = len(rules)
-            rules.append(rule_id)
+            rules.append(rule_id if rule is None else rule.rule_id)  # the model's number, one for all leads
             totals.append(0.0)
         awarded += (index, points)
-        rule = rule_of(rule_id)
         if rule is None:
             continue
         if rule.selection is not None:
@@ -258,16 +258,17 @@ def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: P
     flags, selection = flags_of(state), rule.selection or Selection()
     settled, time_ms = flags.settled[rule.rule_id], time_of(row)
     if selection.burst_at_least:
-        settled.burst_ms = sorted([*settled.burst_ms, time_ms])[1 - selection.burst_at_least :]
+        settled.burst_ms = sorted([*(settled.burst_ms or ()), time_ms])[1 - selection.burst_at_least :]
     if points is None:
         return
     if selection.once_per:
         value = once_value(state, state.rules.index(rule.rule_id), row)
-        settled.values = [*settled.values, value][-MAX_ONCE_VALUES:]
+        settled.values = [*(settled.values or ()), value][-MAX_ONCE_VALUES:]
     if selection.limit_times:
         oldest = bucket_of(selection, time_ms)
-        settled.buckets = {bucket: used for bucket, used in settled.buckets.items() if bucket >= oldest}
-        settled.buckets[oldest] = settled.buckets.get(oldest, 0) + 1
+        buckets = {bucket: used for bucket, used in (settled.buckets or {}).items() if bucket >= oldest}
+        buckets[oldest] = buckets.get(oldest, 0) + 1
+        settled.buckets = buckets
     settled.total = _added(settled.total, rule.decay, state.latest_record_ms, time_ms, points)
 
 

@@ -125,18 +125,20 @@ def _add_flags(flags: Flags, other: Flags, recent_events: int) -> None:
 def _added(one: Settled, other: Settled, rule: CompiledRule | None) -> Settled:
     """What both have settled of a rule."""
     burst_at_least = 0 if rule is None or rule.selection is None else rule.selection.burst_at_least
-    buckets = dict(one.buckets)
-    for bucket, used in other.buckets.items():
+    buckets = dict(one.buckets or {})
+    for bucket, used in (other.buckets or {}).items():
         buckets[bucket] = buckets.get(bucket, 0) + used
+    values = dict.fromkeys([*(one.values or ()), *(other.values or ())])
+    burst_ms = sorted([*(one.burst_ms or ()), *(other.burst_ms or ())]) if burst_at_least else []
     return Settled(
         points=one.points + other.points,
         count=one.count + other.count,
         latest_ms=_either(max, one.latest_ms, other.latest_ms),
         counted_ms=_either(max, one.counted_ms, other.counted_ms),
         total=_plain_sum(one.total, other.total),
-        values=list(dict.fromkeys([*one.values, *other.values]))[-MAX_ONCE_VALUES:],
-        buckets=buckets,
-        burst_ms=sorted([*one.burst_ms, *other.burst_ms])[1 - burst_at_least :] if burst_at_least else [],
+        values=list(values)[-MAX_ONCE_VALUES:] or None,
+        buckets=buckets or None,
+        burst_ms=burst_ms[1 - burst_at_least :] or None,
     )
 
 
