@@ -13,7 +13,7 @@ from leadscore.ops.choices import CrossingFormat, Delivery
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
-from leadscore.pipeline.kafka.clients import make_transactions_producer
+from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_transactions_producer
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.transactions import Transactions
@@ -47,7 +47,7 @@ def build_outputs(plan: OutputsPlan) -> Outputs:
     uncommitted = _uncommitted(plan)
     if uncommitted is not None and uncommitted.has_outputs:
         # Before it joins its group, which may wait for its predecessor to be out of it: readers wait no longer.
-        plan.patience.until_answered(lambda: uncommitted.settle(plan.patience.question_s))
+        plan.patience.until_answered(lambda: uncommitted.settle(REQUEST_TIMEOUT_S))
         return Outputs(TransactionalPublisher(topics, uncommitted), uncommitted)
     deliveries = Deliveries(plan.outbound, config.crossing_topic, CrossingCounts(plan.metrics))
     return Outputs(AcknowledgedPublisher(topics, deliveries), uncommitted)
