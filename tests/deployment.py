@@ -396,7 +396,7 @@ class Deployment:
 
     def lag(self) -> int:
         """Records not committed: of the sources by the match group, of the log by the score group."""
-        return self._lag_of_match() + self._lag_of_score()
+        return self._lag_of_match() + self.lag_of_score()
 
     def lag_of(self, word: str) -> int:
         """Of one input."""
@@ -405,7 +405,7 @@ class Deployment:
     def _lag_of_match(self) -> int:
         return self._lag(f"{self.name}-match", [*SOURCES, "commands"])
 
-    def _lag_of_score(self) -> int:
+    def lag_of_score(self) -> int:
         return self._lag(f"{self.name}-score", ["log"])
 
     def _lag(self, group: str, words: list[str]) -> int:
@@ -475,7 +475,7 @@ class Deployment:
 
     def _what_is_left(self) -> Iterator[str]:
         """What a run elsewhere, of which nothing else is left, must say to be understood."""
-        yield f"lag of match: {self._lag_of_match()}, of score: {self._lag_of_score()}"
+        yield f"lag of match: {self._lag_of_match()}, of score: {self.lag_of_score()}"
         for worker in self.workers:
             yield f"{worker.log_path.name}:"
             yield from (json.dumps(line)[:LINE_CHARACTERS] for line in worker.lines()[-LAST_LINES:])

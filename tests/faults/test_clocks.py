@@ -41,6 +41,7 @@ def stopped_for_its_clock(worker: WorkerProcess) -> str:
     return said
 
 
+@pytest.mark.experiment("18", "a clock that is ahead stops its worker before a lead leaves too early")
 @pytest.mark.parametrize("ahead_s", [3_600.0 * 24, 3_600.0 * 12])
 def test_a_worker_whose_clock_is_ahead_takes_no_lead_out_too_early(
     deploy: Callable[..., Deployment], tmp_path: Path, ahead_s: float
@@ -65,6 +66,7 @@ def test_a_worker_whose_clock_is_ahead_takes_no_lead_out_too_early(
     assert_exact(deployment, events + more)
 
 
+@pytest.mark.experiment("18", "a clock that is behind stops its worker, and makes no dead letters")
 def test_a_worker_whose_clock_is_behind_makes_no_dead_letters_of_events_of_now(
     deploy: Callable[..., Deployment], tmp_path: Path
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_worker_whose_clock_is_behind_makes_no_dead_letters_of_events_of_now(
     assert_exact(deployment, events + more)
 
 
+@pytest.mark.experiment("18", "the time of the event counts, whatever its Kafka time; from the future: a dead letter")
 def test_events_of_other_years_and_of_tomorrow_are_handled_by_the_rule_of_the_design(
     deploy: Callable[..., Deployment],
 ) -> None:

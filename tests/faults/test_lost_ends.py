@@ -90,6 +90,7 @@ def why_website_stops(worker: WorkerProcess, deployment: Deployment) -> str:
     return str(line["detail"])
 
 
+@pytest.mark.experiment("17", "records in the place of lost ones that were logged and not committed count once")
 def test_records_in_the_place_of_lost_ones_that_were_logged_and_not_committed_count(
     dying_kafka: MortalKafka, deployment: Deployment
 ) -> None:
@@ -106,6 +107,7 @@ def test_records_in_the_place_of_lost_ones_that_were_logged_and_not_committed_co
     assert_exact(deployment, before + after, FEW_RECENT_EVENTS)
 
 
+@pytest.mark.experiment("17", "an input that lost its end stops with the numbers; accepted, every event counts once")
 def test_an_input_that_lost_its_end_stops_until_the_gap_is_accepted_and_then_every_event_counts_once(
     dying_kafka: MortalKafka, deployment: Deployment, tool: Tool
 ) -> None:

@@ -30,6 +30,7 @@ def refusal_of(worker: WorkerProcess) -> str:
     return str(worker.wait_for("worker_stopped")["detail"])
 
 
+@pytest.mark.experiment("operators", "an input that gets more partitions is read whole")
 def test_an_input_that_gets_more_partitions_under_a_worker_is_read_whole(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy(WANDERING_MODEL, source_partitions=1)
     before, after = wandering_events("before", 200), wandering_events("after", 400)
@@ -44,6 +45,7 @@ def test_an_input_that_gets_more_partitions_under_a_worker_is_read_whole(deploy:
     assert_exact(deployment, before + after)
 
 
+@pytest.mark.experiment("operators", "a log that gets more partitions refuses the next start and harms no worker")
 def test_a_log_that_gets_more_partitions_refuses_the_next_start_and_harms_no_worker_that_runs(
     deploy: Callable[..., Deployment],
 ) -> None:
@@ -67,6 +69,7 @@ def delete_records(deployment: Deployment, word: str, partition: int, below: int
         deleted.result(timeout=30)
 
 
+@pytest.mark.experiment("17", "retention passes the committed offset of an input: it stops with the numbers")
 def test_an_input_whose_retention_was_shorter_than_the_downtime_stops_until_the_gap_is_accepted(
     deploy: Callable[..., Deployment], run_tool: Callable[..., int]
 ) -> None:
@@ -115,6 +118,7 @@ def mortal() -> Iterator[MortalKafka]:
         yield kafka
 
 
+@pytest.mark.experiment("operators", "a full disk of Kafka costs nothing")
 def test_a_full_disk_of_kafka_ends_the_broker_and_costs_nothing(
     mortal: MortalKafka, redis_server: RedisServer, redis_prefix: str, fresh_name: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -136,6 +140,7 @@ def test_a_full_disk_of_kafka_ends_the_broker_and_costs_nothing(
     deployment.stop()
 
 
+@pytest.mark.experiment("operators", "a full disk of Redis pauses scoring until there is room")
 def test_a_full_disk_of_redis_pauses_scoring_until_there_is_room(
     deploy: Callable[..., Deployment],
 ) -> None:
