@@ -669,14 +669,22 @@ class Departure:
     cause: str
 
 
-def first_departure(history: History, threshold: Plain, standing: Standing, after_ms: int) -> Departure | None:
-    """The first instant later than ``after_ms`` at which a lead that is in leaves, if nothing else happens."""
+def first_departure(
+    history: History, threshold: Plain, standing: Standing, after_ms: int, until_ms: float = inf
+) -> Departure | None:
+    """The first instant later than ``after_ms`` at which a lead that is in leaves, if nothing else happens.
+
+    ``None`` where that is later than ``until_ms``: not to look further spares most of the time.
+    """
     free_at_ms = after_ms + 1
     if standing.held:
         assert standing.entered_at_ms is not None
         free_at_ms = max(free_at_ms, standing.entered_at_ms + duration_ms(threshold.get("hold", "14d")))
     level = threshold["exit"] - TOLERANCE
-    for first_ms, last_ms in _segments(history, after_ms, free_at_ms):
+    for first_ms, end_ms in _segments(history, after_ms, free_at_ms):
+        if first_ms > until_ms:
+            return None
+        last_ms = int(min(end_ms, until_ms))
         if history.condition_reasons(first_ms):
             return Departure(first_ms, "DISQUALIFIED")
         if first_ms >= free_at_ms:

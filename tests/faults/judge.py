@@ -26,7 +26,18 @@ from leadscore.log.records import Frame, Tick
 from tests.deployment import Deployment, _points_of, now_ms
 from tests.e2e.metric_series import of_name, series
 from tests.faults.inputs import Inputs, Position, dead_letters, read_inputs
-from tests.oracle import Entry, Limits, Plain, _World, event_types_of, record_of, run
+from tests.oracle import (
+    Departure,
+    Entry,
+    Limits,
+    Plain,
+    _Lead,
+    _World,
+    event_types_of,
+    first_departure,
+    record_of,
+    run,
+)
 
 TOLERANCE = 1e-9
 COMPARED = ("lead_id", "threshold", "direction", "cause", "sequence", "score", "previous_score")
@@ -156,11 +167,29 @@ def missing_in_log(model: Plain, inputs: Inputs, log: LogView) -> Iterator[str]:
 # --- crossings ---
 
 
+class _Leads(_World):
+    """A world that looks for the end of a stay no further than time has gone: nothing here asks for projections."""
+
+    _until_ms = -1
+
+    def _leave_by_time(self, lead_id: str, lead: _Lead, until_ms: int) -> None:
+        self._until_ms = until_ms
+        super()._leave_by_time(lead_id, lead, until_ms)
+        self._until_ms = -1
+
+    def _departure(self, lead: _Lead, name: str) -> Departure | None:
+        assert lead.latest_ms is not None
+        if lead.latest_ms >= self._until_ms:
+            return None
+        threshold, standing = self._thresholds[name], lead.standings[name]
+        return first_departure(lead.history, threshold, standing, lead.latest_ms, self._until_ms)
+
+
 def expected_crossings(model: Plain, log: LogView, limits: Limits) -> dict[str, Plain]:
     """The oracle's crossings by id: events in the order of the log, time only where a tick says so."""
     crossings: dict[str, Plain] = {}
     for lead_id, entries in log.by_lead.items():
-        world = _World(model, limits)
+        world = _Leads(model, limits)
         for entry in entries:
             world._time_ms = max(world._time_ms, entry.log_time_ms)
             if entry.event is not None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.lasting_leads
 SHARE = 0.05
 CLAUSE = "a lost reply of Redis counts nothing twice"
 WRITES = ("EVALSHA", "EVAL", "INCRBYFLOAT")
-SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2"}
+SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "1"}
 
 
 @pytest.mark.experiment("2", CLAUSE)
@@ -30,7 +30,7 @@ def test_a_lost_reply_of_redis_counts_nothing_twice(
     deployment.environ |= FEW_RECENT | SMALL_BATCHES | {"LEADSCORE_REDIS_URL": redis_way.redis_url}
     redis_way.lose_replies(WRITES, SHARE)
     worker = deployment.start_worker()
-    with Load(deployment, wandering_events(f"lost-{SEED}", events(4_000), leads=64), poison=True):
+    with Load(deployment, wandering_events(f"lost-{SEED}", events(3_000), leads=64), poison=True):
         wait_until(deployment.published, 30, "a crossing")
     deployment.wait_until_settled()
     figures.lost(redis_way.lost.total())

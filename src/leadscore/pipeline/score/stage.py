@@ -94,7 +94,9 @@ class ScoreStage:
         self.refusals = parts.refusals
         self.has_more = False
         """Whether the last poll was full."""
-        self.subscription = Subscription(consumer, [config.log_topic], lambda _: self.drain(), cooperative=True)
+        self.subscription = Subscription(
+            consumer, [config.log_topic], lambda _: self.drain("revoked"), cooperative=True
+        )
 
     def step(self, now_s: float, waits: Waits, reached_ms: int | None) -> int:
         """One turn: poll, read, fold, write, publish, commit. How many records of the log came.
@@ -127,11 +129,12 @@ class ScoreStage:
         self._commit(now_s)
         return sum(map(len, records.values()))
 
-    def drain(self) -> None:
-        """Wait for the crossings under way, then commit."""
+    def drain(self, step: str = "drained") -> None:
+        """Wait for the crossings under way, then commit; in between this step is passed."""
         deadline = self._parts.budget.deadline()
         self._publisher.flush(deadline)
         self.commits.stage(self._publisher.complete())
+        self._parts.steps.passed(step)
         self.commits.commit_now(self._consumer, deadline)
 
     @property
@@ -306,7 +309,7 @@ class ScoreStage:
         if numbers:
             self._pause_fetching(numbers)
             # What is under way may still move the committed offset: let it, then ask.
-            self.drain()
+            self.drain("reconciling")
             self._settle(numbers)
             reconciled = self._reconciler.reconcile(numbers)
             self._stop_all(reconciled.stops)
