@@ -24,6 +24,12 @@ SHORT_SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000", "LEADSCORE_KAFKA
 SMALL_BATCHES = {"LEADSCORE_BATCH_SIZE": "20", "LEADSCORE_SCORE_BATCH_FRAMES": "2", "LEADSCORE_COMMIT_INTERVAL": "0s"}
 
 
+def has_passed(seconds: float) -> Callable[[], bool]:
+    """Whether this much time is over."""
+    until_s = time.monotonic() + seconds
+    return lambda: time.monotonic() > until_s
+
+
 def shards_of(worker: WorkerProcess) -> set[int]:
     return worker.partitions_of("shards_started")
 
@@ -41,8 +47,7 @@ def test_workers_that_stand_still_for_three_sessions_change_nothing(
         for _ in range(kills(1)):
             zombie = chosen.choice(workers)
             zombie.freeze()
-            until_s = time.monotonic() + 3 * SESSION_S
-            wait_until(lambda at_s=until_s: time.monotonic() > at_s, 60, "three sessions to pass")
+            wait_until(has_passed(3 * SESSION_S), 60, "three sessions to pass")
             zombie.thaw()
             figures.lost()
     deployment.wait_until_settled()
