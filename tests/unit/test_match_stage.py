@@ -74,6 +74,20 @@ def test_of_several_refused_dead_letters_the_first_one_counts() -> None:
     assert matching.consumer.committed_offsets == {WEBSITE: 1}
 
 
+def test_frames_that_kafka_does_not_acknowledge_are_an_outage_until_it_does() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0")]})
+    matching.producer.is_silent = True
+    matching.turn(4)
+    assert not matching.stage.is_paused
+    matching.turn(12)
+    assert matching.stage.is_paused
+    assert "frames for topic log are not acknowledged" in str(matching.stage.outage)
+    assert matching.value("leadscore_kafka_errors_total", kind="timeout") == 1
+    matching.producer.is_silent = False
+    matching.turn(2)
+    assert (matching.stage.is_paused, matching.stage.outage) == (False, None)
+
+
 def test_no_record_of_a_batch_is_logged_before_its_dead_letters_are_acknowledged() -> None:
     matching = StageOfMatch({WEBSITE: [GARBAGE, page_view("w1")], EMAIL: [page_view("e0")]})
     matching.dead_letters.is_silent = True

@@ -114,6 +114,11 @@ class Deliveries(Generic[Output]):
         """Batches that are not complete."""
         return len(self._batches)
 
+    @property
+    def oldest(self) -> Batch | None:
+        """The batch that the others wait for."""
+        return self._batches[0] if self._batches else None
+
     def drop(self, partitions: Collection[Partition]) -> None:
         """These partitions belong to another worker now; their offsets are not ours to commit."""
         for batch in self._batches:

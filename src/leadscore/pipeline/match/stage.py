@@ -30,6 +30,7 @@ from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
+from leadscore.pipeline.kafka.waiting import Waiting
 from leadscore.pipeline.match.alignment import LONG_AGO_MS, Alignment
 from leadscore.pipeline.match.announcements import stopped_words, tell_in_hand, tell_without_offset
 from leadscore.pipeline.match.batch import Work
@@ -47,7 +48,6 @@ _log = logging.getLogger(__name__)
 
 MOST_BATCHES_IN_FLIGHT = 32
 RETRY_S = 1.0
-UNSETTLED_S = 5.0
 DEAD_LETTERS_WAIT_S = 0.1
 IN_HAND_EVERY_S = 2.0
 
@@ -93,8 +93,8 @@ class MatchStage:
         self._beginnings: dict[Partition, Beginning] = {}
         self._held: list[Message] = []
         self._work: Work | None = None
-        self._settled_at_s = 0.0
-        self._is_unsettled = False
+        self._dead_letters_wait = Waiting(f"dead letters for topic {config.dead_letter_topic}")
+        self._frames_wait = Waiting(f"frames for topic {config.log_topic}")
         self._retry_at_s = 0.0
         self._told_in_hand_s = 0.0
         self._now_s = 0.0
@@ -127,7 +127,7 @@ class MatchStage:
             if ready:
                 self._match(ready, now_s)
         self._log(Deadline(DEAD_LETTERS_WAIT_S))
-        self._look_at_unsettled(now_s)
+        self._look_at_unacknowledged(now_s)
         self._look_whether_outage_is_over(now_s)
         self._commit(now_s)
         self._tell_in_hand(now_s)
@@ -150,7 +150,8 @@ class MatchStage:
     @property
     def is_paused(self) -> bool:
         """Whether the schema registry or Kafka does not answer at present."""
-        return bool(self._held or self._starting or self._is_unsettled)
+        is_waiting = self._dead_letters_wait.is_late or self._frames_wait.is_late
+        return is_waiting or bool(self._held or self._starting)
 
     @property
     def stopped_words(self) -> str:
@@ -363,17 +364,12 @@ class MatchStage:
         parts.steps.passed("matched")
         work.count(parts.metrics)
 
-    def _look_at_unsettled(self, now_s: float) -> None:
-        """Dead letters without an answer hold up everything behind them: for more than a moment that is an outage."""
-        if self._work is None:
-            self._settled_at_s, self._is_unsettled = now_s, False
-        elif not self._is_unsettled and now_s - self._settled_at_s > UNSETTLED_S:
-            self._is_unsettled = True
-            topic = self._parts.config.dead_letter_topic
-            detail = (
-                f"dead letters for topic {topic} are not acknowledged; nothing behind them is matched until they are"
-            )
-            self._tell_outage(now_s, Unavailable("kafka", "dead_letters", detail))
+    def _look_at_unacknowledged(self, now_s: float) -> None:
+        subjects = ((self._dead_letters_wait, self._work), (self._frames_wait, self._deliveries.oldest))
+        for late in [waiting.look(now_s, subject) for waiting, subject in subjects]:
+            if late is not None:
+                self._parts.metrics.count_outage(late)
+                self._tell_outage(now_s, late)
 
     # --- commit ---
 
