@@ -9,12 +9,12 @@ import pytest
 from leadscore.cli.main import main
 from tests.conftest import NEEDS_KAFKA, asking_for
 from tests.deployment import Deployment
-from tests.e2e.conftest import deploy, node_modules
+from tests.e2e.conftest import deploy, new_slow_way, node_modules
 from tests.faults.report import Figures, Row, in_order, keep, row_of
 from tests.faults.way import KafkaWire, RedisWire, Way
 from tests.servers import LOOPBACK, KafkaSecurity, KafkaServer, RedisServer, free_ports, start_kafka_with
 
-__all__ = ["deploy", "node_modules"]
+__all__ = ["deploy", "new_slow_way", "node_modules"]
 
 ROWS = pytest.StashKey[list[Row]]()
 

@@ -1,0 +1,141 @@
+"""Experiments 12 and 14: a handler that is blocked, rolling restarts under load, a member that crashes again and again.
+
+The classic protocol, with and without static membership: the worker takes no other (KIP-848 would choose the assignor
+itself, see ``group.protocol`` in docs/configuration.md). What ends a blocked process is the platform, by ``/livez``.
+"""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    wandering_events,
+)
+from tests.e2e.metric_series import series
+from tests.faults.load import Load
+from tests.faults.report import Figures
+from tests.faults.sizes import SEED, events
+from tests.servers import wait_until
+from tests.slow_way import WRITE, SlowWay, patient_on
+
+pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(600)]
+
+SHORT_POLL = {
+    "LEADSCORE_KAFKA__MAX_POLL_INTERVAL_MS": "10000",
+    "LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000",
+    "LEADSCORE_KAFKA__HEARTBEAT_INTERVAL_MS": "500",
+    "LEADSCORE_DRAIN_TIMEOUT": "1s",
+    "LEADSCORE_LIVENESS_TIMEOUT": "10s",
+}
+WORKERS = 4
+MEMBERS = {"cooperative": "", "static": "LEADSCORE_KAFKA__GROUP_INSTANCE_ID"}
+"""The variable that names a member, if any does."""
+CRASHES = 3
+
+
+def lost_partitions(worker: WorkerProcess) -> float:
+    metrics = series(worker.get("/metrics")[1])
+    return sum(value for name, value in metrics.items() if "rebalances_total" in name and 'kind="lost"' in name)
+
+
+@pytest.mark.experiment("12", "a blocked handler loses its partitions, commits nothing, another goes on")
+def test_a_handler_blocked_beyond_the_poll_interval_loses_its_partitions_and_commits_nothing(
+    deploy: Callable[..., Deployment], new_slow_way: Callable[[], SlowWay], figures: Figures
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT | SHORT_POLL
+    sent = wandering_events(f"blocked-{SEED}", 600)
+    way = new_slow_way()
+    blocked = deployment.start_worker(**patient_on(way))
+    deployment.send_now(sent[:100])
+    deployment.wait_until_settled()
+    way.naming = sent[100].lead_id.encode()
+    way.command = WRITE
+    deployment.send_now(sent[100:103])
+    assert way.is_holding.wait(20)
+
+    other = deployment.start_worker()
+    deployment.send_now(sent[103:400])
+    wait_until(
+        lambda: other.partitions_of("shards_started") == set(range(LOG_PARTITIONS)), 60, "the other to take over"
+    )
+    deployment.wait_until_settled()
+    assert_exact(deployment, sent[:400], FEW_RECENT_EVENTS)
+    wait_until(lambda: blocked.get("/livez")[0] == 503, 30, "the hang to be seen")
+    assert "store" in blocked.wait_for("loop_hangs")["stack"]
+
+    way.let_go.set()
+    wait_until(lambda: lost_partitions(blocked) > 0, 60, "the loss to be seen")
+    deployment.send_now(sent[400:])
+    deployment.wait_until_settled()
+    assert_exact(deployment, sent, FEW_RECENT_EVENTS)
+    assert other.said("state_regression") == []
+    assert [worker.terminate() for worker in (blocked, other)] == [0, 0]
+    figures.events, figures.violations = len(sent), 0
+    figures.note = "/livez fails while it is blocked; late write a no-op"
+
+
+def rebalances(workers: list[WorkerProcess]) -> float:
+    """Assignments and revocations that the workers have seen."""
+    return sum(
+        value
+        for worker in workers
+        for name, value in series(worker.get("/metrics")[1]).items()
+        if name.startswith("leadscore_rebalances_total")
+    )
+
+
+class Fleet:
+    """Workers by number; one that comes back has the number of the one that went."""
+
+    def __init__(self, deployment: Deployment, variable: str) -> None:
+        self._deployment, self._variable = deployment, variable
+        self.workers = [self._start(number) for number in range(WORKERS)]
+
+    def _start(self, number: int) -> WorkerProcess:
+        names = {self._variable: f"worker-{number}"} if self._variable else {}
+        return self._deployment.start_worker(**names)
+
+    def restart(self, number: int) -> WorkerProcess:
+        self.workers[number] = self._start(number)
+        return self.workers[number]
+
+
+@pytest.mark.experiment("14", "a rolling restart under load loses nothing and keeps to its bound of rebalances")
+@pytest.mark.parametrize("membership", MEMBERS)
+def test_four_workers_are_replaced_one_by_one_under_load_and_one_crashes_again_and_again(
+    deploy: Callable[..., Deployment], figures: Figures, membership: str
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
+    sent = wandering_events(f"rolling-{SEED}", events(2_000), leads=64)
+    fleet = Fleet(deployment, MEMBERS[membership])
+    wait_until(lambda: sum(members_with_shards(fleet.workers)) >= 1, 60, "a beginning")
+    with Load(deployment, sent, pause_s=0.2):
+        for number in range(WORKERS):
+            assert fleet.workers[number].terminate() == 0
+            fleet.restart(number).wait_for("listening")
+        before = rebalances(fleet.workers[1:])
+        for _ in range(CRASHES):
+            fleet.workers[0].kill()
+            fleet.restart(0).wait_for("listening")
+        seen = rebalances(fleet.workers[1:]) - before
+    deployment.wait_until_settled()
+    assert_exact(deployment, sent, FEW_RECENT_EVENTS)
+    # Each crash is a leave and a join in two groups, of which each of the others may see a part.
+    bound = CRASHES * 2 * 2 * (WORKERS - 1)
+    assert seen <= bound, seen
+    figures.killed(CRASHES)
+    figures.events, figures.violations = len(sent), 0
+    figures.note = f"{membership}: {seen:.0f} rebalances of the others in {CRASHES} crashes, bound {bound}"
+
+
+def members_with_shards(workers: list[WorkerProcess]) -> list[bool]:
+    return [bool(worker.said("shards_started")) for worker in workers]
