@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -25,6 +26,7 @@ from tests.servers import (
     start_redis,
     wait_until,
 )
+from tests.shared_files import OPTION, taker
 
 # The machine may be shared and slow: time is limited by pytest-timeout, not by hypothesis.
 settings.register_profile(
@@ -58,14 +60,31 @@ NEEDS_NODE = "needs node"
 NEEDS_HISTORY = "needs the git history"
 PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased", b":owner")
 TESTS_ON = pytest.StashKey[Counter[str]]()
+TAKE = pytest.StashKey[Callable[[str], bool]]()
 
 
 def on_ci() -> bool:
     return os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        OPTION, type=Path, metavar="FOLDER", help="of the files that runs with one folder share, each once"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TESTS_ON] = Counter()
+    folder = config.getoption(OPTION)
+    if folder:
+        config.stash[TAKE] = taker(folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Leave out a test in a file that another run has taken; ``None``: pytest does as usual."""
+    take = item.config.stash.get(TAKE, None)
+    return None if take is None or take(item.nodeid.partition("::")[0]) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

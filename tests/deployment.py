@@ -24,7 +24,6 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
-    Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -54,6 +53,7 @@ from leadscore.scoring.simulation import simulate
 from leadscore.scoring.state import LeadState, decode_state, encode_state
 from leadscore.store.fence import Fence
 from leadscore.store.redis_store import RedisStore
+from tests.checked_producer import CheckedProducer
 from tests.servers import KafkaServer, RedisServer, ending_with_parent, wait_until
 
 SOURCES = ("website", "email", "webinar", "profiles")
@@ -134,7 +134,7 @@ class Deployment:
         self.models: dict[int, CompiledModel] = {}
         self.use_model(model)
         self.environ: dict[str, str] = {}
-        self._producer: Producer | None = None
+        self._producer: CheckedProducer | None = None
 
     def use_model(self, model: Mapping[str, Any]) -> None:
         """Workers started from now on match with this model."""
@@ -212,9 +212,11 @@ class Deployment:
     # --- what goes in ---
 
     @property
-    def producer(self) -> Producer:
+    def producer(self) -> CheckedProducer:
         if self._producer is None:
-            self._producer = Producer({**self.kafka.properties, "linger.ms": 20, "message.max.bytes": 20 * 1024 * 1024})
+            self._producer = CheckedProducer(
+                {**self.kafka.properties, "linger.ms": 20, "message.max.bytes": 20 * 1024 * 1024}
+            )
         return self._producer
 
     def send(self, events: Iterable[Event], *, received_ms: int | None = None, as_json: bool = False) -> int:

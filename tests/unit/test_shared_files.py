@@ -1,0 +1,26 @@
+"""Lanes that share test files run each of them, and each once."""
+
+import sys
+from pathlib import Path
+from subprocess import run
+
+from tests.servers import ROOT
+from tests.shared_files import OPTION, taker
+
+
+def test_a_file_belongs_to_the_first_run_that_comes_to_it(tmp_path: Path) -> None:
+    one, other = taker(tmp_path), taker(tmp_path)
+    assert one("tests/e2e/test_a.py")
+    assert other("tests/e2e/test_b.py")
+    assert [one("tests/e2e/test_a.py"), one("tests/e2e/test_b.py")] == [True, False]
+    assert [other("tests/e2e/test_a.py"), other("tests/e2e/test_b.py")] == [False, True]
+
+
+def test_files_that_another_run_has_taken_are_left_to_it_and_all_others_are_run(tmp_path: Path) -> None:
+    assert taker(tmp_path)("tests/unit/test_pace.py")
+    tests = ["tests/unit/test_pace.py", "tests/unit/test_backoff.py"]
+    command = [sys.executable, "-m", "pytest", *tests, OPTION, str(tmp_path), "-v", "-p", "no:cacheprovider"]
+    done = run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    passed = {line.partition("::")[0] for line in done.stdout.splitlines() if "PASSED" in line}
+    assert passed == {"tests/unit/test_backoff.py"}
+    assert not taker(tmp_path)("tests/unit/test_backoff.py")
