@@ -26,6 +26,7 @@ from tests.deployment import (
     assert_exact,
     wandering_events,
 )
+from tests.impatient_worker import MODULE as IMPATIENT
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -217,7 +218,7 @@ def test_an_eviction_policy_that_is_switched_while_the_worker_runs_pauses_it(
     deployment = deploy(WANDERING_MODEL)
     deployment.redis = stopping_redis
     events = wandering_events("load", 200)
-    worker = deployment.start_worker()
+    worker = deployment.start_other(IMPATIENT)
     deployment.send_now(events[:100])
     deployment.wait_until_settled()
     with deployment._redis() as client:

@@ -16,6 +16,7 @@ from leadscore.log.records import partition_of
 from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.store.keys import ShardKeys
 from tests.deployment import LOG_PARTITIONS, Deployment, now_ms
+from tests.impatient_worker import MODULE as IMPATIENT
 from tests.servers import KafkaServer, RedisServer, wait_until
 from tests.unit.registry_stub import registry_stub
 
@@ -262,7 +263,7 @@ def test_after_an_accepted_gap_the_shard_goes_on_at_the_oldest_record(working: D
     working.lose_writes_since(before)
     high = len(objects(tool("log", "--partition", str(number))[1]))
     delete_records(working, number, high)
-    worker = working.start_worker()
+    worker = working.start_other(IMPATIENT)
     wait_until(lambda: stopped_partitions(working) == {number}, 30, "the partition to stop")
 
     code, out, _ = tool("log", "accept-gap", "--partition", str(number))
@@ -280,7 +281,7 @@ def test_after_an_accepted_gap_the_shard_goes_on_at_the_oldest_record(working: D
 def test_a_recreated_log_begins_anew_after_the_gap_is_accepted(working: Deployment, tool: Tool) -> None:
     working.workers[-1].terminate()
     recreate_log(working, tool)
-    working.start_worker()
+    working.start_other(IMPATIENT)
     number = partition_of("L1", LOG_PARTITIONS)
     wait_until(lambda: number in stopped_partitions(working), 30, "the partition to stop")
     outbox = ShardKeys(working.prefix, number, LOG_PARTITIONS).outbox
