@@ -76,7 +76,8 @@ class Row:
         """For the page."""
         control = f"control: {self.figures.control}" if self.figures.control else self.clause
         counts = ("" if value is None else f"{value:,}" for _, value in self._counts())
-        return (self.number, control, self.verdict, *counts, f"{self.seconds:.0f}", f"`{self.test}`")
+        test = self.test.partition("[")[0]
+        return (self.number, control, self.verdict, *counts, f"{self.seconds:.0f}", f"`{test}`")
 
     def _counts(self) -> tuple[tuple[str, int | None], ...]:
         of = self.figures
