@@ -3,7 +3,6 @@
 from tests.deployment import WANDERING_MODEL
 from tests.faults.inputs import Inputs, Position
 from tests.faults.judge import (
-    Limits,
     LogEntry,
     LogView,
     Scores,
@@ -15,7 +14,7 @@ from tests.faults.judge import (
     wrong_scores,
 )
 from tests.faults.report import Figures, row_of
-from tests.oracle import Plain
+from tests.oracle import Limits, Plain
 
 NOW_MS = 1_790_000_000_000
 MODEL = dict(WANDERING_MODEL)
