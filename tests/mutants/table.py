@@ -149,16 +149,16 @@ MUTANTS = (
     Mutant(
         "limit before once_per",
         SELECTION,
-        "        rows = _first_per_value(state, rule, rows, set(settled.values))\n",
-        "        rows = _within_limit(rows, selection, dict(settled.buckets)) if selection.limit_times else rows\n"
-        "        rows = _first_per_value(state, rule, rows, set(settled.values))\n",
+        "        rows = _first_per_value(state, rule, rows, set(settled.values or ()))\n",
+        "        rows = _within_limit(rows, selection, dict(settled.buckets or {})) if selection.limit_times else rows\n"
+        "        rows = _first_per_value(state, rule, rows, set(settled.values or ()))\n",
     ),
     Mutant("week from Thursday", SELECTION, "(day + 3) // 7", "day // 7"),
     Mutant(
         "once_per by the latest",
         SELECTION,
-        "        rows = _first_per_value(state, rule, rows, set(settled.values))\n",
-        "        rows = _first_per_value(state, rule, rows[::-1], set(settled.values))[::-1]\n",
+        "        rows = _first_per_value(state, rule, rows, set(settled.values or ()))\n",
+        "        rows = _first_per_value(state, rule, rows[::-1], set(settled.values or ()))[::-1]\n",
     ),
     Mutant(
         "what does not count qualifies",
@@ -588,7 +588,7 @@ MUTANTS = (
     Mutant(
         "the latest event counts a second time for its value",
         SELECTION,
-        "if value in settled_of(state, rule.rule_id).values:\n        return False",
+        "if value in (settled_of(state, rule.rule_id).values or ()):\n        return False",
         "pass",
     ),
     Mutant(
