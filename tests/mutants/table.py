@@ -636,7 +636,7 @@ MUTANTS = (
     Mutant(
         "limit forgets what fell out of the recent events",
         TOTALS,
-        "settled.buckets[oldest] = settled.buckets.get(oldest, 0) + 1",
+        "buckets[oldest] = buckets.get(oldest, 0) + 1",
         "pass",
     ),
     Mutant(
