@@ -32,6 +32,18 @@ def node_id(client: redis.Redis) -> str:
     return run(client, "CLUSTER", "MYID").decode()
 
 
+def _cut_off(replica: RedisServer, master: redis.Redis) -> None:
+    """Stop the replica, and close the link: what is in its buffers would be read later, as if it had not been cut."""
+    assert replica.pid is not None
+    os.kill(replica.pid, signal.SIGSTOP)
+    master.execute_command("CLIENT", "KILL", "TYPE", "replica")
+
+
+def _continue(replica: RedisServer) -> None:
+    assert replica.pid is not None
+    os.kill(replica.pid, signal.SIGCONT)
+
+
 # Redis Cluster
 
 
@@ -49,14 +61,20 @@ class Cluster:
     def owner_of(self, keys: ShardKeys) -> redis.Redis:
         return self.clients[keys.slot * MASTERS // SLOTS]
 
+    def cut_replica_off(self, number: int) -> None:
+        """From here on that master acknowledges what its replica does not get."""
+        _cut_off(self.servers[MASTERS + number], self.clients[number])
+
     def kill_master(self, number: int) -> None:
-        """Without an orderly end."""
+        """Without an orderly end; its replica goes on where it was."""
         self.servers[number].stop()
+        _continue(self.servers[MASTERS + number])
 
     def wait_for_promotion(self, number: int) -> None:
-        """Until the replica of that master has taken over."""
+        """Until the replica of that master has taken over, and every node that is left knows."""
         replica = self.clients[MASTERS + number]
         wait_until(lambda: replica.info("replication")["role"] == "master", 30, f"the replica of master {number}")
+        wait_until(lambda: all(map(_is_well_or_dead, self.clients)), 30, "the cluster to be complete again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,13 @@ def _is_complete(client: redis.Redis) -> bool:
     return "cluster_state:ok" in told and f"cluster_size:{MASTERS}" in told
 
 
+def _is_well_or_dead(client: redis.Redis) -> bool:
+    try:
+        return b"cluster_state:ok" in run(client, "CLUSTER", "INFO")
+    except redis.ConnectionError:
+        return True
+
+
 def _follow(cluster: Cluster, number: int, replica: redis.Redis) -> None:
     master = node_id(cluster.clients[number])
 
@@ -157,11 +182,8 @@ class Watched:
 
     def cut_replica_off(self) -> None:
         """From here on the master acknowledges what its replica does not get."""
-        assert self.replica.pid is not None
-        os.kill(self.replica.pid, signal.SIGSTOP)
         with closing(redis.Redis.from_url(self.master.url)) as client:
-            # What is in the sockets' buffers would be read later, as if the link had not been cut.
-            client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+            _cut_off(self.replica, client)
 
     def ask_for_failover(self) -> None:
         """As an operator does; until the Sentinels name the new master."""
@@ -176,9 +198,8 @@ class Watched:
 
     def fail_over(self) -> None:
         """The master is killed, the replica goes on where it was, and the Sentinels promote it."""
-        assert self.replica.pid is not None
         self.master.stop()
-        os.kill(self.replica.pid, signal.SIGCONT)
+        _continue(self.replica)
         wait_until(lambda: self.master_port() == port_of(self.replica), 60, "the promotion of the replica")
 
 
@@ -195,15 +216,8 @@ def start_watched(kind: RedisKind, stack: ExitStack, sentinels: int = 3, options
     watched = Watched(
         service, master, replica, [stack.enter_context(start_sentinel(kind, watch)) for _ in range(sentinels)]
     )
-    stack.callback(_continue, replica)
     wait_until(lambda: all(_knows_all(one, watched) for one in watched.sentinels), 30, "the Sentinels")
     return watched
-
-
-def _continue(server: RedisServer) -> None:
-    """A stopped process does not end when asked to."""
-    if server.pid is not None:
-        os.kill(server.pid, signal.SIGCONT)
 
 
 def _knows_all(sentinel: RedisServer, watched: Watched) -> bool:
