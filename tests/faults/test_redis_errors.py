@@ -14,8 +14,9 @@ from leadscore.store.failures import FailureKind
 from tests.deployment import FEW_RECENT, FEW_RECENT_EVENTS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact
 from tests.deployment import wandering_events as events_of
 from tests.e2e.metric_series import series
+from tests.faults.judge import judge
 from tests.faults.load import Load
-from tests.faults.seen import say
+from tests.faults.report import Figures
 from tests.refusing_way import REFUSALS, RefusingWay
 from tests.servers import wait_until
 
@@ -34,8 +35,9 @@ def has_resumed(worker: WorkerProcess) -> bool:
     return len(worker.said("score_resumed")) == len(worker.said("score_paused"))
 
 
+@pytest.mark.experiment("9", "an error of Redis is waited for and costs nothing")
 def test_each_error_of_redis_is_counted_under_its_kind_and_costs_nothing(
-    deploy: Callable[..., Deployment], capsys: pytest.CaptureFixture[str]
+    deploy: Callable[..., Deployment], figures: Figures
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
     events = events_of("errors", 6_000, LEADS)
@@ -55,12 +57,10 @@ def test_each_error_of_redis_is_counted_under_its_kind_and_costs_nothing(
             wait_until(partial(has_resumed, worker), 30, "the end of the outage, or the next pause would be longer")
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    assert len(deployment.read("dead-letters")) == 0
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
     pauses = [kind for kind in refusals if kind is not FailureKind.NOSCRIPT]
     assert len(worker.said("score_paused")) == len(worker.said("score_resumed")) == len(pauses)
+    figures.note = f"{len(refusals)} errors of {len(REFUSALS)} kinds, each counted under its own"
     assert worker.terminate() == 0
-    say(
-        capsys,
-        f"experiment 9: {len(refusals)} errors of {len(REFUSALS)} kinds, each counted under its own, in {len(events)} "
-        f"events of {LEADS} leads: 0 violations, 0 dead letters",
-    )

@@ -25,13 +25,17 @@ from tests.deployment import (
     assert_exact,
     wandering_events,
 )
+from tests.faults.judge import judge
 from tests.faults.load import Load
-from tests.faults.seen import copies, metric, say, store_errors
+from tests.faults.report import Figures
+from tests.faults.seen import copies, metric, store_errors
 from tests.redis_groups import MASTERS, Cluster, SlotMove, Watched, move_of, start_cluster, start_watched
 from tests.servers import KafkaServer, RedisServer, redis_binaries, wait_until
 
 PREFIX = "leads"
 LEADS = 64
+LOSS = "acknowledged writes that Redis lost in a failover are replayed"
+SLOTS = "slots that move under load are followed"
 ACKNOWLEDGED_AND_LOST = 1_000
 """Events whose writes the old master has acknowledged, and no other server has got."""
 
@@ -61,8 +65,9 @@ def deploy_on(
         deployment.stop()
 
 
+@pytest.mark.experiment("3", LOSS)
 def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     watched = start_watched(next(iter(redis_binaries())), servers)
     deployment = deploy_on(watched.master, watched.url)
@@ -75,19 +80,20 @@ def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
     deployment.send_now(events[-300:])
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
     assert metric(workers, "leadscore_state_regressions_total") >= LOG_PARTITIONS
     replayed = sum(line["lost_records"] for worker in workers for line in worker.said("state_regression"))
     assert replayed > 0
     again = copies(deployment)
     assert {crossing_id: again[crossing_id] for crossing_id in lost} == lost
-    assert len(deployment.read("dead-letters")) == 0
-    assert [worker.terminate() for worker in workers] == [0, 0]
-    say(
-        capsys,
-        f"experiment 3, by Sentinel: a failover lost the writes of {ACKNOWLEDGED_AND_LOST} acknowledged events; "
-        f"{replayed} log records replayed, {len(events)} events of {LEADS} leads: 0 violations, "
-        "0 crossings published again",
+    figures.killed()
+    figures.lost(replayed)
+    figures.note = (
+        f"Sentinel: the writes of {ACKNOWLEDGED_AND_LOST} acknowledged events, {replayed} log records, are lost"
     )
+    assert [worker.terminate() for worker in workers] == [0, 0]
 
 
 def lose_by_failover(deployment: Deployment, watched: Watched, events: list[Event]) -> Counter[str]:
@@ -100,8 +106,9 @@ def lose_by_failover(deployment: Deployment, watched: Watched, events: list[Even
     return published
 
 
+@pytest.mark.experiment("3", LOSS)
 def test_a_failover_that_an_operator_asks_for_costs_nothing_either(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     """The old master lives, and acknowledges writes for some seconds more, which nobody keeps."""
     watched = start_watched(next(iter(redis_binaries())), servers)
@@ -116,14 +123,12 @@ def test_a_failover_that_an_operator_asks_for_costs_nothing_either(
     deployment.send_now(events[-300:])
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    assert len(deployment.read("dead-letters")) == 0
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
     regressions = metric(workers, "leadscore_state_regressions_total")
+    figures.note = f"Sentinel: the old master lives; {regressions:g} shards were repaired"
     assert [worker.terminate() for worker in workers] == [0, 0, 0]
-    say(
-        capsys,
-        f"experiment 3, planned failover with the old master alive: {len(events)} events of {LEADS} leads, "
-        f"{regressions:g} regressions repaired: 0 violations",
-    )
 
 
 def on_cluster(
@@ -143,8 +148,9 @@ def has_written_more(cluster: Cluster, number: int, written: list[bytes]) -> boo
     return fences(cluster, number) != written
 
 
+@pytest.mark.experiment("3", LOSS)
 def test_a_cluster_that_loses_its_masters_under_load_goes_on_with_their_replicas(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     cluster, deployment = on_cluster(deploy_on, servers, replicas=1)
     workers = [deployment.start_worker() for _ in range(2)]
@@ -159,20 +165,20 @@ def test_a_cluster_that_loses_its_masters_under_load_goes_on_with_their_replicas
             cluster.wait_for_promotion(number)
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
     assert store_errors(workers, "connection") + store_errors(workers, "timeout") >= MASTERS
-    assert len(deployment.read("dead-letters")) == 0
     regressions = metric(workers, "leadscore_state_regressions_total")
     assert regressions > 0
+    figures.killed(MASTERS)
+    figures.note = f"Redis Cluster: replicas are promoted that lack writes; {regressions:g} shards were repaired"
     assert [worker.terminate() for worker in workers] == [0, 0]
-    say(
-        capsys,
-        f"Redis Cluster, {MASTERS} masters killed under load one by one, replicas promoted that lack writes: "
-        f"{len(events)} events of {LEADS} leads, {regressions:g} regressions repaired: 0 violations",
-    )
 
 
+@pytest.mark.experiment("3", SLOTS)
 def test_slots_that_move_under_load_are_followed(
-    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy_on: Callable[[RedisServer, str], Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     cluster, deployment = on_cluster(deploy_on, servers, replicas=0)
     workers = [deployment.start_worker() for _ in range(2)]
@@ -183,15 +189,13 @@ def test_slots_that_move_under_load_are_followed(
             move_away(cluster, ShardKeys(PREFIX, shard, LOG_PARTITIONS), workers)
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
     assert store_errors(workers, "moved") > 0
-    assert len(deployment.read("dead-letters")) == 0
     answers = ", ".join(f"{store_errors(workers, kind):g} {kind}" for kind in ("moved", "ask", "tryagain"))
+    figures.note = f"Redis Cluster: {LOG_PARTITIONS} slots moved; answers: {answers}"
     assert [worker.terminate() for worker in workers] == [0, 0]
-    say(
-        capsys,
-        f"Redis Cluster, {LOG_PARTITIONS} slots moved under load: {answers}; {len(events)} events of {LEADS} leads: "
-        "0 violations",
-    )
 
 
 def move_away(cluster: Cluster, keys: ShardKeys, workers: list[WorkerProcess]) -> None:

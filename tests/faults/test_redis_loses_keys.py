@@ -9,8 +9,19 @@ from contextlib import ExitStack
 import pytest
 import redis
 
-from tests.deployment import LOG_PARTITIONS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
-from tests.faults.seen import copies, metric, readiness, say
+from tests.deployment import (
+    FEW_RECENT,
+    FEW_RECENT_EVENTS,
+    LOG_PARTITIONS,
+    WANDERING_MODEL,
+    Deployment,
+    WorkerProcess,
+    assert_exact,
+    wandering_events,
+)
+from tests.faults.judge import judge
+from tests.faults.report import Figures
+from tests.faults.seen import copies, metric, readiness
 from tests.redis_groups import port_of
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
@@ -35,10 +46,12 @@ def all_stopped(worker: WorkerProcess) -> bool:
     return len(worker.partitions_of("log_partitions_stopped")) == LOG_PARTITIONS
 
 
+@pytest.mark.experiment("4", "an empty Redis is noticed, nothing is published, a rebuild is exact")
 def test_a_redis_that_is_restarted_empty_stops_the_worker_and_a_rebuild_is_exact(
-    deploy: Callable[..., Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy: Callable[..., Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
     deployment.redis = own_redis(servers)
     events = wandering_events("empty", 900, LEADS)
     worker = deployment.start_worker()
@@ -46,44 +59,47 @@ def test_a_redis_that_is_restarted_empty_stops_the_worker_and_a_rebuild_is_exact
     deployment.wait_until_settled()
     published = copies(deployment)
 
+    figures.killed()
     deployment.redis.stop()
     deployment.redis = own_redis(servers, port=port_of(deployment.redis))
     wait_until(lambda: all_stopped(worker), 60, "every partition to stop")
     deployment.send_now(events[600:])
     wait_until(lambda: "LEADSCORE_ON_STATE_LOSS=rebuild" in readiness(worker), 30, "what to do in the readiness")
     assert (copies(deployment), deployment.keys()) == (published, [])
+    figures.note = f"stopped {LOG_PARTITIONS} partitions, published 0 of {len(published)} crossings again; then rebuilt"
     assert worker.terminate() == 0
 
     deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
     deployment.wait_until_settled()
-    assert_exact(deployment, events)
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
     again = copies(deployment)
     assert {crossing_id: again[crossing_id] for crossing_id in published} == published
-    assert len(deployment.read("dead-letters")) == 0
-    say(
-        capsys,
-        f"experiment 4: Redis restarted empty: {LOG_PARTITIONS} partitions stopped, 0 crossings; rebuilt from "
-        f"{len(events)} events of {LEADS} leads: 0 violations, none of {len(published)} crossings under another id",
-    )
 
 
+@pytest.mark.experiment("6", "a Redis that may evict is refused")
 def test_a_redis_that_may_evict_is_refused_at_the_start(
-    deploy: Callable[..., Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy: Callable[..., Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
     deployment.redis = own_redis(servers, "--maxmemory-policy", "allkeys-lru")
     worker = deployment.start_worker()
+    figures.note = "allkeys-lru at the start: exit code 2"
     worker.wait_for_death()
     assert worker.process.returncode == 2
     assert "maxmemory-policy: allkeys-lru: expected noeviction" in worker.tail()
     assert deployment.keys() == []
-    say(capsys, "experiment 6, at the start: allkeys-lru is refused with exit code 2 and a message that names it")
 
 
+@pytest.mark.experiment("6", "evicted keys are noticed, a rebuild is exact")
 def test_evicted_keys_pause_and_alert_and_a_rebuild_is_exact(
-    deploy: Callable[..., Deployment], servers: ExitStack, capsys: pytest.CaptureFixture[str]
+    deploy: Callable[..., Deployment], servers: ExitStack, figures: Figures
 ) -> None:
     deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= FEW_RECENT
     deployment.redis = own_redis(servers)
     events = wandering_events("evicted", 900, LEADS)
     worker = deployment.start_worker()
@@ -99,15 +115,15 @@ def test_evicted_keys_pause_and_alert_and_a_rebuild_is_exact(
     assert metric([worker], "leadscore_store_evicted_keys") == told["evicted_keys"]
     assert worker.terminate() == 0
 
+    figures.lost(int(told["evicted_keys"]))
+    figures.note = "keys are evicted: paused and reported; then rebuilt"
     deployment.lose_fences()  # what that line says
     deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
     deployment.wait_until_settled()
-    assert_exact(deployment, events)
-    say(
-        capsys,
-        f"experiment 6, at run time: {told['evicted_keys']} keys evicted: paused, reported, and exact after a rebuild "
-        f"of {len(events)} events of {LEADS} leads: 0 violations",
-    )
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
 
 
 def evict(client: "redis.Redis") -> None:
