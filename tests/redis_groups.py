@@ -194,7 +194,7 @@ class Watched:
     def wait_until_demoted(self) -> None:
         """Until the old master has become a replica of the new one."""
         with closing(redis.Redis.from_url(self.master.url)) as client:
-            wait_until(lambda: client.info("replication")["role"] == "slave", 60, "the old master to become a replica")
+            wait_until(lambda: _is_replica(client), 60, "the old master to become a replica")
 
     def fail_over(self) -> None:
         """The master is killed, the replica goes on where it was, and the Sentinels promote it."""
@@ -218,6 +218,14 @@ def start_watched(kind: RedisKind, stack: ExitStack, sentinels: int = 3, options
     )
     wait_until(lambda: all(_knows_all(one, watched) for one in watched.sentinels), 30, "the Sentinels")
     return watched
+
+
+def _is_replica(client: redis.Redis) -> bool:
+    """A Sentinel closes all connections of a server that it demotes."""
+    try:
+        return bool(client.info("replication")["role"] == "slave")
+    except redis.ConnectionError:
+        return False
 
 
 def _knows_all(sentinel: RedisServer, watched: Watched) -> bool:
