@@ -14,7 +14,7 @@ SHARD = "pipeline/score/shard.py"
 RECONCILE = "pipeline/score/reconcile.py"
 PUBLISHER = "pipeline/score/publisher.py"
 CLEARING = "pipeline/score/clearing.py"
-TRANSACTIONS = "pipeline/kafka/transactions.py"
+UNCOMMITTED = "pipeline/score/uncommitted.py"
 MATCH = "pipeline/match/stage.py"
 MATCH_BATCH = "pipeline/match/batch.py"
 DEAD_LETTERS = "pipeline/match/dead_letters.py"
@@ -146,16 +146,10 @@ WORKER_MUTANTS = (
         "            if False:\n",
     ),
     _simulated(
-        "a transaction that is not answered in time is taken for committed",
-        TRANSACTIONS,
-        "        return Ended.UNKNOWN\n",
-        "        return Ended.COMMITTED\n",
-    ),
-    _simulated(
-        "a transaction that is not answered in time is tried again",
-        TRANSACTIONS,
-        "        return Ended.UNKNOWN\n",
-        "        return Ended.ABORTED\n",
+        "a transaction that is not answered in time is taken for done: Kafka is not asked",
+        UNCOMMITTED,
+        "        return self._transactions.is_ready or not self.has_outputs\n",
+        "        return True\n",
     ),
     _simulated(
         "a refused dead letter is taken for stored",

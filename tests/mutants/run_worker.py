@@ -1,7 +1,7 @@
 """``make worker-mutants``: plant one error at a time in how the worker delivers, and show which experiment catches it.
 
-Prints a line per mutant and, without arguments, writes the table into ``docs/mutants.md``. Ends with 1 if one survives,
-with 2 if one cannot be planted or the simulation fails without one. Arguments are parts of the names of the mutants.
+Prints a line per mutant, and writes its row into the table of ``docs/mutants.md``. Ends with 1 if one survives, with 2
+if one cannot be planted or the simulation fails without one. Arguments are parts of the names of the mutants expected.
 """
 
 # ruff: noqa: T201  # a command prints
@@ -20,8 +20,9 @@ from tests.mutants.run import FAILED, PASSED, ROOT, first_failed, is_plantable
 
 PAGE = ROOT / "docs" / "mutants.md"
 BEGIN, END = "<!-- made by make worker-mutants -->\n", "<!-- end -->\n"
+HEAD = "| Planted error | In | Caught by | Which says |\n|---|---|---|---|"
 SEEDS = 1_000
-SEEDS_WITHOUT = 300
+SEEDS_WITHOUT = 100
 _FIRST_VIOLATION = re.compile(r"^seed (\d+): VIOLATION: (.*)$", re.MULTILINE)
 LONGEST = 90
 
@@ -47,9 +48,7 @@ def main() -> int:
         if code != PASSED:
             print(f"The simulation fails without a planted error:\n{output}")
             return 2
-        caught = {one: with_planted(one, source) for one in expected}
-    if not parts:
-        PAGE.write_text(with_table(PAGE.read_text(), table(caught)))
+        caught = {one.mutant.wrong: with_planted(one, source) for one in expected}
     survived = sum(not one.by for one in caught.values())
     print(f"{len(caught) - survived} of {len(caught)} planted errors are caught.")
     return int(survived > 0)
@@ -62,6 +61,7 @@ def with_planted(one: WorkerMutant, source: Path) -> Caught:
     path.write_text(text.replace(one.mutant.old, one.mutant.new))
     caught = by_simulation(source) if one.caught_by == SIMULATION else by_test(source, one.caught_by)
     path.write_text(text)
+    PAGE.write_text(with_row(PAGE.read_text(), one.mutant.wrong, row(one, caught)))
     print(f"{one.mutant.wrong:70} {caught.by or 'NOT CAUGHT'} {caught.said}", flush=True)
     return caught
 
@@ -94,17 +94,18 @@ def _run(source: Path, module: str, *words: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def table(caught: dict[WorkerMutant, Caught]) -> str:
-    rows = [
-        f"| {one.mutant.wrong} | `{one.mutant.file}` | {result.by or '**nothing**'} | {result.said.replace('|', '/')} |"
-        for one, result in caught.items()
-    ]
-    return "\n".join(["| Planted error | In | Caught by | Which says |", "|---|---|---|---|", *rows, ""])
+def row(one: WorkerMutant, caught: Caught) -> str:
+    said = caught.said.replace("|", "/")
+    return f"| {one.mutant.wrong} | `{one.mutant.file}` | {caught.by or '**nothing**'} | {said} |"
 
 
-def with_table(page: str, made: str) -> str:
+def with_row(page: str, wrong: str, made: str) -> str:
+    """The page with this row, in the order of the planted errors; rows of errors that are there no more go."""
     before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}{made}{END}{rest.partition(END)[2]}"
+    lines, _, after = rest.partition(END)
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in lines.splitlines()} | {wrong: made}
+    ordered = [rows[one.mutant.wrong] for one in WORKER_MUTANTS if one.mutant.wrong in rows]
+    return "\n".join([f"{before}{BEGIN}{HEAD}", *ordered, f"{END}{after}"])
 
 
 if __name__ == "__main__":
