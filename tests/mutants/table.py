@@ -150,7 +150,8 @@ MUTANTS = (
         "limit before once_per",
         SELECTION,
         "        rows = _first_per_value(state, rule, rows, set(settled.values or ()))\n",
-        "        rows = _within_limit(rows, selection, dict(settled.buckets or {})) if selection.limit_times else rows\n"
+        "        if selection.limit_times:\n"
+        "            rows = _within_limit(rows, selection, dict(settled.buckets or {}))\n"
         "        rows = _first_per_value(state, rule, rows, set(settled.values or ()))\n",
     ),
     Mutant("week from Thursday", SELECTION, "(day + 3) // 7", "day // 7"),
