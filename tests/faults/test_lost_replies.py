@@ -1,21 +1,24 @@
-"""Experiment 2: Redis does what it was told, and the reply never comes."""
+"""Experiment 2: Redis does what it was told, and the reply never comes. And the naive worker, also on experiment 3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import redis
 
 from tests.deployment import FEW_RECENT, LASTING_MODEL, WANDERING_MODEL, Deployment, now_ms, wandering_events
-from tests.faults.inputs import read_inputs
+from tests.faults.inputs import Inputs, read_inputs
 from tests.faults.judge import Scores, judge, plain_model, wrong_scores
 from tests.faults.load import Load
 from tests.faults.naive_worker import KEY, MODULE
 from tests.faults.report import Figures
 from tests.faults.sizes import SEED, events
 from tests.faults.way import Way
-from tests.servers import wait_until
+from tests.servers import RedisServer, wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
+UNDECAYED_MODEL = {**LASTING_MODEL, "decay": "none"}
+"""Its scores are plain sums, as the naive worker has them."""
 SHARE = 0.05
 CLAUSE = "a lost reply of Redis counts nothing twice"
 WRITES = ("EVALSHA", "EVAL", "INCRBYFLOAT")
@@ -46,16 +49,51 @@ def test_a_naive_worker_counts_twice_what_got_no_reply(
     deploy: Callable[..., Deployment], redis_way: Way, figures: Figures
 ) -> None:
     figures.control = "a naive worker that adds up in Redis"
-    deployment = deploy(LASTING_MODEL)
-    redis_way.lose_replies(WRITES, SHARE)
-    deployment.send_now(wandering_events(f"lost-{SEED}", 2_000, leads=64))
+    deployment = deploy(UNDECAYED_MODEL)
+    sent = wandering_events(f"lost-{SEED}", 2_000, leads=64)
     deployment.start_other(MODULE, LEADSCORE_REDIS_URL=redis_way.redis_url)
+    deployment.send_now(sent[:500])
+    wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
+    assert wrong_of_naive(deployment)[1] == []  # it is right as long as nothing is lost
+    redis_way.lose_replies(WRITES, SHARE)
+    deployment.send_now(sent[500:])
     wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
     figures.lost(redis_way.lost["INCRBYFLOAT"])
-    inputs = read_inputs(deployment)
-    wrong = list(wrong_scores(plain_model(deployment), inputs.by_lead(), naive_scores(deployment)))
+    assert_caught(deployment, figures)
+
+
+@pytest.mark.experiment("3", "acknowledged writes that Redis loses are replayed from the log")
+def test_a_naive_worker_never_sees_that_its_writes_are_lost(
+    deploy: Callable[..., Deployment], figures: Figures
+) -> None:
+    figures.control = "a naive worker that adds up in Redis"
+    deployment = deploy(UNDECAYED_MODEL)
+    sent = wandering_events(f"lost-writes-{SEED}", 1_700, leads=64)
+    deployment.start_other(MODULE)
+    deployment.send_now(sent[:500])
+    wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
+    with deployment._redis() as client:
+        old = {key: client.get(key) or b"0" for key in client.keys(f"{KEY}*")}
+        deployment.send_now(sent[500:1_500])
+        wait_until(lambda: naive_lag(deployment) == 0, 60, "writes to lose")
+        client.mset(old)
+    figures.lost(1_000)
+    deployment.send_now(sent[1_500:])
+    wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
+    assert_caught(deployment, figures)
+
+
+def assert_caught(deployment: Deployment, figures: Figures) -> None:
+    """The scores of the naive worker are not those of the events."""
+    inputs, wrong = wrong_of_naive(deployment)
     figures.events, figures.leads, figures.violations = len(inputs.events), len(inputs.by_lead()), len(wrong)
     assert wrong
+
+
+def wrong_of_naive(deployment: Deployment) -> tuple[Inputs, list[str]]:
+    """What went in, and what the judge says of the scores."""
+    inputs = read_inputs(deployment)
+    return inputs, list(wrong_scores(plain_model(deployment), inputs.by_lead(), naive_scores(deployment)))
 
 
 def naive_lag(deployment: Deployment) -> int:
@@ -63,8 +101,14 @@ def naive_lag(deployment: Deployment) -> int:
 
 
 def naive_scores(deployment: Deployment) -> Scores:
-    """And take them away."""
     with deployment._redis() as client:
         keys = client.keys(f"{KEY}*")
-        scores = {key.decode().removeprefix(KEY): float(client.getdel(key) or 0) for key in keys}
+        scores = {key.decode().removeprefix(KEY): float(client.get(key) or 0) for key in keys}
     return Scores(scores, now_ms())
+
+
+@pytest.fixture(autouse=True)
+def _no_naive_keys(redis_server: RedisServer) -> Iterator[None]:
+    yield
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.delete(KEY, *client.keys(f"{KEY}*"))
