@@ -23,12 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     mark = item.get_closest_marker("experiment")
-    if mark is not None and (report.when == "call" or report.failed) and not report.skipped:
+    is_open = hasattr(report, "wasxfail")
+    if mark is not None and (report.when == "call" or report.failed) and (is_open or not report.skipped):
         figures = getattr(item, "funcargs", {}).get("figures", Figures())
+        figures.is_open = is_open
         row = row_of(item.name, mark.args, figures, passed=report.passed, seconds=report.duration)
         item.config.stash[ROWS].append(row)
     return report

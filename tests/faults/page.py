@@ -15,7 +15,8 @@ def table() -> str:
     rows = in_order([row for row in kept() if is_there(row)])
     days = sorted({row.date for row in rows})
     lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *(row.cells for row in rows))]
-    return "\n".join([f"Run of {' to '.join(dict.fromkeys([days[0], days[-1]]))}.", "", *lines, ""])
+    span = " to ".join(dict.fromkeys([days[0], days[-1]]))
+    return "\n".join([f"The latest run of each, {span}, on two cores that other work shared.", "", *lines, ""])
 
 
 def is_there(row: Row) -> bool:

@@ -17,7 +17,7 @@ ROWS = CACHE / "faults.json"
 class Figures:
     """What a test fills in. ``losses``: writes, replies or records that were lost on purpose; ``None``: not counted.
 
-    ``control`` names the worker that the judge must catch: its violations are what makes the test pass.
+    ``is_open``: that it fails is known, and said (``xfail``). ``control`` names the worker that the judge must catch: its violations are what makes the test pass.
     """
 
     kills: int | None = None
@@ -27,6 +27,7 @@ class Figures:
     violations: int | None = None
     control: str = ""
     note: str = ""
+    is_open: bool = False
 
     def take(self, judgement: "Judgement") -> None:
         """What the judge says, added to what it said before."""
@@ -58,6 +59,8 @@ class Row:
     @property
     def verdict(self) -> str:
         """One word: a control passes where the judge catches it."""
+        if self.figures.is_open:
+            return "open"
         if not self.passed:
             return "FAILED"
         return "caught" if self.figures.control else "holds"

@@ -1,4 +1,6 @@
-"""The judge of the experiments sees what is wrong."""
+"""The judge of the experiments sees what is wrong; and each of the reference's experiments is there."""
+
+import re
 
 from tests.deployment import WANDERING_MODEL
 from tests.faults.inputs import Inputs, Position
@@ -15,6 +17,7 @@ from tests.faults.judge import (
 )
 from tests.faults.report import Figures, row_of
 from tests.oracle import Limits, Plain
+from tests.servers import ROOT
 
 NOW_MS = 1_790_000_000_000
 MODEL = dict(WANDERING_MODEL)
@@ -89,3 +92,9 @@ def test_a_control_is_caught_or_has_failed() -> None:
     assert row_of("t", ("2", "c"), figures, passed=True, seconds=1.0).verdict == "caught"
     assert row_of("t", ("2", "c"), figures, passed=False, seconds=1.0).verdict == "FAILED"
     assert row_of("t", ("2", "c"), Figures(violations=0), passed=True, seconds=1.0).verdict == "holds"
+
+
+def test_every_experiment_of_the_reference_is_there() -> None:
+    texts = [path.read_text() for path in (ROOT / "tests" / "faults").glob("test_*.py")]
+    numbers = {int(number) for text in texts for number in re.findall(r'\.experiment\(\s*"(\d+)"', text)}
+    assert numbers == set(range(1, 21))
