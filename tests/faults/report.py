@@ -17,7 +17,8 @@ ROWS = CACHE / "faults.json"
 class Figures:
     """What a test fills in. ``losses``: writes, replies or records that were lost on purpose; ``None``: not counted.
 
-    ``is_open``: that it fails is known, and said (``xfail``). ``control`` names the worker that the judge must catch: its violations are what makes the test pass.
+    ``is_open``: that it fails is known, and said (``xfail``). ``control`` names the worker that the judge must catch:
+    its violations are what makes the test pass.
     """
 
     kills: int | None = None
