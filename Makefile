@@ -18,7 +18,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -59,6 +59,12 @@ worker-mutants: $(VENV)/dev ## plant errors in how the worker delivers, and writ
 
 simulate-faults: $(VENV)/dev ## whole workers on a Kafka in memory, and everything that can go wrong; SEEDS=10000 FIRST=0
 	$(BIN)/python -m tests.simulation.run --seeds $(SEEDS) --first $(FIRST)
+
+faults-peers: $(VENV)/dev ## other systems under the kills that leadscore is under, and the table of docs/promise.md; KILLS=10 SEED=7 PEERS="--only redis"
+	$(BIN)/python -m tests.faults.peers $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) --page $(PEERS)
+
+endurance: $(VENV)/dev ## load for long, with faults; its row for make faults-page; MINUTES=60 RATE=500 (70 % of the maximum)
+	MINUTES=$(or $(MINUTES),60) RATE=$(RATE) SEED=$(SEED) $(PYTEST) -m faults tests/faults/test_endurance.py -s
 
 full: $(VENV)/dev ## the tests that take the full size
 	$(PYTEST) -m full $(HOURS)

@@ -37,6 +37,7 @@ def main() -> None:
         auto_offset_reset="earliest",
         state_dir=environ["STATE_DIR"],
         processing_guarantee=environ["GUARANTEE"],
+        consumer_extra_config={"session.timeout.ms": int(environ.get("SESSION_MS", "45000"))},
     )
     topics = [application.topic(name, value_deserializer="bytes", key_deserializer="str") for name in source_topics()]
     first, *others = [application.dataframe(topic).apply(partial(read, schema=schema)) for topic in topics]

@@ -25,7 +25,8 @@ class Worker:
     def __init__(self) -> None:
         kafka = {"bootstrap.servers": os.environ["KAFKA"]}
         group = {"group.id": os.environ["GROUP"], "auto.offset.reset": "earliest", "enable.auto.commit": False}
-        self._consumer = Consumer({**kafka, **group})
+        session = {"session.timeout.ms": int(os.environ.get("SESSION_MS", "45000"))}
+        self._consumer = Consumer({**kafka, **group, **session})
         self._producer = Producer({**kafka, "linger.ms": 5, "enable.idempotence": True})
         self._redis = redis.Redis.from_url(os.environ["REDIS"])
         self._script = self._redis.script_load(SCRIPT.read_text("utf-8"))

@@ -142,6 +142,12 @@ class Process:
                     self._log.write(line + b"\n")
         return self._done
 
+    def kill(self) -> None:
+        """As a machine would that fails."""
+        self._process.kill()
+        self._process.wait()
+        self._close()
+
     def stop(self) -> None:
         """As an operator would; ``used_s`` is then what it used in all."""
         if self._process.returncode is None:
@@ -157,6 +163,9 @@ class Process:
             else:
                 self._process.kill()
                 self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
         if self._process.stdout:
             self._process.stdout.close()
         self._log.close()
