@@ -50,6 +50,8 @@ VIEWS, OPENS = 30, 24
 BACK, BACK_TIMES = 30, 8
 WORTH = VIEWS + OPENS
 SESSION_MS = 6_000
+FIRST_SHARE = 0.8
+"""Of the events: after that the leads enter, while the other kills come."""
 QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 180.0
 FASTER = f"session.timeout.ms={SESSION_MS}\n"
 PEERS: Mapping[str, System] = {
@@ -99,9 +101,9 @@ class Feed:
         random.shuffle(self.waiting)
         self.taken: dict[str, int] = {}
 
-    def send_share(self, shares: int) -> None:
+    def send_share(self, share: float) -> None:
         """Of what is waiting."""
-        number = -(-len(self.waiting) // shares)
+        number = round(share * len(self.waiting))
         for lead_id, event_type in self.waiting[:number]:
             self._send(lead_id, event_type)
         del self.waiting[:number]
@@ -184,7 +186,7 @@ class Trial:
         worker = worker._replace(environ=worker.environ | self._more())
         for left in range(self._options.kills, 0, -1):
             process = Process(worker, self._folder)
-            self._feed.send_share(left + 1)
+            self._feed.send_share(FIRST_SHARE if left == self._options.kills else 1 / left)
             wait_until(lambda process=process: _has_read(process), AT_WORK_S, "the worker to read something")  # type: ignore[misc]
             time.sleep(self._random.uniform(0.0, self._options.longest_s))
             process.kill()
