@@ -1,6 +1,7 @@
 """``leadscore log accept-gap``: after it the worker goes on, at the oldest record held, whatever it had stopped for."""
 
 import pytest
+from msgspec.structs import replace
 
 from leadscore.cli.accept_gap import Decision, decision_of
 from leadscore.errors import PartitionStopped
@@ -28,6 +29,7 @@ GAPS = {
     "recreated": facts(fence(900, "before"), 901, 0, 30),
     "recreated and longer than before": facts(fence(9, "before"), 10, 0, 30),
     "ahead of the log": facts(fence(900), 20, 0, 30),
+    "written on after its end was lost": replace(facts(fence(20), 21, 0, 30), replaced=20),
     "committed beyond the end": facts(fence(9), 901, 0, 30),
     "lost and trimmed": facts(None, 50, 40, 60),
 }
@@ -51,6 +53,7 @@ def test_crossings_of_another_log_do_not_hold_back_those_of_this_one() -> None:
     assert decision_of(GAPS["recreated and longer than before"], 2).committed == 0
     assert decision_of(GAPS["recreated"], 2).committed == 0
     assert decision_of(GAPS["committed beyond the end"], 2).committed == 0
+    assert decision_of(GAPS["written on after its end was lost"], 2).committed == 0
 
 
 def test_what_was_published_of_this_log_is_not_published_again() -> None:
@@ -63,7 +66,14 @@ def test_a_shard_without_state_begins_with_the_version_of_the_oldest_frame() -> 
 
 
 @pytest.mark.parametrize(
-    ("gap", "incarnation"), [("trimmed", 0), ("recreated", 0), ("ahead of the log", 1), ("committed beyond the end", 1)]
+    ("gap", "incarnation"),
+    [
+        ("trimmed", 0),
+        ("recreated", 0),
+        ("ahead of the log", 1),
+        ("written on after its end was lost", 1),
+        ("committed beyond the end", 1),
+    ],
 )
 def test_a_log_that_went_back_is_another_source_of_forwards(gap: str, incarnation: int) -> None:
     """Its offsets are used again, and what is forwarded by them is not what was forwarded then."""

@@ -9,6 +9,7 @@ import argparse
 import os
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -19,8 +20,9 @@ from leadscore.errors import ConfigError, PartitionStopped
 from leadscore.log.records import Forwards, Frame, decode
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import committed_offsets, log_bounds, partition_count, topic_ids
+from leadscore.pipeline.kafka.clients import committed_places, leader_epochs_at, log_bounds, partition_count, topic_ids
 from leadscore.pipeline.score.reconcile import Facts, decide
+from leadscore.pipeline.score.replaced import replaced_records
 from leadscore.pipeline.stores import make_store
 from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
@@ -103,7 +105,7 @@ def _is_of_another_log(facts: Facts) -> bool:
     if facts.committed is None:
         return False
     recreated = facts.fence is not None and facts.fence.log_topic_id != facts.log_topic_id
-    return recreated or facts.committed > facts.high
+    return recreated or facts.committed > facts.high or facts.replaced is not None
 
 
 def _check_partition(number: int, config: Config, consumer: Consumer) -> None:
@@ -117,9 +119,13 @@ def _facts(config: Config, session: KafkaSession, consumer: Consumer, number: in
     admin = session.admin()
     topic_id = topic_ids(admin, [config.log_topic], has_topic_ids=True)[config.log_topic]
     low, high = log_bounds(admin, [(config.log_topic, number)])[config.log_topic, number]
-    committed = committed_offsets(consumer, [TopicPartition(config.log_topic, number)])[config.log_topic, number]
+    partition = (config.log_topic, number)
+    committed = committed_places(consumer, [TopicPartition(*partition)])
     fence = None if stored is None else decode_fence(stored)
-    return Facts(number, fence, committed, low, high, topic_id)
+    fences = {} if fence is None else {partition: fence}
+    epochs = partial(leader_epochs_at, lambda: session.consumer(config.score_group))
+    replaced = replaced_records(fences, committed, {partition: (low, high)}, epochs)
+    return Facts(number, fence, committed[partition].offset, low, high, topic_id, replaced.get(partition))
 
 
 def _facts_in_words(facts: Facts) -> list[str]:

@@ -32,9 +32,11 @@ from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
     LOG_CONSUMER,
     PRODUCER,
+    READER,
     SOURCE_CONSUMER,
     ask_for_rights,
     largest_record_bytes,
+    leader_epochs_at,
     log_bounds,
     make_admin,
     make_consumer,
@@ -252,6 +254,7 @@ class WorkerBuilder:
             outputs=outputs,
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
+            leader_epochs=partial(leader_epochs_at, self._reader),
             log_bounds=partial(log_bounds, self._admin),
             metrics=self._plan.metrics,
             budget=self._budget,
@@ -281,6 +284,10 @@ class WorkerBuilder:
 
     def _consumer(self, group: str, assignor: str, commits: Commits, fetching: Mapping[str, Any]) -> Consumer:
         return make_consumer(self._config.kafka, group, assignor, self._logger, commits.on_commit, fetching=fetching)
+
+    def _reader(self) -> Consumer:
+        """One that joins no group."""
+        return make_consumer(self._config.kafka, self._config.score_group, "range", self._logger, fetching=READER)
 
     def _refusals(self, group: str) -> Refusals:
         return Refusals(group, partial(ask_for_rights, self._admin), self._plan.metrics.kafka)

@@ -24,7 +24,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     for the one it has just made. What it read may be newer than the fence it went on from. ``is_clearing``: the leads
     that are stored are the fold of nothing known, and being deleted. ``log_incarnation``: how often the log of this
     id has gone back to offsets that it had used before; what the shard forwards is numbered by offsets, and must not
-    be taken for what it forwarded then.
+    be taken for what it forwarded then. ``log_leader_epoch``: the leader epoch of the last applied record, or -1.
     """
 
     log_topic_id: str
@@ -35,6 +35,7 @@ class Fence(msgspec.Struct, array_like=True, frozen=True):
     writer: str = ""
     is_clearing: bool = False
     log_incarnation: int = 0
+    log_leader_epoch: int = -1
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

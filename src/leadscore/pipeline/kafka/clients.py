@@ -25,8 +25,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from leadscore.errors import ConfigError, Unavailable, WorkerStopped
+from leadscore.errors import ConfigError, KafkaErrorKind, Unavailable, WorkerStopped
 from leadscore.log.records import NO_EPOCH
+from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
@@ -271,6 +272,26 @@ def committed_offsets(
     """The committed offset of each partition; ``None`` where nothing is committed."""
     places = committed_places(consumer, partitions, timeout_s)
     return {partition: committed.offset for partition, committed in places.items()}
+
+
+def leader_epochs_at(new_reader: Callable[[], Consumer], places: Mapping[Partition, int]) -> dict[Partition, int]:
+    """The leader epoch of the record at each offset; without those at whose offset there is no record."""
+    epochs: dict[Partition, int] = {}
+    waiting, deadline = dict(places), Deadline(REQUEST_TIMEOUT_S)
+    reader = new_reader()
+    try:
+        reader.assign([TopicPartition(*partition, offset) for partition, offset in places.items()])
+        while waiting and deadline.left_s:
+            for message in reader.consume(len(waiting), 0.1):
+                partition = (message.topic() or "", message.partition() or 0)
+                offset, epoch = waiting.pop(partition, None), message.leader_epoch()
+                if message.error() is None and message.offset() == offset and epoch is not None:
+                    epochs[partition] = epoch
+    finally:
+        reader.close()
+    if waiting:
+        raise Unavailable("kafka", KafkaErrorKind.TIMEOUT.value, "reading the last applied records of the log")
+    return epochs
 
 
 def log_bounds(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:

@@ -68,6 +68,8 @@ class ScoreBatch:
             outputs = self.outputs[number] = []
             for message in messages:
                 decided = owned.shard.fold(message.record, message.offset, message.time_ms)
+                if message.leader_epoch is not None:
+                    owned.shard.leader_epoch = message.leader_epoch
                 outputs += (CausedOutput(message.offset, output) for output in decided)
                 if owned.shard.news and message.offset >= owned.publish_from:
                     self.news.setdefault(number, []).extend(owned.shard.news)

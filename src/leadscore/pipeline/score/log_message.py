@@ -16,13 +16,15 @@ class LogMessage:
     offset: int
     time_ms: int
     record: LogRecord
+    leader_epoch: int | None = None
 
 
 def decoded(message: Message, own_frames: OwnFrames) -> LogMessage:
     """The record in a message; ``PartitionStopped`` where it is not one of ours, or newer than this program."""
     value, offset = message.value() or b"", message.offset() or 0
     try:
-        return LogMessage(offset, message.timestamp()[1], own_frames.take(value) or decode(value))
+        record = own_frames.take(value) or decode(value)
+        return LogMessage(offset, message.timestamp()[1], record, message.leader_epoch())
     except LogFormatError as error:
         raise PartitionStopped(
             f"log partition {message.partition()}, offset {offset}: {error}. Nothing is applied until it can be "

@@ -11,8 +11,9 @@ after that. So in health F >= C - 1, and what lies between was written and perha
     no fence otherwise: the shard's state is lost        halt; or, if told to: clear the shard, replay from 0, publish
                                                          nothing below C
     a fence that says the shard is being cleared         clear it again, replay from F + 1, publish nothing below C
-    the log no longer holds F + 1, its id changed, or    stop: an operator must accept the gap
-    F or C is beyond its end
+    the log no longer holds F + 1, its id changed, F or  stop: an operator must accept the gap
+    C is beyond its end, or what stands at F or C - 1
+    was written later than what was applied
 """
 
 from enum import StrEnum
@@ -34,7 +35,10 @@ class Found(StrEnum):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What is known of a shard; ``committed`` and ``fence`` are ``None`` where they do not exist."""
+    """What is known of a shard; ``committed`` and ``fence`` are ``None`` where they do not exist.
+
+    ``replaced`` is the offset of a record that was applied, and in whose place another one stands by now.
+    """
 
     partition: int
     fence: Fence | None
@@ -42,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True):
     low: int
     high: int
     log_topic_id: str
+    replaced: int | None = None
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -76,6 +81,12 @@ def decide(facts: Facts, *, rebuild: bool) -> Start:
         raise _stopped(facts, StopCause.AHEAD_OF_LOG, f"the states are ahead of the log: applied up to {fence.offset}")
     if committed > facts.high:
         raise _stopped(facts, StopCause.AHEAD_OF_LOG, f"the committed offset {committed} is beyond the end of the log")
+    if facts.replaced is not None:
+        raise _stopped(
+            facts,
+            StopCause.AHEAD_OF_LOG,
+            f"the log has lost its end and was written on: record {facts.replaced}, which was applied, is another one",
+        )
     if fence.offset + 1 < facts.low:
         missing = facts.low - fence.offset - 1
         raise _stopped(

@@ -1,6 +1,7 @@
 """Asking Redis and Kafka where shards go on; ``reconcile`` decides, and ``clearing`` empties those that begin anew."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, TopicPartition
@@ -10,10 +11,12 @@ from leadscore.errors import PartitionStopped
 from leadscore.ops.choices import OnStateLoss
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import StateMetrics
-from leadscore.pipeline.kafka.clients import committed_offsets
+from leadscore.pipeline.kafka.clients import Committed, committed_places
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.score.clearing import stored_at_start
 from leadscore.pipeline.score.reconcile import Facts, ShardStart, decide
+from leadscore.pipeline.score.replaced import LeaderEpochs, replaced_records
+from leadscore.store.fence import Fence
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import Store, StoredShard
 
@@ -36,15 +39,23 @@ class _Answers:
 
     topic: str
     topic_id: str
-    committed: Mapping[Partition, int | None]
+    committed: Mapping[Partition, Committed]
     stored: Mapping[int, StoredShard]
     bounds: Mapping[Partition, Bounds]
+    replaced: Mapping[Partition, int]
 
     def facts(self, number: int) -> Facts:
         """All of it about one shard; ``PartitionStopped`` where its fence cannot be read."""
         stored, partition = self.stored[number].fence, (self.topic, number)
         fence = None if stored is None else decode_fence(stored)
-        return Facts(number, fence, self.committed[partition], *self.bounds[partition], self.topic_id)
+        return Facts(
+            number,
+            fence,
+            self.committed[partition].offset,
+            *self.bounds[partition],
+            self.topic_id,
+            self.replaced.get(partition),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class Reconciler:
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: StateMetrics
     beat: Callable[[], None]
+    leader_epochs: LeaderEpochs
 
     def reconcile(self, numbers: list[int]) -> Reconciled:
         """Where each shard goes on. After ``Unavailable`` ask again: a clearing that broke off begins anew."""
@@ -86,8 +98,20 @@ class Reconciler:
 
     def _ask(self, numbers: list[int]) -> _Answers:
         topic = self.config.log_topic
-        committed = committed_offsets(self.consumer, [TopicPartition(topic, number) for number in numbers])
+        committed = committed_places(self.consumer, [TopicPartition(topic, number) for number in numbers])
         topic_id = self.log_topic_id()
         self.metrics.store_calls.labels("read").inc()
         stored = self.store.read_shards(numbers)
-        return _Answers(topic, topic_id, committed, stored, self.log_bounds([(topic, number) for number in numbers]))
+        bounds = self.log_bounds([(topic, number) for number in numbers])
+        replaced = replaced_records(_readable_fences(topic, stored), committed, bounds, self.leader_epochs)
+        return _Answers(topic, topic_id, committed, stored, bounds, replaced)
+
+
+def _readable_fences(topic: str, stored: Mapping[int, StoredShard]) -> dict[Partition, Fence]:
+    """Those that cannot be read stop their shards."""
+    fences: dict[Partition, Fence] = {}
+    for number, shard in stored.items():
+        if shard.fence is not None:
+            with suppress(PartitionStopped):
+                fences[topic, number] = decode_fence(shard.fence)
+    return fences

@@ -103,6 +103,7 @@ class Shard:
         """What the record folded last is news of for the scores topic."""
         self._topic_id = fence.log_topic_id
         self._log_incarnation = fence.log_incarnation
+        self.leader_epoch = fence.log_leader_epoch
         self._writer = fence.writer
         self._model_since_ms = fence.model_since_ms
         self._sources = dict(fence.sources)
@@ -179,6 +180,7 @@ class Shard:
             self._sources,
             self._writer,
             log_incarnation=self._log_incarnation,
+            log_leader_epoch=self.leader_epoch,
         )
         return ShardWrite(
             shard=self.number,

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable
+from leadscore.log.records import NO_EPOCH
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.backoff import Backoff
@@ -39,6 +40,7 @@ from leadscore.pipeline.score.outgoing import ShardOutputs
 from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
+from leadscore.pipeline.score.replaced import LeaderEpochs
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
 from leadscore.pipeline.score.shards import OwnedShard, Shards
 from leadscore.pipeline.score.store_watch import StoreWatch
@@ -67,6 +69,7 @@ class ScoreParts:
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
     own_frames: OwnFrames
+    leader_epochs: LeaderEpochs = lambda _places: {}
 
 
 class ScoreStage:
@@ -85,8 +88,16 @@ class ScoreStage:
         self._says = Announcements(config)
         self._shards = Shards()
         parts.own_frames.numbers = self._shards.owned
+        commits.leader_epoch = self._leader_epoch_of
         self._reconciler = Reconciler(
-            config, parts.store, consumer, parts.log_topic_id, parts.log_bounds, parts.metrics.state, parts.beat
+            config,
+            parts.store,
+            consumer,
+            parts.log_topic_id,
+            parts.log_bounds,
+            parts.metrics.state,
+            parts.beat,
+            parts.leader_epochs,
         )
         self._watch = StoreWatch(parts.store, parts.metrics.state, allow_eviction=config.allow_eviction)
         self._backoff = Backoff()
@@ -156,6 +167,10 @@ class ScoreStage:
     def stopped(self) -> dict[int, str]:
         """The shards that wait for an operator, and why."""
         return self.refusals.by_number() | {number: str(why) for number, why in self._shards.stopped.items()}
+
+    def _leader_epoch_of(self, partition: Partition) -> int:
+        owned = self._shards.owned.get(partition[1])
+        return NO_EPOCH if owned is None else owned.shard.leader_epoch
 
     # --- poll ---
 
