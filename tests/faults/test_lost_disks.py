@@ -228,9 +228,6 @@ def test_both_lost_at_once_stops_what_cannot_be_repaired_and_repairs_the_rest(
     figures.note = f"1 partition stopped, {len(OTHERS)} repaired; after accept-gap all but {len(gone)} events count"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="reconcile compares offsets only: what stands in the place of lost records is skipped"
-)
 @pytest.mark.experiment("17", "a log that lost its end and has grown beyond it again stops its partition")
 def test_a_log_that_lost_its_end_and_has_grown_beyond_it_again_stops_its_partition(
     deployment: Deployment, broker: KafkaCluster, figures: Figures

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leadscore.errors import PartitionStopped
+from leadscore.log.records import NO_EPOCH
+from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.score.shard import Shard
 
 STOPPED_AGAIN_S = 30.0
@@ -49,6 +51,11 @@ class Shards:
         self.doubtful: set[int] = set()
         self.stopped: dict[int, PartitionStopped] = {}
         self._looked_at_s = 0.0
+
+    def leader_epoch_of(self, partition: Partition) -> int:
+        """Of the last record of the log that is applied."""
+        owned = self.owned.get(partition[1])
+        return NO_EPOCH if owned is None else owned.shard.leader_epoch
 
     def take(self, numbers: Iterable[int]) -> None:
         """These are assigned now."""

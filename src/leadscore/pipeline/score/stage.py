@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable
-from leadscore.log.records import NO_EPOCH
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.backoff import Backoff
@@ -88,7 +87,7 @@ class ScoreStage:
         self._says = Announcements(config)
         self._shards = Shards()
         parts.own_frames.numbers = self._shards.owned
-        commits.leader_epoch = self._leader_epoch_of
+        commits.leader_epoch = self._shards.leader_epoch_of
         self._reconciler = Reconciler(
             config,
             parts.store,
@@ -167,10 +166,6 @@ class ScoreStage:
     def stopped(self) -> dict[int, str]:
         """The shards that wait for an operator, and why."""
         return self.refusals.by_number() | {number: str(why) for number, why in self._shards.stopped.items()}
-
-    def _leader_epoch_of(self, partition: Partition) -> int:
-        owned = self._shards.owned.get(partition[1])
-        return NO_EPOCH if owned is None else owned.shard.leader_epoch
 
     # --- poll ---
 
