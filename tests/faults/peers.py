@@ -285,7 +285,14 @@ def write_page(rows: list[Outcome], options: argparse.Namespace) -> None:
     """Replace what stands between the two marks."""
     lines = [f"| {' | '.join(cells)} |" for cells in (HEADS, ["---"] * len(HEADS), *(row.cells for row in rows))]
     day = datetime.now(UTC).date().isoformat()
-    text = "\n".join([f"`make faults-peers KILLS={options.kills} SEED={options.seed}` of {day}.", "", *lines, ""])
+    text = "\n".join(
+        [
+            f'`make faults-peers KILLS={options.kills} SEED={options.seed} PEERS="--leads {options.leads}"` of {day}.',
+            "",
+            *lines,
+            "",
+        ]
+    )
     before, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}")
 
