@@ -187,9 +187,11 @@ class Trial:
         for left in range(self._options.kills, 0, -1):
             process = Process(worker, self._folder)
             self._feed.send_share(FIRST_SHARE if left == self._options.kills else 1 / left)
-            wait_until(lambda process=process: _has_read(process), AT_WORK_S, "the worker to read something")  # type: ignore[misc]
-            time.sleep(self._random.uniform(0.0, self._options.longest_s))
-            process.kill()
+            try:
+                wait_until(lambda process=process: _has_read(process), AT_WORK_S, "the worker to read something")  # type: ignore[misc]
+                time.sleep(self._random.uniform(0.0, self._options.longest_s))
+            finally:
+                process.kill()
         process = Process(worker, self._folder)
         try:
             self._feed.send_share(1)
