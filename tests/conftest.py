@@ -81,10 +81,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """Leave out a test in a file that another run has taken; ``None``: pytest does as usual."""
     take = item.config.stash.get(TAKE, None)
-    return None if take is None or take(item.nodeid.partition("::")[0]) else True
+    if take is None or take(item.nodeid.partition("::")[0]):
+        return None
+    # The last test that was run has left standing what it had in common with this one.
+    item.session._setupstate.teardown_exact(nextitem)  # as pytest's own protocol does
+    return True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

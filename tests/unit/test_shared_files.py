@@ -18,9 +18,21 @@ def test_a_file_belongs_to_the_first_run_that_comes_to_it(tmp_path: Path) -> Non
 
 def test_files_that_another_run_has_taken_are_left_to_it_and_all_others_are_run(tmp_path: Path) -> None:
     assert taker(tmp_path)("tests/unit/test_pace.py")
-    tests = ["tests/unit/test_pace.py", "tests/unit/test_backoff.py"]
-    command = [sys.executable, "-m", "pytest", *tests, OPTION, str(tmp_path), "-v", "-p", "no:cacheprovider"]
-    done = run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    passed = {line.partition("::")[0] for line in done.stdout.splitlines() if "PASSED" in line}
-    assert passed == {"tests/unit/test_backoff.py"}
+    assert passed_files(tmp_path, "tests/unit/test_pace.py", "tests/unit/test_backoff.py") == {
+        "tests/unit/test_backoff.py"
+    }
     assert not taker(tmp_path)("tests/unit/test_backoff.py")
+
+
+def test_what_a_folder_has_set_up_is_torn_down_also_where_its_last_file_is_another_runs(tmp_path: Path) -> None:
+    assert taker(tmp_path)("tests/unit/test_pace.py")
+    ours = ["tests/unit/test_backoff.py", "tests/integration/test_no_brokers_named.py"]
+    assert passed_files(tmp_path, ours[0], "tests/unit/test_pace.py", ours[1]) == set(ours)
+
+
+def passed_files(folder: Path, *files: str) -> set[str]:
+    """The files with tests that pass in a run that shares the folder; no test fails in it."""
+    options = [OPTION, str(folder), "-v", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    command = [sys.executable, "-m", "pytest", *files, *options]
+    done = run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return {line.partition("::")[0] for line in done.stdout.splitlines() if "PASSED" in line}
