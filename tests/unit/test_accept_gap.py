@@ -30,6 +30,7 @@ GAPS = {
     "recreated and longer than before": facts(fence(9, "before"), 10, 0, 30),
     "ahead of the log": facts(fence(900), 20, 0, 30),
     "written on after its end was lost": replace(facts(fence(20), 21, 0, 30), replaced=20),
+    "states lost, and written on after its end was lost": replace(facts(None, 21, 0, 30), replaced=20),
     "committed beyond the end": facts(fence(9), 901, 0, 30),
     "lost and trimmed": facts(None, 50, 40, 60),
 }
@@ -54,6 +55,7 @@ def test_crossings_of_another_log_do_not_hold_back_those_of_this_one() -> None:
     assert decision_of(GAPS["recreated"], 2).committed == 0
     assert decision_of(GAPS["committed beyond the end"], 2).committed == 0
     assert decision_of(GAPS["written on after its end was lost"], 2).committed == 0
+    assert decision_of(GAPS["states lost, and written on after its end was lost"], 2).committed == 0
 
 
 def test_what_was_published_of_this_log_is_not_published_again() -> None:

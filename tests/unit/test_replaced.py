@@ -14,7 +14,7 @@ LOG = ("log", 3)
 OLD, NEW = 4, 6
 
 
-def replaced(fence: Fence, committed: Committed, epochs: dict[int, int]) -> int | None:
+def replaced(fence: Fence | None, committed: Committed, epochs: dict[int, int]) -> int | None:
     """The offset that is told, where the records at these offsets are of these leaders by now."""
 
     def leader_epochs(places: Mapping[Partition, int]) -> dict[Partition, int]:
@@ -35,6 +35,12 @@ def test_a_later_record_at_the_last_applied_offset_is_another_one(epoch_now: int
 def test_so_is_one_at_the_last_committed_offset_where_the_states_are_behind() -> None:
     assert replaced(fence(40), Committed(61, "", OLD), {40: OLD, 60: NEW}) == 60
     assert replaced(fence(40), Committed(61, "", NEW), {40: OLD, 60: NEW}) is None
+
+
+def test_and_where_the_states_are_lost() -> None:
+    assert replaced(None, Committed(61, "", OLD), {60: NEW}) == 60
+    assert replaced(None, Committed(61, "", OLD), {60: OLD}) is None
+    assert replaced(None, Committed(None, ""), {}) is None
 
 
 def test_without_an_epoch_or_a_record_nothing_is_known() -> None:

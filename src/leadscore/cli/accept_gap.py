@@ -122,9 +122,8 @@ def _facts(config: Config, session: KafkaSession, consumer: Consumer, number: in
     partition = (config.log_topic, number)
     committed = committed_places(consumer, [TopicPartition(*partition)])
     fence = None if stored is None else decode_fence(stored)
-    fences = {} if fence is None else {partition: fence}
     epochs = partial(leader_epochs_at, lambda: session.consumer(config.score_group))
-    replaced = replaced_records(fences, committed, {partition: (low, high)}, epochs)
+    replaced = replaced_records({partition: fence}, committed, {partition: (low, high)}, epochs)
     return Facts(number, fence, committed[partition].offset, low, high, topic_id, replaced.get(partition))
 
 

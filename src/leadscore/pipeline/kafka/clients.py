@@ -274,8 +274,14 @@ def committed_offsets(
     return {partition: committed.offset for partition, committed in places.items()}
 
 
+_NO_RECORD_THERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001
+
+
 def leader_epochs_at(new_reader: Callable[[], Consumer], places: Mapping[Partition, int]) -> dict[Partition, int]:
-    """The leader epoch of the record at each offset; without those at whose offset there is no record."""
+    """The leader epoch of the record at each offset; without those at whose offset there is no record.
+
+    ``Unavailable`` where Kafka does not say for all of them, whatever keeps it from it.
+    """
     epochs: dict[Partition, int] = {}
     waiting, deadline = dict(places), Deadline(REQUEST_TIMEOUT_S)
     reader = new_reader()
@@ -283,9 +289,12 @@ def leader_epochs_at(new_reader: Callable[[], Consumer], places: Mapping[Partiti
         reader.assign([TopicPartition(*partition, offset) for partition, offset in places.items()])
         while waiting and deadline.left_s:
             for message in reader.consume(len(waiting), 0.1):
+                error = message.error()
+                if error is not None and error.code() not in _NO_RECORD_THERE:
+                    continue  # it may pass, and has said nothing about the record
                 partition = (message.topic() or "", message.partition() or 0)
                 offset, epoch = waiting.pop(partition, None), message.leader_epoch()
-                if message.error() is None and message.offset() == offset and epoch is not None:
+                if error is None and message.offset() == offset and epoch is not None:
                     epochs[partition] = epoch
     finally:
         reader.close()

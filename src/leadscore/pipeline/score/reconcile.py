@@ -111,6 +111,13 @@ def _without_fence(facts: Facts, committed: int, *, rebuild: bool) -> Start:
             StopCause.STATE_LOST,
             f"Redis holds no state and the committed offset {committed} is beyond the end of the log",
         )
+    if facts.replaced is not None:
+        raise _stopped(
+            facts,
+            StopCause.STATE_LOST,
+            "Redis holds no state, and the log has lost its end and was written on: record "
+            f"{facts.replaced}, which was committed, is another one",
+        )
     if not rebuild:
         raise PartitionStopped(
             f"log partition {facts.partition}: Redis holds no state of this shard, although the log was applied up to "

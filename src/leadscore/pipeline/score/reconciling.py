@@ -107,11 +107,10 @@ class Reconciler:
         return _Answers(topic, topic_id, committed, stored, bounds, replaced)
 
 
-def _readable_fences(topic: str, stored: Mapping[int, StoredShard]) -> dict[Partition, Fence]:
-    """Those that cannot be read stop their shards."""
-    fences: dict[Partition, Fence] = {}
+def _readable_fences(topic: str, stored: Mapping[int, StoredShard]) -> dict[Partition, Fence | None]:
+    """``None`` of a shard without one. Those that cannot be read stop their shards."""
+    fences: dict[Partition, Fence | None] = {}
     for number, shard in stored.items():
-        if shard.fence is not None:
-            with suppress(PartitionStopped):
-                fences[topic, number] = decode_fence(shard.fence)
+        with suppress(PartitionStopped):
+            fences[topic, number] = None if shard.fence is None else decode_fence(shard.fence)
     return fences

@@ -25,12 +25,15 @@ class Expected(NamedTuple):
 
 
 def replaced_records(
-    fences: Mapping[Partition, Fence],
+    fences: Mapping[Partition, Fence | None],
     committed: Mapping[Partition, Committed],
     bounds: Mapping[Partition, Bounds],
     leader_epochs: LeaderEpochs,
 ) -> dict[Partition, int]:
-    """Of each partition the offset of such a record in whose place another one stands, if there is one."""
+    """Of each partition the offset of such a record in whose place another one stands, if there is one.
+
+    A partition without a fence has lost its states; what was published of it is told by what is committed all the same.
+    """
     replaced: dict[Partition, int] = {}
     for choose in (_last_applied, _last_committed):
         expected = {
@@ -48,12 +51,13 @@ def replaced_records(
     return replaced
 
 
-def _last_applied(fence: Fence, _committed: Committed) -> Expected | None:
-    return Expected(fence.offset, fence.log_leader_epoch)
+def _last_applied(fence: Fence | None, _committed: Committed) -> Expected | None:
+    return None if fence is None else Expected(fence.offset, fence.log_leader_epoch)
 
 
-def _last_committed(fence: Fence, committed: Committed) -> Expected | None:
+def _last_committed(fence: Fence | None, committed: Committed) -> Expected | None:
     """The judge of what was published, where it is further than the states."""
-    if committed.offset is None or committed.offset <= fence.offset + 1:
+    applied = -1 if fence is None else fence.offset
+    if committed.offset is None or committed.offset <= applied + 1:
         return None
     return Expected(committed.offset - 1, committed.leader_epoch)

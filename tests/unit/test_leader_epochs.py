@@ -1,0 +1,63 @@
+"""Which leader wrote the record at an offset: Kafka says so, or that it has none, or has to be asked again."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from leadscore.errors import Unavailable
+from leadscore.pipeline.kafka import clients
+from leadscore.pipeline.kafka.clients import leader_epochs_at
+from tests.unit.fake_kafka import FakeMessage
+
+LOG = ("log", 3)
+RECORD = FakeMessage((*LOG, 40), epoch=6)
+
+
+class ScriptedReader:
+    """Says these messages one at a time, then nothing."""
+
+    def __init__(self, messages: Sequence[FakeMessage]) -> None:
+        self._messages = list(messages)
+
+    def assign(self, _places: object) -> None:
+        """Whatever is asked for."""
+
+    def consume(self, _most: int, _timeout_s: float) -> list[FakeMessage]:
+        return [self._messages.pop(0)] if self._messages else []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def epochs_by(*messages: FakeMessage) -> dict[tuple[str, int], int]:
+    return leader_epochs_at(lambda: cast("Consumer", ScriptedReader(messages)), {LOG: 40})
+
+
+def failure(code: int) -> FakeMessage:
+    return FakeMessage((*LOG, 40), failure=KafkaError(code))
+
+
+def test_the_record_at_the_offset_says_its_leader() -> None:
+    assert epochs_by(RECORD) == {LOG: 6}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        FakeMessage((*LOG, 41), epoch=6),
+        failure(KafkaError._PARTITION_EOF),
+        failure(KafkaError._AUTO_OFFSET_RESET),
+    ],
+)
+def test_no_record_at_the_offset_is_an_answer(answer: FakeMessage) -> None:
+    assert epochs_by(answer) == {}
+
+
+@pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError.NOT_LEADER_FOR_PARTITION])
+def test_an_error_is_no_answer(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert epochs_by(failure(code), RECORD) == {LOG: 6}
+    monkeypatch.setattr(clients, "REQUEST_TIMEOUT_S", 0.01)
+    with pytest.raises(Unavailable, match="last applied records"):
+        epochs_by(failure(code))
