@@ -28,6 +28,19 @@ _CONSEQUENCES = frozenset({KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaErro
 _NOT_ALLOWED = ("authorization failed", "not authorized")
 
 
+def hand_over(client: Producer, topic: str, record: OutputRecord, on_delivery: OnDelivery) -> None:
+    """Give the record to a client; its errors, that of a full queue among them, are the caller's."""
+    client.produce(
+        topic,
+        record.value,
+        record.key,
+        partition=record.partition,
+        timestamp=record.timestamp_ms,
+        headers=record.headers,
+        on_delivery=on_delivery,
+    )
+
+
 class Outbound:
     """A producer of the worker's."""
 
@@ -54,15 +67,7 @@ class Outbound:
         while True:
             self._check()
             try:
-                self._client.produce(
-                    topic,
-                    record.value,
-                    record.key,
-                    partition=record.partition,
-                    timestamp=record.timestamp_ms,
-                    headers=record.headers,
-                    on_delivery=on_delivery,
-                )
+                hand_over(self._client, topic, record, on_delivery)
             except BufferError:
                 self.poll(FULL_QUEUE_WAIT_S)
             except KafkaException as error:

@@ -25,7 +25,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from leadscore.errors import Unavailable, WorkerStopped
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import kind_of
-from leadscore.pipeline.kafka.outbound import FULL_QUEUE_WAIT_S, explanation
+from leadscore.pipeline.kafka.outbound import FULL_QUEUE_WAIT_S, explanation, hand_over
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.steps import NoSteps, Steps
 
@@ -131,15 +131,8 @@ class Transactions:
     def _produce(self, producer: Producer, topic: str, record: OutputRecord) -> None:
         while True:
             try:
-                producer.produce(
-                    topic,
-                    record.value,
-                    record.key,
-                    partition=record.partition,
-                    timestamp=record.timestamp_ms,
-                    headers=record.headers,
-                    on_delivery=self._note,  # of refusals only, see ``make_transactions_producer``
-                )
+                # Called back for refusals only, see ``make_transactions_producer``.
+                hand_over(producer, topic, record, self._note)
             except BufferError:
                 producer.poll(FULL_QUEUE_WAIT_S)
             except KafkaException as error:
