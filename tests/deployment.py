@@ -83,7 +83,7 @@ LASTING_MODEL: Mapping[str, Any] = {
     "rules": {"page": {"event": "website.page_view", "points": 5}, "click": {"event": "email.click", "points": 10}},
     "thresholds": {"mql": {"enter": 50, "exit": 35}},
 }
-"""Nothing decays, so that no lead is ever due: time writes nothing into the log."""
+"""Its leads leave by time after days only, so that no tick comes into the log of a test."""
 _WANDERING_TYPES = ("website.page_view", "email.click", "email.unsubscribe", "webinar.attended", "webinar.no_show")
 
 

@@ -26,6 +26,7 @@ from leadscore.log.records import Frame, Tick
 from tests.deployment import Deployment, _points_of, now_ms
 from tests.e2e.metric_series import of_name, series
 from tests.faults.inputs import Inputs, Position, dead_letters, read_inputs
+from tests.faults.report import Figures
 from tests.oracle import (
     Departure,
     Entry,
@@ -71,6 +72,13 @@ class LogView:
 
     by_lead: dict[str, list[LogEntry]] = field(default_factory=lambda: defaultdict(list))
     logged: set[Position] = field(default_factory=set)
+
+
+def assert_holds(deployment: Deployment, figures: Figures) -> None:
+    """Judge the deployment, note it for the experiment's line, and fail on any violation."""
+    judgement = judge(deployment)
+    figures.take(judgement)
+    assert not judgement.violations, judgement
 
 
 def judge(deployment: Deployment, limits: Limits = Limits(recent_events=8)) -> Judgement:  # noqa: B008

@@ -11,7 +11,7 @@ import pytest
 from leadscore.events.event import Event
 from tests.crashing import LINGERING, SAME_MEMBER, SMALL_BATCHES, feed_until_death
 from tests.deployment import WANDERING_MODEL, Deployment, WorkerProcess, wandering_events
-from tests.faults.judge import judge
+from tests.faults.judge import assert_holds, judge
 from tests.faults.mutated import planted
 from tests.faults.report import Figures
 from tests.faults.sizes import SEED, kills, random
@@ -58,9 +58,7 @@ def conclude(deployment: Deployment, figures: Figures, died: Counter[str]) -> No
     deployment.wait_until_settled()
     figures.killed(died.total())
     figures.note = ", ".join(f"{number} {point}" for point, number in died.items())
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
 
 
 @pytest.mark.experiment("1", CLAUSE)

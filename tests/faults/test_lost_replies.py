@@ -7,7 +7,7 @@ import redis
 
 from tests.deployment import FEW_RECENT, LASTING_MODEL, WANDERING_MODEL, Deployment, now_ms, wandering_events
 from tests.faults.inputs import Inputs, read_inputs
-from tests.faults.judge import Scores, judge, plain_model, wrong_scores
+from tests.faults.judge import Scores, assert_holds, plain_model, wrong_scores
 from tests.faults.load import Load
 from tests.faults.naive_worker import KEY, MODULE
 from tests.faults.report import Figures
@@ -38,9 +38,7 @@ def test_a_lost_reply_of_redis_counts_nothing_twice(
     deployment.wait_until_settled()
     figures.lost(redis_way.lost.total())
     assert figures.losses, redis_way.carried
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     assert worker.terminate() == 0
 
 

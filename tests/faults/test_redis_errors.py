@@ -14,7 +14,7 @@ from leadscore.store.failures import FailureKind
 from tests.deployment import FEW_RECENT, FEW_RECENT_EVENTS, WANDERING_MODEL, Deployment, WorkerProcess, assert_exact
 from tests.deployment import wandering_events as events_of
 from tests.e2e.metric_series import series
-from tests.faults.judge import judge
+from tests.faults.judge import assert_holds
 from tests.faults.load import Load
 from tests.faults.report import Figures
 from tests.refusing_way import REFUSALS, RefusingWay
@@ -57,9 +57,7 @@ def test_each_error_of_redis_is_counted_under_its_kind_and_costs_nothing(
             wait_until(partial(has_resumed, worker), 30, "the end of the outage, or the next pause would be longer")
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     pauses = [kind for kind in refusals if kind is not FailureKind.NOSCRIPT]
     assert len(worker.said("score_paused")) == len(worker.said("score_resumed")) == len(pauses)
     figures.note = f"{len(refusals)} errors of {len(REFUSALS)} kinds, each counted under its own"

@@ -25,7 +25,7 @@ from tests.deployment import (
     assert_exact,
     wandering_events,
 )
-from tests.faults.judge import judge
+from tests.faults.judge import assert_holds
 from tests.faults.load import Load
 from tests.faults.report import Figures
 from tests.faults.seen import copies, metric, store_errors
@@ -80,9 +80,7 @@ def test_a_failover_by_sentinel_that_loses_acknowledged_writes_is_repaired(
     deployment.send_now(events[-300:])
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     assert metric(workers, "leadscore_state_regressions_total") >= LOG_PARTITIONS
     replayed = sum(line["lost_records"] for worker in workers for line in worker.said("state_regression"))
     assert replayed > 0
@@ -123,9 +121,7 @@ def test_a_failover_that_an_operator_asks_for_costs_nothing_either(
     deployment.send_now(events[-300:])
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     regressions = metric(workers, "leadscore_state_regressions_total")
     figures.note = f"Sentinel: the old master lives; {regressions:g} shards were repaired"
     assert [worker.terminate() for worker in workers] == [0, 0, 0]
@@ -165,9 +161,7 @@ def test_a_cluster_that_loses_its_masters_under_load_goes_on_with_their_replicas
             cluster.wait_for_promotion(number)
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     assert store_errors(workers, "connection") + store_errors(workers, "timeout") >= MASTERS
     regressions = metric(workers, "leadscore_state_regressions_total")
     assert regressions > 0
@@ -189,9 +183,7 @@ def test_slots_that_move_under_load_are_followed(
             move_away(cluster, ShardKeys(PREFIX, shard, LOG_PARTITIONS), workers)
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     assert store_errors(workers, "moved") > 0
     answers = ", ".join(f"{store_errors(workers, kind):g} {kind}" for kind in ("moved", "ask", "tryagain"))
     figures.note = f"Redis Cluster: {LOG_PARTITIONS} slots moved; answers: {answers}"

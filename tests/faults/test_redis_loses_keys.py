@@ -19,7 +19,7 @@ from tests.deployment import (
     assert_exact,
     wandering_events,
 )
-from tests.faults.judge import judge
+from tests.faults.judge import assert_holds
 from tests.faults.report import Figures
 from tests.faults.seen import copies, metric, readiness
 from tests.redis_groups import port_of
@@ -72,9 +72,7 @@ def test_a_redis_that_is_restarted_empty_stops_the_worker_and_a_rebuild_is_exact
     deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     again = copies(deployment)
     assert {crossing_id: again[crossing_id] for crossing_id in published} == published
 
@@ -121,9 +119,7 @@ def test_evicted_keys_pause_and_alert_and_a_rebuild_is_exact(
     deployment.start_worker(LEADSCORE_ON_STATE_LOSS="rebuild")
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
 
 
 def evict(client: "redis.Redis") -> None:

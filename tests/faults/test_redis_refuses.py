@@ -20,7 +20,7 @@ from tests.deployment import (
     wandering_events,
 )
 from tests.e2e.metric_series import of_name, series
-from tests.faults.judge import judge
+from tests.faults.judge import assert_holds
 from tests.faults.load import Load
 from tests.faults.report import Figures
 from tests.faults.seen import store_errors
@@ -69,9 +69,7 @@ def log_offsets(deployment: Deployment) -> tuple[list[int], int]:
 
 def conclude(deployment: Deployment, figures: Figures) -> None:
     deployment.wait_until_settled()
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
 
 
 @pytest.mark.experiment("5", "a Redis that is full is waited for; nothing is committed meanwhile")

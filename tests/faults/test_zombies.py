@@ -8,7 +8,7 @@ from threading import Thread
 import pytest
 
 from tests.deployment import FEW_RECENT, LOG_PARTITIONS, WANDERING_MODEL, Deployment, WorkerProcess, wandering_events
-from tests.faults.judge import judge
+from tests.faults.judge import assert_holds, judge
 from tests.faults.load import Load
 from tests.faults.mutated import planted
 from tests.faults.report import Figures
@@ -52,9 +52,7 @@ def test_workers_that_stand_still_for_three_sessions_change_nothing(
             figures.lost()
     deployment.wait_until_settled()
     figures.note = "losses are the times that a worker stood still"
-    judgement = judge(deployment)
-    figures.take(judgement)
-    assert not judgement.violations, judgement
+    assert_holds(deployment, figures)
     assert [worker.terminate() for worker in workers] == [0, 0]
 
 
