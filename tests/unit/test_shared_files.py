@@ -1,6 +1,7 @@
 """Lanes that share test files run each of them, and each once."""
 
 import sys
+from os import environ
 from pathlib import Path
 from subprocess import run
 
@@ -25,14 +26,26 @@ def test_files_that_another_run_has_taken_are_left_to_it_and_all_others_are_run(
 
 
 def test_what_a_folder_has_set_up_is_torn_down_also_where_its_last_file_is_another_runs(tmp_path: Path) -> None:
-    assert taker(tmp_path)("tests/unit/test_pace.py")
-    ours = ["tests/unit/test_backoff.py", "tests/integration/test_no_brokers_named.py"]
-    assert passed_files(tmp_path, ours[0], "tests/unit/test_pace.py", ours[1]) == set(ours)
+    """A test in another folder comes next: pytest refuses to set it up on what the first has left standing."""
+    folders = {"one": ["ours", "others"], "two": ["ours_too"]}
+    for folder, names in folders.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "conftest.py").touch()
+        for name in names:
+            (tmp_path / folder / f"test_{name}.py").write_text("def test_it() -> None: ...\n")
+    (shared := tmp_path / "shared").mkdir()
+    assert taker(shared)("one/test_others.py")
+    files = ["one/test_ours.py", "one/test_others.py", "two/test_ours_too.py"]
+    assert passed_files(shared, *files, cwd=tmp_path) == {"one/test_ours.py", "two/test_ours_too.py"}
 
 
-def passed_files(folder: Path, *files: str) -> set[str]:
+def passed_files(folder: Path, *files: str, cwd: Path = ROOT) -> set[str]:
     """The files with tests that pass in a run that shares the folder; no test fails in it."""
     options = [OPTION, str(folder), "-v", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    if cwd != ROOT:
+        options += ["-p", "tests.conftest", "--rootdir=.", "--import-mode=importlib"]
     command = [sys.executable, "-m", "pytest", *files, *options]
-    done = run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    paths = environ | {"PYTHONPATH": str(ROOT)}
+    done = run(command, cwd=cwd, env=paths, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
     return {line.partition("::")[0] for line in done.stdout.splitlines() if "PASSED" in line}
