@@ -1,12 +1,10 @@
 """An input topic loses its end under the same id: what stands there afterwards counts, once, and nothing else twice."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from leadscore.cli.main import main
 from leadscore.cli.run import CRASH_VARIABLE
 from leadscore.events.event import Event
 from leadscore.log.records import partition_of
@@ -22,7 +20,7 @@ from tests.deployment import (
     frames,
     wandering_events,
 )
-from tests.mortal_kafka import MortalKafka, mortal_kafka
+from tests.faults.kafka_cluster import KafkaCluster, KafkaNode, kafka_cluster
 from tests.servers import RedisServer, wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -31,21 +29,21 @@ Tool = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="module")
-def dying_kafka() -> Iterator[MortalKafka]:
-    with mortal_kafka() as kafka:
-        yield kafka
+def broker() -> Iterator[KafkaCluster]:
+    with kafka_cluster(1) as cluster:
+        yield cluster
 
 
 @pytest.fixture
 def deployment(
-    dying_kafka: MortalKafka,
+    broker: KafkaCluster,
     redis_server: RedisServer,
     redis_prefix: str,
     fresh_name: Callable[[str], str],
     tmp_path: Path,
 ) -> Iterator[Deployment]:
     names = (fresh_name("d"), redis_prefix)
-    deployment = Deployment(dying_kafka.server, redis_server, names, tmp_path, WANDERING_MODEL)
+    deployment = Deployment(broker.server, redis_server, names, tmp_path, WANDERING_MODEL)
     deployment.environ = dict(FEW_RECENT)
     deployment.create_topics(source_partitions=1)
     yield deployment
@@ -53,15 +51,11 @@ def deployment(
 
 
 @pytest.fixture
-def tool(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Tool:
+def tool(deployment: Deployment, run_tool: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Tool:
     """Run a command with the deployment's environment: exit code, standard output and standard error."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        for name in [name for name in os.environ if name.startswith("LEADSCORE_")]:
-            monkeypatch.delenv(name)
-        for name, value in deployment.config().items():
-            monkeypatch.setenv(name, value)
-        code = main(list(arguments))
+        code = run_tool(deployment, *arguments)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -79,10 +73,11 @@ def send_in_batches(deployment: Deployment, events: list[Event]) -> None:
         deployment.send_now(events[first : first + 10])
 
 
-def lose_end_of_website(kafka: MortalKafka, deployment: Deployment, first: int) -> None:
-    kafka.kill()
-    kafka.lose_end(deployment.topic("website"), 0, first)
-    kafka.start()
+def lose_end(node: KafkaNode, topic: str, partition: int, first: int) -> None:
+    """A loss of power takes the node, and the records from this one on."""
+    node.kill()
+    node.lose_from(topic, partition, first)
+    node.start()
 
 
 def why_website_stops(worker: WorkerProcess, deployment: Deployment) -> str:
@@ -95,7 +90,7 @@ def why_website_stops(worker: WorkerProcess, deployment: Deployment) -> str:
 
 @pytest.mark.experiment("17", "records in the place of lost ones that were logged and not committed count once")
 def test_records_in_the_place_of_lost_ones_that_were_logged_and_not_committed_count(
-    dying_kafka: MortalKafka, deployment: Deployment
+    broker: KafkaCluster, deployment: Deployment
 ) -> None:
     """A loss of power takes the worker and the end of its input at once: the log is further than what is committed."""
     before, after = visits("before", 60), visits("after", 30)
@@ -103,7 +98,7 @@ def test_records_in_the_place_of_lost_ones_that_were_logged_and_not_committed_co
     deployment.start_worker(**{CRASH_VARIABLE: "logged"}).wait_for_death()
     assert sum(len(frame.awards) for _, _, frame in frames(deployment.log())) == 60
     assert deployment.lag_of("website") == 60
-    lose_end_of_website(dying_kafka, deployment, 40)
+    lose_end(broker.nodes[1], deployment.topic("website"), 0, 40)
     send_in_batches(deployment, after)
     deployment.start_worker()
     deployment.wait_until_settled()
@@ -112,14 +107,14 @@ def test_records_in_the_place_of_lost_ones_that_were_logged_and_not_committed_co
 
 @pytest.mark.experiment("17", "an input that lost its end stops with the numbers; accepted, every event counts once")
 def test_an_input_that_lost_its_end_stops_until_the_gap_is_accepted_and_then_every_event_counts_once(
-    dying_kafka: MortalKafka, deployment: Deployment, tool: Tool
+    broker: KafkaCluster, deployment: Deployment, tool: Tool
 ) -> None:
     before, after = visits("before", 60), visits("after", 40)
     worker = deployment.start_worker()
     send_in_batches(deployment, before)
     deployment.wait_until_settled()
     assert worker.terminate() == 0
-    lose_end_of_website(dying_kafka, deployment, 40)
+    lose_end(broker.nodes[1], deployment.topic("website"), 0, 40)
 
     worker = deployment.start_worker()
     mail = [event for event in wandering_events("mail", 60) if event.type == "email.click"]
@@ -151,7 +146,7 @@ def test_an_input_that_lost_its_end_stops_until_the_gap_is_accepted_and_then_eve
 
 @pytest.mark.experiment("17", "a log that lost its end and was written on stops that partition; nothing is passed over")
 def test_a_log_that_lost_its_end_and_was_written_on_stops_that_partition(
-    dying_kafka: MortalKafka, deployment: Deployment, tool: Tool
+    broker: KafkaCluster, deployment: Deployment, tool: Tool
 ) -> None:
     before, after = visits("before", 100), visits("after", 400)
     worker = deployment.start_worker()
@@ -163,9 +158,7 @@ def test_a_log_that_lost_its_end_and_was_written_on_stops_that_partition(
     number = partition_of(before[0].lead_id, LOG_PARTITIONS)
     end = len([record for record in deployment.read("log") if record.partition() == number])
     assert end > 3
-    dying_kafka.kill()
-    dying_kafka.lose_end(deployment.topic("log"), number, end - 2)
-    dying_kafka.start()
+    lose_end(broker.nodes[1], deployment.topic("log"), number, end - 2)
 
     matcher = deployment.start_worker(LEADSCORE_ROLE="match")
     for first in range(0, len(after), 40):

@@ -9,9 +9,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from tests.deployment import WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
+from tests.faults.kafka_cluster import KafkaCluster, kafka_cluster
 from tests.faults.load import Load
 from tests.faults.seen import readiness
-from tests.mortal_kafka import MortalKafka, mortal_kafka
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -113,26 +113,28 @@ def limit_files(pid: int, size_bytes: int) -> None:
 
 
 @pytest.fixture
-def mortal() -> Iterator[MortalKafka]:
-    with mortal_kafka() as kafka:
-        yield kafka
+def broker() -> Iterator[KafkaCluster]:
+    with kafka_cluster(1) as cluster:
+        yield cluster
 
 
 @pytest.mark.experiment("operators", "a full disk of Kafka costs nothing")
 def test_a_full_disk_of_kafka_ends_the_broker_and_costs_nothing(
-    mortal: MortalKafka, redis_server: RedisServer, redis_prefix: str, fresh_name: Callable[[str], str], tmp_path: Path
+    broker: KafkaCluster, redis_server: RedisServer, redis_prefix: str, fresh_name: Callable[[str], str], tmp_path: Path
 ) -> None:
-    deployment = Deployment(mortal.server, redis_server, (fresh_name("d"), redis_prefix), tmp_path, WANDERING_MODEL)
+    deployment = Deployment(broker.server, redis_server, (fresh_name("d"), redis_prefix), tmp_path, WANDERING_MODEL)
     deployment.create_topics()
     before, after = wandering_events("before", 300), wandering_events("after", 300)
     worker = deployment.start_worker()
     deployment.send_now(before)
     deployment.wait_until_settled()
-    mortal.fill_disk()
+    node = broker.nodes[1]
+    assert node.process is not None
+    limit_files(node.process.pid, 4_096)
     deployment.send_some(after)
-    mortal.wait_for_death()
+    node.process.wait(60)
     wait_until(lambda: "kafka" in readiness(worker), 60, "the worker to say that Kafka is away")
-    mortal.start()
+    node.start()
     deployment.producer.flush(60)
     deployment.wait_until_settled()
     assert worker.terminate() == 0

@@ -78,7 +78,7 @@ def test_every_command_of_the_readme_is_one_the_program_knows(line: str, monkeyp
 
 def do_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the program read its options, and then only say that it understood them."""
-    for name in (*COMMANDS, "accept_gap"):
+    for name in (*COMMANDS, "accept_gap", "accept_source_gap"):
         monkeypatch.setattr(import_module(f"leadscore.cli.{name}"), "run", lambda _args: UNDERSTOOD)
 
 
