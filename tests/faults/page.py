@@ -16,7 +16,7 @@ def table() -> str:
     days = sorted({row.date for row in rows})
     lines = [f"| {' | '.join(cells)} |" for cells in (HEAD, ["---"] * len(HEAD), *(row.cells for row in rows))]
     span = " to ".join(dict.fromkeys([days[0], days[-1]]))
-    return "\n".join([f"The latest run of each, {span}, on two cores that other work shared.", "", *lines, ""])
+    return "\n".join([f"The latest run of each, {span}, on two cores.", "", *lines, ""])
 
 
 def is_there(row: Row) -> bool:
