@@ -92,7 +92,7 @@ def mark() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def ended() -> Ended:
     """A demo in a pipe, from start to end."""
-    options = ("--duration", "8", "--json", "--leads", "150", "--seed", "7")
+    options = ("--duration", "8", "--json", "--leads", "300", "--seed", "7")
     done = subprocess.run(
         command(*options), check=False, capture_output=True, text=True, env=environ(), cwd=ROOT, timeout=100
     )
@@ -112,7 +112,7 @@ def test_the_demo_ends_by_itself_and_its_numbers_add_up(ended: Ended) -> None:
 def test_the_demo_has_something_of_everything(ended: Ended) -> None:
     interesting = ("events_applied", "duplicates", "ignored", "dead_letters", "entered", "left")
     assert {name: ended.summary[name] > 0 for name in interesting} == dict.fromkeys(interesting, True)
-    assert 100 < ended.summary["leads"] <= 150
+    assert 200 < ended.summary["leads"] <= 300
 
 
 def test_the_demo_shows_the_whole_cycle(ended: Ended) -> None:

@@ -11,7 +11,7 @@ from random import Random
 import msgspec
 
 from leadscore.demo.personas import Lead, Stage, invent_lead, live, random_id
-from leadscore.demo.whole_cycle import CUSTOMER, become_known, hear_from_sales, live_as_customer
+from leadscore.demo.whole_cycle import CUSTOMER, SalesTeam, become_known, live_as_customer
 from leadscore.events.contracts import TopicRole, contract_of_type
 from leadscore.events.event import Event
 from leadscore.time_units import DAY_MS
@@ -79,24 +79,25 @@ def _originals(random: Random, plan: TrafficPlan) -> list[Event]:
     if plan.events is not None:
         expected = plan.events - round(plan.events * plan.duplicates) - round(plan.events * plan.garbage)
     events: list[Event] = []
+    sales = SalesTeam()
     for position, lead in enumerate(_leads(random, plan)):
         everybody_lived = plan.leads is None or position >= plan.leads
         if everybody_lived and (expected is None or len(events) >= expected):
             break
         stage = Stage(random, lead, plan.start_ms, plan.end_ms)
-        _play(stage, plan)
+        _play(stage, plan, sales)
         events += stage.events
     events.sort(key=_occurred_at_ms)
     return events if expected is None else events[len(events) - expected :]
 
 
-def _play(stage: Stage, plan: TrafficPlan) -> None:
+def _play(stage: Stage, plan: TrafficPlan, sales: SalesTeam) -> None:
     if stage.lead.persona == CUSTOMER:
         live_as_customer(stage)
         return
     live(stage)
     if plan.whole_cycle:
-        hear_from_sales(stage)
+        sales.answer(stage)
         become_known(stage)
 
 

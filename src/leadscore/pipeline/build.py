@@ -34,6 +34,7 @@ from leadscore.pipeline.kafka.clients import (
     PRODUCER,
     READER,
     SOURCE_CONSUMER,
+    RenewedAdmin,
     ask_for_rights,
     largest_record_bytes,
     leader_epochs_at,
@@ -118,7 +119,7 @@ class WorkerBuilder:
         self._patience = Patience(plan.stopping, plan.health, self._addresses, config.start_timeout_ms / 1000)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
-        self._admin = make_admin(config.kafka, self._logger)
+        self._admin = RenewedAdmin(lambda: make_admin(config.kafka, self._logger))
         self._own_frames = OwnFrames()
         name = model.definition.model if model is not None else None
         self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
@@ -127,9 +128,9 @@ class WorkerBuilder:
         """Wait for the services, check what they hold, and join the groups."""
         if store is not None:
             check_store(store, self._config, self._patience)
-        check_topics(self._admin, self._config, self._patience)
+        check_topics(self._admin.client, self._config, self._patience)
         if self._plan.has_topic_ids:  # an embedded broker is on this machine
-            check_clock(self._admin, self._config, self._patience)
+            check_clock(self._admin.client, self._config, self._patience)
         if store is not None:
             self._refuse_other_deployments(store)
         # Whatever may have to be waited for comes before a consumer joins its group, which is not polled meanwhile.
@@ -162,8 +163,8 @@ class WorkerBuilder:
         config, until_answered = self._config, self._patience.until_answered
         cluster = ""
         if self._plan.has_topic_ids:  # an embedded broker says as little of clusters and groups
-            refuse_other_scorers(config, partial(groups_on, self._admin, config.log_topic))
-            cluster = until_answered(partial(cluster_id, self._admin))
+            refuse_other_scorers(config, partial(groups_on, self._admin.client, config.log_topic))
+            cluster = until_answered(partial(cluster_id, self._admin.client))
         until_answered(partial(claim_prefix, store, config, cluster))
 
     # --- the match stage ---
@@ -187,7 +188,7 @@ class WorkerBuilder:
             metrics=metrics,
             budget=self._budget,
             topic_ids=lambda: self._topic_ids(list(config.input_topics)),
-            log_bounds=partial(log_bounds, self._admin),
+            log_bounds=lambda partitions: log_bounds(self._admin.client, partitions),
             steps=self._plan.steps,
             refusals=self._refusals(config.match_group),
             own_frames=self._own_frames,
@@ -232,7 +233,7 @@ class WorkerBuilder:
         own_limit = int(config.kafka.get("message.max.bytes", PRODUCER["message.max.bytes"]))
 
         def limit_bytes() -> int | None:
-            limit = largest_record_bytes(self._admin, config.dead_letter_topic)
+            limit = largest_record_bytes(self._admin.client, config.dead_letter_topic)
             return None if limit is None else min(limit, own_limit)
 
         return DeadLetters(
@@ -255,7 +256,7 @@ class WorkerBuilder:
             model_of_version=self._models.model_of_version,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
             leader_epochs=partial(leader_epochs_at, self._reader),
-            log_bounds=partial(log_bounds, self._admin),
+            log_bounds=lambda partitions: log_bounds(self._admin.client, partitions),
             metrics=self._plan.metrics,
             budget=self._budget,
             steps=self._plan.steps,
@@ -290,10 +291,10 @@ class WorkerBuilder:
         return make_consumer(self._config.kafka, self._config.score_group, "range", self._logger, fetching=READER)
 
     def _refusals(self, group: str) -> Refusals:
-        return Refusals(group, partial(ask_for_rights, self._admin), self._plan.metrics.kafka)
+        return Refusals(group, lambda topics: ask_for_rights(self._admin.client, topics), self._plan.metrics.kafka)
 
     def _topic_ids(self, topics: list[str]) -> dict[str, str]:
-        return topic_ids(self._admin, topics, has_topic_ids=self._plan.has_topic_ids)
+        return topic_ids(self._admin.client, topics, has_topic_ids=self._plan.has_topic_ids)
 
 
 def look_for_garbage_seldom() -> None:

@@ -195,6 +195,23 @@ def make_admin(kafka: Mapping[str, str], logger: logging.Logger) -> Admin:
     return Admin({"client.id": "leadscore-admin", **CLIENT, **kafka}, logger)
 
 
+class RenewedAdmin:
+    """The client for questions, and another in its place once it gets no answers.
+
+    librdkafka drops every broker that an answer does not name. One that was told of no broker at all may have nobody
+    left to ask, and never asks again (librdkafka issue 5301).
+    """
+
+    def __init__(self, make: Callable[[], Admin]) -> None:
+        self._make = make
+        self._before: Admin | None = None
+        self.client = make()
+
+    def renew(self) -> None:
+        """Make another. The one before lives on for as long: its last questions still end, without an answer."""
+        self._before, self.client = self.client, self._make()
+
+
 def partition_count(client: Producer | Consumer | AdminClient, topic: str, timeout_s: float = REQUEST_TIMEOUT_S) -> int:
     """How many partitions a topic has; ``ConfigError`` if there is no such topic, ``Unavailable`` without a broker."""
     try:

@@ -19,7 +19,7 @@ from leadscore.ops.metrics import KafkaMetrics
 from leadscore.ops.ongoing import OngoingLog
 from leadscore.ops.services import KAFKA
 from leadscore.pipeline.kafka.clients import (
-    Admin,
+    RenewedAdmin,
     ask_for_beginnings,
     ask_for_cluster,
     ask_for_ends,
@@ -35,13 +35,16 @@ COMMITTED_WITHIN_S = 0.5
 """The one question that is waited for, once for each partition that is new here."""
 ANSWER_WITHIN_S = 5.0
 """Together with the two seconds from one look to the next: Kafka away shows within ten seconds."""
+RENEWED_AFTER = 3
+"""So many questions in a row without an answer, and the client for questions is made anew."""
 
 
 class KafkaWatch:
     """Whether any broker answers. Before the first answer nothing is wrong: the worker has just begun."""
 
-    def __init__(self, admin: Admin, address: str, metrics: KafkaMetrics) -> None:
+    def __init__(self, admin: RenewedAdmin, address: str, metrics: KafkaMetrics) -> None:
         self._admin = admin
+        self._unanswered = 0
         self._address = address
         self._metrics = metrics
         self._question: Future[Any] | None = None
@@ -55,25 +58,29 @@ class KafkaWatch:
 
     def look(self) -> None:
         """Take the answer if it has come, and ask again."""
-        for error in self._admin.take_errors():
+        for error in self._admin.client.take_errors():
             self._metrics.errors.labels(kind_of(error).value).inc()
         if self._question is not None:
             if not self._question.done():
                 return
             self._take(_failure(self._question))
         self._metrics.dependency_up.labels(KAFKA).set(int(self.outage is None))
-        self._question = ask_for_cluster(self._admin, ANSWER_WITHIN_S)
+        self._question = ask_for_cluster(self._admin.client, ANSWER_WITHIN_S)
 
     def _take(self, failure: KafkaError | None) -> None:
         if failure is None or not is_of_the_client(failure):
             self.outage = None
-            self._admin.last_error = None  # or the next outage would be told with the cause of this one
+            self._unanswered = 0
+            self._admin.client.last_error = None  # or the next outage would be told with the cause of this one
             self._lines.end(time(), KAFKA)
             return
         self._metrics.errors.labels(kind_of(failure).value).inc()
-        said = self._admin.last_error or failure
+        said = self._admin.client.last_error or failure
         self.outage = f"kafka at {self._address} does not answer: {said.str()}"
         self._lines.note(time(), KAFKA, logging.ERROR, address=self._address, detail=said.str())
+        self._unanswered += 1
+        if self._unanswered % RENEWED_AFTER == 0:
+            self._admin.renew()
 
 
 class CommittedSoFar:
@@ -107,7 +114,7 @@ class CommittedSoFar:
 class LagWatch:
     """How many records of each partition a group has not committed."""
 
-    def __init__(self, admin: Admin, committed: CommittedSoFar) -> None:
+    def __init__(self, admin: RenewedAdmin, committed: CommittedSoFar) -> None:
         self._admin = admin
         self._committed = committed
         self._ends: dict[Partition, Future[Any]] = {}
@@ -119,8 +126,8 @@ class LagWatch:
         self._committed.forget_others(owned)
         if all(question.done() for question in [*self._ends.values(), *self._beginnings.values()]):
             self._take(owned)
-            self._ends = ask_for_ends(self._admin, owned, ANSWER_WITHIN_S) if owned else {}
-            self._beginnings = ask_for_beginnings(self._admin, owned, ANSWER_WITHIN_S) if owned else {}
+            self._ends = ask_for_ends(self._admin.client, owned, ANSWER_WITHIN_S) if owned else {}
+            self._beginnings = ask_for_beginnings(self._admin.client, owned, ANSWER_WITHIN_S) if owned else {}
         self.lags = {partition: lag for partition, lag in self.lags.items() if partition in owned}
 
     def _take(self, owned: Collection[Partition]) -> None:
