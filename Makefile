@@ -18,7 +18,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check lock format compile pure clean help
+.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check image-check sbom lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -113,6 +113,15 @@ bench-recovery: $(VENV)/dev ## start-up, catching up, rebuilding, rebalancing; B
 
 wheel-check: $(VENV)/dev ## every file of the package is in every kind of install
 	$(PYTEST) tests/e2e/test_packaging.py
+
+image-check: $(VENV)/dev ## the image's steps without an engine for containers: install, run as its user on a read-only disk; needs root
+	$(PYTEST) -m full tests/e2e/test_image.py $(HOURS)
+
+sbom: ## the bill of materials of the image's Python packages (CycloneDX): dist/leadscore.cdx.json
+	rm -rf .cache/image dist/leadscore.cdx.json
+	LEADSCORE_BUILD=pure PYTHON=$(PYTHON) sh deploy/install.sh .cache/image
+	mkdir -p dist && cp .cache/image/sbom.cdx.json dist/leadscore.cdx.json
+	rm -rf .cache/image build
 
 kafka: $(VENV)/dev ## a Kafka of your own, until Ctrl-C
 	@$(BIN)/python tests/servers.py kafka

@@ -272,6 +272,10 @@ class Deployment:
         """A worker of the version that is installed there."""
         return self._start(_program_of(python), overrides)
 
+    def start_installed(self, program: Sequence[str]) -> "WorkerProcess":
+        """A worker of the installation whose program this is."""
+        return self._start(program, {})
+
     def start_other(self, module: str, **overrides: str) -> "WorkerProcess":
         """Another program in the place of a worker."""
         return self._start([sys.executable, "-m", module], overrides)

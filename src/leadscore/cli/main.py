@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "init",
     "run",
+    "health",
     "check",
     "map",
     "simulate",
@@ -50,7 +51,8 @@ def program() -> None:
 def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -> int:
     """Run a command: 0 done, 1 failed, 2 the input was wrong; ``run`` has more. ``ending`` is for ``run``."""
     try:
-        args = _parser().parse_args(arguments, argparse.Namespace(**({} if ending is None else {"ending": ending})))
+        words = sys.argv[1:] if arguments is None else arguments
+        args = _parser(words).parse_args(words, argparse.Namespace(**({} if ending is None else {"ending": ending})))
         return int(args.run(args))
     except InputError as error:
         print(error, file=sys.stderr)
@@ -72,11 +74,12 @@ def _address(error: LeadscoreError) -> str:
     return f" ({variable} is {shown_urls(address)!r})" if address else ""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """What reads the arguments: with the one command that they name, or with all commands."""
     parser = argparse.ArgumentParser(prog="leadscore", description="Event-driven lead scoring on Kafka and Redis.")
     parser.add_argument("--version", action="version", version=f"leadscore {full_version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in COMMANDS:
+    for name in [name for name in COMMANDS if name in arguments[:1]] or COMMANDS:
         import_module(f"leadscore.cli.{name}").add_parser(subparsers)
     return parser
 

@@ -1,0 +1,63 @@
+"""``leadscore health``: asks a running worker how it is, for the health check of a container that has no curl."""
+
+import argparse
+import os
+import sys
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+
+from leadscore.cli.options import duration
+from leadscore.errors import ConfigError
+from leadscore.ops.config import Config, load_config
+
+PATHS = {"live": "/livez", "ready": "/readyz", "started": "/startupz"}
+DEFAULT_TIMEOUT = "3s"
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is asked is this machine itself
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command and its options."""
+    parser = subparsers.add_parser(
+        "health",
+        help="ask a running worker whether it is live, ready or started",
+        description="Ask the worker in this container, or on this machine, at the port that its LEADSCORE_HTTP_PORT "
+        "names, and print its answer. Exit code 0: it is; 1: it is not, or it does not answer.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=PATHS,
+        default="live",
+        help="live: its loop turns (default); ready: and all that it needs is in order; started: it has begun",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=duration,
+        default=DEFAULT_TIMEOUT,
+        metavar="DURATION",
+        help=f"longest wait for the answer (default: {DEFAULT_TIMEOUT})",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask once."""
+    host, port = address_of(load_config(os.environ))
+    connection = HTTPConnection(host, port, timeout=args.timeout / 1000)
+    try:
+        connection.request("GET", PATHS[args.what])
+        answer = connection.getresponse()
+        print(answer.read().decode(errors="replace").strip())
+    except (OSError, HTTPException) as error:
+        print(f"leadscore: no answer from {host}:{port} (LEADSCORE_HTTP_PORT): {error}", file=sys.stderr)
+        return 1
+    finally:
+        connection.close()
+    return 0 if answer.status == HTTPStatus.OK else 1
+
+
+def address_of(config: Config) -> tuple[str, int]:
+    """Host and port at which a worker with this configuration answers on its own machine."""
+    if config.http_port == 0:
+        raise ConfigError("LEADSCORE_HTTP_PORT: '0': expected the port of the running worker; it took any free one")
+    return _ANY_ADDRESS.get(config.http_host, config.http_host), config.http_port
