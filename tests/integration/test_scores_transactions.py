@@ -77,7 +77,9 @@ class Place:
 
     def uncommitted(self, transaction: str, meanwhile: Callable[[], None] = lambda: None) -> Uncommitted:
         metrics = Metrics("1.0", [])
-        counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage)
+        counts = UncommittedCounts(
+            CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage, metrics.transactions.count_ended
+        )
         transactions = Transactions(transaction, self.new_producer(transaction, meanwhile), NoSteps())
         topic, outages = NewsTopic(self.scores, json_score_encoding()), OutageLog("begun", "over", {})
         return Uncommitted(transactions, topic, counts, outages, has_outputs=False)

@@ -37,6 +37,8 @@ def _uncommitted(config: Config, metrics: Metrics, transactions: Transactions) -
     if config.scores_topic is None and not has_outputs:
         return None
     news_topic = None if config.scores_topic is None else NewsTopic(config.scores_topic, json_score_encoding())
-    counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage)
+    counts = UncommittedCounts(
+        CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage, metrics.transactions.count_ended
+    )
     outages = OutageLog("not_published", "published_again", {})
     return Uncommitted(transactions, news_topic, counts, outages, has_outputs=has_outputs)

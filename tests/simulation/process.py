@@ -9,7 +9,8 @@ from leadscore.errors import WorkerStopped
 from leadscore.events.decoder import Decoder
 from leadscore.model.compiled import CompiledModel
 from leadscore.ops.health import Health
-from leadscore.ops.metrics import RECORD_OUTCOMES, Metrics
+from leadscore.ops.metric_labels import RECORD_OUTCOMES
+from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.checks import StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import LOG_CONSUMER, PRODUCER, SOURCE_CONSUMER

@@ -92,7 +92,10 @@ class StageOfScore:
         transactions = Transactions("leadscore-scores-0", self.transactions.new_producer, NoSteps())
         news_topic = None if config.scores_topic is None else NewsTopic(config.scores_topic, json_score_encoding())
         counts = UncommittedCounts(
-            CrossingCounts(self.metrics), ScoreNewsCounts(self.metrics), self.metrics.count_outage
+            CrossingCounts(self.metrics),
+            ScoreNewsCounts(self.metrics),
+            self.metrics.count_outage,
+            self.metrics.transactions.count_ended,
         )
         outages = OutageLog("scores_not_published", "scores_published_again", {})
         return Uncommitted(transactions, news_topic, counts, outages, has_outputs=has_outputs)

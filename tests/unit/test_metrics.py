@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -13,25 +14,30 @@ from leadscore.build_kind import build_kind
 from leadscore.errors import DeadLetterReason
 from leadscore.model.load import parse_model
 from leadscore.ops import metrics as metrics_module
+from leadscore.ops import stage_metrics
 from leadscore.ops.batch_histogram import BatchHistogram
-from leadscore.ops.metrics import (
+from leadscore.ops.metric_labels import (
     AWARD_OUTCOMES,
     KAFKA_ERRORS,
     LATENCY_BUCKETS_S,
     LEVELS,
+    MOST_VERSIONS,
     REBALANCES,
     RECONCILIATIONS,
     RECORD_OUTCOMES,
+    SERVICES,
     STAGES,
     STEPS,
     STORE_CALLS,
     STORE_ERRORS,
-    Metrics,
+    TRANSACTION_RESULTS,
+    VersionLabels,
 )
+from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.reconcile import Found
 from leadscore.store.failures import FailureKind
 
-METRICS_SOURCE = Path(metrics_module.__file__)
+METRICS_SOURCES = [Path(module.__file__) for module in (metrics_module, stage_metrics) if module.__file__]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 TOPICS = ("web", "leadscore.commands")
 MODEL = """
@@ -125,13 +131,21 @@ def test_label_values_known_beforehand_start_at_zero(metrics: Metrics) -> None:
 
 def test_crossings_of_the_model_start_at_zero(metrics: Metrics) -> None:
     assert samples(metrics, "leadscore_crossings_published_total") == {}
-    metrics.score.crossings_published.labels("mql", "main", "ENTER", "EVENT").inc(2)
+    metrics.score.crossings_published.labels("mql", "main", "ENTER", "EVENT", "4").inc(2)
     metrics.score.expect(parse_model(MODEL, "model"))
     seen = samples(metrics, "leadscore_crossings_published_total")
     assert len(seen) == 2 * 10
-    assert seen["mql", "main", "ENTER", "EVENT"] == 2
-    assert seen["hot", "main", "LEAVE", "TIME"] == 0
-    assert ("hot", "main", "ENTER", "TIME") not in seen
+    assert seen["mql", "main", "ENTER", "EVENT", "4"] == 2
+    assert seen["hot", "main", "LEAVE", "TIME", "4"] == 0
+    assert ("hot", "main", "ENTER", "TIME", "4") not in seen
+
+
+def test_a_rebuild_that_meets_many_versions_of_the_model_does_not_make_more_and_more_series() -> None:
+    labels = VersionLabels()
+    names = [labels.of(version) for version in range(1, 1_000)]
+    assert len(set(names)) == MOST_VERSIONS + 1
+    assert labels.of(1) == "1"
+    assert labels.of(999) == "other"
 
 
 def test_outcomes_of_the_model_start_at_zero(metrics: Metrics) -> None:
@@ -153,15 +167,17 @@ def test_two_workers_in_one_process_share_nothing(metrics: Metrics) -> None:
 
 
 def test_the_lag_of_a_partition_that_was_given_up_is_gone(metrics: Metrics) -> None:
-    metrics.kafka.set_lag("leadscore.log", 3, 17)
-    metrics.kafka.set_lag("leadscore.log", 4, 0)
+    metrics.kafka.lag.set("leadscore.log", 3, 17, 2.5)
+    metrics.kafka.lag.set("leadscore.log", 4, 0, 0.0)
     assert samples(metrics, "leadscore_consumer_lag_records") == {
         ("leadscore.log", "3"): 17,
         ("leadscore.log", "4"): 0,
     }
-    metrics.kafka.forget_lag("leadscore.log", 3)
-    metrics.kafka.forget_lag("leadscore.log", 9)
-    assert samples(metrics, "leadscore_consumer_lag_records") == {("leadscore.log", "4"): 0}
+    assert samples(metrics, "leadscore_consumer_lag_seconds")["leadscore.log", "3"] == 2.5
+    metrics.kafka.lag.forget("leadscore.log", 3)
+    metrics.kafka.lag.forget("leadscore.log", 9)
+    for name in ("leadscore_consumer_lag_records", "leadscore_consumer_lag_seconds"):
+        assert samples(metrics, name) == {("leadscore.log", "4"): 0}
 
 
 def test_only_the_newest_model_and_configuration_are_reported_to_be_in_use(metrics: Metrics) -> None:
@@ -180,18 +196,19 @@ def test_log_lines_are_counted_by_level(metrics: Metrics) -> None:
 
 
 def test_latencies_have_a_boundary_at_every_promise(metrics: Metrics) -> None:
-    bounds = samples(metrics, "leadscore_decision_to_publish_seconds_bucket")
-    expected = {(f"{float(bound)}",) for bound in LATENCY_BUCKETS_S} | {("+Inf",)}
-    assert bounds.keys() == samples(metrics, "leadscore_event_to_decision_seconds_bucket").keys() == expected
+    expected = {*LATENCY_BUCKETS_S, inf}
+    for name in ("event_to_decision", "record_to_decision", "decision_to_publish", "record_to_crossing"):
+        assert {float(bound) for (bound,) in samples(metrics, f"leadscore_{name}_seconds_bucket")} == expected
 
 
 def test_a_batch_histogram_counts_as_the_library_does(metrics: Metrics) -> None:
-    durations_s = [-1.0, 0.0, 0.1, 0.10001, 0.25, 4.0, 5.0, 299.0, 300.0, 301.0, 1e9]
-    metrics.score.event_to_decision.observe_all(durations_s[:4])
-    metrics.score.event_to_decision.observe_all(durations_s[4:])
-    metrics.score.event_to_decision.observe_all([])
-    for duration_s in durations_s:
-        metrics.score.decision_to_publish.observe(duration_s)
+    now_ms, ages_ms = 1_900_000_000_000, [0, 100, 101, 250, 249, 4_000, 5_000, 299_000, 300_000, 300_001, 10**12]
+    instants_ms = [now_ms - age_ms for age_ms in ages_ms]
+    metrics.latency.event_to_decision.observe_ages(now_ms, instants_ms[:4])
+    metrics.latency.event_to_decision.observe_ages(now_ms, instants_ms[4:])
+    metrics.latency.event_to_decision.observe_ages(now_ms, [])
+    for age_ms in ages_ms:
+        metrics.latency.decision_to_publish.observe(age_ms / 1000)
     for part in ("bucket", "count", "sum"):
         ours = samples(metrics, f"leadscore_event_to_decision_seconds_{part}")
         assert ours == samples(metrics, f"leadscore_decision_to_publish_seconds_{part}")
@@ -199,7 +216,7 @@ def test_a_batch_histogram_counts_as_the_library_does(metrics: Metrics) -> None:
 
 def test_a_batch_histogram_keeps_a_boundary_value_in_its_own_bucket() -> None:
     histogram = BatchHistogram("x_seconds", "X.", (1, 2))
-    histogram.observe_all([1.0, 1.5, 2.0, 3.0])
+    histogram.observe_ages(5_000, [4_000, 3_500, 3_000, 2_000])
     (family,) = histogram.collect()
     assert [(sample.labels.get("le"), sample.value) for sample in family.samples] == [
         ("1.0", 1),
@@ -208,6 +225,17 @@ def test_a_batch_histogram_keeps_a_boundary_value_in_its_own_bucket() -> None:
         (None, 4),
         (None, 7.5),
     ]
+
+
+def test_an_instant_ahead_counts_as_now_so_that_the_sum_never_falls() -> None:
+    histogram = BatchHistogram("x_seconds", "X.", (1,))
+    histogram.observe_ages(5_000, [4_500, 7_000])
+    (family,) = histogram.collect()
+    assert [sample.value for sample in family.samples] == [2, 2, 2, 0.5]
+
+
+def test_not_even_a_backfill_of_months_is_all_beyond_the_last_boundary() -> None:
+    assert max(LATENCY_BUCKETS_S) == 365 * 86_400
 
 
 def test_the_document_lists_exactly_these_metrics(metrics: Metrics) -> None:
@@ -230,6 +258,8 @@ def test_the_document_lists_exactly_these_metrics(metrics: Metrics) -> None:
         ("kind of store errors", STORE_ERRORS),
         ("kind of Kafka errors", KAFKA_ERRORS),
         ("kind of rebalances", REBALANCES),
+        ("service", SERVICES),
+        ("result of transactions", TRANSACTION_RESULTS),
         ("result", RECONCILIATIONS),
         ("call", STORE_CALLS),
         ("level", LEVELS),
@@ -249,7 +279,8 @@ def test_results_of_reconciling_are_what_may_be_found_and_a_stop() -> None:
 
 
 def test_every_declared_metric_is_set_somewhere() -> None:
-    assert unset_metrics(METRICS_SOURCE.read_text(encoding="utf-8"), read_elsewhere()) == set()
+    for source in METRICS_SOURCES:
+        assert unset_metrics(source.read_text(encoding="utf-8"), read_elsewhere()) == set()
 
 
 def test_a_metric_that_nothing_sets_would_be_noticed() -> None:
@@ -295,5 +326,5 @@ def attributes_read(tree: ast.AST) -> set[str]:
 
 
 def read_elsewhere() -> set[str]:
-    others = [path for path in METRICS_SOURCE.parents[1].rglob("*.py") if path != METRICS_SOURCE]
+    others = [path for path in METRICS_SOURCES[0].parents[1].rglob("*.py") if path not in METRICS_SOURCES]
     return set().union(*(attributes_read(ast.parse(path.read_text(encoding="utf-8"))) for path in others))

@@ -79,7 +79,7 @@ class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names, ``target_type`` the
     type of that event, ``None`` for every type that the model names. ``into`` is the lead that a ``merge`` makes this
-    one an alias of.
+    one an alias of. ``received_at_ms`` is the Kafka timestamp of the record behind it, ``None`` where it has none.
     """
 
     source: int
@@ -94,6 +94,7 @@ class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     target: str | None = None
     target_type: str | None = None
     into: str | None = None
+    received_at_ms: int | None = None
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, tag="frame"):

@@ -35,19 +35,34 @@ class Matcher:
                 self._by_type.setdefault(event_type, []).append(compiled)
         self._attributes = _compile_attributes(definition)
 
-    def award(self, event: Event, source: int, offset: int) -> Award | None:
-        """The log record of an event or command; ``None`` if it matches no rule and sets no attribute of the model."""
+    def award(self, event: Event, source: int, offset: int, received_at_ms: int | None = None) -> Award | None:
+        """The log record of an event or command; ``None`` if it matches no rule and sets no attribute of the model.
+
+        ``received_at_ms`` is the Kafka timestamp of its record.
+        """
         event_type, fields = event.type, event.fields
         candidates = self._by_type.get(event_type)
         if candidates is None and event_type.startswith(COMMAND_PREFIX):
-            return _command(event, source, offset)
+            return _command(event, source, offset, received_at_ms)
         rules = NO_RULES if candidates is None else _matching(candidates, fields, event.occurred_at_ms)
         attributes = self.attributes(event)
         if not rules and not attributes:
             return None
         campaign: Any = fields.get("campaign")  # text, as ``validation`` leaves it
         return Award(
-            source, offset, event.lead_id, event.event_id, event_type, event.occurred_at_ms, campaign, rules, attributes
+            source,
+            offset,
+            event.lead_id,
+            event.event_id,
+            event_type,
+            event.occurred_at_ms,
+            campaign,
+            rules,
+            attributes,
+            None,
+            None,
+            None,
+            received_at_ms,
         )
 
     def attributes(self, event: Event) -> list[AttributeAward]:
@@ -91,14 +106,14 @@ def _compiled(name: str, rule: Rule) -> _CompiledMatch:
     return _CompiledMatch(tests, None, AwardPerEvent(rule_id, rule))
 
 
-def _command(event: Event, source: int, offset: int) -> Award:
+def _command(event: Event, source: int, offset: int, received_at_ms: int | None) -> Award:
     rules = [RuleAward(ADJUST_RULE_ID, plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
     target: Any = event.fields.get("target")  # text, as ``validation`` leaves them
     target_type: Any = event.fields.get("target_type")
     campaign: Any = event.fields.get("campaign")
     into: Any = event.fields.get("into")
     identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms)
-    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type, into)
+    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type, into, received_at_ms)
 
 
 class _CompiledAttribute:

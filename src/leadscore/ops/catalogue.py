@@ -7,6 +7,7 @@ from typing import NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from leadscore.ops.batch_histogram import BatchHistogram
+from leadscore.ops.sampled_counter import SampledCounter
 
 
 class Described(NamedTuple):
@@ -40,6 +41,13 @@ class Catalogue:
         for values in _combinations(labels):
             gauge.labels(*values)
         return gauge
+
+    def sampled_counter(self, name: str, help_text: str) -> SampledCounter:
+        """A counter without labels that a server keeps."""
+        self.described.append(Described(name, "counter", (), help_text))
+        counter = SampledCounter(name, help_text)
+        self.registry.register(counter)
+        return counter
 
     def histogram(self, name: str, help_text: str, buckets_s: Sequence[float], *labels: str) -> Histogram:
         """A histogram with these upper bounds."""

@@ -170,7 +170,7 @@ class WorkerBuilder:
     # --- the match stage ---
 
     def _lag_watch(self, stage: MatchStage | ScoreStage) -> LagWatch:
-        return LagWatch(self._admin, CommittedSoFar(stage.subscription.consumer, stage.commits))
+        return LagWatch(self._admin, CommittedSoFar(stage.subscription.consumer, stage.commits), stage.read_times)
 
     def _match_stage(self, model: LoadedModel) -> MatchStage:
         config, metrics, definition = self._config, self._plan.metrics, model.definition

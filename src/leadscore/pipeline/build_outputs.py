@@ -60,10 +60,12 @@ def _uncommitted(plan: OutputsPlan) -> Uncommitted | None:
         return None
     name = transactional_id(config)
     new_producer = partial(make_transactions_producer, config.kafka, f"{config.group}-scores", name, plan.logger)
-    counts = UncommittedCounts(CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage)
+    counts = UncommittedCounts(
+        CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage, metrics.transactions.count_ended
+    )
     what = "outputs" if has_outputs else "scores"
     outages = OutageLog(f"{what}_not_published", f"{what}_published_again", addresses_of(config))
-    transactions = Transactions(name, new_producer, plan.steps)
+    transactions = Transactions(name, new_producer, plan.steps, metrics.transactions.reinitialisations.inc)
     return Uncommitted(transactions, _news_topic(plan), counts, outages, has_outputs=has_outputs)
 
 

@@ -1,6 +1,11 @@
 """What one stage's membership in its consumer group looks like in the metrics; told every few seconds."""
 
+from time import time
+
+from leadscore.errors import Unavailable
 from leadscore.ops.metrics import KafkaMetrics
+from leadscore.ops.services import REDIS
+from leadscore.pipeline.checks import SCORE
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.subscription import Subscription
@@ -21,12 +26,14 @@ class StageGauges:
         self._told: dict[str, int] = {}
         self._lagging: set[Partition] = set()
 
-    def tell(self, stopped: int, *, is_paused: bool) -> None:
-        """Bring the metrics up to date; ``stopped`` partitions wait for an operator."""
+    def tell(self, stopped: int, outage: Unavailable | None, *, is_paused: bool) -> None:
+        """Bring the metrics up to date; ``stopped`` partitions wait for an operator, ``outage`` is what else does."""
         kafka, stage, subscription = self._kafka, self._stage, self._subscription
         kafka.assigned_partitions.labels(stage).set(len(subscription.assigned))
         kafka.stopped_partitions.labels(stage).set(stopped)
         kafka.paused.labels(stage).set(int(is_paused))
+        if stage == SCORE:  # the one that works with Redis
+            kafka.dependency_up.labels(REDIS).set(int(outage is None or outage.service != REDIS))
         for kind, count in (
             ("assigned", subscription.assigned_count),
             ("revoked", subscription.revoked_count),
@@ -45,8 +52,12 @@ class StageGauges:
     def _tell_lag(self) -> None:
         """Of owned partitions only: two processes must not both report one."""
         self._lag.look(self._subscription.assigned)
-        for partition in self._lagging - self._lag.lags.keys():
-            self._kafka.forget_lag(*partition)
-        for partition, records in self._lag.lags.items():
-            self._kafka.set_lag(*partition, records)
-        self._lagging = set(self._lag.lags)
+        lags, now_s = self._lag.lags, time()
+        for partition in self._lagging - lags.keys():
+            self._kafka.lag.forget(*partition)
+        for partition, lag in lags.items():
+            age_s = 0.0 if lag.oldest_s is None else max(0.0, now_s - lag.oldest_s)
+            self._kafka.lag.set(*partition, lag.records, age_s)
+        self._lagging = set(lags)
+        oldest_s = min((lag.oldest_s for lag in lags.values() if lag.oldest_s is not None), default=0.0)
+        self._kafka.lag.oldest_unprocessed.labels(self._stage).set(oldest_s)

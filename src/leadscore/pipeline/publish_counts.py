@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-from leadscore.ops.metrics import PublishMetrics
+from leadscore.ops.stage_metrics import PublishMetrics
 
 
 class PublishCounts:

@@ -129,5 +129,6 @@ class Worker:
             self._parts.health.set_check(KAFKA, kafka.outage is None, kafka.words)
         is_kafka_away = kafka is not None and kafka.outage is not None
         for name, stage in self._stages():
-            self._parts.gauges[name].tell(len(stage.stopped), is_paused=stage.is_paused or is_kafka_away)
+            is_paused = stage.is_paused or is_kafka_away
+            self._parts.gauges[name].tell(len(stage.stopped), stage.outage, is_paused=is_paused)
             self._parts.checks[name].tell(stage)

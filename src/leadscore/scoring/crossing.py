@@ -25,13 +25,17 @@ class Cause(StrEnum):
     MERGED = "MERGED"
 
 
-class Trigger(msgspec.Struct, frozen=True):
-    """The record that caused a crossing; ``topic`` is ``None`` outside Kafka."""
+class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The record that caused a crossing; ``topic`` is ``None`` outside Kafka.
+
+    ``received_at_ms``, its Kafka timestamp, is for the worker's metrics and no part of what is published.
+    """
 
     topic: str | None
     event_id: str
     type: str
     campaign: str | None
+    received_at_ms: int | None = None
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -87,6 +91,8 @@ def as_json_object(crossing: Crossing) -> dict[str, object]:
     """The names of design 1.7, in its order; instants as ISO 8601."""
     named: dict[str, object] = {}
     values = msgspec.to_builtins(crossing)  # without what has its default
+    if crossing.trigger is not None:
+        values["trigger"].pop("received_at_ms", None)
     for name in crossing.__struct_fields__:
         value = values.get(name)
         if name.endswith("_ms"):

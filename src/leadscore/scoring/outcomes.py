@@ -36,12 +36,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CountedOutcome:
-    """One more outcome of a threshold; of none where the lead had entered none."""
+    """One more outcome of a threshold; of none where the lead had entered none.
+
+    ``after_ms`` is how long after the enter it occurred.
+    """
 
     threshold: str
     name: str
     rule: str
     model_version: int
+    after_ms: int | None
 
 
 def latest_outcome(state: LeadState, model: CompiledModel) -> Outcome | None:
@@ -68,7 +72,13 @@ def outcomes_of(state: LeadState, award: Award, model: CompiledModel) -> list[Co
         if rule is not None and rule.outcome is not None and _counts(state, rule, at):
             said.setdefault(rule.outcome, rule)
     return [
-        CountedOutcome(threshold, name, rule.name, model.version)
+        CountedOutcome(
+            threshold,
+            name,
+            rule.name,
+            model.version,
+            None if threshold == NO_THRESHOLD else int(award.occurred_at_ms - entered_ms),
+        )
         for name, rule in said.items()
         for threshold, entered_ms in _enters(state, rule, model).items()
         if award.occurred_at_ms >= entered_ms and not _was_said(state, model, name, at, entered_ms)

@@ -6,7 +6,7 @@ A round trip per method, whatever the number of shards; a second one only where 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
-from typing import cast
+from typing import NamedTuple, cast
 
 from redis.exceptions import NoScriptError
 
@@ -22,6 +22,11 @@ SCAN_KEYS = 1_000
 
 _NO_TTL = 0
 _DELETE = -1
+
+
+class _ScriptRuns(NamedTuple):
+    calls: int
+    time_s: float
 
 
 class RedisStore:
@@ -137,6 +142,7 @@ class RedisStore:
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         """Facts of the server; ``ConfigError`` where a master may evict keys and that is not allowed."""
         infos = {master: _parsed_info(reply) for master, reply in self._router.call_masters(("INFO",)).items()}
+        commands = map(_parsed_info, self._router.call_masters(("INFO", "commandstats")).values())
         warnings: list[str] = []
         for master, info in infos.items():
             policy = info.get("maxmemory_policy")
@@ -149,7 +155,7 @@ class RedisStore:
                 if not allow_eviction:
                     raise ConfigError(problem)
                 warnings.append(problem)
-        return _server_facts(list(infos.values()), warnings)
+        return _server_facts(list(infos.values()), list(commands), warnings)
 
     def close(self) -> None:
         """Close the connections; the next call opens them again."""
@@ -222,10 +228,21 @@ def _parsed_info(reply: Reply) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _server_facts(infos: list[dict[str, str]], warnings: list[str]) -> ServerFacts:
+def _script_runs(commands: dict[str, str]) -> _ScriptRuns:
+    """Out of ``cmdstat_evalsha:calls=3,usec=90,usec_per_call=30.00,...`` and the same of EVAL."""
+    calls, us = 0, 0
+    for name in ("cmdstat_evalsha", "cmdstat_eval"):
+        facts = dict(fact.split("=", 1) for fact in commands.get(name, "").split(",") if "=" in fact)
+        calls += int(facts.get("calls", 0))
+        us += int(facts.get("usec", 0))
+    return _ScriptRuns(calls, us / 1e6)
+
+
+def _server_facts(infos: list[dict[str, str]], commands: list[dict[str, str]], warnings: list[str]) -> ServerFacts:
     """Product and version of the first master, and the policy that is least like ``noeviction``."""
     product = "valkey" if "valkey_version" in infos[0] else "redis"
     policies = [info.get("maxmemory_policy") for info in infos]
+    scripts = [_script_runs(of_master) for of_master in commands]
     return ServerFacts(
         product=product,
         version=infos[0].get(f"{product}_version", "unknown"),
@@ -233,4 +250,6 @@ def _server_facts(infos: list[dict[str, str]], warnings: list[str]) -> ServerFac
         eviction_policy=next((policy for policy in policies if policy != "noeviction"), "noeviction"),
         warnings=tuple(warnings),
         evicted_keys=sum(int(info.get("evicted_keys", 0)) for info in infos),
+        script_calls=sum(runs.calls for runs in scripts),
+        script_s=sum(runs.time_s for runs in scripts),
     )

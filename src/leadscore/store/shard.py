@@ -74,7 +74,8 @@ class LeadPage(msgspec.Struct, frozen=True):
 class ServerFacts(msgspec.Struct, frozen=True):
     """What the server says about itself; ``eviction_policy`` is ``None`` where it does not tell.
 
-    ``evicted_keys`` is the number of all masters and databases together, since each was started.
+    ``evicted_keys`` is the number of all masters and databases together, since each was started; so are
+    ``script_calls``, the scripts that were run for any client, and ``script_s``, the time that they took.
     """
 
     product: str
@@ -83,6 +84,8 @@ class ServerFacts(msgspec.Struct, frozen=True):
     eviction_policy: str | None
     warnings: tuple[str, ...]
     evicted_keys: int = 0
+    script_calls: int = 0
+    script_s: float = 0.0
 
 
 class Claim(msgspec.Struct, frozen=True):

@@ -70,12 +70,23 @@ class _Refusal(NamedTuple):
 
 
 class Transactions:
-    """One transaction after another, under one name. ``new_producer`` makes a producer of that name."""
+    """One transaction after another, under one name. ``new_producer`` makes a producer of that name.
 
-    def __init__(self, transactional_id: str, new_producer: Callable[[], Producer], steps: Steps) -> None:
+    ``count_replaced`` is called for each producer that takes the place of another.
+    """
+
+    def __init__(
+        self,
+        transactional_id: str,
+        new_producer: Callable[[], Producer],
+        steps: Steps,
+        count_replaced: Callable[[], None] = lambda: None,
+    ) -> None:
         self._transactional_id = transactional_id
         self._new_producer = new_producer
         self._steps = steps
+        self._count_replaced = count_replaced
+        self._had_producer = False
         self._producer: Producer | None = None
         self._refusals: list[_Refusal] = []
         self.failure: Unavailable | None = None
@@ -118,7 +129,9 @@ class Transactions:
         if self._producer is None:
             producer = self._new_producer()
             producer.init_transactions(deadline.left_s)
-            self._producer = producer
+            if self._had_producer:
+                self._count_replaced()
+            self._producer, self._had_producer = producer, True
         return self._producer
 
     def _produce_all(self, producer: Producer, records: Iterable[ToTopic]) -> int:

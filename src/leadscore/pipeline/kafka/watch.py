@@ -10,7 +10,7 @@ from collections.abc import Collection
 from concurrent.futures import Future
 from contextlib import suppress
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -27,6 +27,7 @@ from leadscore.pipeline.kafka.clients import (
 )
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
+from leadscore.pipeline.kafka.lag_times import LagTimes, ReadTimes
 from leadscore.pipeline.kafka.records import Partition
 
 _log = logging.getLogger(__name__)
@@ -110,22 +111,45 @@ class CommittedSoFar:
         """Another worker may commit of a partition that is not owned."""
         self._asked = {partition: offset for partition, offset in self._asked.items() if partition in owned}
 
+    def position(self, partition: Partition) -> int:
+        """The offset that the consumer reads next; negative where that is not known."""
+        try:
+            [place] = self._consumer.position([TopicPartition(*partition)])
+        except KafkaException:
+            return -1
+        return int(place.offset)
+
+
+class Lag(NamedTuple):
+    """What a group has not committed of a partition: how many records, and since when (Unix time) the oldest is there.
+
+    ``oldest_s`` is ``None`` where no record waits: what is not committed may be the ends of transactions.
+    """
+
+    records: int
+    oldest_s: float | None
+
 
 class LagWatch:
-    """How many records of each partition a group has not committed."""
+    """How far a group is behind in each partition, in records and in time."""
 
-    def __init__(self, admin: RenewedAdmin, committed: CommittedSoFar) -> None:
+    def __init__(self, admin: RenewedAdmin, committed: CommittedSoFar, read_times: ReadTimes) -> None:
         self._admin = admin
         self._committed = committed
+        self._read_times = read_times
+        self._times = LagTimes(read_times)
+        self._asked_at_s = 0.0
         self._ends: dict[Partition, Future[Any]] = {}
         self._beginnings: dict[Partition, Future[Any]] = {}
-        self.lags: dict[Partition, int] = {}
+        self.lags: dict[Partition, Lag] = {}
 
     def look(self, owned: Collection[Partition]) -> None:
         """Take the answers if they have all come, and ask about the partitions owned now."""
         self._committed.forget_others(owned)
+        self._times.forget_others(owned)
         if all(question.done() for question in [*self._ends.values(), *self._beginnings.values()]):
             self._take(owned)
+            self._asked_at_s = time()
             self._ends = ask_for_ends(self._admin.client, owned, ANSWER_WITHIN_S) if owned else {}
             self._beginnings = ask_for_beginnings(self._admin.client, owned, ANSWER_WITHIN_S) if owned else {}
         self.lags = {partition: lag for partition, lag in self.lags.items() if partition in owned}
@@ -136,7 +160,17 @@ class LagWatch:
         for partition, offset in self._committed.of(ends).items():  # only where Kafka has answered just now
             begin = beginnings.get(partition) if offset is None else offset
             if begin is not None:
-                self.lags[partition] = max(0, ends[partition] - begin)
+                self.lags[partition] = self._lag(partition, ends[partition], begin)
+
+    def _lag(self, partition: Partition, end: int, committed: int) -> Lag:
+        oldest_s = self._times.oldest_s(partition, self._asked_at_s, end, committed)
+        if end <= committed:
+            return Lag(0, None)
+        last_offset = self._read_times.last_offset(partition)
+        is_all_committed = last_offset is None or last_offset < committed
+        if is_all_committed and self._committed.position(partition) >= end:
+            return Lag(end - committed, None)
+        return Lag(end - committed, oldest_s)
 
 
 def _offsets(questions: "dict[Partition, Future[Any]]") -> dict[Partition, int]:

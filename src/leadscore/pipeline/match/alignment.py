@@ -88,6 +88,10 @@ class Alignment(Generic[Key, Record]):
         if key in self._partitions:
             self._partitions[key].at_end = True
 
+    def latest_ms(self, key: Key) -> int:
+        """The latest time of the partition's records so far."""
+        return self._partitions[key].latest_ms
+
     @property
     def buffered(self) -> int:
         """Records that have not been taken."""

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from leadscore.ops.metrics import MatchMetrics
+from leadscore.ops.stage_metrics import MatchMetrics
 from leadscore.pipeline.kafka.records import Partition
 
 _log = logging.getLogger(__name__)

@@ -132,12 +132,12 @@ class Work:
         for message in messages:
             topic, offset = message.topic() or "", message.offset() or 0
             partition = (topic, message.partition() or 0)
-            epoch = message.leader_epoch()
+            epoch, kafka_time_ms = message.leader_epoch(), message.timestamp()[1]
             try:
                 if mapped is not None and topic in mapped_topics:
-                    events = self._of_mapped(mapped, message, topic)
+                    events = self._of_mapped(mapped, message, topic, kafka_time_ms)
                 else:
-                    events = self._of_own(message, topic)
+                    events = self._of_own(message, topic, kafka_time_ms)
             except DeadLetter as failure:
                 lane = self._lane_of(partition, epoch)
                 self.dead.append((message, _with_headers_in_mind(failure, message)))
@@ -147,8 +147,9 @@ class Work:
                 if lane is None or lane.leader_epoch != epoch:
                     lane = self._lane_of(partition, epoch)
                 is_matched = False
+                received_at_ms = None if kafka_time_ms < 0 else kafka_time_ms
                 for event in events:
-                    award = matcher.award(event, lane.index, offset)
+                    award = matcher.award(event, lane.index, offset, received_at_ms)
                     if award is not None:
                         is_matched = True
                         number = partition_of(event.lead_id, self._partitions)
@@ -158,16 +159,15 @@ class Work:
                 (lane.matched if is_matched else lane.ignored).append(offset)
             lane.next_offset = offset + 1
 
-    def _of_own(self, message: Message, topic: str) -> list[Event]:
+    def _of_own(self, message: Message, topic: str, kafka_time_ms: int) -> list[Event]:
         """The event of a record of a topic without a mapping."""
         headers = message.headers() if self._looks_at_headers else None
         event = self._decoder.decode(topic, message.value(), headers)  # type: ignore[arg-type]  # a list
-        self._check(event, topic, message.timestamp()[1])
+        self._check(event, topic, kafka_time_ms)
         return [event]
 
-    def _of_mapped(self, mapped: MappedTopics, message: Message, topic: str) -> list[Event]:
+    def _of_mapped(self, mapped: MappedTopics, message: Message, topic: str, kafka_time_ms: int) -> list[Event]:
         """The events of a record of a topic with a mapping: none, one or several."""
-        kafka_time_ms = message.timestamp()[1]
         beside = NOTHING_BESIDE
         if mapped.looks_beside(topic):
             timestamp_ms = kafka_time_ms if kafka_time_ms >= 0 else None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from leadscore.ops.metrics import MatchMetrics
+from leadscore.ops.stage_metrics import MatchMetrics
 from leadscore.pipeline.kafka.records import Partition
 
 
@@ -13,6 +13,12 @@ class Polled:
         self.read: Counter[Partition] = Counter()
         self.again: Counter[Partition] = Counter()
         self.given_up: Counter[Partition] = Counter()
+
+    @property
+    def taken(self) -> list[Partition]:
+        """The partitions of which there were new records."""
+        left_out = self.again + self.given_up
+        return [partition for partition, number in self.read.items() if number > left_out[partition]]
 
     def count(self, match: MatchMetrics) -> None:
         """Add the poll to the metrics."""

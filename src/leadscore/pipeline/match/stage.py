@@ -26,6 +26,7 @@ from leadscore.pipeline.kafka.clients import committed_places
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
+from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
@@ -104,6 +105,7 @@ class MatchStage:
         """Frames that the last turn has logged, and that this process will score."""
         self._outages = OutageLog("match_paused", "match_resumed", addresses_of(config))
         self.refusals = parts.refusals
+        self.read_times = ReadTimes()
         topics = list(config.input_topics)
         self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
 
@@ -179,6 +181,7 @@ class MatchStage:
             if partition in self._starting:
                 self._starting.remove(partition)
         self._proofs.forget(gone)
+        self.read_times.forget(gone)
         if gone:
             self._deliveries.drop(gone)
             self.commits.drop(gone)
@@ -257,6 +260,8 @@ class MatchStage:
                 alignment.at_end(key)
             else:
                 self._client_error(key, error, now_s)
+        for key in polled.taken:
+            self.read_times.note(key, read[key], alignment.latest_ms(key))
         polled.count(self._parts.metrics.match)
 
     def _is_proof(self, partition: Partition, message: Message) -> bool:

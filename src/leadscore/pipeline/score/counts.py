@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable
 from time import time
 
 from leadscore.errors import StopCause
-from leadscore.log.records import Frame
-from leadscore.model.definition import MAIN_SCORE
+from leadscore.log.records import Award, Frame
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.forwarding import ForwardsRecord, kind_of
 from leadscore.pipeline.score.log_message import LogMessage
@@ -23,6 +22,7 @@ class ScoreCounts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
+        self._latency = metrics.latency
         self._person = metrics.person
         self._state = metrics.state
         self._lost: set[int] = set()
@@ -59,21 +59,24 @@ class ScoreCounts:
         self._count_outcomes(counts.outcomes, owned)
         by_time = sum(1 for output in outputs if isinstance(output, Crossing) and output.cause is Cause.TIME)
         self._score.leads_left_by_time.inc(by_time)
-        now_ms = time() * 1000
         # Below ``publish_from`` it is a replay after a loss, and says nothing about latency.
         current = (message.record for message in messages if message.offset >= owned.publish_from)
         frames = (record for record in current if isinstance(record, Frame))
-        self._score.event_to_decision.observe_all(
-            # An event may be dated ahead: Prometheus cannot work with a sum that falls.
-            [max(0.0, now_ms - award.occurred_at_ms) / 1000 for frame in frames for award in frame.awards]
-        )
+        self._observe([award for frame in frames for award in frame.awards])
         self._last_record.set_to_current_time()
+
+    def _observe(self, awards: list[Award]) -> None:
+        now_ms = int(time() * 1000)
+        self._latency.event_to_decision.observe_ages(now_ms, [award.occurred_at_ms for award in awards])
+        received_ms = [award.received_at_ms for award in awards if award.received_at_ms is not None]
+        self._latency.record_to_decision.observe_ages(now_ms, received_ms)
 
     def _count_outcomes(self, outcomes: Iterable[OutcomeAt], owned: OwnedShard) -> None:
         """Below ``publish_from`` they were counted when they were first folded."""
         for offset, said in outcomes:
             if offset >= owned.publish_from:
                 self._score.outcomes.labels(said.threshold, said.name, said.rule, str(said.model_version)).inc()
+                self._latency.said(said)
 
 
 class CrossingCounts:
@@ -81,6 +84,7 @@ class CrossingCounts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._score = metrics.score
+        self._latency = metrics.latency
         self._person = metrics.person
         self._publish = metrics.publish
 
@@ -96,10 +100,8 @@ class CrossingCounts:
             for forward in output.forwards:
                 self._person.forwards_published.labels(kind_of(forward)).inc()
             return
-        score = self._score
-        of = output.score_name or MAIN_SCORE
-        score.crossings_published.labels(output.threshold, of, output.direction.value, output.cause.value).inc()
-        score.decision_to_publish.observe(max(0.0, time() - output.decided_at_ms / 1000))
+        self._score.count_published(output)
+        self._latency.published(output, time())
 
     def failed(self, output: Published | ForwardsRecord) -> None:
         """Kafka will never have it."""

@@ -100,8 +100,8 @@ class Reconciler:
         topic = self.config.log_topic
         committed = committed_places(self.consumer, [TopicPartition(topic, number) for number in numbers])
         topic_id = self.log_topic_id()
-        self.metrics.store_calls.labels("read").inc()
-        stored = self.store.read_shards(numbers)
+        with self.metrics.calls.under_way("read"):
+            stored = self.store.read_shards(numbers)
         bounds = self.log_bounds([(topic, number) for number in numbers])
         replaced = replaced_records(_readable_fences(topic, stored), committed, bounds, self.leader_epochs)
         return _Answers(topic, topic_id, committed, stored, bounds, replaced)

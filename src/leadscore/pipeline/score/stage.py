@@ -23,6 +23,7 @@ from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
@@ -78,6 +79,7 @@ class ScoreStage:
         config = parts.config
         tick_counts = PublishCounts(parts.metrics.publish, "tick", parts.metrics.score.ticks)
         self._parts = parts
+        self._log_topic = config.log_topic
         self._consumer = consumer
         self.commits = commits
         self._publisher, self._uncommitted = parts.outputs.publisher, parts.outputs.uncommitted
@@ -102,6 +104,7 @@ class ScoreStage:
         self._backoff = Backoff()
         self._ticker = Ticker(config, parts.store, parts.outbound, tick_counts)
         self.refusals = parts.refusals
+        self.read_times = ReadTimes()
         self.has_more = False
         """Whether the last poll was full."""
         self.subscription = Subscription(
@@ -184,7 +187,10 @@ class ScoreStage:
             last = (run[-1].offset() or 0) if run else owned.shard.offset
             if (message.offset() or 0) > last:
                 run.append(message)
-        return {number: run for number, run in records.items() if run}
+        records = {number: run for number, run in records.items() if run}
+        for number, run in records.items():
+            self.read_times.note((self._log_topic, number), run[-1].offset() or 0, run[-1].timestamp()[1])
+        return records
 
     def _client_error(self, message: Message, error: KafkaError | None, now_s: float) -> None:
         if error is None:
@@ -196,6 +202,7 @@ class ScoreStage:
 
     def _follow_assignment(self) -> None:
         gone, fresh = self.subscription.take_changes()
+        self.read_times.forget([*gone, *fresh])
         if gone:
             self._drop(gone)
             self.refusals.forget(gone)
@@ -228,14 +235,17 @@ class ScoreStage:
         with self._timed("publish"):
             self._publish(batch, written)
         self._parts.steps.passed("published")
-        self._trim()
+        most = self._parts.config.cache_leads // max(1, len(self._shards.owned))
+        for owned in self._shards.owned.values():
+            owned.shard.trim(most)
 
     def _read(self, batch: ScoreBatch) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
         lead_ids = batch.unknown_leads()
         if lead_ids:
-            self._parts.metrics.state.store_calls.labels("read").inc()
-            batch.load(lead_ids, self._parts.store.read_leads(lead_ids))
+            with self._parts.metrics.state.calls.under_way("read"):
+                states = self._parts.store.read_leads(lead_ids)
+            batch.load(lead_ids, states)
 
     def _stop_all(self, stops: Mapping[int, PartitionStopped]) -> None:
         self._pause_fetching(stops)
@@ -246,8 +256,8 @@ class ScoreStage:
     def _write(self, decoded: Iterable[int]) -> set[int]:
         """The fenced write of every shard in one round trip; the shards that are written."""
         writes = {number: self._shards.owned[number].shard.pending(self._confirmed(number)) for number in decoded}
-        self._parts.metrics.state.store_calls.labels("write").inc()
-        stored = self._parts.store.write(list(writes.values()))
+        with self._parts.metrics.state.calls.under_way("write"):
+            stored = self._parts.store.write(list(writes.values()))
         written = set()
         for number, write in writes.items():
             if stored[number] == write.fence:
@@ -270,12 +280,7 @@ class ScoreStage:
             self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
 
     def _offsets(self, by_number: Mapping[int, int]) -> Offsets:
-        return {(self._parts.config.log_topic, number): offset for number, offset in by_number.items()}
-
-    def _trim(self) -> None:
-        most = self._parts.config.cache_leads // max(1, len(self._shards.owned))
-        for owned in self._shards.owned.values():
-            owned.shard.trim(most)
+        return {(self._log_topic, number): offset for number, offset in by_number.items()}
 
     # --- commit ---
 
@@ -292,7 +297,7 @@ class ScoreStage:
 
     def _confirmed(self, number: int) -> int:
         """The committed offset as far as it is known here; crossings below it need no outbox."""
-        confirmed = self.commits.confirmed.get((self._parts.config.log_topic, number), 0)
+        confirmed = self.commits.confirmed.get((self._log_topic, number), 0)
         return max(confirmed, self._shards.owned[number].publish_from)
 
     # --- reconcile ---
@@ -334,7 +339,7 @@ class ScoreStage:
         if self._shards.owned and not self._uncommitted.is_settled:
             raise Unavailable("kafka", "transaction", "it is not known how the last one ended")
         self._uncommitted.settle(REQUEST_TIMEOUT_S)
-        self._drop([(self._parts.config.log_topic, number) for number in numbers])
+        self._drop([(self._log_topic, number) for number in numbers])
 
     def _begin(self, starts: list[ShardStart]) -> None:
         self.subscription.start(self._offsets({begun.facts.partition: begun.start.offset for begun in starts}))
@@ -350,8 +355,7 @@ class ScoreStage:
     def _owned_from(self, begun: ShardStart) -> OwnedShard:
         number, stored = begun.facts.partition, begun.stored
         fence = replace(decode_fence(stored.fence or b""), writer=uuid4().hex)
-        has_news = self._parts.config.scores_topic is not None
-        latest = LatestScores(self._parts.config.scores_step) if has_news else None
+        latest = None if self._parts.config.scores_topic is None else LatestScores(self._parts.config.scores_step)
         shard = Shard(number, stored.fence, fence, self._parts.model_of_version, self._settings, latest)
         shard.remember(stored.erased, stored.outbox)
         return OwnedShard(shard, begun.start.publish_from, review_cursor=0 if shard.model_since_ms else None)
@@ -367,7 +371,7 @@ class ScoreStage:
         self._publisher.publish([ShardOutputs(owned.shard, outputs)], offsets)
 
     def _pause_fetching(self, numbers: Iterable[int]) -> None:
-        self.subscription.pause([(self._parts.config.log_topic, number) for number in numbers])
+        self.subscription.pause([(self._log_topic, number) for number in numbers])
 
     # --- time ---
 
@@ -381,8 +385,8 @@ class ScoreStage:
         }
         if ready:
             self._clear_outbox(ready)
-            self._parts.metrics.state.store_calls.labels("due").inc()
-            self._shards.doubt(self._ticker.tick(ready, until_ms))
+            with self._parts.metrics.state.calls.under_way("due"):
+                self._shards.doubt(self._ticker.tick(ready, until_ms))
         self._parts.metrics.state.outbox_entries.set(
             sum(len(owned.shard.outbox_offsets) for owned in self._shards.owned.values())
         )

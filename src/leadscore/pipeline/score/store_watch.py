@@ -32,13 +32,18 @@ class StoreWatch:
         """``Unavailable`` while Redis does not answer, or may evict keys and that is not allowed."""
         if not at_once and now_s - self._looked_at_s < LOOK_EVERY_S:
             return
-        self._metrics.store_calls.labels("check").inc()
+        with self._metrics.calls.under_way("check"):
+            facts = self._facts()
+        self._looked_at_s = now_s
+        self._metrics.calls.script_calls.set(facts.script_calls)
+        self._metrics.calls.script_seconds.set(facts.script_s)
+        self._tell_evictions(now_s, facts)
+
+    def _facts(self) -> ServerFacts:
         try:
-            facts = self._store.check_server(allow_eviction=self._allow_eviction)
+            return self._store.check_server(allow_eviction=self._allow_eviction)
         except ConfigError as error:
             raise Unavailable("redis", FailureKind.EVICTION, str(error)) from error
-        self._looked_at_s = now_s
-        self._tell_evictions(now_s, facts)
 
     def _tell_evictions(self, now_s: float, facts: ServerFacts) -> None:
         """Keys may have been evicted between two looks, whatever the policy is by now."""

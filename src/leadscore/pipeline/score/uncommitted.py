@@ -56,6 +56,8 @@ class UncommittedCounts(NamedTuple):
     news: ScoreNewsCounts
     outage: Callable[[Unavailable], None]
     """Counts a transaction that failed, by the kind of its error."""
+    ended: Callable[[str], None]
+    """Counts a transaction by how it ended."""
 
 
 @dataclass(slots=True)
@@ -128,6 +130,7 @@ class Uncommitted:
         if time() < self._not_before_s:
             return Together.REFUSED
         ended = self._transactions.commit(self._records(), OfMember(consumer, offsets), Deadline(timeout_s))
+        self._counts.ended(ended.name.lower())
         if ended is Ended.COMMITTED:
             self._count_committed()
             self._held.clear()
