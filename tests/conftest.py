@@ -57,8 +57,10 @@ NEEDS_KAFKA = "needs a real Kafka"
 NEEDS_TLS_REDIS = "needs a Redis with TLS"
 NEEDS_KAFKAJS = "needs kafkajs"
 NEEDS_NODE = "needs node"
+NEEDS_PROMETHEUS = "needs Prometheus"
 NEEDS_HISTORY = "needs the git history"
 NEEDS_GO_MODULES = "needs go, to fetch schemas with"
+NEEDS = (NEEDS_KAFKA, NEEDS_TLS_REDIS, NEEDS_KAFKAJS, NEEDS_NODE, NEEDS_PROMETHEUS, NEEDS_HISTORY, NEEDS_GO_MODULES)
 PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased", b":owner")
 TESTS_ON = pytest.StashKey[Counter[str]]()
 TAKE = pytest.StashKey[Callable[[str], bool]]()
@@ -122,7 +124,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not config.stash[TESTS_ON]:
         terminalreporter.write_line("no test used one")
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    for need in (NEEDS_KAFKA, NEEDS_TLS_REDIS, NEEDS_KAFKAJS, NEEDS_NODE, NEEDS_HISTORY, NEEDS_GO_MODULES):
+    for need in NEEDS:
         unmet = [reason for reason in skipped if f"{need}: " in reason]
         if unmet:
             tests = "1 test needs" if len(unmet) == 1 else f"{len(unmet)} tests need"

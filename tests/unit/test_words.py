@@ -15,17 +15,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "schemas/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
 SOURCES = sorted((ROOT / "src" / "leadscore").rglob("*.py"))
 TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path != Path(__file__)]
-EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+EXAMPLES = [path for folder in ("examples", "deploy") for path in sorted((ROOT / folder).rglob("*.py"))]
 SCRIPTS = [*sorted((ROOT / "src" / "leadscore").rglob("*.lua")), *sorted((ROOT / "examples").rglob("*.js"))]
 TEXTS = [
     ROOT / "Makefile",
     *sorted((ROOT / "schemas").glob("*.avsc")),
-    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")),
 ]
 
 BANNED_PHRASES = {

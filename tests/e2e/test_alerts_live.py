@@ -1,0 +1,108 @@
+"""Real workers under load and faults, and a real Prometheus: the right alerts fire and end, and every query has data.
+
+The rules are those of deploy/prometheus with a faster clock: a minute lasts one or two seconds. What is not scaled is
+what is promised: five seconds.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Set
+from pathlib import Path
+
+import pytest
+
+from deploy.prometheus.alerts import all_alerts
+from deploy.prometheus.scale import Scale
+from tests.conftest import NEEDS_PROMETHEUS, asking_for
+from tests.dashboard_queries import all_queries
+from tests.deployment import Deployment
+from tests.monitored import MODEL, Monitored
+from tests.prometheus_server import elapsed_since
+from tests.servers import KafkaServer, RedisServer, redis_kinds, start_redis, wait_until
+
+pytestmark = pytest.mark.lasting_leads
+
+SETTINGS = {
+    "LEADSCORE_REDIS_TIMEOUT": "1s",
+    "LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000",
+    "LEADSCORE_DEAD_LETTER_MAX_RATIO": "1",
+}
+BUDGETS = {f"Leadscore{name}BudgetBurns{pace}" for name in ("Freshness", "Publishing") for pace in ("Fast", "Slowly")}
+"""Whatever is wrong for longer than five seconds makes records and crossings late."""
+OUTAGE = {"LeadscoreRedisDown", "LeadscoreStuck"}
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """One that may stand still without disturbing others."""
+    with start_redis(redis_kinds()[0]) as server:
+        yield server
+
+
+@pytest.fixture
+def monitor(
+    kafka: KafkaServer, own_redis: RedisServer, fresh_name: Callable[[str], str], tmp_path: Path
+) -> Iterator[Callable[[Scale], Monitored]]:
+    made: list[Deployment] = []
+
+    def make(scale: Scale) -> Monitored:
+        deployment = Deployment(kafka, own_redis, (fresh_name("d"), "monitored"), tmp_path, MODEL)
+        deployment.environ |= SETTINGS
+        deployment.create_topics()
+        made.append(deployment)
+        with asking_for(NEEDS_PROMETHEUS):
+            return Monitored(deployment, scale)
+
+    yield make
+    for deployment in made:
+        deployment.stop()
+
+
+def wait_until_firing(monitored: Monitored, expected: Set[str], allowed: Set[str], timeout_s: float) -> None:
+    """All of these fire, each after it was pending if it has to wait, and no other but those allowed."""
+    seen: dict[str, list[str]] = {}
+
+    def all_fire() -> bool:
+        for name, state in monitored.states().items():
+            if seen.get(name, [])[-1:] != [state]:
+                seen.setdefault(name, []).append(state)
+        return {name for name, states in seen.items() if "firing" in states} >= expected
+
+    wait_until(all_fire, timeout_s, f"{sorted(expected)} to fire (so far: {seen})")
+    assert {name for name, states in seen.items() if "firing" in states} - expected - allowed == set()
+    waiting = {alert.name for alert in all_alerts(monitored.scale) if alert.lasts != "0s"}
+    assert {name for name in expected & waiting if seen[name][0] != "pending"} == set()
+
+
+def queries_without_data(monitored: Monitored) -> list[str]:
+    range_s = elapsed_since(monitored.started_s)
+    return [
+        str(asked)
+        for asked in all_queries()
+        if not any(line.points for line in monitored.over_all(asked.expression(range_s, "10s")))
+    ]
+
+
+def selectors_without_data(monitored: Monitored) -> set[str]:
+    """Metrics that an alert reads and that Prometheus does not have: an alert that is silent has no result itself."""
+    range_s = elapsed_since(monitored.started_s)
+    expressions = [rule["query"] for rule in monitored.prometheus.rules()]
+    names = {name for text in expressions for name in re.findall(r"[a-z_]+(?::\w+)*(?=[{\[ )]|$)", text)}
+    metrics = {name for name in names if name.startswith(("leadscore_", "job_", "process_")) or name == "up"}
+    return {name for name in metrics if not monitored.prometheus.query(f"last_over_time({name}[{range_s}s])")}
+
+
+@pytest.mark.timeout(400)
+def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
+    monitor: Callable[[Scale], Monitored],
+) -> None:
+    with monitor(Scale(minute_s=1)) as monitored:
+        monitored.wait_until_calm(60)
+        with monitored.redis_away():
+            wait_until_firing(monitored, OUTAGE, BUDGETS, 60)
+        wait_until(lambda: not monitored.firing() & OUTAGE, 60, "the alerts of the outage to end")
+        monitored.flood_dead_letters(100)
+        wait_until(lambda: "LeadscoreDeadLetterShareHigh" in monitored.firing(), 60, "dead letters to be noticed")
+
+        assert [rule for rule in monitored.prometheus.rules() if rule["health"] != "ok"] == []
+        assert selectors_without_data(monitored) == set()
+        assert queries_without_data(monitored) == []

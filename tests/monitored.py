@@ -1,0 +1,150 @@
+"""Two workers under load that a real Prometheus scrapes: for tests of alerts and dashboards, and for their pictures."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from random import Random
+from threading import Event as Signal
+from threading import Thread
+from typing import Any, Self
+
+import redis
+
+from deploy.prometheus.scale import Scale
+from leadscore.events.event import Event
+from tests.deployment import Deployment, WorkerProcess, now_ms
+from tests.prometheus_server import PrometheusServer, Series, start_prometheus
+from tests.servers import LOOPBACK, free_ports, wait_until
+
+MODEL: Mapping[str, Any] = {
+    "model": "monitored",
+    "version": 1,
+    "bands": {"cold": 0, "warm": 30, "hot": 70},
+    "rules": {
+        "pricing": {"event": "website.page_view", "points": 15},
+        "click": {"event": "email.click", "points": 10},
+        "attended": {"event": "webinar.attended", "points": 25},
+        "unsubscribed": {"event": "email.unsubscribe", "points": -45},
+        "sales_took_it": {"event": "crm.accepted", "points": 0, "outcome": "accepted"},
+        "no_budget": {
+            "event": "crm.no_budget",
+            "points": 0,
+            "outcome": "rejected",
+            "recycles": {"threshold": "mql", "for": "90d"},
+        },
+        "won": {"event": "crm.won", "points": 0, "outcome": "won"},
+    },
+    "thresholds": {"mql": {"enter": 50, "exit": 35}, "hot": {"enter": 70, "exit": 60}},
+}
+STORIES = (
+    ("website.page_view", "email.click"),
+    ("website.page_view", "webinar.attended", "email.click"),
+    ("website.page_view", "webinar.attended", "email.click", "email.unsubscribe"),
+    ("website.page_view", "webinar.attended", "website.page_view", "website.page_view", "crm.accepted", "crm.won"),
+    ("webinar.attended", "website.page_view", "website.page_view", "crm.accepted"),
+    ("webinar.attended", "website.page_view", "website.page_view", "crm.no_budget"),
+    ("website.scrolled",),  # of which the model knows nothing
+)
+"""What the leads do, one after the other; in most of them they become ready."""
+PAUSE_S = 0.25
+LEADS_AT_ONCE = 3
+
+
+class Monitored:
+    """Workers on fixed ports, so that one that is started again is the same target."""
+
+    def __init__(self, deployment: Deployment, scale: Scale, workers: int = 2) -> None:
+        self.deployment, self.scale = deployment, scale
+        self.ports = free_ports(workers)
+        self.workers: dict[int, WorkerProcess] = {}
+        self.started_s = time.time()
+        self._stopping = ExitStack()
+        self._numbers = count()
+        self._random = Random(1)
+        self.prometheus: PrometheusServer
+
+    def __enter__(self) -> Self:
+        for port in self.ports:
+            self.start_worker(port)
+        targets = [f"{LOOPBACK}:{port}" for port in self.ports]
+        self.prometheus = self._stopping.enter_context(start_prometheus(targets, "monitored", self.scale))
+        self._stopping.enter_context(self._load())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopping.close()
+
+    def start_worker(self, port: int, **overrides: str) -> None:
+        self.workers[port] = self.deployment.start_worker(LEADSCORE_HTTP_PORT=str(port), **overrides)
+
+    # --- what goes in ---
+
+    @contextmanager
+    def _load(self) -> Iterator[None]:
+        ending = Signal()
+
+        def send() -> None:
+            while not ending.wait(PAUSE_S):
+                self.deployment.send_some(self._some_events())
+
+        thread = Thread(target=send, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            thread.join(30)
+
+    def _some_events(self) -> Iterator[Event]:
+        for _ in range(LEADS_AT_ONCE):
+            number = next(self._numbers)
+            for index, event_type in enumerate(self._random.choice(STORIES)):
+                yield Event(event_type, f"e-{number}-{index}", f"lead-{number}", now_ms(), {})
+
+    def flood_dead_letters(self, records: int) -> None:
+        """Records that nothing can read."""
+        for _ in range(records):
+            self.deployment.send_bytes("website", b"\x01garbage", now_ms())
+        self.deployment.producer.flush(30)
+
+    # --- faults ---
+
+    @contextmanager
+    def redis_away(self) -> Iterator[None]:
+        """Redis stands still; what it stores is kept."""
+        pid = self.deployment.redis.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def lose_shard(self, number: int) -> None:
+        """All that Redis stores of one log partition is gone."""
+        with redis.Redis.from_url(self.deployment.redis.url) as client:
+            keys = list(client.scan_iter(f"{{{self.deployment.prefix}:*", count=1_000))
+            tags = sorted({key.partition(b"}")[0] for key in keys})
+            client.delete(*(key for key in keys if key.startswith(tags[number])))
+
+    # --- what is seen ---
+
+    def states(self) -> dict[str, str]:
+        """The alerts that are pending or firing."""
+        return self.prometheus.states()
+
+    def firing(self) -> set[str]:
+        return {name for name, state in self.states().items() if state == "firing"}
+
+    def wait_until_calm(self, timeout_s: float) -> None:
+        """Until no alert is pending or firing."""
+        wait_until(lambda: not self.states(), timeout_s, "all alerts to end")
+
+    def over_all(self, expression: str) -> list[Series]:
+        """The values over all of the run."""
+        end_s = time.time()
+        step_s = max((end_s - self.started_s) / 240, 1)
+        return self.prometheus.query_range(expression, self.started_s, end_s, step_s)
