@@ -18,7 +18,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check image-check sbom lock format compile pure clean help
+.PHONY: test alerts-live dashboard-pictures demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check image-check sbom lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -80,6 +80,12 @@ faults: $(VENV)/dev ## the experiments with faults on real servers, a verdict li
 
 faults-page: $(VENV)/dev ## write the table of docs/promise.md from what make faults has left
 	$(BIN)/python -m tests.faults.page
+
+alerts-live: $(VENV)/dev ## every kind of fault under a real Prometheus: the right alerts fire and end, and no others; some minutes
+	$(PYTEST) -m full tests/e2e/test_alerts_live.py --timeout 1800
+
+dashboard-pictures: $(VENV)/dev ## draw docs/monitoring/*.svg from real workers under load and a real Prometheus; MINUTES=4
+	$(BIN)/python -m tests.dashboard_pictures --minutes $(or $(MINUTES),4)
 
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help
 	$(BENCH_WITH) tests.bench.throughput $(BENCH)

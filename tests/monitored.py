@@ -4,7 +4,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from random import Random
 from threading import Event as Signal
@@ -49,6 +51,7 @@ STORIES = (
     ("website.scrolled",),  # of which the model knows nothing
 )
 """What the leads do, one after the other; in most of them they become ready."""
+START_TIMEOUT_S = 60
 PAUSE_S = 0.25
 LEADS_AT_ONCE = 3
 
@@ -71,6 +74,7 @@ class Monitored:
             self.start_worker(port)
         targets = [f"{LOOPBACK}:{port}" for port in self.ports]
         self.prometheus = self._stopping.enter_context(start_prometheus(targets, "monitored", self.scale))
+        self.wait_until_ready()
         self._stopping.enter_context(self._load())
         return self
 
@@ -79,6 +83,12 @@ class Monitored:
 
     def start_worker(self, port: int, **overrides: str) -> None:
         self.workers[port] = self.deployment.start_worker(LEADSCORE_HTTP_PORT=str(port), **overrides)
+
+    def wait_until_ready(self) -> None:
+        """Records that come before the workers are ready would be late."""
+        for worker in self.workers.values():
+            worker.wait_for("listening", START_TIMEOUT_S)
+            wait_until(partial(_is_ready, worker), START_TIMEOUT_S, "readiness")
 
     # --- what goes in ---
 
@@ -139,12 +149,16 @@ class Monitored:
     def firing(self) -> set[str]:
         return {name for name, state in self.states().items() if state == "firing"}
 
-    def wait_until_calm(self, timeout_s: float) -> None:
-        """Until no alert is pending or firing."""
-        wait_until(lambda: not self.states(), timeout_s, "all alerts to end")
+    def wait_until_calm(self, timeout_s: float, but_for: AbstractSet[str] = frozenset()) -> None:
+        """Until no alert is pending or firing, but for those that look back for long."""
+        wait_until(lambda: not self.states().keys() - but_for, timeout_s, "all alerts to end")
 
     def over_all(self, expression: str) -> list[Series]:
         """The values over all of the run."""
         end_s = time.time()
         step_s = max((end_s - self.started_s) / 240, 1)
         return self.prometheus.query_range(expression, self.started_s, end_s, step_s)
+
+
+def _is_ready(worker: WorkerProcess) -> bool:
+    return worker.get("/readyz")[0] == 200

@@ -201,7 +201,7 @@ def _versions() -> Row:
             ),
             Panel(
                 "Scores",
-                "Scores of the leads looked at by the count: a quarter, half and three quarters are at most so high.",
+                "Scores of the leads looked at by the count: a quarter, half and three quarters are at most this high.",
                 Unit.NONE,
                 [
                     Query(
@@ -225,7 +225,7 @@ def _versions() -> Row:
             ),
             Panel(
                 "Distribution of the scores",
-                "Of the leads looked at in the time shown, how many had at most so many points, by version.",
+                "Of the leads looked at in the time shown, the share that had at most this many points, by version.",
                 Unit.RATIO,
                 [
                     Query(

@@ -243,7 +243,7 @@ def _redis() -> Row:
             Panel("Calls", "Round trips, by what they do.", Unit.RATE, rates("leadscore_store_calls_total", "call")),
             Panel(
                 "Duration of a call",
-                "As the worker sees it: 99 % take at most so long.",
+                "As the worker sees it: 99 % take no longer.",
                 Unit.SECONDS,
                 [Query(quantile("leadscore_store_call_duration_seconds", 0.99, "call"), "{{call}}")],
             ),

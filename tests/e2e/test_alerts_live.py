@@ -5,7 +5,8 @@ what is promised: five seconds.
 """
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ SETTINGS = {
 }
 BUDGETS = {f"Leadscore{name}BudgetBurns{pace}" for name in ("Freshness", "Publishing") for pace in ("Fast", "Slowly")}
 """Whatever is wrong for longer than five seconds makes records and crossings late."""
+SLOW = {name for name in BUDGETS if name.endswith("Slowly")}
+"""They look back for hours, which are minutes here."""
 OUTAGE = {"LeadscoreRedisDown", "LeadscoreStuck"}
 
 
@@ -57,7 +60,9 @@ def monitor(
         deployment.stop()
 
 
-def wait_until_firing(monitored: Monitored, expected: Set[str], allowed: Set[str], timeout_s: float) -> None:
+def wait_until_firing(
+    monitored: Monitored, expected: AbstractSet[str], allowed: AbstractSet[str], timeout_s: float
+) -> None:
     """All of these fire, each after it was pending if it has to wait, and no other but those allowed."""
     seen: dict[str, list[str]] = {}
 
@@ -96,7 +101,7 @@ def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
     monitor: Callable[[Scale], Monitored],
 ) -> None:
     with monitor(Scale(minute_s=1)) as monitored:
-        monitored.wait_until_calm(60)
+        monitored.wait_until_calm(60, SLOW)
         with monitored.redis_away():
             wait_until_firing(monitored, OUTAGE, BUDGETS, 60)
         wait_until(lambda: not monitored.firing() & OUTAGE, 60, "the alerts of the outage to end")
@@ -106,3 +111,31 @@ def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
         assert [rule for rule in monitored.prometheus.rules() if rule["health"] != "ok"] == []
         assert selectors_without_data(monitored) == set()
         assert queries_without_data(monitored) == []
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[Scale], Monitored]) -> None:
+    with monitor(Scale(minute_s=1)) as monitored:
+        monitored.wait_until_calm(90, SLOW)
+
+        with monitored.redis_away():
+            wait_until_firing(monitored, OUTAGE, BUDGETS, 60)
+        monitored.wait_until_calm(120, SLOW)
+
+        first, second = monitored.ports
+        monitored.workers[first].kill()
+        wait_until_firing(monitored, {"LeadscoreWorkerDown"}, BUDGETS, 60)
+        monitored.start_worker(first)
+        monitored.wait_until_calm(120, SLOW)
+
+        monitored.flood_dead_letters(200)
+        wait_until_firing(monitored, {"LeadscoreDeadLetterShareHigh"}, SLOW, 60)
+        monitored.wait_until_calm(120, SLOW)
+
+        monitored.lose_shard(1)
+        wait_until_firing(monitored, {"LeadscoreStateLost", "LeadscorePartitionsStopped"}, SLOW, 60)
+        for port in (first, second):
+            monitored.workers[port].terminate()
+            monitored.start_worker(port, LEADSCORE_ON_STATE_LOSS="rebuild")
+        monitored.wait_until_calm(180, SLOW)
