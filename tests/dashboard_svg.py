@@ -103,8 +103,8 @@ def _bars(panel: Panel, box: Box, lines: Sequence[Line]) -> Iterator[str]:
 
 
 def _chart(panel: Panel, box: Box, lines: Sequence[Line]) -> Iterator[str]:
-    lines = sorted(lines, key=_peak, reverse=True)[:MOST_LINES]
-    plot = Box(box.x + AXIS_WIDTH, box.y, box.width - AXIS_WIDTH, box.height - LEGEND_HEIGHT)
+    lines = sorted(sorted(lines, key=_peak, reverse=True)[:MOST_LINES], key=lambda line: line.name)
+    plot = Box(box.x + AXIS_WIDTH, box.y + 6, box.width - AXIS_WIDTH, box.height - LEGEND_HEIGHT - 6)
     values = [value for line in lines for _, value in line.points if math.isfinite(value)]
     low, high = min([0.0, *values]), max([0.0, *values])
     high = high if high > low else low + 1
