@@ -50,8 +50,10 @@ thresholds:
   mql: {enter: 50, exit: 30}
   hot: {enter: 90, exit: 70}
 """
-UNITS = ("_seconds", "_records", "_bytes")
+UNITS = ("_seconds", "_records", "_bytes", "_points")
 PLAIN_GAUGES = {
+    "leadscore_leads",
+    "leadscore_leads_in_threshold",
     "leadscore_assigned_partitions",
     "leadscore_stopped_partitions",
     "leadscore_dependency_up",
@@ -87,7 +89,7 @@ def test_every_metric_follows_the_naming_conventions(metrics: Metrics) -> None:
     for name, kind, labels, help_text in metrics.described:
         assert re.fullmatch(r"leadscore(_[a-z0-9]+)+", name)
         assert name.endswith("_total") == (kind == "counter"), name
-        assert kind != "histogram" or name.endswith("_seconds"), name
+        assert kind != "histogram" or name.endswith(("_seconds", "_points")), name
         assert kind != "gauge" or name.endswith(UNITS) or name in PLAIN_GAUGES, name
         assert re.fullmatch(r"[A-Z0-9].*\.", help_text), name
         assert not {"lead", "lead_id", "event_id", "offset", "campaign"} & {*labels}, name

@@ -28,7 +28,14 @@ from leadscore.ops.metric_labels import (
     STORE_ERRORS,
     TRANSACTION_RESULTS,
 )
-from leadscore.ops.stage_metrics import LatencyMetrics, MatchMetrics, PersonMetrics, PublishMetrics, ScoreMetrics
+from leadscore.ops.stage_metrics import (
+    LatencyMetrics,
+    LeadMetrics,
+    MatchMetrics,
+    PersonMetrics,
+    PublishMetrics,
+    ScoreMetrics,
+)
 
 
 class StoreCallMetrics:
@@ -247,6 +254,7 @@ class Metrics:
         self.publish = PublishMetrics(declare)
         self.score = ScoreMetrics(declare)
         self.latency = LatencyMetrics(declare)
+        self.leads = LeadMetrics(declare)
         self.person = PersonMetrics(declare)
         self.state = StateMetrics(declare)
         self.kafka = KafkaMetrics(declare)

@@ -1,7 +1,7 @@
 """The metrics of the two stages: what they read, decide and publish, and how long that takes."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import Counter
 
@@ -15,6 +15,7 @@ from leadscore.ops.metric_labels import (
     LATENCY_BUCKETS_S,
     PUBLISHED_KINDS,
     RECORD_OUTCOMES,
+    SCORE_BUCKETS,
     VersionLabels,
 )
 from leadscore.scoring.crossing import Crossing
@@ -226,6 +227,53 @@ class LatencyMetrics:
         """Sales said something of a lead for the first time since it entered."""
         if outcome.after_ms is not None:
             self.enter_to_outcome.labels(outcome.threshold, outcome.name).observe(outcome.after_ms / 1000)
+
+
+class LeadMetrics:
+    """How many leads there are, and their scores; told by the worker that owns log partition 0, for all."""
+
+    def __init__(self, declare: Catalogue) -> None:
+        self._leads = declare.gauge(
+            "leadscore_leads", "Leads by the band of their main score, as of the last complete count.", band=()
+        )
+        self._in_threshold = declare.gauge(
+            "leadscore_leads_in_threshold",
+            "Leads that are in a threshold, as of the last complete count.",
+            threshold=(),
+        )
+        self._counted_timestamp = declare.gauge(
+            "leadscore_leads_counted_timestamp_seconds",
+            "When the last complete count of leads ended, in Unix time; 0 before the first, and in workers that do not "
+            "count.",
+        )
+        self._scores = declare.histogram(
+            "leadscore_sampled_score_points",
+            "Scores of the leads that are counted, one after the other, by the version of the model in force.",
+            SCORE_BUCKETS,
+            "score",
+            "version",
+        )
+        self._versions = VersionLabels()
+        self._has_told = False
+
+    def observe(self, score: str, version: int, points: float) -> None:
+        """One score of a lead that is counted."""
+        self._scores.labels(score, self._versions.of(version)).observe(points)
+
+    def tell(self, bands: Mapping[str, int], thresholds: Mapping[str, int], now_s: float) -> None:
+        """All leads are counted."""
+        for gauge, counts in ((self._leads, bands), (self._in_threshold, thresholds)):
+            gauge.clear()
+            for name, number in counts.items():
+                gauge.labels(name).set(number)
+        self._counted_timestamp.set(now_s)
+        self._has_told = True
+
+    def forget(self) -> None:
+        """Another worker counts: its series must not stand beside ours."""
+        if self._has_told:
+            self.tell({}, {}, 0.0)
+            self._has_told = False
 
 
 class PersonMetrics:

@@ -94,6 +94,8 @@ class Worker:
         if self._score is not None and pace.is_time_to_score(now_s):
             scored = self._score.step(now_s, pace.score_waits(now_s), reached_ms)
             pace.scored(scored, now_s, has_more=self._score.has_more)
+            if not self._score.has_more:
+                self._score.lead_count.step(now_s)
         self._parts.health.beat()
         if now_s - self._gauges_at_s >= GAUGES_EVERY_S:
             self._gauges_at_s = now_s

@@ -35,6 +35,7 @@ from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.counts import ScoreCounts
 from leadscore.pipeline.score.latest_scores import LatestScores
+from leadscore.pipeline.score.lead_count import LeadCount
 from leadscore.pipeline.score.outbox import decode_entries
 from leadscore.pipeline.score.outgoing import ShardOutputs
 from leadscore.pipeline.score.publisher import Outputs
@@ -77,7 +78,6 @@ class ScoreStage:
 
     def __init__(self, parts: ScoreParts, consumer: Consumer, commits: Commits) -> None:
         config = parts.config
-        tick_counts = PublishCounts(parts.metrics.publish, "tick", parts.metrics.score.ticks)
         self._parts = parts
         self._log_topic = config.log_topic
         self._consumer = consumer
@@ -89,6 +89,8 @@ class ScoreStage:
         self._says = Announcements(config)
         self._shards = Shards()
         parts.own_frames.numbers = self._shards.owned
+        models, leads = parts.model_of_version, parts.metrics.leads
+        self.lead_count = LeadCount(parts.store, self._shards.owned, models, self._settings, leads)
         commits.leader_epoch = self._shards.leader_epoch_of
         self._reconciler = Reconciler(
             config,
@@ -102,7 +104,8 @@ class ScoreStage:
         )
         self._watch = StoreWatch(parts.store, parts.metrics.state, allow_eviction=config.allow_eviction)
         self._backoff = Backoff()
-        self._ticker = Ticker(config, parts.store, parts.outbound, tick_counts)
+        ticks = PublishCounts(parts.metrics.publish, "tick", parts.metrics.score.ticks)
+        self._ticker = Ticker(config, parts.store, parts.outbound, ticks)
         self.refusals = parts.refusals
         self.read_times = ReadTimes()
         self.has_more = False
@@ -297,8 +300,7 @@ class ScoreStage:
 
     def _confirmed(self, number: int) -> int:
         """The committed offset as far as it is known here; crossings below it need no outbox."""
-        confirmed = self.commits.confirmed.get((self._log_topic, number), 0)
-        return max(confirmed, self._shards.owned[number].publish_from)
+        return max(self.commits.confirmed.get((self._log_topic, number), 0), self._shards.owned[number].publish_from)
 
     # --- reconcile ---
 
@@ -379,9 +381,7 @@ class ScoreStage:
         if not self._ticker.is_time(now_s):
             return
         ready = {
-            number: owned
-            for number, owned in self._shards.owned.items()
-            if self._ticker.is_ready(owned, self._consumer)
+            number: one for number, one in self._shards.owned.items() if self._ticker.is_ready(one, self._consumer)
         }
         if ready:
             self._clear_outbox(ready)
