@@ -55,7 +55,6 @@ CROSSINGS = tuple(
     for cause in causes
 )
 """Which causes a crossing of each direction may have."""
-SERVICES = ("kafka", "redis")
 TRANSACTION_RESULTS = ("committed", "aborted", "unknown")
 SCORE_BUCKETS = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 MOST_VERSIONS = 10

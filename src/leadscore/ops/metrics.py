@@ -19,7 +19,6 @@ from leadscore.ops.metric_labels import (
     LEVELS,
     REBALANCES,
     RECONCILIATIONS,
-    SERVICES,
     STAGES,
     STEP_BUCKETS_S,
     STEPS,
@@ -135,7 +134,7 @@ class KafkaMetrics:
             kind=KAFKA_ERRORS,
         )
         self.dependency_up = declare.gauge(
-            "leadscore_dependency_up", "1 while the service answers when it is asked.", service=SERVICES
+            "leadscore_dependency_up", "1 while the service answers when it is asked.", service=("kafka",)
         )
         self.lag = LagMetrics(declare)
 
@@ -160,7 +159,7 @@ class LagMetrics:
         self.oldest_unprocessed = declare.gauge(
             "leadscore_oldest_unprocessed_record_timestamp_seconds",
             "When Kafka got the oldest record of the stage's partitions that is not committed, in Unix time; 0 where "
-            "all are.",
+            "all are. Partitions that are stopped are left out.",
             stage=STAGES,
         )
 

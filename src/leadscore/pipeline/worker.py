@@ -132,5 +132,5 @@ class Worker:
         is_kafka_away = kafka is not None and kafka.outage is not None
         for name, stage in self._stages():
             is_paused = stage.is_paused or is_kafka_away
-            self._parts.gauges[name].tell(len(stage.stopped), stage.outage, is_paused=is_paused)
+            self._parts.gauges[name].tell(stage.stopped, stage.outage, is_paused=is_paused)
             self._parts.checks[name].tell(stage)

@@ -37,7 +37,7 @@ COMMITTED_WITHIN_S = 0.5
 ANSWER_WITHIN_S = 5.0
 """Together with the two seconds from one look to the next: Kafka away shows within ten seconds."""
 RENEWED_AFTER = 3
-"""So many questions in a row without an answer, and the client for questions is made anew."""
+"""How many questions in a row may be without an answer before the client for questions is made anew."""
 
 
 class KafkaWatch:
