@@ -20,8 +20,8 @@ CONSEQUENCE = {
 
 def all_alerts(scale: Scale) -> Iterator[Alert]:
     """Every alert, pages first."""
-    alerts = [*_budget_alerts(scale), *_progress_alerts(scale), *_state_alerts(scale), *_input_alerts(scale)]
-    alerts += [*_service_alerts(scale), *_process_alerts(scale)]
+    alerts = [*_budget_alerts(scale), *_progress_alerts(scale), *_state_alerts(scale), *_leave_alerts(scale)]
+    alerts += [*_input_alerts(scale), *_service_alerts(scale), *_process_alerts(scale)]
     return iter(sorted(alerts, key=lambda alert: alert.severity is not Severity.PAGE))
 
 
@@ -125,6 +125,9 @@ def _state_alerts(scale: Scale) -> Iterator[Alert]:
         f"{WHERE}: Redis evicts keys, or is set to do so",
         "Leads may be gone without an error. Redis must have maxmemory-policy noeviction.",
     )
+
+
+def _leave_alerts(scale: Scale) -> Iterator[Alert]:
     lateness, window = "leadscore_leave_lateness_seconds", scale.span(MINUTES_PER_HOUR)
     leaves, in_time = (
         f"sum by ({DEPLOYMENT}) (increase({lateness}_{part}[{window}]))"
