@@ -20,7 +20,7 @@ from tests.dashboard_svg import Line, named, picture
 from tests.deployment import Deployment
 from tests.monitored import MODEL, Monitored
 from tests.prometheus_server import Series, elapsed_since
-from tests.servers import redis_kinds, start_kafka, start_redis
+from tests.servers import redis_binaries, start_kafka, start_redis
 
 FOLDER = Path(__file__).parents[1] / "docs" / "monitoring"
 MOST_POINTS = 100
@@ -45,7 +45,7 @@ def _asked(dashboard: Dashboard) -> list[Asked]:
 
 
 def _lines(monitored: Monitored, asked: Asked, range_s: int) -> list[Line]:
-    expression = asked.expression(range_s, "15s")
+    expression = asked.expression(range_s, "15s", monitored.scale)
     is_range = asked.panel.kind is Kind.LINES
     series = monitored.over_all(expression) if is_range else monitored.prometheus.query(expression)
     return [Line(named(asked.query.legend, one.labels), _fewer(one)) for one in series]
@@ -77,7 +77,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the dashboards for the docs.")
     parser.add_argument("--minutes", type=float, default=4, help="how long the workers run (default: %(default)s)")
     minutes = parser.parse_args().minutes
-    with tempfile.TemporaryDirectory() as folder, start_kafka() as kafka, start_redis(redis_kinds()[0]) as redis:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start_kafka() as kafka,
+        start_redis(next(iter(redis_binaries()))) as redis,
+    ):
         names = (f"pictures-{uuid4().hex[:8]}", "pictures")
         deployment = Deployment(kafka, redis, names, Path(folder), MODEL)
         deployment.environ |= {"LEADSCORE_REDIS_TIMEOUT": "1s", "LEADSCORE_DEAD_LETTER_MAX_RATIO": "1"}

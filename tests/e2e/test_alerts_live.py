@@ -18,7 +18,7 @@ from tests.dashboard_queries import all_queries
 from tests.deployment import Deployment
 from tests.monitored import MODEL, Monitored
 from tests.prometheus_server import elapsed_since
-from tests.servers import KafkaServer, RedisServer, redis_kinds, start_redis, wait_until
+from tests.servers import KafkaServer, RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
@@ -37,7 +37,7 @@ OUTAGE = {"LeadscoreRedisDown", "LeadscoreStuck"}
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """One that may stand still without disturbing others."""
-    with start_redis(redis_kinds()[0]) as server:
+    with start_redis(next(iter(redis_binaries()))) as server:
         yield server
 
 
@@ -83,7 +83,7 @@ def queries_without_data(monitored: Monitored) -> list[str]:
     return [
         str(asked)
         for asked in all_queries()
-        if not any(line.points for line in monitored.over_all(asked.expression(range_s, "10s")))
+        if not any(line.points for line in monitored.over_all(asked.expression(range_s, "10s", monitored.scale)))
     ]
 
 
