@@ -34,7 +34,7 @@ OF_PROMETHEUS_ITSELF = {"Targets"}
 
 
 def code_in(text: str) -> list[str]:
-    return re.findall(r"`([^`\n]+)`", text)
+    return re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL).replace("\n", " "))
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
