@@ -18,7 +18,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test alerts-live dashboard-pictures demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check image-check sbom lock format compile pure clean help
+.PHONY: test alerts-live dashboard-pictures demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check chart image-check sbom lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -119,6 +119,10 @@ bench-recovery: $(VENV)/dev ## start-up, catching up, rebuilding, rebalancing; B
 
 wheel-check: $(VENV)/dev ## every file of the package is in every kind of install
 	$(PYTEST) tests/e2e/test_packaging.py
+
+chart: $(VENV)/dev ## render the Helm chart into deploy/helm/example.yaml, and check it with helm and kubeconform (built with Go, once)
+	$(BIN)/python -m tests.chart
+	$(PYTEST) -m full tests/unit/test_chart_with_helm.py $(HOURS)
 
 image-check: $(VENV)/dev ## the image's steps without an engine for containers: install, run as its user on a read-only disk; needs root
 	$(PYTEST) -m full tests/e2e/test_image.py $(HOURS)

@@ -89,7 +89,7 @@ def installed(place: Path) -> Path:
 def as_the_user(installed: Path) -> list[str]:
     """What stands before the words of a command."""
     return [
-        *("unshare", "--mount", "sh", "-c", READ_ONLY.format(options=UNPRIVILEGED), "sh"),
+        *(str(shutil.which("unshare")), "--mount", "sh", "-c", READ_ONLY.format(options=UNPRIVILEGED), "sh"),
         str(installed / "bin" / "leadscore"),
     ]
 
@@ -107,9 +107,12 @@ def test_the_worker_runs_as_the_user_of_the_image_on_a_read_only_disk(
     (port,) = free_ports(1)
     deployment.environ |= environment_of_the_image({"LEADSCORE_MODEL": str(model), "LEADSCORE_HTTP_PORT": str(port)})
     worker = deployment.start_installed(as_the_user(installed))
+    worker.wait_for("shards_started", 60)
     health = [*as_the_user(installed), "health", "ready"]
     environ = deployment.config()
-    wait_until(lambda: subprocess.run(health, env=environ, capture_output=True, check=False).returncode == 0, 30)
+    wait_until(
+        lambda: subprocess.run(health, env=environ, capture_output=True, check=False).returncode == 0, 60, "ready"
+    )
 
     assert of_process(worker, "Uid") == [USER[0]] * 4
     assert of_process(worker, "CapEff") == ["0000000000000000"]
@@ -123,8 +126,7 @@ def test_the_worker_runs_as_the_user_of_the_image_on_a_read_only_disk(
 
 def of_process(worker: WorkerProcess, name: str) -> list[str]:
     """The words of a line of /proc/PID/status: of the process itself, which every wrapper became."""
-    pid = worker.wait_for("starting").get("pid", worker.process.pid)
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
     return next(line.split()[1:] for line in status.splitlines() if line.startswith(f"{name}:"))
 
 

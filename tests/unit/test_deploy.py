@@ -133,7 +133,7 @@ def test_every_file_that_compose_mounts_is_there() -> None:
     mounts = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
     files = {mount for mount in mounts if mount.startswith("./")}
     assert {mount for mount in mounts if not mount.startswith("./")} == COMPOSE["volumes"].keys()
-    assert len(files) >= 3
+    assert len(files) > 5
     assert {mount for mount in files if not (DEPLOY / mount).exists()} == set()
 
 
@@ -169,7 +169,7 @@ def test_compose_waits_for_a_worker_longer_than_its_end_takes() -> None:
 
 def test_ports_of_compose_are_open_to_this_machine_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(ports) >= 3
+    assert len(ports) >= 5
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
     assert len({port.split(":")[1] for port in ports}) == len(ports)
 
@@ -180,3 +180,22 @@ def test_the_names_that_compose_connects_are_services() -> None:
     addresses.append(f"kafka://{environment['LEADSCORE_KAFKA__BOOTSTRAP_SERVERS']}")
     assert {urlsplit(address).hostname for address in addresses} == {"kafka", "redis", "registry"} & SERVICES.keys()
     assert SERVICES["registry"]["environment"]["KARAPACE_BOOTSTRAP_URI"] == "kafka:9092"
+
+
+def test_prometheus_and_grafana_of_compose_find_their_files() -> None:
+    mounts = {name: dict(v.split(":")[1::-1] for v in SERVICES[name]["volumes"]) for name in ("prometheus", "grafana")}
+    [flag] = [word for word in SERVICES["prometheus"]["command"] if word.startswith("--config.file=")]
+    path = Path(flag.partition("=")[2])
+    settings = yaml.safe_load((DEPLOY / mounts["prometheus"][str(path.parent)] / path.name).read_text())
+    rules = [DEPLOY / mounts["prometheus"][str(path.parent)] / name for name in settings["rule_files"]]
+    assert rules == [DEPLOY / "prometheus" / "rules.yaml"]
+    targets = [
+        target for job in settings["scrape_configs"] for one in job["static_configs"] for target in one["targets"]
+    ]
+    assert "worker:9464" in targets
+    provisioning = DEPLOY / mounts["grafana"]["/etc/grafana/provisioning"]
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "leadscore.yaml").read_text())["providers"]
+    dashboards = DEPLOY / mounts["grafana"][provider["options"]["path"]]
+    assert len(list(dashboards.glob("*.json"))) == 2
+    [source] = yaml.safe_load((provisioning / "datasources" / "leadscore.yaml").read_text())["datasources"]
+    assert urlsplit(source["url"]).netloc == "prometheus:9090"

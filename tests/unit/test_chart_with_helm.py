@@ -1,0 +1,164 @@
+"""The Helm chart, rendered by Helm: ``make chart``. What is not installed of Helm and kubeconform is built with Go."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from leadscore.ops.config import load_config
+from tests.chart import (
+    CHART,
+    CUSTOM_RESOURCES,
+    EXAMPLE,
+    EXAMPLE_VALUES,
+    HELM,
+    KUBECONFORM,
+    KUBERNETES,
+    documents,
+    first_line,
+    go_program,
+    problems_of,
+    rendered,
+    run_helm,
+)
+from tests.conftest import asking_for
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(3_600)]
+
+NEEDS_HELM = "needs helm and kubeconform"
+REQUIRED = {"kafka.bootstrapServers": "kafka:9092", "redis.url": "redis://redis:6379/0", "model.text": "model: acme"}
+EVERYTHING = {
+    "topics.create": "true",
+    "keda.enabled": "true",
+    "keda.authentication": "kafka",
+    "keda.metadata.sasl": "scram_sha512",
+    "podMonitor.enabled": "true",
+    "prometheusRule.enabled": "true",
+    "dashboards.enabled": "true",
+    "mappings.configMap": "mappings",
+    "files.redis.secret": "redis-ca",
+    "image.pullSecrets[0].name": "registry",
+    "priorityClassName": "high",
+    "networkPolicy.scrapeFrom[0].namespaceSelector.matchLabels.name": "monitoring",
+    "podLabels.team": "growth",
+    "serviceAccount.annotations.role": "growth",
+}
+KUBERNETES_KINDS = (
+    "configmap-v1",
+    "deployment-apps-v1",
+    "job-batch-v1",
+    "networkpolicy-networking-v1",
+    "poddisruptionbudget-policy-v1",
+    "serviceaccount-v1",
+)
+VARIANTS: dict[str, dict[str, str]] = {
+    "least": {},
+    "most": EVERYTHING,
+    "match": {"settings.LEADSCORE_ROLE": "match", "keda.enabled": "true"},
+    "score": {"settings.LEADSCORE_ROLE": "score", "keda.enabled": "true", "model.text": ""},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs() -> None:
+    with asking_for(NEEDS_HELM):
+        go_program(HELM)
+        go_program(KUBECONFORM)
+
+
+def variant(name: str) -> list[dict[str, Any]]:
+    return documents(rendered(settings=REQUIRED | VARIANTS[name]))
+
+
+def test_the_example_in_the_repository_is_what_helm_renders() -> None:
+    assert EXAMPLE.read_text() == first_line() + rendered([EXAMPLE_VALUES])
+
+
+def test_helm_lints_the_chart() -> None:
+    run = run_helm("lint", "--strict", str(CHART), "--values", str(EXAMPLE_VALUES))
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_valid_by_the_schemas_of_its_kinds(name: str) -> None:
+    made = variant(name)
+    assert [problem for document in made for problem in problems_of(document)] == []
+    assert {"Deployment", "PodDisruptionBudget", "NetworkPolicy"} <= {document["kind"] for document in made}
+
+
+@pytest.fixture(scope="module")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The strict schemas of Kubernetes' own kinds, each file with all that it refers to."""
+    packed = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" / f"v{KUBERNETES}.0-local-strict"
+    definitions = json.loads(inlined((packed / "_definitions.json").read_text()))["$defs"]
+    folder = tmp_path_factory.mktemp("schemas")
+    for name in KUBERNETES_KINDS:
+        schema = json.loads(inlined((packed / f"{name}.json").read_text()))
+        (folder / f"{name}.json").write_text(json.dumps(schema | {"$defs": definitions}))
+    return folder
+
+
+def inlined(text: str) -> str:
+    return text.replace('"/api/_definitions.json#', '"#')
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_kubeconform_finds_every_variant_valid(name: str, schemas: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text(rendered(settings=REQUIRED | VARIANTS[name]))
+    location = f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+    skipped = ",".join(CUSTOM_RESOURCES)
+    command = [str(go_program(KUBECONFORM)), "-summary", "-skip", skipped, "-schema-location", location]
+    run = subprocess.run([*command, str(manifest)], capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Invalid: 0, Errors: 0" in run.stdout
+
+
+@pytest.mark.parametrize("name", ["match", "score"])
+def test_a_process_per_stage_has_its_own_group_only(name: str) -> None:
+    made = {document["kind"]: document for document in variant(name)}
+    [trigger] = made["ScaledObject"]["spec"]["triggers"]
+    assert trigger["metadata"]["consumerGroup"] == f"leadscore-{name}"
+    [container] = made["Deployment"]["spec"]["template"]["spec"]["containers"]
+    environment = {variable["name"]: variable.get("value", "pod-0") for variable in container["env"]}
+    load_config(environment, for_worker=True)
+    assert ("LEADSCORE_MODEL" in environment) == (name == "match")
+
+
+def test_the_rules_and_dashboards_of_the_chart_are_those_of_the_repository() -> None:
+    made = variant("most")
+    [rule] = [document for document in made if document["kind"] == "PrometheusRule"]
+    deploy = CHART.parents[1]
+    assert rule["spec"] == yaml.safe_load((deploy / "prometheus" / "rules.yaml").read_text())
+    dashboards = {
+        name: content
+        for document in made
+        if document["kind"] == "ConfigMap" and document["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for name, content in document["data"].items()
+    }
+    files = (deploy / "grafana" / "dashboards").glob("*.json")
+    assert dashboards == {f"leadscore-{path.name}": path.read_text() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model.text": ""}, "model.text or model.configMap: expected a scoring model"),
+        ({"keda.enabled": "true", "keda.maxReplicas": "40"}, "expected at most 32, the partitions of the award log"),
+        ({"kafka.bootstrapServers": ""}, "bootstrapServers"),
+    ],
+)
+def test_what_cannot_work_is_refused(settings: dict[str, str], words: str) -> None:
+    options = [word for name, value in (REQUIRED | settings).items() for word in ("--set", f"{name}={value}")]
+    run = run_helm("template", "acme", str(CHART), *options)
+    assert run.returncode != 0
+    assert words in run.stderr
+
+
+def test_large_numbers_stay_numbers() -> None:
+    text = rendered(settings=REQUIRED | {"settings.LEADSCORE_ALIGNMENT_BYTES": "134217728"})
+    assert '{name: LEADSCORE_ALIGNMENT_BYTES, value: "134217728"}' in text
