@@ -6,6 +6,7 @@ from deploy.grafana.selection import DEPLOYMENT_VARIABLES, increase, quantile, q
 CROSSINGS = "leadscore_crossings_published_total"
 OUTCOMES = "leadscore_outcomes_total"
 CONTACT = "leadscore_enter_to_outcome_seconds"
+POINTS = "leadscore_sampled_score_points"
 HOUR = "1h"
 THRESHOLD = 'threshold=~"$threshold"'
 VERSION = 'version=~"$version"'
@@ -24,7 +25,7 @@ def leads_dashboard() -> Dashboard:
             Variable("threshold", "Threshold", f"label_values({selected(CROSSINGS)}, threshold)"),
             Variable("version", "Model version", f"label_values({selected(CROSSINGS)}, version)"),
         ],
-        [_crossings(), _sales(), _contact(), _versions()],
+        [_crossings(), _sales(), _contact(), _bands(), _versions()],
     )
 
 
@@ -42,6 +43,17 @@ def _crossings() -> Row:
         [
             _number("Became ready", "Leads that entered a threshold in the time shown.", enters),
             _number("No longer ready", "Leads that left a threshold in the time shown.", leaves),
+            _number(
+                "Ready now",
+                "Leads that are in a threshold, as of the latest count.",
+                f"sum by (threshold) ({selected('leadscore_leads_in_threshold', THRESHOLD)})",
+            ),
+            _number(
+                "Latest count",
+                "When the leads were last counted.",
+                f"max({selected('leadscore_leads_counted_timestamp_seconds')} > 0) * 1000",
+                Unit.TIME,
+            ),
             Panel(
                 "Why leads became ready",
                 "EVENT: the score reached the enter level. INSTANT: a rule that qualifies at once. COMMAND: by hand. "
@@ -135,6 +147,35 @@ def _contact() -> Row:
     )
 
 
+def _bands() -> Row:
+    leads = selected("leadscore_leads")
+    return Row(
+        "Bands",
+        [
+            Panel(
+                "Leads by band",
+                "How many leads are cold, warm or hot by the main score, as of the latest count.",
+                Unit.COUNT,
+                [Query(f"sum by (band) ({leads})", "{{band}}")],
+                width=12,
+            ),
+            Panel(
+                "Share of each band",
+                "Of all leads that were counted.",
+                Unit.RATIO,
+                [
+                    Query(
+                        f"sum by (band) ({leads}) / scalar(sum({leads}))",
+                        "{{band}}",
+                    )
+                ],
+                Kind.BARS,
+                width=12,
+            ),
+        ],
+    )
+
+
 def _versions() -> Row:
     return Row(
         "Model versions side by side",
@@ -159,6 +200,18 @@ def _versions() -> Row:
                 Kind.BARS,
             ),
             Panel(
+                "Scores",
+                "Scores of the leads looked at by the count: a quarter, half and three quarters are at most this high.",
+                Unit.NONE,
+                [
+                    Query(
+                        quantile(POINTS, share, "score, version", VERSION),
+                        f"{{{{score}}}} version {{{{version}}}} {share:.0%}",
+                    )
+                    for share in (0.25, 0.5, 0.75)
+                ],
+            ),
+            Panel(
                 "Models in use",
                 "Workers that match with each version. Two at a time are a rolling update.",
                 Unit.COUNT,
@@ -168,6 +221,20 @@ def _versions() -> Row:
                         "{{model}} {{version}}",
                     )
                 ],
+                width=12,
+            ),
+            Panel(
+                "Distribution of the scores",
+                "Of the leads looked at in the time shown, the share that had at most this many points, by version.",
+                Unit.RATIO,
+                [
+                    Query(
+                        f"{increase(POINTS + '_bucket', 'version, le', VERSION)} / on (version) group_left "
+                        f"{increase(POINTS + '_count', 'version', VERSION)}",
+                        "version {{version}}, at most {{le}}",
+                    )
+                ],
+                Kind.BARS,
                 width=12,
             ),
         ],
