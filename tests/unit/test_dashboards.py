@@ -12,7 +12,7 @@ from deploy.grafana.panel import WIDTH, Dashboard, Kind, Panel, Unit
 from deploy.grafana.write import FOLDER, dashboards, path_of, text_of
 from deploy.prometheus.write import RULES
 from tests.dashboard_queries import Asked, all_queries
-from tests.unit.test_rules import OF_PROMETHEUS, exported, metrics_in
+from tests.metric_names import OF_THE_PROCESS, exported, metrics_in
 
 DASHBOARDS = dashboards()
 PANELS = [
@@ -61,7 +61,7 @@ def test_a_query_reads_what_there_is_and_only_of_the_chosen_deployments(asked: A
     assert metrics_in(expression) - exported() == set()
     assert set(re.findall(r"job_\w+(?::\w+)+", expression)) - RECORDED == set()
     others = set(re.findall(r"\b(?:process_\w+|up)\b", expression))
-    assert others <= OF_PROMETHEUS | {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+    assert others <= OF_THE_PROCESS
     selectors = re.findall(r"(?:leadscore_|job_)[\w:]+\{([^}]*)\}", expression)
     assert [text for text in selectors if 'job=~"$job",group=~"$group"' not in text] == []
     assert len(selectors) == len(re.findall(r"(?<![\w:])(?:leadscore_|job_)[\w:]+", expression))

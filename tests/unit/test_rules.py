@@ -11,22 +11,11 @@ from deploy.prometheus.rule import Alert, Severity
 from deploy.prometheus.scale import Scale
 from deploy.prometheus.write import RULES, main, rules_text
 from leadscore.ops.metrics import Metrics
+from tests.metric_names import exported, metrics_in
 
 ALERTS = list(all_alerts(Scale()))
 RULE_ROWS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
-OF_PROMETHEUS = {"process_start_time_seconds", "up"}
 MOST_PAGES = 5
-
-
-def metrics_in(expression: str) -> set[str]:
-    """The metrics of the worker that an expression reads, without the names of recording rules."""
-    return set(re.findall(r"(?<![\w:])leadscore_[a-z_]+", re.sub(r"\w+(?::\w+)+", "", expression)))
-
-
-def exported() -> set[str]:
-    rows = Metrics("0", []).described
-    parts = {"histogram": ("_bucket", "_count", "_sum")}
-    return {row.name + part for row in rows for part in parts.get(row.type, ("",))}
 
 
 def test_the_committed_rules_are_those_of_the_source() -> None:
