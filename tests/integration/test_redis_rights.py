@@ -104,6 +104,29 @@ def test_without_any_one_of_the_rights_something_fails_by_name(
     assert (name in caught.value.detail) != is_unnamed
 
 
+@pytest.mark.parametrize("right", [right for right in permissions_page.redis_rights() if right.startswith("+")])
+def test_redis_tells_which_right_is_missing_and_nothing_is_written(
+    right: str, server: RedisServer, administrator: redis.Redis
+) -> None:
+    rules = permissions_page.redis_rules(PREFIX, PASSWORD)
+    allow(administrator, rules)
+    with closing(store_of(server)) as store:
+        assert store.missing_rights() == []
+        allow(administrator, [rule for rule in rules if rule != right])
+        if right == "+eval":  # it is what asks
+            with pytest.raises(Unavailable, match="'eval'"):
+                store.missing_rights()
+        else:
+            assert store.missing_rights() == [right.removeprefix("+")]
+    assert administrator.keys() == []
+
+
+def test_another_prefix_lacks_every_right_on_keys(server: RedisServer, administrator: redis.Redis) -> None:
+    allow(administrator, [*permissions_page.redis_rules("other", PASSWORD), "~{rights:0}:fence"])
+    with closing(store_of(server)) as store, pytest.raises(Unavailable, match="auth"):
+        store.missing_rights()
+
+
 @pytest.mark.parametrize("right", ["+del", "+hset", "+hdel", "+zadd", "+zrem"])
 def test_a_write_that_lacks_a_right_changes_nothing(
     right: str, server: RedisServer, administrator: redis.Redis

@@ -15,7 +15,7 @@ import yaml
 
 from leadscore import __version__
 from leadscore.cli.ending import CLOSING_S
-from leadscore.cli.main import _parser
+from leadscore.cli.main import program_parser
 from leadscore.ops.config import Config, load_config
 from tests.chart import CHART, EXAMPLE, EXAMPLE_VALUES, documents, first_line, problems_of
 from tests.conftest import NEEDS_GO_MODULES, asking_for
@@ -146,7 +146,7 @@ def config(tmp_path: Path) -> Config:
 def test_the_program_accepts_the_environment_and_the_words_of_both_containers(tmp_path: Path) -> None:
     for container in (WORKER, *JOB_POD["containers"]):
         load_config(environment(container, tmp_path))
-        args = _parser().parse_args(container["args"])
+        args = program_parser().parse_args(container["args"])
         assert args.run.__module__ == f"leadscore.cli.{container['args'][0]}"
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from leadscore.cli.main import _parser, main
+from leadscore.cli.main import main, program_parser
 from leadscore.cli.orders import command_of
 from leadscore.errors import ConfigError
 from leadscore.events.decoder import Decoder
@@ -16,7 +16,7 @@ NOW_MS = 1_767_614_400_000
 
 
 def command(*words: str) -> Event:
-    return command_of(_parser().parse_args(words), load_config({}), NOW_MS)
+    return command_of(program_parser().parse_args(words), load_config({}), NOW_MS)
 
 
 @pytest.mark.parametrize("order", ["reset", "suspend", "resume", "requalify"])

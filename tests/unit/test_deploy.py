@@ -15,7 +15,7 @@ import yaml
 
 from leadscore import __version__
 from leadscore.cli.ending import CLOSING_S
-from leadscore.cli.main import _parser, main
+from leadscore.cli.main import main, program_parser
 from leadscore.ops.config import load_config
 from tests.conftest import NEEDS_GO_MODULES, asking_for, on_ci
 from tests.go_modules import COMPOSE_GO, module_folder
@@ -157,7 +157,7 @@ def test_compose_gives_our_containers_no_privilege_and_no_disk(service: str) -> 
 
 @pytest.mark.parametrize("service", OURS)
 def test_the_program_understands_the_commands_of_compose(service: str) -> None:
-    args = _parser().parse_args(SERVICES[service]["command"])
+    args = program_parser().parse_args(SERVICES[service]["command"])
     assert args.run.__module__.startswith("leadscore.cli.")
 
 

@@ -13,7 +13,7 @@ from deploy.grafana.panel import Panel
 from deploy.grafana.write import dashboards
 from deploy.prometheus.alerts import all_alerts
 from deploy.prometheus.scale import Scale
-from leadscore.cli.main import _parser
+from leadscore.cli.main import program_parser
 from leadscore.ops.config import settings, variable_of
 from leadscore.ops.metrics import Metrics
 
@@ -58,7 +58,7 @@ def test_a_command_in_a_runbook_is_one_of_the_program(path: Path) -> None:
 
 def accept(command: str) -> None:
     """Its subcommands and options exist; what an option is given is not looked at."""
-    parser: argparse.ArgumentParser = _parser()
+    parser: argparse.ArgumentParser = program_parser()
     for word in shlex.split(command)[1:]:
         subcommands = next((a for a in parser._actions if isinstance(a, argparse._SubParsersAction)), None)
         if word.startswith("--"):

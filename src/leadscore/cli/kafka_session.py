@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.clients import (
     READER,
+    Admin,
     make_admin,
     make_consumer,
     make_producer,
@@ -29,7 +29,7 @@ class KafkaSession:
         self._config = config
         self._logger = _silent_logger()
 
-    def admin(self) -> AdminClient:
+    def admin(self) -> Admin:
         """A client for topics and committed offsets."""
         with refused_properties(self._config.kafka):
             return make_admin(self._config.kafka, self._logger)
@@ -53,10 +53,14 @@ class KafkaSession:
 
     def models(self) -> ModelsTopic:
         """The versions of the model, read from Kafka."""
+        models = self.models_of(None)
         with refused_properties(self._config.kafka):
-            models = ModelsTopic(self._config.kafka, self._config.models_topic, None, self._logger)
             models.read()
-            return models
+        return models
+
+    def models_of(self, name: str | None) -> ModelsTopic:
+        """The models topic, of which nothing is read yet; ``name`` is the model's, ``None`` takes the one it holds."""
+        return ModelsTopic(self._config.kafka, self._config.models_topic, name, self._logger)
 
 
 def check_log_partitions(config: Config, partitions: int) -> None:

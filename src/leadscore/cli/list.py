@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
     _check(choice, versions)
     with closing(make_store(config)) as store:
         is_indexed = choice.band is None and choice.outcome is None
-        pages = _in_thresholds(store, config.log_partitions) if is_indexed else _scanned(store)
+        pages = in_thresholds(store, config.log_partitions) if is_indexed else _scanned(store)
         search = Search(StoredLeads(store, config, versions), choice, time.time_ns() // 1_000_000)
         listed = search.best(pages, args.limit, args.scan_limit)
     search.report(args.scan_limit, sys.stderr)
@@ -224,7 +224,7 @@ def _check(choice: Choice, versions: ModelVersions) -> None:
             raise ConfigError(f"{option}: {name!r}: expected one of the model's: {', '.join(names) or 'none'}")
 
 
-def _in_thresholds(store: Store, shards: int) -> Iterator[Page]:
+def in_thresholds(store: Store, shards: int) -> Iterator[Page]:
     """Every lead that is in a threshold is in its shard's index of due leads, were it due at the end of time."""
     for shard in range(shards):
         cursor: int | None = 0

@@ -14,11 +14,13 @@ from leadscore.ops.addresses import shown_urls
 COMMANDS = (
     "demo",
     "init",
+    "doctor",
     "run",
     "health",
     "check",
     "map",
     "simulate",
+    "top",
     "explain",
     "list",
     "produce",
@@ -52,7 +54,9 @@ def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -
     """Run a command: 0 done, 1 failed, 2 the input was wrong; ``run`` has more. ``ending`` is for ``run``."""
     try:
         words = sys.argv[1:] if arguments is None else arguments
-        args = _parser(words).parse_args(words, argparse.Namespace(**({} if ending is None else {"ending": ending})))
+        args = program_parser(words).parse_args(
+            words, argparse.Namespace(**({} if ending is None else {"ending": ending}))
+        )
         return int(args.run(args))
     except InputError as error:
         print(error, file=sys.stderr)
@@ -74,7 +78,7 @@ def _address(error: LeadscoreError) -> str:
     return f" ({variable} is {shown_urls(address)!r})" if address else ""
 
 
-def _parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+def program_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """What reads the arguments: with the one command that they name, or with all commands."""
     parser = argparse.ArgumentParser(prog="leadscore", description="Event-driven lead scoring on Kafka and Redis.")
     parser.add_argument("--version", action="version", version=f"leadscore {full_version()}")

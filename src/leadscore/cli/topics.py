@@ -51,6 +51,22 @@ class Sizes:
     output_retention_ms: int
 
 
+_SIZE_OPTIONS = (
+    ("--log-retention", duration, "30d", "how long the award log is kept, to rebuild state from"),
+    ("--source-retention", duration, "90d", "how long source and command topics are kept"),
+    ("--output-retention", duration, "30d", "how long crossings, dead letters and tombstones are kept"),
+    ("--source-partitions", number_from_1, "6", "partitions of source topics, commands, dead letters"),
+    ("--crossing-partitions", number_from_1, "6", "partitions of the topics of crossings and of latest scores"),
+)
+"""Option, how its text is read, default, meaning."""
+
+
+def default_sizes(brokers: int) -> Sizes:
+    """The sizes that topics get without an option."""
+    sizes = argparse.Namespace(**{option[2:].replace("-", "_"): read(text) for option, read, text, _ in _SIZE_OPTIONS})
+    return _sizes(sizes, min(brokers, MOST_REPLICAS))
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
     parser = subparsers.add_parser(
@@ -72,13 +88,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="N",
         help=f"copies of each partition (default: one per broker, at most {MOST_REPLICAS}); from 3 on, 2 are in sync",
     )
-    for option, kind, default, meaning in (
-        ("--log-retention", duration, "30d", "how long the award log is kept, to rebuild state from"),
-        ("--source-retention", duration, "90d", "how long source and command topics are kept"),
-        ("--output-retention", duration, "30d", "how long crossings, dead letters and tombstones are kept"),
-        ("--source-partitions", number_from_1, "6", "partitions of source topics, commands, dead letters"),
-        ("--crossing-partitions", number_from_1, "6", "partitions of the topics of crossings and of latest scores"),
-    ):
+    for option, kind, default, meaning in _SIZE_OPTIONS:
         metavar = "N" if kind is number_from_1 else "DURATION"
         help_text = f"{meaning} (default: {default})"
         create.add_argument(option, type=kind, default=default, metavar=metavar, help=help_text)
@@ -210,7 +220,7 @@ def _leaders(admin: AdminClient, topic: str) -> int:
 
 
 def _report_existing(admin: AdminClient, topics: list[ExpectedTopic], partitions: Mapping[str, int]) -> None:
-    for topic, settings in _settings(admin, topics):
+    for topic, settings in settings_of(admin, topics):
         print(f"{topic.name}: exists: {_of_existing(topic, partitions[topic.name], settings)}")
 
 
@@ -227,7 +237,10 @@ def _of_existing(topic: ExpectedTopic, partitions: int, settings: Mapping[str, s
     return f"{size}{''.join(differing)}"
 
 
-def _settings(admin: AdminClient, topics: list[ExpectedTopic]) -> Iterator[tuple[ExpectedTopic, dict[str, str | None]]]:
+def settings_of(
+    admin: AdminClient, topics: list[ExpectedTopic]
+) -> Iterator[tuple[ExpectedTopic, dict[str, str | None]]]:
+    """The settings of topics that exist, as they are in force; ``Unavailable`` where the user may not ask."""
     if not topics:
         return
     resources = {topic.name: ConfigResource(ResourceType.TOPIC, topic.name) for topic in topics}

@@ -5,21 +5,19 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer
 
-from leadscore.errors import ConfigError, Unavailable
+from leadscore.errors import Unavailable
 from leadscore.events.decoder import Decoder
 from leadscore.events.registered import SchemaKey, SchemaLookup
 from leadscore.events.registry import RegistryClient
 from leadscore.mapping.decoding import MappedTopics
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.topics import compile_mappings
-from leadscore.model.load import LoadedModel, load_model
+from leadscore.model.load import LoadedModel
 from leadscore.model.matching import Matcher
-from leadscore.model.sense import events_looked_at
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.ops.health import Health
@@ -28,6 +26,7 @@ from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.build_outputs import OutputsPlan, build_outputs
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
+from leadscore.pipeline.files import check_mappings, read_model
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clients import (
     LOG_CONSUMER,
@@ -85,8 +84,8 @@ def build_worker(  # what a process is made of
 
     Services that do not answer yet are waited for; ``StoppedEarly`` if it is to end before it has begun.
     """
-    _check_mappings(config)
-    model = _model(config) if config.role is not Role.SCORE else None
+    check_mappings(config)
+    model = read_model(config) if config.role is not Role.SCORE else None
     count_lost_script = metrics.state.store_errors.labels(FailureKind.NOSCRIPT).inc
     store = make_store(config, count_lost_script) if config.role is not Role.MATCH else None
     plan = BuildPlan(config, metrics, health, steps, stopping or Stopping(), has_topic_ids=has_topic_ids)
@@ -307,28 +306,3 @@ def look_for_garbage_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(1_000_000, 5, 1_000)
-
-
-def _model(config: Config) -> LoadedModel:
-    if config.model is None:
-        raise ConfigError("LEADSCORE_MODEL: not set: a worker that matches needs the path of the model file")
-    loaded = load_model(Path(config.model))
-    expected, where = events_looked_at(loaded.definition)
-    if expected > config.recent_events:
-        raise ConfigError(
-            f"LEADSCORE_RECENT_EVENTS: {config.recent_events}: expected at least {expected}, the number of"
-            f" events that {where} of {config.model} looks at"
-        )
-    return loaded
-
-
-def _check_mappings(config: Config) -> None:
-    """``ConfigError`` for the mapping of a topic that is no source: most often a misspelt name."""
-    if config.mappings is None:
-        return
-    unread = [topic for topic in load_mappings(config.mappings) if topic not in config.input_topics]
-    if unread:
-        expected = (
-            f"expected one of the topics that are read: {', '.join(config.input_topics)} (LEADSCORE_SOURCE_TOPICS)"
-        )
-        raise ConfigError("\n".join(f"{config.mappings}:{topic}: {expected}" for topic in unread))

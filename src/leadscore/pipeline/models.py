@@ -60,6 +60,14 @@ class ModelsTopic:
 
         ``ModelError`` where the same version has other content there, or a newer one is there.
         """
+        if not self.holds(definition):
+            self._produce(definition, text, outbound)
+
+    def holds(self, definition: ModelDefinition) -> bool:
+        """Whether the version is published already. Only reads.
+
+        ``ModelError`` where the same version has other content there, or a newer one is there.
+        """
         self.read()
         version = definition.version
         newest = max(self._texts, default=0)
@@ -74,8 +82,8 @@ class ModelsTopic:
                     f"model {definition.model}: version {version} is published with other content: a published version "
                     f"never changes; give the changed model version {newest + 1}"
                 )
-            return
-        self._produce(definition, text, outbound)
+            return True
+        return False
 
     def read(self) -> None:
         """Read every version the topic holds now. ``Unavailable`` if that takes too long."""

@@ -16,7 +16,7 @@ from leadscore.errors import ConfigError
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, unavailable
 from leadscore.store.owner import Owner, decode, differences, encode
-from leadscore.store.shard import Store
+from leadscore.store.shard import Claim, Store
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +33,12 @@ def cluster_id(admin: AdminClient) -> str:
 
 def claim_prefix(store: Store, config: Config, cluster: str) -> None:
     """Note that the prefix is this deployment's; ``ConfigError`` where it is another's."""
+    refuse_other_owner(config, cluster, store.claim(encode(Owner(config.group, config.log_topic, cluster))))
+
+
+def refuse_other_owner(config: Config, cluster: str, claim: Claim) -> None:
+    """``ConfigError`` where the prefix is another deployment's."""
     ours = Owner(config.group, config.log_topic, cluster)
-    claim = store.claim(encode(ours))
     words = differences(ours, decode(claim.owner, claim.key))
     if words:
         raise ConfigError(

@@ -98,10 +98,26 @@ def check_topics(admin: AdminClient, config: Config, patience: Patience) -> None
         raise ConfigError("\n".join(problems))
 
 
+def wrong_log_partitions(config: Config, partitions: int) -> str:
+    """What to tell an operator where the log has another number of partitions than is configured."""
+    return (
+        f"LEADSCORE_LOG_PARTITIONS: {config.log_partitions}: topic {config.log_topic} has {partitions} partitions; "
+        "the number is fixed when the log is created, because it decides where each lead lives"
+    )
+
+
 def check_clock(admin: AdminClient, config: Config, patience: Patience) -> None:
     """``WorkerStopped`` where the log has records of a later time than this machine's clock says it is."""
-    partitions = [(config.log_topic, number) for number in range(config.log_partitions)]
-    latest_ms = patience.until_answered(lambda: latest_timestamp(admin, partitions))
+    compare_clocks(patience.until_answered(lambda: latest_log_time_ms(admin, config)))
+
+
+def latest_log_time_ms(admin: AdminClient, config: Config) -> int | None:
+    """The brokers' time of the newest record of the log; ``None`` for an empty log, or where Kafka is too old."""
+    return latest_timestamp(admin, [(config.log_topic, number) for number in range(config.log_partitions)])
+
+
+def compare_clocks(latest_ms: int | None) -> None:
+    """``WorkerStopped`` where the time of the log's newest record has not come yet, by this machine's clock."""
     wrong = None if latest_ms is None else why_wrong(latest_ms / 1000, 0.0, time())
     if wrong is not None:
         raise WorkerStopped(wrong)

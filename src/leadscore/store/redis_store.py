@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from redis.exceptions import NoScriptError
 
 from leadscore.errors import ConfigError
-from leadscore.store.endpoints import Argument, Login, Reply
+from leadscore.store.endpoints import Address, Argument, Login, Reply
 from leadscore.store.keys import ShardKeys, lead_pattern, owner_key, owner_tag, shard_tags, slot_of, tag_and_lead_of
 from leadscore.store.routing import Call, Router
 from leadscore.store.shard import Claim, DueLook, DuePage, LeadPage, ScanPlace, ServerFacts, ShardWrite, StoredShard
@@ -141,7 +141,7 @@ class RedisStore:
 
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         """Facts of the server; ``ConfigError`` where a master may evict keys and that is not allowed."""
-        infos = {master: _parsed_info(reply) for master, reply in self._router.call_masters(("INFO",)).items()}
+        infos = self.server_infos()
         commands = map(_parsed_info, self._router.call_masters(("INFO", "commandstats")).values())
         warnings: list[str] = []
         for master, info in infos.items():
@@ -156,6 +156,27 @@ class RedisStore:
                     raise ConfigError(problem)
                 warnings.append(problem)
         return _server_facts(list(infos.values()), list(commands), warnings)
+
+    def server_infos(self) -> dict[Address, dict[str, str]]:
+        """What each master says of itself, by the names of Redis."""
+        return {master: _parsed_info(reply) for master, reply in self._router.call_masters(("INFO",)).items()}
+
+    def stored_owner(self) -> Claim | None:
+        """Whose the prefix is; ``None`` where it is no one's yet. Nothing is written."""
+        [owner] = self._router.call([Call(self._owner_slot, ("GET", self._owner_key))])
+        return None if owner is None else Claim(self._owner_key, cast("bytes", owner))
+
+    def missing_rights(self) -> list[str] | None:
+        """The commands that this user may not run, of all that a worker runs; ``None`` where Redis cannot be asked.
+
+        Nothing is written: the script asks for each command with a key of each shard, and runs none of them.
+        """
+        script = files("leadscore.store").joinpath("missing_rights.lua").read_text(encoding="utf-8")
+        arguments = [(keys, [keys.fence, self._owner_key, keys.lead_prefix]) for keys in self._keys]
+        replies = self._router.call([Call(keys.slot, ["EVAL", script, 1, *names]) for keys, names in arguments])
+        if any(reply is None for reply in replies):
+            return None
+        return sorted({name.decode() for reply in replies for name in cast("list[bytes]", reply)})
 
     def close(self) -> None:
         """Close the connections; the next call opens them again."""

@@ -1,0 +1,42 @@
+"""The files that a worker reads: the model and the mappings, as the worker itself reads them at its start."""
+
+from leadscore.cli.checkup.findings import Findings, ok, problem, unless_refused
+from leadscore.mapping.load import load_mappings
+from leadscore.mapping.topics import key_problem
+from leadscore.ops.choices import Role
+from leadscore.ops.config import Config
+from leadscore.pipeline.files import check_mappings, read_model
+
+MODEL, MAPPINGS = "model", "mappings"
+
+
+def files(config: Config) -> Findings:
+    """The model and the mappings; a worker that only scores reads neither."""
+    if config.role is Role.SCORE:
+        yield ok(MODEL, "a worker that only scores reads the models topic, and no file")
+        return
+    yield from unless_refused(
+        MODEL, _model(config), "Correct the file; `leadscore check --model FILE` shows what it says in words."
+    )
+    yield from unless_refused(
+        MAPPINGS, _mappings(config), "Correct the file; `leadscore check --mappings FILE` checks it alone."
+    )
+
+
+def _model(config: Config) -> Findings:
+    definition = read_model(config).definition
+    yield ok(MODEL, f"{config.model}: {definition.model}, version {definition.version}: {len(definition.rules)} rules")
+
+
+def _mappings(config: Config) -> Findings:
+    if config.mappings is None:
+        return
+    check_mappings(config)
+    mappings = load_mappings(config.mappings)
+    wrong_key = key_problem(mappings, config.lead_id_key)
+    if wrong_key is not None:
+        yield problem(
+            MAPPINGS, wrong_key, "Write a secret into a file and name that file; keep it, or lead ids change."
+        )
+    else:
+        yield ok(MAPPINGS, f"{config.mappings}: {len(mappings)} topics mapped")

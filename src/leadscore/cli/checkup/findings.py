@@ -1,0 +1,89 @@
+"""What a check-up finds: each finding says what was looked at, whether it is in order, and otherwise what to do."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from leadscore.errors import InputError, LeadscoreError
+
+
+class Status(StrEnum):
+    """How a finding bears on a worker: only a problem keeps it from working as promised."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+    NOT_CHECKED = "not checked"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One finding. ``advice`` is empty where nothing has to be done."""
+
+    check: str
+    status: Status
+    detail: str
+    advice: str = ""
+
+
+Findings = Iterator[Finding]
+
+
+def ok(check: str, detail: str) -> Finding:
+    """Nothing has to be done."""
+    return Finding(check, Status.OK, detail)
+
+
+def warning(check: str, detail: str, advice: str) -> Finding:
+    """The worker works; something is less safe than it could be."""
+    return Finding(check, Status.WARNING, detail, advice)
+
+
+def problem(check: str, detail: str, advice: str) -> Finding:
+    """The worker would not start, would stop, or could not keep its promise."""
+    return Finding(check, Status.PROBLEM, detail, advice)
+
+
+def not_checked(check: str, detail: str, advice: str) -> Finding:
+    """Nothing is known: the question could not be asked, or got no answer."""
+    return Finding(check, Status.NOT_CHECKED, detail, advice)
+
+
+def refused(check: str, error: LeadscoreError, advice: str) -> Findings:
+    """A problem for each line of an error."""
+    return (problem(check, line, advice) for line in str(error).splitlines())
+
+
+def unless_wrong(check: str, findings: Iterable[Finding], advice: str) -> Findings:
+    """The findings, and problems in the place of an input that is wrong; other errors pass."""
+    try:
+        yield from findings
+    except InputError as error:
+        yield from refused(check, error, advice)
+
+
+def unless_refused(check: str, findings: Iterable[Finding], advice: str) -> Findings:
+    """The findings, and problems in the place of any error that ends them."""
+    try:
+        yield from unless_wrong(check, findings, advice)
+    except LeadscoreError as error:
+        yield problem(check, str(error), advice)
+
+
+def is_in_order(findings: Iterable[Finding]) -> bool:
+    """Whether a worker can start: there may be warnings, and checks that could not be made."""
+    return all(finding.status is not Status.PROBLEM for finding in findings)
+
+
+def lines_of(findings: Iterable[Finding]) -> Iterator[str]:
+    """The findings for people."""
+    for finding in findings:
+        yield f"{finding.status.value:<11}  {finding.check}: {finding.detail}"
+        if finding.advice:
+            yield f"{'':<11}  -> {finding.advice}"
+
+
+def summary_of(findings: list[Finding]) -> str:
+    """How many findings of each status, in one line."""
+    counts = [(status, sum(finding.status is status for finding in findings)) for status in Status]
+    return ", ".join(f"{count} {status.value}" for status, count in counts if count or status is Status.PROBLEM)

@@ -1,0 +1,33 @@
+"""docs/commands.md has every command, argument and option, as the program itself says them."""
+
+import re
+
+import pytest
+
+from leadscore.cli.main import COMMANDS
+from tests.commands_page import BEGIN, PAGE, commands, generated, options_of
+
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_is_what_the_program_says() -> None:
+    assert TEXT[TEXT.index(BEGIN) :] == generated(), "run: python -m tests.commands_page"
+
+
+def test_the_page_has_every_command_and_no_other() -> None:
+    headings = re.findall(r"^## (leadscore .+)$", TEXT, re.MULTILINE)
+    assert headings == [words for words, _ in commands()]
+    assert {heading.split()[1] for heading in headings} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "parser"), list(commands()), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_option_says_what_it_is_for(words: str, parser: object) -> None:
+    without = [action.dest for action in options_of(parser) if not action.help]  # type: ignore[arg-type]
+    assert without == [], words
+
+
+def test_the_overview_has_every_command() -> None:
+    overview = TEXT.partition(BEGIN)[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", overview, re.MULTILINE)) == set(COMMANDS)
