@@ -18,7 +18,7 @@ EXTENSIONS = find src -name '*.so'
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: test alerts-live dashboard-pictures demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis wheel-check chart image-check sbom lock format compile pure clean help
+.PHONY: test alerts-live dashboard-pictures demo lint types unit unit-all-pythons unit-compiled audit fuzz nightly mutants worker-mutants simulate-faults faults faults-page faults-peers endurance full restarts upgrade bench bench-in-process bench-builds bench-instructions bench-features bench-memory bench-merges bench-latency bench-recovery bench-peers kafka redis registry crm picture wheel-check chart image-check sbom lock format compile pure clean help
 
 test: lint types ## format, lint and type checks, then every test: on real servers, and beside them unit-all-pythons and unit-compiled
 	$(BIN)/python -m tests.side_by_side
@@ -138,6 +138,15 @@ kafka: $(VENV)/dev ## a Kafka of your own, until Ctrl-C
 
 redis: $(VENV)/dev ## a Redis of your own, until Ctrl-C
 	@$(BIN)/python tests/servers.py redis
+
+registry: $(VENV)/dev ## a stand-in for a schema registry at localhost:8081, until Ctrl-C; for docs/walkthrough.md
+	@$(BIN)/python -m tests.stand_ins registry 8081
+
+crm: $(VENV)/dev ## a stand-in for a CRM at localhost:8090, until Ctrl-C; for docs/walkthrough.md
+	@$(BIN)/python -m tests.stand_ins crm 8090
+
+picture: $(VENV)/dev ## record the demo's terminal for the front page: docs/pictures/demo.svg
+	$(BIN)/python -m tests.demo_picture
 
 compile: $(VENV)/dev ## compile the hot modules in place, with mypyc and a C compiler; again after each change to them
 	LEADSCORE_BUILD=compiled $(BIN)/python setup.py --quiet build_ext --inplace

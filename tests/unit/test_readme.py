@@ -34,6 +34,10 @@ PAGES = [
 ]
 UNDERSTOOD = 77
 
+PEOPLE = [(ROOT / "docs" / f"for-{people}.md").read_text() for people in ("platform-engineers", "sres", "marketing")]
+FRONT = "\n".join([README, *PEOPLE, (ROOT / "docs" / "limits.md").read_text()])
+"""The README and the pages that it sends people to first."""
+
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -49,9 +53,9 @@ def inline(page: str = README) -> list[str]:
 
 
 def command_lines() -> list[str]:
-    """Every command of the README, without what is said about it."""
+    """Every command of the README and of the pages for people, without what is said about it."""
     in_blocks = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
-    return [line for line in (*in_blocks, *inline()) if line]
+    return [line for line in (*in_blocks, *inline("\n".join([README, *PEOPLE]))) if line]
 
 
 LEADSCORE = sorted({line for line in command_lines() if line.startswith("leadscore ")})
@@ -90,7 +94,7 @@ def test_every_make_target_of_the_readme_exists(target: str) -> None:
 def test_every_variable_of_the_readme_exists() -> None:
     variables = {f"LEADSCORE_{field.name.removesuffix('_ms').upper()}" for field in fields(Config)}
     variables |= {CRASH_VARIABLE, "LEADSCORE_BUILD"}
-    named = set(re.findall(r"LEADSCORE_[A-Z_]*[A-Z]", README))
+    named = set(re.findall(r"LEADSCORE_[A-Z_]*[A-Z]", FRONT))
     assert len(named) > 10
     assert {name for name in named if not name.startswith(KAFKA_PREFIX)} - variables == set()
 
@@ -183,7 +187,7 @@ def test_the_page_for_subscribers_has_every_header() -> None:
     assert named == {name for name, _ in crossing_output(CROSSING, json_encoding()).headers}
 
 
-@pytest.mark.parametrize("page", [README, (ROOT / "docs" / "metrics.md").read_text()], ids=["README", "metrics"])
+@pytest.mark.parametrize("page", [FRONT, (ROOT / "docs" / "metrics.md").read_text()], ids=["for-sres", "metrics"])
 def test_the_grace_period_of_the_page_is_longer_than_the_worker_takes_to_end(page: str) -> None:
     drain_s = load_config({}).drain_timeout_ms / 1000
     periods_s = [int(seconds) for seconds in re.findall(r"terminationGracePeriodSeconds: (\d+)", page)]
@@ -191,6 +195,6 @@ def test_the_grace_period_of_the_page_is_longer_than_the_worker_takes_to_end(pag
     assert min(periods_s) > drain_s + 5
 
 
-def test_the_readme_names_every_exit_code() -> None:
-    (line,) = re.findall(r"^- \*\*Exit codes\*\* .*$", README, re.MULTILINE)
+def test_the_page_for_sres_names_every_exit_code() -> None:
+    (line,) = re.findall(r"^- \*\*Exit codes\*\* .*$", FRONT, re.MULTILINE)
     assert [int(code) for code in re.findall(r"\b\d\b", line)] == sorted(Exit)
