@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from leadscore.build_kind import full_version
+
 PACKAGES = ("confluent-kafka", "fastavro", "msgspec", "redis", "hiredis")
 
 
@@ -36,6 +38,7 @@ def machine_facts() -> dict[str, str]:
         "processor": _processor(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
+        "leadscore": full_version(),
         "load": f"{os.getloadavg()[0]:.1f}",
         **{package: version(package) for package in PACKAGES},
     }
