@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from leadscore.pipeline.kafka.clients import PRODUCER, log_bounds, make_admin, make_consumer
+from leadscore.pipeline.kafka.clients import PRODUCER, make_admin, make_consumer
+from leadscore.pipeline.kafka.questions import log_bounds
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from tests.conftest import create_topic
 from tests.kafka_contract import CONTRACT, Subject

@@ -9,7 +9,8 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from leadscore.demo.embedded import MOCK_PARTITIONS, EmbeddedBroker
-from leadscore.pipeline.kafka.clients import log_bounds, make_admin
+from leadscore.pipeline.kafka.clients import make_admin
+from leadscore.pipeline.kafka.questions import log_bounds
 from tests.servers import KafkaServer
 
 LOGGER = logging.getLogger("tests.log_bounds")

@@ -8,7 +8,7 @@ from typing import Any, cast
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from leadscore.log.records import NO_EPOCH
-from leadscore.pipeline.kafka.clients import leader_epoch_of
+from leadscore.pipeline.kafka.questions import leader_epoch_of
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
 Rebalance = Callable[[Consumer, list[TopicPartition]], None]

@@ -5,8 +5,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from leadscore.errors import KafkaErrorKind, Unavailable, WorkerStopped
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka.clients import unavailable
 from leadscore.pipeline.kafka.error_kinds import _KINDS, kind_of
+from leadscore.pipeline.kafka.questions import unavailable
 from leadscore.pipeline.kafka.refusals import Refusals
 
 

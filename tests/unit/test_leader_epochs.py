@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError
 
 from leadscore.errors import Unavailable
 from leadscore.pipeline.kafka import clients
-from leadscore.pipeline.kafka.clients import leader_epochs_at
+from leadscore.pipeline.kafka.questions import leader_epochs_at
 from tests.unit.fake_kafka import FakeMessage
 
 LOG = ("log", 3)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from leadscore.log.records import NO_EPOCH
-from leadscore.pipeline.kafka.clients import Committed
+from leadscore.pipeline.kafka.questions import Committed
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.score.replaced import replaced_records
 from leadscore.store.fence import Fence

@@ -20,7 +20,13 @@ from leadscore.errors import ConfigError, PartitionStopped
 from leadscore.log.records import Forwards, Frame, decode
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import committed_places, leader_epochs_at, log_bounds, partition_count, topic_ids
+from leadscore.pipeline.kafka.questions import (
+    committed_places,
+    leader_epochs_at,
+    log_bounds,
+    partition_count,
+    topic_ids,
+)
 from leadscore.pipeline.score.reconcile import Facts, decide
 from leadscore.pipeline.score.replaced import replaced_records
 from leadscore.pipeline.stores import make_store

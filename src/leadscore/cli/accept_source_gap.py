@@ -21,7 +21,7 @@ from leadscore.errors import ConfigError
 from leadscore.log.records import NO_EPOCH
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import Committed, committed_places, log_bounds, partition_count, unavailable
+from leadscore.pipeline.kafka.questions import Committed, committed_places, log_bounds, partition_count, unavailable
 from leadscore.pipeline.kafka.records import Partition
 
 

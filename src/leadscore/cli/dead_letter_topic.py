@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from leadscore.cli.kafka_session import KafkaSession, records_between
 from leadscore.errors import ConfigError
-from leadscore.pipeline.kafka.clients import log_bounds, partition_count
+from leadscore.pipeline.kafka.questions import log_bounds, partition_count
 from leadscore.pipeline.kafka.records import Headers
 from leadscore.pipeline.match.dead_letter_headers import Account, Position, account_of, marked_position
 

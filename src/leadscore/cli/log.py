@@ -35,7 +35,7 @@ from leadscore.model.compile import attribute_tests
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import log_bounds, partition_count
+from leadscore.pipeline.kafka.questions import log_bounds, partition_count
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.score.forwarding import kind_of
 from leadscore.scoring.crossing import iso_instant

@@ -23,7 +23,7 @@ from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.topics import compile_mappings
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.clients import log_bounds, partition_count
+from leadscore.pipeline.kafka.questions import log_bounds, partition_count
 from leadscore.pipeline.schema_registry import make_registry
 
 NEWEST = 100

@@ -17,7 +17,7 @@ from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.events.validation import FieldProblem, Record, event_of
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import partition_count
+from leadscore.pipeline.kafka.questions import partition_count
 from leadscore.scoring.crossing import iso_instant
 
 DELIVERY_TIMEOUT_S = 30.0

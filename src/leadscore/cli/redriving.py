@@ -16,9 +16,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from leadscore.cli.dead_letter_topic import StoredLetter
 from leadscore.errors import Unavailable, WorkerStopped
-from leadscore.pipeline.kafka.clients import partition_count, unavailable
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.outbound import FLUSH_SLICE_S, OnDelivery
+from leadscore.pipeline.kafka.questions import partition_count, unavailable
 from leadscore.pipeline.kafka.records import ANY_PARTITION
 from leadscore.pipeline.match.dead_letter_headers import mark_headers, redriven_headers
 

@@ -15,7 +15,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.clients import partition_count
+from leadscore.pipeline.kafka.questions import partition_count
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick, remembered

@@ -18,7 +18,8 @@ from leadscore.cli.registering import schema_by_topic, with_ids
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
-from leadscore.pipeline.kafka.clients import PRODUCER, unavailable
+from leadscore.pipeline.kafka.clients import PRODUCER
+from leadscore.pipeline.kafka.questions import unavailable
 from leadscore.pipeline.schema_registry import make_registry
 from leadscore.time_units import DAY_MS
 

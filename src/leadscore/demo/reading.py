@@ -21,7 +21,8 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.ops.config import Config
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
-from leadscore.pipeline.kafka.clients import make_consumer, partition_count
+from leadscore.pipeline.kafka.clients import make_consumer
+from leadscore.pipeline.kafka.questions import partition_count
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.flags import latest_ms

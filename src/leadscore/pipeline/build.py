@@ -34,20 +34,22 @@ from leadscore.pipeline.kafka.clients import (
     READER,
     SOURCE_CONSUMER,
     RenewedAdmin,
-    ask_for_rights,
-    largest_record_bytes,
-    leader_epochs_at,
-    log_bounds,
     make_admin,
     make_consumer,
     make_dead_letter_producer,
     make_producer,
-    topic_ids,
 )
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.questions import (
+    ask_for_rights,
+    largest_record_bytes,
+    leader_epochs_at,
+    log_bounds,
+    topic_ids,
+)
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.refused_properties import refused_properties
 from leadscore.pipeline.kafka.watch import CommittedSoFar, KafkaWatch, LagWatch

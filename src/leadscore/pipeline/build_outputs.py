@@ -13,9 +13,10 @@ from leadscore.ops.choices import CrossingFormat, Delivery
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
-from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_transactions_producer
+from leadscore.pipeline.kafka.clients import make_transactions_producer
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.transactions import Transactions
 from leadscore.pipeline.schema_registry import make_registry
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreNewsCounts

@@ -15,10 +15,11 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import parse_model
-from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, make_consumer, partition_count
+from leadscore.pipeline.kafka.clients import make_consumer
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S, partition_count
 from leadscore.pipeline.kafka.records import OutputRecord
 
 READ_TIMEOUT_S = 30.0

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from leadscore.errors import ConfigError
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, unavailable
+from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S, unavailable
 from leadscore.store.owner import Owner, decode, differences, encode
 from leadscore.store.shard import Claim, Store
 

@@ -16,9 +16,9 @@ from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
 from leadscore.ops.services import OutageLog, outage_words
 from leadscore.pipeline.backoff import jittered
-from leadscore.pipeline.kafka.clients import latest_timestamp, partition_count
 from leadscore.pipeline.kafka.clocks import why_wrong
 from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.questions import latest_timestamp, partition_count
 from leadscore.pipeline.stopping import Stopping
 from leadscore.store.shard import Store
 

@@ -8,9 +8,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import Unavailable, WorkerStopped
 from leadscore.log.records import NO_EPOCH
-from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, committed_offsets
 from leadscore.pipeline.kafka.commit_policy import CommitPolicy, Offsets
 from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S, committed_offsets
 from leadscore.pipeline.kafka.records import Partition
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.kafka.clients import unavailable
+from leadscore.pipeline.kafka.questions import unavailable
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.pace import Waits
 

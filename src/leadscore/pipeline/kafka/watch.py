@@ -18,16 +18,11 @@ from leadscore.errors import Unavailable
 from leadscore.ops.metrics import KafkaMetrics
 from leadscore.ops.ongoing import OngoingLog
 from leadscore.ops.services import KAFKA
-from leadscore.pipeline.kafka.clients import (
-    RenewedAdmin,
-    ask_for_beginnings,
-    ask_for_cluster,
-    ask_for_ends,
-    committed_offsets,
-)
+from leadscore.pipeline.kafka.clients import RenewedAdmin
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
 from leadscore.pipeline.kafka.lag_times import LagTimes, ReadTimes
+from leadscore.pipeline.kafka.questions import ask_for_beginnings, ask_for_cluster, ask_for_ends, committed_offsets
 from leadscore.pipeline.kafka.records import Partition
 
 _log = logging.getLogger(__name__)

@@ -22,12 +22,12 @@ from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
 from leadscore.pipeline.backoff import jittered
-from leadscore.pipeline.kafka.clients import committed_places
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.questions import committed_places
 from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription

@@ -11,7 +11,7 @@ from leadscore.errors import PartitionStopped
 from leadscore.ops.choices import OnStateLoss
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import StateMetrics
-from leadscore.pipeline.kafka.clients import Committed, committed_places
+from leadscore.pipeline.kafka.questions import Committed, committed_places
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.score.clearing import stored_at_start
 from leadscore.pipeline.score.reconcile import Facts, ShardStart, decide

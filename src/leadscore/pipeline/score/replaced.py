@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from leadscore.log.records import NO_EPOCH
-from leadscore.pipeline.kafka.clients import Committed
+from leadscore.pipeline.kafka.questions import Committed
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.store.fence import Fence
 

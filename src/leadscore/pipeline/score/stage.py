@@ -19,12 +19,12 @@ from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.backoff import Backoff
-from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
+from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
