@@ -13,8 +13,9 @@ from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.files import read_model
-from leadscore.pipeline.kafka.clients import Admin, topic_ids, unavailable
+from leadscore.pipeline.kafka.clients import Admin
 from leadscore.pipeline.kafka.error_kinds import kind_of
+from leadscore.pipeline.kafka.questions import topic_ids, unavailable
 from leadscore.pipeline.other_deployments import groups_on, refuse_other_scorers
 from leadscore.pipeline.starting import compare_clocks, latest_log_time_ms
 

@@ -13,9 +13,9 @@ from leadscore.cli.checkup.kafka import Cluster
 from leadscore.errors import KafkaErrorKind
 from leadscore.ops.choices import Delivery, Role
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.clients import REQUEST_TIMEOUT_S, ask_for_rights
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import kind_of
+from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S, ask_for_rights
 
 RIGHTS = "rights in Kafka"
 RETRY_S = 0.5

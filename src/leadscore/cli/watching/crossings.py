@@ -15,7 +15,7 @@ from leadscore.events.local_schemas import parsed_schema, schema_texts, single_o
 from leadscore.events.registered import CONFLUENT_HEADER_BYTES, CONFLUENT_MAGIC
 from leadscore.events.registry import RegistryClient
 from leadscore.ops.config import Config
-from leadscore.pipeline.kafka.clients import log_bounds, partition_count
+from leadscore.pipeline.kafka.questions import log_bounds, partition_count
 from leadscore.pipeline.schema_registry import make_registry
 from leadscore.scoring.crossing import iso_instant
 
