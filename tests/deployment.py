@@ -408,8 +408,12 @@ class Deployment:
         """Of one input."""
         return self._lag(f"{self.name}-match", [word])
 
+    def lag_of_group(self, group: str) -> int:
+        """Of all inputs, by whatever group reads them."""
+        return self._lag(group, [*SOURCES, "commands"])
+
     def _lag_of_match(self) -> int:
-        return self._lag(f"{self.name}-match", [*SOURCES, "commands"])
+        return self.lag_of_group(f"{self.name}-match")
 
     def lag_of_score(self) -> int:
         return self._lag(f"{self.name}-score", ["log"])

@@ -195,6 +195,36 @@ def test_events_of_before_the_upgrade_are_recognised_and_can_be_retracted(
     assert_crossings_are_one_story(deployment, MANY_RECENT_EVENTS)
 
 
+def test_the_old_version_begins_anew_from_the_sources_under_names_of_its_own(
+    deploy: Callable[..., Deployment], old_python: Path, redis_prefix: str
+) -> None:
+    deployment = deploy(WANDERING_MODEL)
+    deployment.environ |= LIVELY | MANY_RECENT
+    load = Load(deployment)
+    start_old_workers(deployment, load, old_python)
+    for worker in deployment.workers:
+        worker.kill()
+    new = deployment.start_worker()
+    load.until(lambda: works(new), "the new worker to score")
+    deployment.wait_until_settled()
+    assert new.terminate() == 0
+
+    back = deploy(WANDERING_MODEL)
+    back.prefix = f"{redis_prefix[:30]}-b"
+    back.environ |= LIVELY | MANY_RECENT
+    sources = {name: deployment.config()[name] for name in ("LEADSCORE_SOURCE_TOPICS", "LEADSCORE_COMMAND_TOPIC")}
+    old = back.start_version(old_python, **sources)
+
+    def has_read_everything() -> bool:
+        old.check()
+        return deployment.lag_of_group(f"{back.name}-match") == 0 and back.lag_of_score() == 0
+
+    wait_until(has_read_everything, 120, "the old version to read everything again")
+    assert_scores_of(back, load.sent, MANY_RECENT_EVENTS)
+    assert back.published()
+    assert old.terminate() == 0
+
+
 # --- crossings ------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
     LOG_PARTITIONS,
+    SOURCES,
     WANDERING_MODEL,
     Deployment,
     WorkerProcess,
@@ -22,6 +23,7 @@ from tests.e2e.metric_series import series
 from tests.faults.load import Load
 from tests.faults.report import Figures
 from tests.faults.sizes import SEED, events
+from tests.faults.stalls import Stalls
 from tests.servers import wait_until
 from tests.slow_way import WRITE, SlowWay, patient_on
 
@@ -38,6 +40,8 @@ WORKERS = 4
 MEMBERS = {"cooperative": "", "static": "LEADSCORE_KAFKA__GROUP_INSTANCE_ID"}
 """The variable that names a member, if any does."""
 CRASHES = 3
+LONGEST_PAUSE_S = 15
+"""The session timeout: no partition waits for a member that is gone. With static membership it waits for a restart."""
 
 
 def lost_partitions(worker: WorkerProcess) -> float:
@@ -117,11 +121,10 @@ def test_four_workers_are_replaced_one_by_one_under_load_and_one_crashes_again_a
     deployment.environ |= FEW_RECENT
     sent = wandering_events(f"rolling-{SEED}", events(2_000), leads=64)
     fleet = Fleet(deployment, MEMBERS[membership])
-    wait_until(lambda: sum(members_with_shards(fleet.workers)) >= 1, 60, "a beginning")
-    with Load(deployment, sent, pause_s=0.2):
-        for number in range(WORKERS):
-            assert fleet.workers[number].terminate() == 0
-            fleet.restart(number).wait_for("listening")
+    wait_until(lambda: all(map(is_ready, fleet.workers)), 90, "all workers to be ready")
+    with Load(deployment, sent, pause_s=0.6):
+        with Stalls(deployment, "match", SOURCES) as of_match, Stalls(deployment, "score", ["log"]) as of_score:
+            rolling = replace_one_by_one(fleet)
         before = rebalances(fleet.workers[1:])
         for _ in range(CRASHES):
             fleet.workers[0].kill()
@@ -132,10 +135,33 @@ def test_four_workers_are_replaced_one_by_one_under_load_and_one_crashes_again_a
     # Each crash is a leave and a join in two groups, of which each of the others may see a part.
     bound = CRASHES * 2 * 2 * (WORKERS - 1)
     assert seen <= bound, seen
+    # A worker that is replaced leaves and joins two groups; each of the four then loses some partitions and gets some.
+    rolling_bound = WORKERS * 2 * 2 * WORKERS * 2
+    assert rolling <= rolling_bound, rolling
+    pauses_s = (of_match.longest_s, of_score.longest_s)
+    assert max(pauses_s) < LONGEST_PAUSE_S, pauses_s
     figures.killed(CRASHES)
     figures.events, figures.violations = len(sent), 0
-    figures.note = f"{membership}: {seen:.0f} rebalances of the others in {CRASHES} crashes, bound {bound}"
+    figures.note = (
+        f"{membership}: {rolling:.0f} rebalances in {WORKERS} replacements, bound {rolling_bound}; longest pause of a "
+        f"source partition {pauses_s[0]:.1f} s, of a log partition {pauses_s[1]:.1f} s; "
+        f"{seen:.0f} rebalances of the others in {CRASHES} crashes, bound {bound}"
+    )
 
 
-def members_with_shards(workers: list[WorkerProcess]) -> list[bool]:
-    return [bool(worker.said("shards_started")) for worker in workers]
+def replace_one_by_one(fleet: Fleet) -> float:
+    """As a Deployment does: the next worker only when the new one is ready. The rebalances that all have seen."""
+    seen = 0.0
+    for number in range(WORKERS):
+        before = rebalances(fleet.workers)
+        gone = rebalances([fleet.workers[number]])
+        assert fleet.workers[number].terminate() == 0
+        worker = fleet.restart(number)
+        wait_until(lambda worker=worker: is_ready(worker), 60, "the new worker to be ready")  # type: ignore[misc]
+        seen += rebalances(fleet.workers) - (before - gone)
+    return seen
+
+
+def is_ready(worker: WorkerProcess) -> bool:
+    worker.check()
+    return bool(worker.said("listening")) and worker.get("/readyz")[0] == 200
