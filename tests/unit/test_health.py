@@ -150,6 +150,23 @@ def test_the_worker_has_started_once_that_check_is_in_order(clock: Clock) -> Non
     assert not health.start().ok
 
 
+def test_the_first_partitions_belong_to_the_start_and_losing_them_does_not_undo_it(clock: Clock) -> None:
+    health = Health({START: "begins", "match_assigned": "joins group g", "match_running": "runs"}, 30, clock)
+    health.set_check(START, ok=True, detail="started")
+    clock.now_s += 4
+    verdict = health.start()
+    assert (verdict.ok, verdict.body["detail"]) == (False, "joins group g")
+    assert verdict.body["checks"] == {
+        START: {"ok": True, "detail": "started", "since": NOON, "since_s": 4, "age_s": 4},
+        "match_assigned": {"ok": False, "detail": "joins group g", "since": NOON, "since_s": 4, "age_s": 4},
+    }
+    health.set_check("match_assigned", ok=True, detail="3 partitions")
+    assert health.start().ok
+    health.set_check("match_assigned", ok=False, detail="no partitions")
+    health.set_check(START, ok=False, detail="waits")
+    assert health.start().ok
+
+
 def wait_for_lines(caplog: pytest.LogCaptureFixture, number: int) -> list[logging.LogRecord]:
     wait_until(lambda: len(caplog.records) >= number, 10, f"{number} lines")
     return list(caplog.records)

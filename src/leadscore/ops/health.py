@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 START = "start"
 """The check that is in order once the worker has begun."""
+ASSIGNED = "assigned"
+"""The end of the names of checks that a group has given the worker its partitions: the first time belongs to the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Health:
             name: Check(ok=False, detail=waits_for, at_s=now_s, since_s=now_s, since=unix_time())
             for name, waits_for in checks.items()
         }
+        self._been_ok: set[str] = set()
 
     def beat(self) -> None:
         """The loop has turned."""
@@ -94,6 +97,8 @@ class Health:
         """
         with self._lock:
             now_s, before = self._clock(), self._checks.get(name)
+            if ok:
+                self._been_ok.add(name)
             if before is not None and before.ok == ok:
                 self._checks[name] = replace(before, detail=detail, at_s=now_s)
             else:
@@ -120,11 +125,18 @@ class Health:
         return Verdict(ready, {"ready": ready, "live": alive, "checks": shown})
 
     def start(self) -> Verdict:
-        """Whether the worker has begun: until then it may wait for services, and is not to be judged."""
+        """Whether the worker has begun and had its first partitions: until then it is not to be judged.
+
+        What was in order once counts from then on: whether it still is, is a matter of readiness.
+        """
         with self._lock:
-            now_s, check, fatal = self._clock(), self._checks.get(START), self._fatal
-        started = fatal is None and (check is None or check.ok)
-        return Verdict(started, {"started": started, "fatal": fatal, **(_shown(check, now_s) if check else {})})
+            now_s, fatal, been_ok = self._clock(), self._fatal, set(self._been_ok)
+            checks = {name: check for name, check in self._checks.items() if _belongs_to_start(name)}
+        waited_for = [name for name in checks if name not in been_ok]
+        started = fatal is None and not waited_for
+        shown = {name: _shown(check, now_s) | {"ok": name in been_ok} for name, check in checks.items()}
+        detail = checks[waited_for[0]].detail if waited_for else "started"
+        return Verdict(started, {"started": started, "fatal": fatal, "detail": detail, "checks": shown})
 
     def _tell_hang(self, age_s: float) -> None:
         """Where the loop hangs, once per hang. By a thread of its own: perhaps it is the log that cannot be written."""
@@ -133,6 +145,10 @@ class Health:
         fields = {"last_beat_age_s": round(age_s, 3), "allowed_s": self._max_beat_age_s, "stack": stack}
         self._telling = Thread(target=_log.error, args=("loop_hangs",), kwargs={"extra": fields}, daemon=True)
         self._telling.start()
+
+
+def _belongs_to_start(name: str) -> bool:
+    return name == START or name.endswith(f"_{ASSIGNED}")
 
 
 def _shown(check: Check, now_s: float) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Protocol
 from leadscore.errors import Unavailable
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
-from leadscore.ops.health import START, Health
+from leadscore.ops.health import ASSIGNED, START, Health
 from leadscore.ops.services import KAFKA, REDIS, addresses_of, outage_words
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
@@ -43,7 +43,7 @@ def checks_of(config: Config) -> dict[str, str]:
         group = config.match_group if stage == MATCH else config.score_group
         services = [KAFKA] if stage == MATCH else [REDIS, KAFKA]
         places = " and ".join(f"{service} at {addresses[service]}" for service in services)
-        waits[f"{stage}_assigned"] = f"the {stage} stage joins group {group} once {places} answered"
+        waits[f"{stage}_{ASSIGNED}"] = f"the {stage} stage joins group {group} once {places} answered"
         waits[f"{stage}_running"] = f"the {stage} stage begins once group {group} has given it partitions"
     return waits
 
@@ -70,7 +70,7 @@ class StageChecks:
         waits = f"kafka at {self.addresses[KAFKA]} has given group {self.group} no partitions for this worker yet"
         is_settled = subscription.is_settled
         detail = assigned if is_settled else stage.refusals.of_group or waits
-        self.health.set_check(f"{self.name}_assigned", is_settled, detail)
+        self.health.set_check(f"{self.name}_{ASSIGNED}", is_settled, detail)
         trouble = self._trouble(stage)
         self.health.set_check(f"{self.name}_running", not trouble, trouble or "running")
 
