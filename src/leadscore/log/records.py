@@ -74,12 +74,20 @@ class AttributeAward(msgspec.Struct, array_like=True, frozen=True, gc=False):
     passed: list[int]
 
 
+class Trace(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A W3C trace context: the headers ``traceparent`` and ``tracestate``."""
+
+    parent: str
+    state: str | None = None
+
+
 class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one event earned, or one command (``type`` ``command.*``; ``adjust`` is an award of its own rule).
 
     ``source`` is an index into the frame's sources; ``target`` is the event id a ``retract`` names, ``target_type`` the
     type of that event, ``None`` for every type that the model names. ``into`` is the lead that a ``merge`` makes this
-    one an alias of. ``received_at_ms`` is the Kafka timestamp of the record behind it, ``None`` where it has none.
+    one an alias of. ``received_at_ms`` is the Kafka timestamp of the record behind it, and ``trace`` its trace context;
+    ``None`` where it has none.
     """
 
     source: int
@@ -95,6 +103,7 @@ class Award(msgspec.Struct, array_like=True, frozen=True, gc=False):
     target_type: str | None = None
     into: str | None = None
     received_at_ms: int | None = None
+    trace: Trace | None = None
 
 
 class Frame(msgspec.Struct, array_like=True, frozen=True, tag="frame"):

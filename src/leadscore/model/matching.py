@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from leadscore.events.event import COMMAND_PREFIX, Event, FieldValue
-from leadscore.log.records import ADJUST, ADJUST_RULE_ID, AttributeAward, Award, RuleAward, stable_id
+from leadscore.log.records import ADJUST, ADJUST_RULE_ID, AttributeAward, Award, RuleAward, Trace, stable_id
 from leadscore.model.compile import attribute_tests, test_id
 from leadscore.model.definition import Band, FieldPoints, ModelDefinition, Rule
 from leadscore.model.field_tests import Predicate, predicate_of
@@ -35,15 +35,17 @@ class Matcher:
                 self._by_type.setdefault(event_type, []).append(compiled)
         self._attributes = _compile_attributes(definition)
 
-    def award(self, event: Event, source: int, offset: int, received_at_ms: int | None = None) -> Award | None:
+    def award(
+        self, event: Event, source: int, offset: int, received_at_ms: int | None = None, trace: Trace | None = None
+    ) -> Award | None:
         """The log record of an event or command; ``None`` if it matches no rule and sets no attribute of the model.
 
-        ``received_at_ms`` is the Kafka timestamp of its record.
+        ``received_at_ms`` is the Kafka timestamp of its record, ``trace`` what the record's headers say of tracing.
         """
         event_type, fields = event.type, event.fields
         candidates = self._by_type.get(event_type)
         if candidates is None and event_type.startswith(COMMAND_PREFIX):
-            return _command(event, source, offset, received_at_ms)
+            return _command(event, source, offset, received_at_ms, trace)
         rules = NO_RULES if candidates is None else _matching(candidates, fields, event.occurred_at_ms)
         attributes = self.attributes(event)
         if not rules and not attributes:
@@ -63,6 +65,7 @@ class Matcher:
             None,
             None,
             received_at_ms,
+            trace,
         )
 
     def attributes(self, event: Event) -> list[AttributeAward]:
@@ -106,14 +109,14 @@ def _compiled(name: str, rule: Rule) -> _CompiledMatch:
     return _CompiledMatch(tests, None, AwardPerEvent(rule_id, rule))
 
 
-def _command(event: Event, source: int, offset: int, received_at_ms: int | None) -> Award:
+def _command(event: Event, source: int, offset: int, received_at_ms: int | None, trace: Trace | None) -> Award:
     rules = [RuleAward(ADJUST_RULE_ID, plain_number(_points(event)))] if event.type == ADJUST else NO_RULES
     target: Any = event.fields.get("target")  # text, as ``validation`` leaves them
     target_type: Any = event.fields.get("target_type")
     campaign: Any = event.fields.get("campaign")
     into: Any = event.fields.get("into")
     identity = (source, offset, event.lead_id, event.event_id, event.type, event.occurred_at_ms)
-    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type, into, received_at_ms)
+    return Award(*identity, campaign, rules, NO_ATTRIBUTES, target, target_type, into, received_at_ms, trace)
 
 
 class _CompiledAttribute:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 START = "start"
 """The check that is in order once the worker has begun."""
 ASSIGNED = "assigned"
-"""The end of the names of checks that a group has given the worker its partitions: the first time belongs to the start."""
+"""How the names of those checks end that a group has given the worker its partitions; the start waits for the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from leadscore.log.records import Trace
+
 
 class Direction(StrEnum):
     """Which way the lead went."""
@@ -28,7 +30,8 @@ class Cause(StrEnum):
 class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     """The record that caused a crossing; ``topic`` is ``None`` outside Kafka.
 
-    ``received_at_ms``, its Kafka timestamp, is for the worker's metrics and no part of what is published.
+    ``received_at_ms``, its Kafka timestamp, is for the worker's metrics, and ``trace`` becomes headers: neither is part
+    of the value that is published.
     """
 
     topic: str | None
@@ -36,6 +39,7 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     campaign: str | None
     received_at_ms: int | None = None
+    trace: Trace | None = None
 
 
 class Reason(msgspec.Struct, frozen=True):
@@ -92,7 +96,8 @@ def as_json_object(crossing: Crossing) -> dict[str, object]:
     named: dict[str, object] = {}
     values = msgspec.to_builtins(crossing)  # without what has its default
     if crossing.trigger is not None:
-        values["trigger"].pop("received_at_ms", None)
+        for name in ("received_at_ms", "trace"):
+            values["trigger"].pop(name, None)
     for name in crossing.__struct_fields__:
         value = values.get(name)
         if name.endswith("_ms"):

@@ -11,6 +11,7 @@ from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder, unknown_format
 from leadscore.events.event import COMMAND_PREFIX, Event
 from leadscore.events.times import NO_CLOCK_MS, TimeLimits
+from leadscore.events.trace_context import trace_of
 from leadscore.log.records import (
     MAX_FRAME_AWARDS,
     MAX_FRAME_BYTES,
@@ -148,8 +149,10 @@ class Work:
                     lane = self._lane_of(partition, epoch)
                 is_matched = False
                 received_at_ms = None if kafka_time_ms < 0 else kafka_time_ms
+                headers = message.headers()
+                trace = trace_of(headers) if headers else None  # type: ignore[arg-type]  # a list
                 for event in events:
-                    award = matcher.award(event, lane.index, offset, received_at_ms)
+                    award = matcher.award(event, lane.index, offset, received_at_ms, trace)
                     if award is not None:
                         is_matched = True
                         number = partition_of(event.lead_id, self._partitions)

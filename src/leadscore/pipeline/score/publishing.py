@@ -13,6 +13,7 @@ from leadscore.events.crossing_avro import crossing_avro
 from leadscore.events.encoding import confluent_header, encode_confluent, encode_single_object
 from leadscore.events.local_schemas import single_object_header
 from leadscore.events.old_crossings import OLD_SCHEMA, old_crossing_object, old_crossing_record
+from leadscore.events.trace_context import trace_headers
 from leadscore.pipeline.kafka.records import Headers, OutputRecord
 from leadscore.scoring.crossing import Crossing, as_json_object, iso_instant
 from leadscore.scoring.crossing_ids import CROSSING_NAMESPACE
@@ -98,6 +99,8 @@ def crossing_output(crossing: Crossing, encoding: CrossingEncoding) -> OutputRec
         ("ce_dataschema", encoding.schema),
         ("content-type", encoding.content_type),
     ]
+    if crossing.trigger is not None and crossing.trigger.trace is not None:
+        headers += trace_headers(crossing.trigger.trace)
     value = encoding.encode(crossing)
     return OutputRecord(crossing.lead_id.encode(), value, headers, timestamp_ms=crossing.decided_at_ms)
 
