@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "first-hour.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (\d+) \| (.+?) \| (.+?) \| (.+?) \|$", TEXT, re.MULTILINE)
 NAMED = re.compile(r"`([^`]+)`(?: \(`(make [\w-]+)`\))?")
-TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
 COMMANDS = {words for words, _ in commands()}
 
 
@@ -31,7 +32,8 @@ def run_by(path: Path) -> set[str]:
     if path.parent.name == "faults":
         return {"make faults"}
     if re.search(r"^pytestmark = .*mark\.full", path.read_text(encoding="utf-8"), re.MULTILINE):
-        return {"make full", "make upgrade"}
+        own = re.findall(r"^([\w-]+):.*\n(?:\t.*\n)*?\t.*-m full .*" + re.escape(path.name), MAKEFILE, re.MULTILINE)
+        return {"make full", *(f"make {target}" for target in own)}
     return set()
 
 
