@@ -16,6 +16,7 @@ from deploy.prometheus.alerts import all_alerts
 from deploy.prometheus.scale import Scale
 from tests.conftest import NEEDS_PROMETHEUS, asking_for
 from tests.dashboard_queries import all_queries
+from tests.debian_prometheus import prometheus_binary
 from tests.deployment import Deployment
 from tests.monitored import MODEL, Monitored
 from tests.prometheus_server import elapsed_since
@@ -53,9 +54,10 @@ def monitor(
         deployment.environ |= SETTINGS
         deployment.create_topics()
         made.append(deployment)
-        with asking_for(NEEDS_PROMETHEUS):
-            return Monitored(deployment, scale)
+        return Monitored(deployment, scale)
 
+    with asking_for(NEEDS_PROMETHEUS):
+        prometheus_binary()
     yield make
     for deployment in made:
         deployment.stop()
