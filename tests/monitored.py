@@ -149,6 +149,11 @@ class Monitored:
     def firing(self) -> set[str]:
         return {name for name, state in self.states().items() if state == "firing"}
 
+    def fired_since(self, start_s: float) -> set[str]:
+        """Every alert that has fired at any time since then."""
+        fired = self.prometheus.query_range('ALERTS{alertstate="firing"}', start_s, time.time(), 1)
+        return {series.labels["alertname"] for series in fired}
+
     def wait_until_calm(self, timeout_s: float, but_for: AbstractSet[str] = frozenset()) -> None:
         """Until no alert is pending or firing, but for those that look back for long."""
         wait_until(lambda: not self.states().keys() - but_for, timeout_s, "all alerts to end")

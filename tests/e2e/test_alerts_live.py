@@ -5,6 +5,7 @@ what is promised: five seconds.
 """
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -34,6 +35,9 @@ BUDGETS = {f"Leadscore{name}BudgetBurns{pace}" for name in ("Freshness", "Publis
 SLOW = {name for name in BUDGETS if name.endswith("Slowly")}
 """They look back for hours, which are minutes here."""
 OUTAGE = {"LeadscoreRedisDown", "LeadscoreStuck"}
+KILL = {"LeadscoreWorkerDown"}
+DEAD_LETTERS = {"LeadscoreDeadLetterShareHigh"}
+STOP = {"LeadscoreStateLost", "LeadscorePartitionsStopped"}
 
 
 @pytest.fixture
@@ -105,11 +109,13 @@ def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
 ) -> None:
     with monitor(Scale(minute_s=1)) as monitored:
         monitored.wait_until_calm(60, SLOW)
+        calm_s = time.time()
         with monitored.redis_away():
             wait_until_firing(monitored, OUTAGE, BUDGETS, 60)
         wait_until(lambda: not monitored.firing() & OUTAGE, 60, "the alerts of the outage to end")
         monitored.flood_dead_letters(100)
-        wait_until(lambda: "LeadscoreDeadLetterShareHigh" in monitored.firing(), 60, "dead letters to be noticed")
+        wait_until(lambda: monitored.firing() >= DEAD_LETTERS, 60, "dead letters to be noticed")
+        assert monitored.fired_since(calm_s) - BUDGETS == OUTAGE | DEAD_LETTERS
 
         assert [rule for rule in monitored.prometheus.rules() if rule["health"] != "ok"] == []
         assert selectors_without_data(monitored) == set()
@@ -123,6 +129,7 @@ def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
 def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[Scale], Monitored]) -> None:
     with monitor(Scale(minute_s=1)) as monitored:
         monitored.wait_until_calm(90, SLOW)
+        calm_s = time.time()
 
         with monitored.redis_away():
             wait_until_firing(monitored, OUTAGE, BUDGETS, 60)
@@ -130,17 +137,18 @@ def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[
 
         first, second = monitored.ports
         monitored.workers[first].kill()
-        wait_until_firing(monitored, {"LeadscoreWorkerDown"}, BUDGETS, 60)
+        wait_until_firing(monitored, KILL, BUDGETS, 60)
         monitored.start_worker(first)
         monitored.wait_until_calm(120, SLOW)
 
         monitored.flood_dead_letters(200)
-        wait_until_firing(monitored, {"LeadscoreDeadLetterShareHigh"}, SLOW, 60)
+        wait_until_firing(monitored, DEAD_LETTERS, SLOW, 60)
         monitored.wait_until_calm(120, SLOW)
 
         monitored.lose_shard(1)
-        wait_until_firing(monitored, {"LeadscoreStateLost", "LeadscorePartitionsStopped"}, SLOW, 60)
+        wait_until_firing(monitored, STOP, SLOW, 60)
         for port in (first, second):
             monitored.workers[port].terminate()
             monitored.start_worker(port, LEADSCORE_ON_STATE_LOSS="rebuild")
         monitored.wait_until_calm(180, SLOW)
+        assert monitored.fired_since(calm_s) - BUDGETS == OUTAGE | KILL | DEAD_LETTERS | STOP
