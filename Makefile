@@ -84,7 +84,7 @@ faults-page: $(VENV)/dev ## write the table of docs/promise.md from what make fa
 alerts-live: $(VENV)/dev ## every kind of fault under a real Prometheus: the right alerts fire and end, and no others; some minutes
 	$(PYTEST) -m full tests/e2e/test_alerts_live.py --timeout 1800
 
-dashboard-pictures: $(VENV)/dev ## draw docs/monitoring/*.svg from real workers under load and a real Prometheus; MINUTES=4
+dashboard-pictures: $(VENV)/dev ## draw docs/pictures/dashboard-*.svg from real workers under load and a real Prometheus; MINUTES=4
 	$(BIN)/python -m tests.dashboard_pictures --minutes $(or $(MINUTES),4)
 
 bench: $(VENV)/dev ## events per second of each stage; BENCH="--events 50000 --rounds 1", BENCH=--help

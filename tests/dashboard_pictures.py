@@ -5,12 +5,12 @@ worker is killed and comes back with the next version of the model, and some rec
 """
 
 import argparse
+import math
 import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
 from deploy.grafana.panel import Dashboard, Kind, Panel
 from deploy.grafana.write import dashboards
@@ -22,21 +22,20 @@ from tests.monitored import MODEL, Monitored
 from tests.prometheus_server import Series, elapsed_since
 from tests.servers import redis_binaries, start_kafka, start_redis
 
-FOLDER = Path(__file__).parents[1] / "docs" / "monitoring"
-MOST_POINTS = 100
+FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
+MOST_POINTS = 60
 
 
 def draw(monitored: Monitored) -> None:
     """Ask Prometheus what each panel asks, and write what it answers as pictures."""
     range_s = elapsed_since(monitored.started_s)
-    FOLDER.mkdir(exist_ok=True)
     for dashboard in dashboards():
         lines = {id(asked.query): _lines(monitored, asked, range_s) for asked in _asked(dashboard)}
 
         def lines_of(panel: Panel, lines: Mapping[int, list[Line]] = lines) -> list[Line]:
             return [line for query in panel.queries for line in lines[id(query)]]
 
-        (FOLDER / f"{dashboard.name}.svg").write_text(picture(dashboard, lines_of), encoding="utf-8")
+        (FOLDER / f"dashboard-{dashboard.name}.svg").write_text(picture(dashboard, lines_of), encoding="utf-8")
 
 
 def _asked(dashboard: Dashboard) -> list[Asked]:
@@ -52,7 +51,7 @@ def _lines(monitored: Monitored, asked: Asked, range_s: int) -> list[Line]:
 
 
 def _fewer(series: Series) -> list[tuple[float, float]]:
-    step = max(len(series.points) // MOST_POINTS, 1)
+    step = math.ceil(len(series.points) / MOST_POINTS)
     return list(series.points[::step])
 
 
@@ -82,8 +81,7 @@ def main() -> None:
         start_kafka() as kafka,
         start_redis(next(iter(redis_binaries()))) as redis,
     ):
-        names = (f"pictures-{uuid4().hex[:8]}", "pictures")
-        deployment = Deployment(kafka, redis, names, Path(folder), MODEL)
+        deployment = Deployment(kafka, redis, ("leadscore", "leadscore"), Path(folder), MODEL)
         deployment.environ |= {"LEADSCORE_REDIS_TIMEOUT": "1s", "LEADSCORE_DEAD_LETTER_MAX_RATIO": "1"}
         deployment.create_topics()
         with ExitStack() as ending:

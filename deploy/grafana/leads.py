@@ -108,7 +108,8 @@ def _sales() -> Row:
 
 
 def _answers(outcomes: str, by: str = "threshold") -> str:
-    return increase(OUTCOMES, by, THRESHOLD, VERSION, f'outcome=~"{outcomes}"')
+    # Without a threshold are leads that had entered none.
+    return increase(OUTCOMES, by, THRESHOLD, 'threshold!=""', VERSION, f'outcome=~"{outcomes}"')
 
 
 def _contact() -> Row:
