@@ -158,7 +158,7 @@ class Config:
     )
 
     batch_size: int = _setting(whole_number(1, 100_000), "20000", "Source records per poll of the match stage.")
-    score_batch_frames: int = _setting(whole_number(1, 10_000), "200", "Log records per poll of the score stage.")
+    score_batch_frames: int = _setting(whole_number(1, 10_000), "2000", "Log records per turn of the score stage.")
     commit_interval_ms: int = _setting(
         duration_ms("0s", "1m"), "200ms", "Shortest time between two commits of offsets."
     )

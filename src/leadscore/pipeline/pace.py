@@ -27,8 +27,8 @@ LIVELY_RECORDS = 10
 BEHIND_RECORDS = 2_000
 LATE_S = 1.0
 """The worker is behind once it has matched so much, as long as what comes next has been in Kafka for so long."""
-SCORE_RECORDS = 50_000
-SCORE_WAITS_S = 5.0
+SCORE_RECORDS = 300_000
+SCORE_WAITS_S = 10.0
 """While the worker is behind, scoring waits until ``SCORE_RECORDS`` are matched, but no longer than this, and no longer
 than it is late."""
 

@@ -17,12 +17,29 @@ from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.latest_score import ScoreNews
 from leadscore.scoring.outputs import Output
 
+GROUP_BYTES = 1024 * 1024
+"""Of encoded records, in memory several times that: records and leads stay within what a processor caches."""
+
 
 class CausedOutput(NamedTuple):
     """Something to publish, and the log offset that caused it."""
 
     offset: int
     output: Output
+
+
+def in_groups(records: Mapping[int, Sequence[Message]]) -> Iterator[dict[int, Sequence[Message]]]:
+    """The records of whole shards, few shards at a time where there are many records."""
+    group: dict[int, Sequence[Message]] = {}
+    size = 0
+    for number, run in records.items():
+        group[number] = run
+        size += sum(map(len, run))
+        if size >= GROUP_BYTES:
+            yield group
+            group, size = {}, 0
+    if group:
+        yield group
 
 
 class ScoreBatch:
