@@ -92,7 +92,7 @@ def _spent_us(messages: list[Message], mapped: MappedTopics | None) -> tuple[flo
     start_s = time.thread_time()
     work.take(messages)
     matched_s = time.thread_time()
-    for offset, (_, value, _) in enumerate(work.frames()):
+    for offset, (_, value) in enumerate(work.frames()):
         shard.fold(decode(value), offset, NOW_MS)
     per_event = 1e6 / len(messages)
     return (matched_s - start_s) * per_event, (time.thread_time() - start_s) * per_event

@@ -22,7 +22,6 @@ from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
 from leadscore.pipeline.steps import NoSteps
@@ -85,7 +84,6 @@ class Process:
         self.metrics = self.counted.metrics
         self._site = site
         self.skew_s = skew_s
-        self._own_frames = OwnFrames()
         self._budget = DrainBudget(site.config.drain_timeout_ms / 1000)
         self._models: dict[int, CompiledModel] = {}
         self._producers: list[MemoryProducer] = []
@@ -176,7 +174,6 @@ class Process:
             log_bounds=self._bounds,
             steps=NoSteps(),
             refusals=Refusals(config.match_group, lambda _: {}, metrics.kafka),
-            own_frames=self._own_frames,
         )
         commits = Commits(CommitPolicy(config.commit_interval_ms / 1000))
         settings = {**SOURCE_CONSUMER, "partition.assignment.strategy": "range"}
@@ -197,7 +194,6 @@ class Process:
             steps=NoSteps(),
             beat=lambda: None,
             refusals=Refusals(config.score_group, lambda _: {}, metrics.kafka),
-            own_frames=self._own_frames,
         )
         commits = Commits(CommitPolicy(config.commit_interval_ms / 1000))
         settings = {**LOG_CONSUMER, "partition.assignment.strategy": "cooperative-sticky"}

@@ -25,7 +25,6 @@ from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.steps import NoSteps
 from tests.unit.fake_kafka import FakeConsumer, FakeProducer, Sent, records_of
@@ -68,7 +67,6 @@ class StageOfMatch:
         metrics = self.metrics = Metrics("1.0", ["website", "email", "commands"])
         self.readable = {"website", "email", "commands"}
         self.budget = DrainBudget(1.0)
-        self.own_frames = OwnFrames()
         parts = MatchParts(
             config=config,
             matcher=Matcher(DEFINITION),
@@ -84,7 +82,6 @@ class StageOfMatch:
             log_bounds=self.consumer.bounds,
             steps=NoSteps(),
             refusals=Refusals("group", self.rights, metrics.kafka),
-            own_frames=self.own_frames,
         )
         self.stage = MatchStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = NOON_MS / 1000 - 60

@@ -15,7 +15,6 @@ from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.transactions import Transactions
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import AT_ONCE
 from leadscore.pipeline.score.counts import CrossingCounts, ScoreNewsCounts
 from leadscore.pipeline.score.outgoing import OutputTopics
@@ -54,7 +53,6 @@ class StageOfScore:
         self.store = store
         self.transactions = FakeTransactions(self.consumer)
         self.beats = 0
-        self.own_frames = OwnFrames()
         environ = {"LEADSCORE_LOG_TOPIC": LOG_TOPIC, "LEADSCORE_LOG_PARTITIONS": str(len(log)), **settings}
         config = load_config(environ)
         self.budget = DrainBudget(config.drain_timeout_ms / 1000)
@@ -71,7 +69,6 @@ class StageOfScore:
             steps=NoSteps(),
             beat=self._count_beat,
             refusals=Refusals("group", lambda _: {}, self.metrics.kafka),
-            own_frames=self.own_frames,
         )
         self.stage = ScoreStage(parts, self.consumer.as_consumer, Commits(CommitPolicy(0.0)))
         self.now_s = 0.0

@@ -265,6 +265,12 @@ def test_a_full_poll_says_that_there_may_be_more() -> None:
     assert full.count(True) == 1
 
 
+def test_of_what_is_logged_comes_back_what_goes_to_shards_of_this_process() -> None:
+    scoring = stage_of(FakeStore(), [view(0)], [view(0, "L2")])
+    scoring.turns(2)
+    assert scoring.stage.coming_back([0, 1, 1, 7]) == 3
+
+
 def test_records_of_a_shard_that_is_lost_within_the_same_poll_are_left_alone() -> None:
     store = FakeStore()
     scoring = stage_of(store, [view(number) for number in range(6)], [view(0, "L2")], **SMALL_BATCHES)

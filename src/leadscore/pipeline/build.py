@@ -57,7 +57,6 @@ from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
 from leadscore.pipeline.models import ModelsTopic
 from leadscore.pipeline.other_deployments import claim_prefix, cluster_id, groups_on, refuse_other_scorers
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.schema_registry import make_registry
 from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.stage import ScoreParts, ScoreStage
@@ -121,7 +120,6 @@ class WorkerBuilder:
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = RenewedAdmin(lambda: make_admin(config.kafka, self._logger))
-        self._own_frames = OwnFrames()
         name = model.definition.model if model is not None else None
         self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
 
@@ -192,7 +190,6 @@ class WorkerBuilder:
             log_bounds=lambda partitions: log_bounds(self._admin.client, partitions),
             steps=self._plan.steps,
             refusals=self._refusals(config.match_group),
-            own_frames=self._own_frames,
         )
         commits = self._commits()
         return MatchStage(parts, self._consumer(config.match_group, "range", commits, SOURCE_CONSUMER), commits)
@@ -263,7 +260,6 @@ class WorkerBuilder:
             steps=self._plan.steps,
             beat=self._plan.health.beat,
             refusals=self._refusals(config.score_group),
-            own_frames=self._own_frames,
         )
         commits = self._commits()
         return ScoreStage(

@@ -90,7 +90,8 @@ class Worker:
         if self._match is not None:
             matched = self._match.step(now_s, pace.match_waits(now_s, has_batch=self._match.has_batch))
             reached_ms = self._match.reached_ms(now_s)
-            pace.matched(matched, now_s - reached_ms / 1000, now_s, self._match.logged)
+            coming_back = 0 if self._score is None else self._score.coming_back(self._match.logged)
+            pace.matched(matched, now_s - reached_ms / 1000, now_s, coming_back)
         if self._score is not None and pace.is_time_to_score(now_s):
             scored = self._score.step(now_s, pace.score_waits(now_s), reached_ms)
             pace.scored(scored, now_s, has_more=self._score.has_more)

@@ -31,11 +31,10 @@ from leadscore.pipeline.match.dead_letter_limit import Counted, Tally
 
 
 class LoggedFrame(NamedTuple):
-    """A frame for a log partition, and its bytes."""
+    """The bytes of a frame, and the log partition that it is for."""
 
     number: int
     value: bytes
-    frame: Frame
 
 
 class _Lane:
@@ -244,10 +243,9 @@ def _frames(number: int, version: int, sources: list[Source], awards: list[Award
     """The awards in as few frames as their limits allow. Those of one record stay together."""
     middle = _middle(awards)
     if len(awards) <= MAX_FRAME_AWARDS or middle == 0:
-        frame = Frame(version, sources, awards)
-        value = encode(frame)
+        value = encode(Frame(version, sources, awards))
         if len(value) <= MAX_FRAME_BYTES or middle == 0:
-            return [LoggedFrame(number, value, frame)]
+            return [LoggedFrame(number, value)]
     halves = (awards[:middle], awards[middle:])
     return [logged for half in halves for logged in _frames(number, version, sources, half)]
 

@@ -40,7 +40,6 @@ from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.polled import Polled
 from leadscore.pipeline.match.proofs import Proofs
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.steps import Steps
@@ -69,7 +68,6 @@ class MatchParts:
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
     refusals: Refusals
-    own_frames: OwnFrames
 
 
 class MatchStage:
@@ -101,8 +99,8 @@ class MatchStage:
         self._now_s = 0.0
         self.stopped: dict[Partition, str] = {}
         self.outage: Unavailable | None = None
-        self.logged = 0
-        """Frames that the last turn has logged, and that this process will score."""
+        self.logged: list[int] = []
+        """The log partition of each frame that the last turn has logged."""
         self._outages = OutageLog("match_paused", "match_resumed", addresses_of(config))
         self.refusals = parts.refusals
         self.read_times = ReadTimes()
@@ -111,7 +109,7 @@ class MatchStage:
 
     def step(self, now_s: float, waits: Waits) -> int:
         """One turn: poll, decode, match, log, commit. How many records were matched."""
-        self._now_s, self.logged = now_s, 0
+        self._now_s, self.logged = now_s, []
         is_too_early = now_s < self._retry_at_s
         with self._timed("poll"):
             messages = self.subscription.poll(self._parts.config.batch_size, waits)
@@ -361,8 +359,8 @@ class MatchStage:
                 self._stop(refusal.partition, refusal.detail)
         self._work = None
         with self._timed("log"), self._deliveries.batch(work.offsets) as batch:
-            for number, value, frame in work.frames():
-                self.logged += parts.own_frames.keep(number, value, frame)
+            for number, value in work.frames():
+                self.logged.append(number)
                 self._deliveries.produce(batch, OutputRecord(None, value, partition=number), number)
         self._limit.count(work.counted())
         self._epochs |= work.leader_epochs

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from confluent_kafka import Message
 
 from leadscore.errors import PartitionStopped
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
 from leadscore.pipeline.score.shards import OwnedShard
@@ -45,9 +44,7 @@ def in_groups(records: Mapping[int, Sequence[Message]]) -> Iterator[dict[int, Se
 class ScoreBatch:
     """Messages and what they caused, by shard. ``stops`` are shards that cannot go on; they are left out."""
 
-    def __init__(
-        self, owned: Mapping[int, OwnedShard], records: Mapping[int, Sequence[Message]], own_frames: OwnFrames
-    ) -> None:
+    def __init__(self, owned: Mapping[int, OwnedShard], records: Mapping[int, Sequence[Message]]) -> None:
         self.messages: dict[int, list[LogMessage]] = {}
         self.outputs: dict[int, list[CausedOutput]] = {}
         self.news: dict[int, list[ScoreNews]] = {}
@@ -56,7 +53,7 @@ class ScoreBatch:
         self._owned = owned
         for number, run in records.items():
             try:
-                self.messages[number] = [as_log_message(message, own_frames) for message in run]
+                self.messages[number] = [as_log_message(message) for message in run]
             except PartitionStopped as stopped:
                 self.stops[number] = stopped
 

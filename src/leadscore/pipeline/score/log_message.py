@@ -6,7 +6,6 @@ from confluent_kafka import Message
 
 from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.records import LogFormatError, LogRecord, decode
-from leadscore.pipeline.own_frames import OwnFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +18,11 @@ class LogMessage:
     leader_epoch: int | None = None
 
 
-def decoded(message: Message, own_frames: OwnFrames) -> LogMessage:
+def decoded(message: Message) -> LogMessage:
     """The record in a message; ``PartitionStopped`` where it is not one of ours, or newer than this program."""
     value, offset = message.value() or b"", message.offset() or 0
     try:
-        record = own_frames.take(value) or decode(value)
-        return LogMessage(offset, message.timestamp()[1], record, message.leader_epoch())
+        return LogMessage(offset, message.timestamp()[1], decode(value), message.leader_epoch())
     except LogFormatError as error:
         raise PartitionStopped(
             f"log partition {message.partition()}, offset {offset}: {error}. Nothing is applied until it can be "

@@ -28,7 +28,6 @@ from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
-from leadscore.pipeline.own_frames import OwnFrames
 from leadscore.pipeline.pace import AT_ONCE, Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
@@ -74,7 +73,6 @@ class ScoreParts:
     beat: Callable[[], None]
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
-    own_frames: OwnFrames
     leader_epochs: LeaderEpochs = lambda _places: {}
 
 
@@ -93,7 +91,6 @@ class ScoreStage:
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._says = Announcements(config)
         self._shards = Shards()
-        parts.own_frames.numbers = self._shards.owned
         models, leads = parts.model_of_version, parts.metrics.leads
         self.lead_count = LeadCount(parts.store, self._shards.owned, models, self._settings, leads)
         commits.leader_epoch = self._shards.leader_epoch_of
@@ -149,6 +146,10 @@ class ScoreStage:
             self._shards.doubt(records)
         self._commit(now_s)
         return sum(map(len, records.values()))
+
+    def coming_back(self, logged: Iterable[int]) -> int:
+        """Of frames that go to these log partitions, how many this process will score."""
+        return sum(number in self._shards.owned for number in logged)
 
     def drain(self, step: str = "drained") -> None:
         """Wait for the crossings under way, then commit; in between this step is passed."""
@@ -241,7 +242,7 @@ class ScoreStage:
     def _apply(self, records: dict[int, list[Message]]) -> None:
         if self._uncommitted is not None:
             self._uncommitted.check_room()
-        batch = ScoreBatch(self._shards.owned, records, self._parts.own_frames)
+        batch = ScoreBatch(self._shards.owned, records)
         with self._timed("read"):
             self._read(batch)
         self._stop_all(batch.stops)
