@@ -6,7 +6,7 @@ import pytest
 
 from leadscore.errors import Unavailable
 from leadscore.log.records import LogRecord
-from leadscore.pipeline.score import batch, stage
+from leadscore.pipeline.score import batch, polling
 from leadscore.pipeline.score.batch import GROUP_BYTES, in_groups
 from leadscore.scoring.score import main_score_at
 from leadscore.scoring.state import decode_state
@@ -115,13 +115,13 @@ def applied(scoring: StageOfScore) -> int:
 
 
 def test_a_turn_polls_until_nothing_is_left() -> None:
-    scoring = many(2 * stage.FRAMES_AT_ONCE + 1)
-    assert applied(scoring) == 2 * stage.FRAMES_AT_ONCE + 1
+    scoring = many(2 * polling.FRAMES_AT_ONCE + 1)
+    assert applied(scoring) == 2 * polling.FRAMES_AT_ONCE + 1
     assert not scoring.stage.has_more
 
 
 def test_a_turn_takes_no_more_records_than_set() -> None:
-    most = stage.FRAMES_AT_ONCE + 50
+    most = polling.FRAMES_AT_ONCE + 50
     scoring = many(most + 1, LEADSCORE_SCORE_BATCH_FRAMES=str(most))
     assert applied(scoring) == most
     assert scoring.stage.has_more
@@ -130,7 +130,7 @@ def test_a_turn_takes_no_more_records_than_set() -> None:
 
 
 def test_a_turn_takes_no_further_poll_once_it_has_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stage, "MOST_BYTES", 1)
-    scoring = many(2 * stage.FRAMES_AT_ONCE)
-    assert applied(scoring) == stage.FRAMES_AT_ONCE
+    monkeypatch.setattr(polling, "MOST_BYTES", 1)
+    scoring = many(2 * polling.FRAMES_AT_ONCE)
+    assert applied(scoring) == polling.FRAMES_AT_ONCE
     assert scoring.stage.has_more

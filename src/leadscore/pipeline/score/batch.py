@@ -5,11 +5,14 @@ the others go on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from confluent_kafka import Message
 
 from leadscore.errors import PartitionStopped
+from leadscore.log.records import Frame
+from leadscore.pipeline.score.frames import PlacedFrame
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
 from leadscore.pipeline.score.shards import OwnedShard
@@ -79,16 +82,28 @@ class ScoreBatch:
         for number, messages in self.messages.items():
             owned = self._owned[number]
             version = owned.shard.model_version
-            outputs = self.outputs[number] = []
-            for message in messages:
-                decided = owned.shard.fold(message.record, message.offset, message.time_ms)
-                if message.leader_epoch is not None:
-                    owned.shard.leader_epoch = message.leader_epoch
-                outputs += (CausedOutput(message.offset, output) for output in decided)
-                if owned.shard.news and message.offset >= owned.publish_from:
-                    self.news.setdefault(number, []).extend(owned.shard.news)
+            self.outputs[number] = []
+            for _, run in groupby(messages, key=_has_frame):
+                self._fold_run(number, owned, list(run))
+            epochs = [message.leader_epoch for message in messages if message.leader_epoch is not None]
+            if epochs:
+                owned.shard.leader_epoch = epochs[-1]
             if version and owned.shard.model_version != version:
                 owned.review_cursor = 0
+
+    def _fold_run(self, number: int, owned: OwnedShard, run: list[LogMessage]) -> None:
+        """Fold messages that all have frames, or none of which has one."""
+        shard, outputs = owned.shard, self.outputs[number]
+        frames = [PlacedFrame(one.offset, one.time_ms, one.record) for one in run if isinstance(one.record, Frame)]
+        if shard.can_fold_by_lead(frames):
+            for frame, decided in zip(frames, shard.fold_by_lead(frames), strict=True):
+                outputs += [CausedOutput(frame.offset, output) for output in decided]
+            return
+        for message in run:
+            decided = shard.fold(message.record, message.offset, message.time_ms)
+            outputs += [CausedOutput(message.offset, output) for output in decided]
+            if shard.news and message.offset >= owned.publish_from:
+                self.news.setdefault(number, []).extend(shard.news)
 
     def outputs_of(self, number: int) -> Iterator[Output]:
         """What a shard's part of the batch caused."""
@@ -106,3 +121,7 @@ class ScoreBatch:
         """
         ends = {number: self.messages[number][-1].offset + 1 for number in numbers}
         return {number: end for number, end in ends.items() if end > self._owned[number].publish_from}
+
+
+def _has_frame(message: LogMessage) -> bool:
+    return isinstance(message.record, Frame)

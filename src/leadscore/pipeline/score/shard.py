@@ -13,14 +13,14 @@ import msgspec
 
 from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.positions import NOTHING_SEEN, position_after, seen_offset
-from leadscore.log.records import ERASE, Forward, Forwards, Frame, LogRecord, OldFrame, Source, Tick
+from leadscore.log.records import ERASE, Award, Forward, Forwards, Frame, LogRecord, OldFrame, Source, Tick
 from leadscore.model.compiled import CompiledModel
+from leadscore.pipeline.score.frames import OpenFrame, PlacedFrame, are_plain, fold_by_lead
 from leadscore.pipeline.score.latest_scores import LatestScores
+from leadscore.pipeline.score.lifetimes import due_entry_ms, earlier_of, ttl_ms
 from leadscore.pipeline.score.outbox import encode_outputs
-from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.erasures import Erasure, lead_hash
-from leadscore.scoring.flags import latest_ms
 from leadscore.scoring.fold import fold_tick
 from leadscore.scoring.latest import Revision
 from leadscore.scoring.latest_score import ScoreNews
@@ -29,15 +29,9 @@ from leadscore.scoring.merging import apply_forward
 from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.scoring.outputs import ErasedLead, Output
 from leadscore.scoring.state import LeadState, StateFormatError, decode_mark, decode_state, encode_state
-from leadscore.scoring.sure_stay import FAR_MS
-from leadscore.scoring.timeline import disqualifying_condition
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
 from leadscore.store.shard import LeadWrite, ShardWrite
-from leadscore.time_units import DAY_MS
-
-LATE_WORKER_MS = 7 * DAY_MS
-"""How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
 
 _erasure_encoder = msgspec.msgpack.Encoder()
 _erasure_decoder = msgspec.msgpack.Decoder(Erasure)
@@ -145,6 +139,21 @@ class Shard:
                 f"log partition {self.number}: {error}: run the version that wrote it", StopCause.UNREADABLE
             ) from error
 
+    def can_fold_by_lead(self, frames: Sequence[PlacedFrame]) -> bool:
+        """Whether the order of leads is no matter: not where every frame may change the latest scores."""
+        return self._latest is None and are_plain(frames, self._states)
+
+    def fold_by_lead(self, frames: Sequence[PlacedFrame]) -> list[list[Output]]:
+        """Fold the next records of the log, all their leads in memory; what each of them puts out, as of ``fold``."""
+        opened = [self._open(frame, offset, log_time_ms) for offset, log_time_ms, frame in frames]
+        outputs = fold_by_lead(opened, self._states, self.erasures, self._touched)
+        for (offset, _, frame), one, of_frame in zip(frames, opened, outputs, strict=True):
+            self._count(len(frame.awards), len(frame.awards) - len(one.fresh), offset, one.context)
+            if of_frame:
+                self._outbox[offset] = encode_outputs(of_frame)
+        self.offset, self.news = frames[-1].offset, []
+        return outputs
+
     def fold(self, record: LogRecord, offset: int, log_time_ms: int) -> list[Output]:
         """Fold the next record of the log, all its leads in memory; what is to be published, in the order decided."""
         if isinstance(record, Frame):
@@ -216,33 +225,39 @@ class Shard:
         return len(self._states)
 
     def _fold_frame(self, frame: Frame, offset: int, log_time_ms: int) -> list[Output]:
+        opened = self._open(frame, offset, log_time_ms)
+        touched, states, erasures, context = self._touched, self._states, self.erasures, opened.context
+        outputs: list[Output] = []
+        for award in opened.fresh:
+            topic = opened.topics[award.source]
+            touched.setdefault(award.lead_id, False)
+            if award.type == ERASE:
+                outputs += self._erase(Forward(0, [], topic, award), context)
+            elif decided := apply_award(states, erasures, award, topic, context):
+                outputs += decided
+        self._count(len(frame.awards), len(frame.awards) - len(opened.fresh), offset, context)
+        return outputs
+
+    def _open(self, frame: Frame, offset: int, log_time_ms: int) -> OpenFrame:
+        """Leave out what is applied already, and note how far the sources will be applied with this frame."""
         self._follow(frame.model_version, log_time_ms)
         context = self._context(log_time_ms, offset)
         context.is_old = isinstance(frame, OldFrame)
         sources = frame.sources
-        topics = [source.topic for source in sources]
         before = [
             seen_offset(self._sources.get(source_key(source), NOTHING_SEEN), source.leader_epoch) for source in sources
         ]
         seen = list(before)
-        touched, states, erasures = self._touched, self._states, self.erasures
-        outputs: list[Output] = []
-        replayed = 0
+        fresh: list[Award] = []
         for award in frame.awards:
             source = award.source
             # Of a record with several events all awards for a shard are in one frame: none is a replay, or all are.
             if award.offset < seen[source] or award.offset == before[source]:
-                replayed += 1
                 continue
             seen[source] = award.offset
-            touched.setdefault(award.lead_id, False)
-            if award.type == ERASE:
-                outputs += self._erase(Forward(0, [], topics[source], award), context)
-            elif decided := apply_award(states, erasures, award, topics[source], context):
-                outputs += decided
+            fresh.append(award)
         self._go_on(sources, before, seen)
-        self._count(len(frame.awards), replayed, offset, context)
-        return outputs
+        return OpenFrame(context, [source.topic for source in sources], fresh)
 
     def _go_on(self, sources: Sequence[Source], before: Sequence[int], seen: Sequence[int]) -> None:
         """Note how far the sources are applied now. Where one has several leaders, the later one comes later."""
@@ -354,41 +369,3 @@ class Shard:
             elif state.thresholds or has_ticked:
                 due[lead_id] = due_entry_ms(state)
         return leads, due
-
-
-def due_entry_ms(state: LeadState) -> int | None:
-    """When to look at the lead again: every lead that is in a threshold has an entry, were it for the end of time."""
-    if not any(standing.is_in for standing in state.thresholds):
-        return None
-    return FAR_MS if state.due_ms is None else state.due_ms
-
-
-def earlier_of(one_ms: int | None, other_ms: int | None) -> int | None:
-    """The earlier of two instants, of which ``None`` is never."""
-    return min((at_ms for at_ms in (one_ms, other_ms) if at_ms is not None), default=None)
-
-
-def ttl_ms(state: LeadState, model: CompiledModel) -> int | None:
-    """How long Redis keeps the lead from now: well beyond when the fold forgets it; ``None``: for good."""
-    if state.alias is not None:  # whatever a condition says of a lead without events
-        return int(model.forget_after_ms) + LATE_WORKER_MS
-    return _ttl_ms_of_lead(state, model)
-
-
-def _ttl_ms_of_lead(state: LeadState, model: CompiledModel) -> int | None:
-    if state.thresholds and any(standing.is_in for standing in state.thresholds):
-        return None
-    if model.disqualifying and not model.disqualifying.isdisjoint(state.rules):
-        return None
-    flags = state.flags
-    if flags is not None and (flags.suspension is not None or flags.recent_attributes or flags.settled_attributes):
-        return None
-    if model.lasting and any(
-        total and rule_id in model.lasting for rule_id, total in zip(state.rules, state.totals, strict=True)
-    ):
-        return None
-    kept_ms = int(model.forget_after_ms + model.decays_within_ms) + LATE_WORKER_MS
-    if model.has_disqualifying_conditions:
-        outlook, then_ms = Outlook(state, model), latest_ms(state) + kept_ms
-        return None if disqualifying_condition(outlook, then_ms) is not None else kept_ms
-    return kept_ms

@@ -28,7 +28,7 @@ from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
-from leadscore.pipeline.pace import AT_ONCE, Waits
+from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
 from leadscore.pipeline.score.announcements import Announcements, stopped_words
 from leadscore.pipeline.score.batch import ScoreBatch, in_groups
@@ -37,6 +37,7 @@ from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.lead_count import LeadCount
 from leadscore.pipeline.score.outbox import decode_entries
 from leadscore.pipeline.score.outgoing import ShardOutputs
+from leadscore.pipeline.score.polling import poll_much
 from leadscore.pipeline.score.publisher import Outputs
 from leadscore.pipeline.score.reconcile import ShardStart
 from leadscore.pipeline.score.reconciling import Reconciler
@@ -49,11 +50,6 @@ from leadscore.pipeline.steps import Steps
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import decode as decode_fence
 from leadscore.store.shard import Store, StoredShard
-
-FRAMES_AT_ONCE = 200
-"""A poll of so many is at most 50 MB."""
-MOST_BYTES = 32 * 1024 * 1024
-"""Of the records of a turn, but for what the last poll brings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ class ScoreStage:
         ``reached_ms`` is the Kafka time up to which this process has matched its inputs: ticks do not run ahead of it.
         """
         with self._timed("poll"):
-            messages = self._poll(waits)
+            messages, self.has_more = poll_much(self.subscription, self._parts.config.score_batch_frames, waits)
         records = self._accept(messages, now_s)
         self._follow_assignment()
         if self._uncommitted is not None and not self._uncommitted.is_settled:
@@ -180,18 +176,6 @@ class ScoreStage:
         return self.refusals.by_number() | {number: str(why) for number, why in self._shards.stopped.items()}
 
     # --- poll ---
-
-    def _poll(self, waits: Waits) -> list[Message]:
-        """What is there, as long as it is not too much to hold."""
-        most = self._parts.config.score_batch_frames
-        polled: list[Message] = []
-        while True:
-            room = min(most - len(polled), FRAMES_AT_ONCE)
-            messages = self.subscription.poll(room, waits if not polled else AT_ONCE)
-            polled += messages
-            self.has_more = len(messages) >= room
-            if not self.has_more or len(polled) >= most or sum(map(len, polled)) >= MOST_BYTES:
-                return polled
 
     def _accept(self, messages: list[Message], now_s: float) -> dict[int, list[Message]]:
         """The records by shard, without those of shards that are not ready or that have them already."""
