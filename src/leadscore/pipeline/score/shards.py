@@ -87,6 +87,12 @@ class Shards:
         self.doubtful.discard(number)
         self.stopped[number] = why
 
+    def trim(self, most_leads: int) -> None:
+        """Keep about this number of leads in memory, of all shards together."""
+        most = most_leads // max(1, len(self.owned))
+        for owned in self.owned.values():
+            owned.shard.trim(most)
+
     def to_reconcile(self, now_s: float) -> list[int]:
         """The doubtful ones, and from time to time those that are stopped."""
         if now_s - self._looked_at_s < STOPPED_AGAIN_S and self.stopped:

@@ -240,9 +240,7 @@ class ScoreStage:
         with self._timed("publish"):
             self._publish(batch, written)
         self._parts.steps.passed("published")
-        most = self._parts.config.cache_leads // max(1, len(self._shards.owned))
-        for owned in self._shards.owned.values():
-            owned.shard.trim(most)
+        self._shards.trim(self._parts.config.cache_leads)
 
     def _read(self, batch: ScoreBatch) -> None:
         """The states of all leads in the batch that are not in memory, in one round trip."""
