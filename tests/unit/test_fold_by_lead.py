@@ -17,7 +17,7 @@ from leadscore.scoring.outputs import Output
 from leadscore.store.fence import Fence
 from leadscore.store.shard import ShardWrite
 from tests.bench import peers_workload
-from tests.bench.streams import SPAN
+from tests.bench.features import SPAN
 
 LEADS, EVENTS, FRAME_AWARDS = 12, 600, 40
 SOURCES = [Source("website", "id", 0), Source("email", "id", 0, leader_epoch=4)]

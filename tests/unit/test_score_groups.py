@@ -1,8 +1,10 @@
 """How much the score stage takes in a turn, and that it works through few shards at a time."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
+from confluent_kafka import Message
 
 from leadscore.errors import Unavailable
 from leadscore.log.records import LogRecord
@@ -36,14 +38,14 @@ class OnceAway(FakeStore):
         return super().write(writes)
 
 
-def message(number: int, size: int) -> FakeMessage:
-    return FakeMessage((LOG_TOPIC, number, 0), b"\0" * size)
+def message(number: int, size: int) -> Message:
+    return cast("Message", FakeMessage((LOG_TOPIC, number, 0), b"\0" * size))
 
 
 def test_few_shards_make_a_group_where_they_have_many_records() -> None:
     half = GROUP_BYTES // 2
     records = {number: [message(number, half)] for number in range(3)} | {3: [message(3, 10)] * 2}
-    groups = list(in_groups(records))  # type: ignore[arg-type]  # messages of a fake
+    groups = list(in_groups(records))
     assert [list(group) for group in groups] == [[0, 1], [2, 3]]
     assert {number: run for group in groups for number, run in group.items()} == records
 

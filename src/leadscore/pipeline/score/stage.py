@@ -7,7 +7,7 @@ with a shard, a lost connection, a fence that is not ours, ends in the same plac
 Publishing only produces records and waits for no answer, so reading and folding the next batch overlaps with it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -223,7 +223,7 @@ class ScoreStage:
 
     # --- read, fold, write, publish ---
 
-    def _apply(self, records: dict[int, list[Message]]) -> None:
+    def _apply(self, records: Mapping[int, Sequence[Message]]) -> None:
         if self._uncommitted is not None:
             self._uncommitted.check_room()
         batch = ScoreBatch(self._shards.owned, records)
