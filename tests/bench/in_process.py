@@ -27,6 +27,8 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.pipeline.match.batch import Work
+from leadscore.pipeline.pace import SCORE_RECORDS
+from leadscore.pipeline.score.frames import PlacedFrame
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.pipeline.score.score_records import avro_score_encoding, score_record
@@ -104,7 +106,7 @@ def batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 class Bench:
     """One run of a workload through matching and scoring, from empty shards on."""
 
-    def __init__(self, stream: Stream, *, has_scores_topic: bool = False) -> None:
+    def __init__(self, stream: Stream, *, has_scores_topic: bool = False, score_records: int = BATCH_RECORDS) -> None:
         model = compile_model(stream.model)
         self._config = load_config(SETTINGS)
         self._matcher = Matcher(stream.model)
@@ -115,6 +117,7 @@ class Bench:
             _empty_shard(number, model, LatestScores(step=1.0) if has_scores_topic else None)
             for number in range(PARTITIONS)
         ]
+        self._score_records = score_records
         self._clock = Stopwatch(-(-len(stream.messages) // BATCH_RECORDS))
         self._hash = sha256()
         self._crossings_hash = sha256()
@@ -122,12 +125,19 @@ class Bench:
 
     def run(self) -> Cost:
         """Match, log, fold and encode everything."""
+        frames: dict[int, list[bytes]] = {}
+        matched = scored = 0
         for number, batch in enumerate(batches(self.messages)):
             self._decode_alone(batch, number)
             self._clock.start()
-            frames = self.match(batch)
+            for shard, value in self.match(batch):
+                frames.setdefault(shard, []).append(value)
             self._clock.lap("match", number)
-            self._score(frames, number)
+            matched += len(batch)
+            if matched - scored >= self._score_records or matched == len(self.messages):
+                for shard, values in frames.items():
+                    self._score(self._shards[shard], values, number)
+                frames, scored = {}, matched
         seconds, (first, second) = self._clock.seconds, self._clock.by_half
         return Cost(
             self.awards,
@@ -167,42 +177,47 @@ class Bench:
         assert not work.dead
         return [(logged.number, logged.value) for logged in work.frames()]
 
-    def _score(self, frames: list[tuple[int, bytes]], batch: int) -> None:
+    def _score(self, shard: Shard, values: Sequence[bytes], batch: int) -> None:
+        """As the score stage does, one shard after the other."""
         self._clock.start()
-        shards = self._shards
-        records: list[tuple[int, LogRecord]] = [(number, decode(value)) for number, value in frames]
-        for number, record in records:
-            missing = shards[number].unknown_leads([record])
-            shards[number].load(missing, [None] * len(missing))
+        records = [decode(value) for value in values]
+        missing = shard.unknown_leads(records)
+        shard.load(missing, [None] * len(missing))
         self._clock.lap("read", batch)
-        outputs: list[list[Output]] = []
         news: dict[str, ScoreNews] = {}
-        for number, record in records:
-            shard = shards[number]
-            outputs.append(shard.fold(record, batch, NOW_MS))
-            news.update((one.lead_id, one) for one in shard.news)
+        outputs = self._fold(shard, records, batch, news)
         self._clock.lap("fold", batch)
-        writes = [shards[number].pending(batch) for number in dict(records)]
-        for write in writes:
-            shards[write.shard].written(write)
+        write = shard.pending(batch)
+        shard.written(write)
         self._clock.lap("write", batch)
         for one in news.values():
             score_record(one, SCORE_ENCODING)
         self._clock.lap("scores", batch)
         self.news += len(news)
-        self.awards += sum(len(record.awards) for _, record in records if isinstance(record, Frame))
+        self.awards += sum(len(record.awards) for record in records if isinstance(record, Frame))
         for decided in outputs:
             self.crossings += len(decided)
             self._crossings_hash.update(encode_outputs(decided))
-        self._digest(writes)
+        self._digest(write)
 
-    def _digest(self, writes: Sequence[ShardWrite]) -> None:
-        for write in writes:
-            for lead in write.leads.values():
-                state = lead.state or b""
-                self._hash.update(state)
-                self.states += 1
-                self.state_bytes += len(state)
+    def _fold(
+        self, shard: Shard, records: Sequence[LogRecord], batch: int, news: dict[str, ScoreNews]
+    ) -> list[list[Output]]:
+        frames = [PlacedFrame(batch, NOW_MS, record) for record in records if isinstance(record, Frame)]
+        if shard.can_fold_by_lead(frames):
+            return shard.fold_by_lead(frames)
+        outputs = []
+        for record in records:
+            outputs.append(shard.fold(record, batch, NOW_MS))
+            news.update((one.lead_id, one) for one in shard.news)
+        return outputs
+
+    def _digest(self, write: ShardWrite) -> None:
+        for lead in write.leads.values():
+            state = lead.state or b""
+            self._hash.update(state)
+            self.states += 1
+            self.state_bytes += len(state)
 
 
 def awards_of(stream: Stream) -> list[Award]:
@@ -231,12 +246,13 @@ def by_kind(stream: Stream, repeats: int) -> list[kinds.Half]:
         return kinds.halves(compile_model(stream.model), awards_of(stream), repeats)
 
 
-def least(stream: Stream, repeats: int, *, has_scores_topic: bool = False) -> Cost:
+def least(stream: Stream, options: argparse.Namespace) -> Cost:
     """The least of several runs, of each figure by itself."""
     costs = []
-    for _ in range(repeats):
+    for _ in range(options.repeats):
         with _undisturbed():
-            costs.append(Bench(stream, has_scores_topic=has_scores_topic).run())
+            bench = Bench(stream, has_scores_topic=options.scores, score_records=options.score_records)
+            costs.append(bench.run())
     steps_us = {step: min(cost.steps_us[step] for cost in costs) for step in costs[0].steps_us}
     return min(costs, key=lambda cost: cost.total_us)._replace(steps_us=steps_us)
 
@@ -249,6 +265,12 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--leads", type=int, default=20_000, help="of peers and base; the starter's come of themselves")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--score-records",
+        type=int,
+        default=BATCH_RECORDS,
+        help=f"so many are matched before they are scored; a worker that is behind has {SCORE_RECORDS}",
+    )
     parser.add_argument("--digest", action="store_true", help="a hash of all states and crossings beside each figure")
     parser.add_argument("--scores", action="store_true", help="with a scores topic")
     parser.add_argument("--kinds", action="store_true", help="only the fold by kind of record")
@@ -286,7 +308,7 @@ def main() -> int:
     for name in options.workloads or STREAMS:
         stream = STREAMS[name](size)
         if not options.kinds:
-            costs[name] = least(stream, options.repeats, has_scores_topic=options.scores)
+            costs[name] = least(stream, options)
         halves[name] = by_kind(stream, options.repeats)
     if costs:
         print_costs(costs, digest=options.digest)
