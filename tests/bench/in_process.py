@@ -269,7 +269,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         "--score-records",
         type=int,
         default=BATCH_RECORDS,
-        help=f"so many are matched before they are scored; a worker that is behind has {SCORE_RECORDS}",
+        help=f"how many are matched before they are scored; a worker that is behind has {SCORE_RECORDS}",
     )
     parser.add_argument("--digest", action="store_true", help="a hash of all states and crossings beside each figure")
     parser.add_argument("--scores", action="store_true", help="with a scores topic")
