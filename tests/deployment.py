@@ -203,8 +203,15 @@ class Deployment:
 
     def take_records_up_to(self, word: str, size_bytes: int) -> None:
         """Let a topic refuse records that are larger."""
+        self._configure(word, "max.message.bytes", str(size_bytes))
+
+    def take_time_of_broker(self, word: str) -> None:
+        """Let records of a topic have the time at which they came to the broker."""
+        self._configure(word, "message.timestamp.type", "LogAppendTime")
+
+    def _configure(self, word: str, setting: str, value: str) -> None:
         admin = AdminClient({**self.kafka.properties})
-        entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, self.topic(word), incremental_configs=[entry])
         for changed in admin.incremental_alter_configs([resource]).values():
             changed.result(timeout=30)

@@ -816,6 +816,8 @@ class _Lead:
     standings: dict[str, Standing]
     latest_ms: int | None = None
     departures: dict[str, Departure | None] = field(default_factory=dict)
+    merges: set[Identity] = field(default_factory=set)
+    """The merges that this person has seen."""
 
 
 @dataclass(slots=True)
@@ -960,14 +962,17 @@ class _World:
     def _merge(self, record: Record, lead_id: str) -> None:
         """A lead becomes another id of ``into``, and leaves what it is in; the lead behind ``into`` takes all it was.
 
-        If ``into`` leads back to it, that is a circle, of which the smallest id is the lead.
+        If ``into`` leads back to it, that is a circle, of which the smallest id is the lead. Merging twice changes
+        nothing, whatever the ids stand for by then.
         """
-        into = record.fields["into"]
+        into, other = record.fields["into"], self._leads[lead_id]
         way = self._way(into)
         circle = way if way[-1] == lead_id else []
-        if into == lead_id or (circle and min(circle) == lead_id):
+        if into == lead_id or record.identity in other.merges:
             return
-        other = self._leads[lead_id]
+        other.merges.add(record.identity)
+        if circle and min(circle) == lead_id:
+            return
         at_ms = record.at_ms if other.latest_ms is None else max(other.latest_ms, record.at_ms)
         self._leave_by_time(lead_id, other, at_ms - 1)
         now = other.history.reading(at_ms)
@@ -998,6 +1003,7 @@ class _World:
         lead.history = replace(lead.history, records=(*lead.history.records, *more, record))
         lead.latest_ms = at_ms
         lead.departures.clear()
+        lead.merges |= other.merges
         for name, standing in other.standings.items():
             entered = [ms for ms in (standing.entered_at_ms, lead.standings[name].entered_at_ms) if ms is not None]
             lead.standings[name] = replace(lead.standings[name], entered_at_ms=max(entered, default=None))

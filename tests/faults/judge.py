@@ -266,5 +266,6 @@ def lost_counts(deployment: Deployment) -> Iterator[str]:
             metrics = series(worker.get("/metrics")[1])
             consumed = sum(of_name(metrics, "leadscore_records_consumed_total"))
             outcomes = sum(of_name(metrics, "leadscore_records_processed_total"))
+            outcomes += sum(of_name(metrics, "leadscore_records_reread_total"))
             if consumed != outcomes:
                 yield f"{worker.log_path.name}: {consumed:.0f} records consumed, {outcomes:.0f} outcomes"

@@ -1,8 +1,9 @@
-"""Other systems under the kills that leadscore is under: ``make faults-peers KILLS=10 SEED=7 ONLY=leadscore,redis``.
+"""Other systems under the kills that leadscore is under: ``make faults-peers KILLS=10 SEED=7 PEERS="--only redis"``.
 
 Theory of operation. Every system scores the same events, which arrive while its process is killed (SIGKILL) and started
-again, at moments drawn from the seed: after each start as soon as it has read something. No event is sent twice. The
-judge sees only what comes out, as a subscriber with ``read_committed`` does, so it is the same for all:
+again, at moments drawn from the seed: after each start, some time after it has read something. Events go on arriving
+until the kill, so that it comes in the middle of work. No event is sent twice. The judge sees only what comes out, as a
+subscriber with ``read_committed`` does, so it is the same for all:
 
 - all points are whole, in groups that reach no maximum, and everything occurs at one instant: a lead's score is the
   number of its events, whatever their order;
@@ -50,8 +51,10 @@ VIEWS, OPENS = 30, 24
 BACK, BACK_TIMES = 30, 8
 WORTH = VIEWS + OPENS
 SESSION_MS = 6_000
-FIRST_SHARE = 0.8
+FIRST_SHARE = 0.85
 """Of the events: after that the leads enter, while the other kills come."""
+PAUSE_S = 0.02
+"""Between the events that arrive while a worker runs that is going to be killed."""
 QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 180.0
 FASTER = f"session.timeout.ms={SESSION_MS}\n"
 PEERS: Mapping[str, System] = {
@@ -103,11 +106,21 @@ class Feed:
 
     def send_share(self, share: float) -> None:
         """Of what is waiting."""
-        number = round(share * len(self.waiting))
+        self._send_waiting(round(share * len(self.waiting)))
+        self._producer.flush()
+
+    def send_for(self, seconds: float, number: int) -> None:
+        """As many of what is waiting, or less, in small pieces over that time."""
+        end_s, pieces = time.monotonic() + seconds, max(1, round(seconds / PAUSE_S))
+        while time.monotonic() < end_s:
+            self._send_waiting(number // pieces)
+            time.sleep(PAUSE_S)
+        self._producer.flush()
+
+    def _send_waiting(self, number: int) -> None:
         for lead_id, event_type in self.waiting[:number]:
             self._send(lead_id, event_type)
         del self.waiting[:number]
-        self._producer.flush()
 
     def send_last(self) -> None:
         """The events that take points from each lead, one after the other."""
@@ -184,14 +197,9 @@ class Trial:
         events = len(self._feed.waiting)
         (worker,) = self._system.workers(program, self._source, self._place)
         worker = worker._replace(environ=worker.environ | self._more())
+        self._feed.send_share(FIRST_SHARE)
         for left in range(self._options.kills, 0, -1):
-            process = Process(worker, self._folder)
-            self._feed.send_share(FIRST_SHARE if left == self._options.kills else 1 / left)
-            try:
-                wait_until(lambda process=process: _has_read(process), AT_WORK_S, "the worker to read something")  # type: ignore[misc]
-                time.sleep(self._random.uniform(0.0, self._options.longest_s))
-            finally:
-                process.kill()
+            self._let_work_and_kill(Process(worker, self._folder), len(self._feed.waiting) // left)
         process = Process(worker, self._folder)
         try:
             self._feed.send_share(1)
@@ -201,6 +209,15 @@ class Trial:
         finally:
             process.stop()
         return self._outcome(events + BACK_TIMES * len(self._feed.leads))
+
+    def _let_work_and_kill(self, process: Process, events: int) -> None:
+        """Half of the events are there when it begins, the others arrive while it works."""
+        try:
+            self._feed.send_share(events / 2 / max(1, len(self._feed.waiting)))
+            wait_until(lambda: _has_read(process), AT_WORK_S, "the worker to read something")
+            self._feed.send_for(self._random.uniform(0.0, self._options.longest_s), events // 2)
+        finally:
+            process.kill()
 
     def _more(self) -> dict[str, str]:
         more = {"SESSION_MS": str(SESSION_MS)}
@@ -300,12 +317,12 @@ def write_page(rows: list[Outcome], options: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Run all; 1 where a leadscore is not exact."""
+    """Run all; 1 where a leadscore is not exact, or a system could not be run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=12)
-    parser.add_argument("--leads", type=int, default=400)
-    parser.add_argument("--longest-s", type=float, default=0.5, help="between the first record read and the kill")
+    parser.add_argument("--leads", type=int, default=1_000)
+    parser.add_argument("--longest-s", type=float, default=0.3, help="between the first record read and the kill")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PEERS))
     parser.add_argument("--page", action="store_true", help="write the table into docs/promise.md")
     options = parser.parse_args()
@@ -313,7 +330,7 @@ def main() -> int:
     if options.page:
         write_page(rows, options)
     exact = all(row.wrong == row.missing_crossings == 0 for row in rows if row.title.startswith("leadscore"))
-    return int(not exact)
+    return int(not exact or len(rows) < len(options.only))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from leadscore.events.event import Event
 from tests.deployment import Deployment, WorkerProcess, assert_exact, now_ms
-from tests.other_clock import python_with_clock
+from tests.other_clock import python_whose_clock_steps, python_with_clock
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -31,13 +31,15 @@ def visit(lead_id: str, occurred_at_ms: int) -> Event:
     return Event("website.page_view", f"{lead_id}-{occurred_at_ms}", lead_id, occurred_at_ms, {"path": "/pricing"})
 
 
-def stopped_for_its_clock(worker: WorkerProcess) -> str:
+SET_THE_CLOCK = "Set the clock that is wrong (NTP), then start the worker again"
+
+
+def stopped_for_its_clock(worker: WorkerProcess, beginning: str = "the clock of this machine is ") -> str:
     """What it says; it has ended by then."""
     worker.wait_for_death()
     assert worker.process.returncode == 1
     said = str(worker.wait_for("worker_stopped")["detail"])
-    assert said.startswith("the clock of this machine is ")
-    assert "Set the clock that is wrong (NTP), then start the worker again" in said
+    assert said.startswith(beginning)
     return said
 
 
@@ -56,7 +58,9 @@ def test_a_worker_whose_clock_is_ahead_takes_no_lead_out_too_early(
     assert len(entered) == 20
 
     ahead = deployment.start_version(python_with_clock(tmp_path, ahead_s))
-    assert f"is {ahead_s:.0f} s ahead of that of the Kafka brokers" in stopped_for_its_clock(ahead)
+    said = stopped_for_its_clock(ahead)
+    assert f"is {ahead_s:.0f} s ahead of that of the Kafka brokers" in said
+    assert SET_THE_CLOCK in said
     assert deployment.published() == entered
     worker = deployment.start_worker()
     more = [visit(f"L{number}", now_ms() - HOUR_MS) for number in range(40)]
@@ -78,7 +82,32 @@ def test_a_worker_whose_clock_is_behind_makes_no_dead_letters_of_events_of_now(
     behind = deployment.start_version(python_with_clock(tmp_path, -86_400.0))
     more = [visit(f"M{number}", now_ms()) for number in range(50)]
     deployment.send_now(more)
-    assert "s behind that of the Kafka brokers" in stopped_for_its_clock(behind)
+    said = stopped_for_its_clock(behind)
+    assert "s behind that of the Kafka brokers" in said
+    assert SET_THE_CLOCK in said
+    deployment.wait_until_settled()
+    assert worker.terminate() == 0
+    assert deployment.read("dead-letters") == []
+    assert_exact(deployment, events + more)
+
+
+@pytest.mark.experiment("18", "a clock that steps back stops its worker, and makes no dead letters")
+def test_a_worker_whose_clock_steps_back_ends_and_makes_no_dead_letters_of_events_of_now(
+    deploy: Callable[..., Deployment], tmp_path: Path
+) -> None:
+    deployment = deploy(MODEL)
+    step = tmp_path / "step"
+    worker = deployment.start_version(python_whose_clock_steps(tmp_path, step))
+    events = [visit(f"L{number}", now_ms()) for number in range(20)]
+    deployment.send_now(events)
+    deployment.wait_until_settled()
+    step.with_suffix(".new").write_text("-3600")
+    step.with_suffix(".new").rename(step)
+    more = [visit(f"M{number}", now_ms()) for number in range(50)]
+    deployment.send_now(more)
+    said = stopped_for_its_clock(worker, "the clock of this machine went back by 3600 s while the worker ran")
+    assert "Set the clock if it is wrong (NTP), then start the worker again" in said
+    worker = deployment.start_worker()
     deployment.wait_until_settled()
     assert worker.terminate() == 0
     assert deployment.read("dead-letters") == []

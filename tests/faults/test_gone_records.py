@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.deployment import FEW_RECENT, LASTING_MODEL, LOG_PARTITIONS, Deployment, assert_scores_of, wandering_events
+from tests.faults.inputs import event_of
 from tests.faults.lost_records import delete_below, place_of
 from tests.faults.report import Figures
 from tests.faults.seen import copies, metric, readiness
@@ -81,8 +82,10 @@ def _is_done(deployment: Deployment, number: int) -> bool:
     return place.committed == place.high
 
 
-@pytest.mark.experiment("17", "input records gone before they were matched stop their partition")
-def test_records_gone_from_an_input_stop_its_partition_and_the_others_go_on(
+@pytest.mark.experiment(
+    "17", "input records gone before they were matched stop their partition until the gap is accepted"
+)
+def test_records_gone_from_an_input_stop_its_partition_until_the_gap_is_accepted(
     deploy: Callable[..., Deployment], figures: Figures
 ) -> None:
     deployment = deploy(LASTING_MODEL)
@@ -95,6 +98,12 @@ def test_records_gone_from_an_input_stop_its_partition_and_the_others_go_on(
     deployment.send_now(events[200:])
     before = place_of(deployment, "match", "website", 0)
     low = before.committed + 5
+    gone = {
+        event["event_id"]
+        for message in deployment.read("website")
+        if message.partition() == 0 and before.committed <= (message.offset() or 0) < low
+        if (event := event_of("website", message)) is not None
+    }
     delete_below(deployment, "website", 0, low)
 
     worker = deployment.start_worker()
@@ -108,6 +117,14 @@ def test_records_gone_from_an_input_stop_its_partition_and_the_others_go_on(
     assert readiness(worker)
     assert place_of(deployment, "match", "website", 0).committed == before.committed
     assert worker.terminate() == 0
-    figures.lost(5)
+
+    accept = ("topics", "accept-gap", "--topic", deployment.topic("website"), "--partition", "0")
+    assert (run(deployment, *accept).returncode, len(gone)) == (1, 5)
+    run_command(deployment, *accept, "--yes")
+    worker = deployment.start_worker()
+    deployment.wait_until_settled()
+    assert_scores_of(deployment, [event for event in events if event.event_id not in gone])
+    assert worker.terminate() == 0
+    figures.lost(len(gone))
     figures.events, figures.violations = len(events), 0
-    figures.note = f"{left} records wait behind the gap, the others are scored"
+    figures.note = f"{left} records waited behind the gap, the others were scored; after accept-gap they are, too"

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import pytest
 from confluent_kafka import KafkaException
 
+from leadscore.ops.config import load_config
+from leadscore.pipeline.build_outputs import transactional_id
 from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
@@ -34,6 +36,7 @@ pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(600)]
 
 NODES, IN_SYNC, KILLED = 3, 2, kills(1)
 TRANSACTIONAL = {"LEADSCORE_DELIVERY": "transactional"}
+INSTANCE = "worker-0"
 STATIC = {"LEADSCORE_KAFKA__GROUP_INSTANCE_ID": "worker-0"}
 
 
@@ -77,13 +80,22 @@ def leaders_of_log(deployment: Deployment, cluster: KafkaCluster) -> dict[int, i
     return cluster.partitions(deployment.topic("log"))
 
 
-def kill_controller(deployment: Deployment, cluster: KafkaCluster) -> Kill:
+def kill(deployment: Deployment, cluster: KafkaCluster, dead: int) -> Kill:
     """And wait until others do its work."""
-    dead, leaders = cluster.controller(), leaders_of_log(deployment, cluster)
+    leaders = leaders_of_log(deployment, cluster)
     cluster.nodes[dead].kill()
     wait_until(lambda: cluster.controller() != dead, 60, "another controller")
     wait_until(lambda: dead not in leaders_of_log(deployment, cluster).values(), 60, "other leaders")
     return Kill(dead, sum(leader == dead for leader in leaders.values()))
+
+
+def transaction_coordinator(cluster: KafkaCluster, transactional_id: str) -> int:
+    """The node that keeps the state of these transactions: by Java's hash of the name, as brokers find it."""
+    hashed = 0
+    for character in transactional_id:
+        hashed = (31 * hashed + ord(character)) & 0xFFFFFFFF
+    partitions = cluster.partitions("__transaction_state")
+    return partitions[(hashed & 0x7FFFFFFF) % len(partitions)]
 
 
 def wait_for_progress(deployment: Deployment) -> None:
@@ -112,7 +124,7 @@ def test_the_controller_and_leaders_are_killed_one_after_the_other_and_nothing_i
     moved = 0
     with Load(deployment, events, pause_s=0.3):
         for _ in range(KILLED):
-            killed = kill_controller(deployment, cluster)
+            killed = kill(deployment, cluster, cluster.controller())
             moved += killed.leaders
             wait_for_progress(deployment)
             cluster.nodes[killed.node].start()
@@ -126,6 +138,34 @@ def test_the_controller_and_leaders_are_killed_one_after_the_other_and_nothing_i
     figures.events, figures.violations = len(events), 0
     published = copies(deployment)
     figures.note = f"{moved} leaders of the log moved; {len(published)} crossings, {published.total()} records"
+
+
+@pytest.mark.experiment("15", "a dead coordinator of transactions repeats nothing, and leaves none open")
+def test_the_node_that_coordinates_the_transactions_is_killed_within_one_and_nothing_is_repeated(
+    deploy_with: Callable[[int], Deployment], cluster: KafkaCluster, figures: Figures
+) -> None:
+    deployment = deploy_with(NODES)
+    events = wandering_events("coordinator", 1_500)
+    worker = deployment.start_worker(**TRANSACTIONAL, LEADSCORE_INSTANCE=INSTANCE)
+    worker.wait_for("shards_started")
+    name = transactional_id(load_config(deployment.config(**TRANSACTIONAL, LEADSCORE_INSTANCE=INSTANCE)))
+    with Load(deployment, events, pause_s=0.3):
+        for _ in range(KILLED):
+            wait_until(deployment.open_transactions, 60, "an open transaction")
+            killed = kill(deployment, cluster, transaction_coordinator(cluster, name))
+            assert transaction_coordinator(cluster, name) != killed.node
+            wait_for_progress(deployment)
+            cluster.nodes[killed.node].start()
+            cluster.wait_until_in_sync(deployment.name, NODES)
+    deployment.wait_until_settled()
+    assert_exact(deployment, events, FEW_RECENT_EVENTS)
+    published = copies(deployment)
+    assert published.total() == len(published)
+    assert deployment.open_transactions() == []
+    assert worker.terminate() == 0
+    figures.killed(KILLED)
+    figures.events, figures.violations = len(events), 0
+    figures.note = f"{len(published)} crossings, each once"
 
 
 @pytest.mark.experiment("16", "with one replica in sync nothing is stored, and the worker says so")

@@ -7,16 +7,13 @@ import pytest
 
 from leadscore.cli.run import CRASH_VARIABLE
 from leadscore.events.event import Event
-from leadscore.log.records import partition_of
 from tests.deployment import (
     FEW_RECENT,
     FEW_RECENT_EVENTS,
-    LOG_PARTITIONS,
     WANDERING_MODEL,
     Deployment,
     WorkerProcess,
     assert_exact,
-    assert_scores_of,
     frames,
     wandering_events,
 )
@@ -142,36 +139,3 @@ def test_an_input_that_lost_its_end_stops_until_the_gap_is_accepted_and_then_eve
     deployment.wait_until_settled()
     assert_exact(deployment, before + after + mail, FEW_RECENT_EVENTS)
     assert tool(*command, "--yes")[0] == 2  # there is no gap any more
-
-
-@pytest.mark.experiment("17", "a log that lost its end and was written on stops that partition; nothing is passed over")
-def test_a_log_that_lost_its_end_and_was_written_on_stops_that_partition(
-    broker: KafkaCluster, deployment: Deployment, tool: Tool
-) -> None:
-    before, after = visits("before", 100), visits("after", 400)
-    worker = deployment.start_worker()
-    for first in range(0, len(before), 10):
-        deployment.send_now(before[first : first + 10])
-        deployment.wait_until_done()
-    deployment.wait_until_settled()
-    assert worker.terminate() == 0
-    number = partition_of(before[0].lead_id, LOG_PARTITIONS)
-    end = len([record for record in deployment.read("log") if record.partition() == number])
-    assert end > 3
-    lose_end(broker.nodes[1], deployment.topic("log"), number, end - 2)
-
-    matcher = deployment.start_worker(LEADSCORE_ROLE="match")
-    for first in range(0, len(after), 40):
-        deployment.send_now(after[first : first + 40])
-        wait_until(lambda: deployment.lag_of("website") == 0, 60, "the events to be matched")
-    assert matcher.terminate() == 0
-    assert len([record for record in deployment.read("log") if record.partition() == number]) > end
-
-    worker = deployment.start_worker()
-    assert "the log has lost its end and was written on" in worker.wait_for("log_partitions_stopped", 60)["detail"]
-    assert worker.terminate() == 0
-    assert worker.partitions_of("log_partitions_stopped") == {number}
-    assert tool("log", "accept-gap", "--partition", str(number), "--yes")[0] == 0
-    deployment.start_worker()
-    deployment.wait_until_settled()
-    assert_scores_of(deployment, before + after, FEW_RECENT_EVENTS)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from tests.deployment import FEW_RECENT, LASTING_MODEL, WANDERING_MODEL, Deployment, now_ms, wandering_events
-from tests.faults.inputs import Inputs, read_inputs
-from tests.faults.judge import Scores, assert_holds, plain_model, wrong_scores
+from tests.deployment import FEW_RECENT, WANDERING_MODEL, Deployment, wandering_events
+from tests.faults.judge import assert_holds
 from tests.faults.load import Load
+from tests.faults.naive_scores import UNDECAYED_MODEL, assert_caught, naive_lag, wrong_of_naive
 from tests.faults.naive_worker import KEY, MODULE
 from tests.faults.report import Figures
 from tests.faults.sizes import SEED, events
@@ -17,8 +17,6 @@ from tests.servers import RedisServer, wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
-UNDECAYED_MODEL = {**LASTING_MODEL, "decay": "none"}
-"""Its scores are plain sums, as the naive worker has them."""
 SHARE = 0.05
 CLAUSE = "a lost reply of Redis counts nothing twice"
 WRITES = ("EVALSHA", "EVAL", "INCRBYFLOAT")
@@ -79,30 +77,6 @@ def test_a_naive_worker_never_sees_that_its_writes_are_lost(
     deployment.send_now(sent[1_500:])
     wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
     assert_caught(deployment, figures)
-
-
-def assert_caught(deployment: Deployment, figures: Figures) -> None:
-    """The scores of the naive worker are not those of the events."""
-    inputs, wrong = wrong_of_naive(deployment)
-    figures.events, figures.leads, figures.violations = len(inputs.events), len(inputs.by_lead()), len(wrong)
-    assert wrong
-
-
-def wrong_of_naive(deployment: Deployment) -> tuple[Inputs, list[str]]:
-    """What went in, and what the judge says of the scores."""
-    inputs = read_inputs(deployment)
-    return inputs, list(wrong_scores(plain_model(deployment), inputs.by_lead(), naive_scores(deployment)))
-
-
-def naive_lag(deployment: Deployment) -> int:
-    return deployment._lag(f"{deployment.name}-naive", ["website", "email", "webinar", "profiles"])
-
-
-def naive_scores(deployment: Deployment) -> Scores:
-    with deployment._redis() as client:
-        keys = client.keys(f"{KEY}*")
-        scores = {key.decode().removeprefix(KEY): float(client.get(key) or 0) for key in keys}
-    return Scores(scores, now_ms())
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,11 @@
-"""Experiments 5, 7 and 8: Redis is full, is busy with another client's script, forgets the worker's script."""
+"""Experiments 5, 7 and 8: Redis is full, is busy with another client's script, forgets the worker's script.
+
+The control of each is a naive worker that takes an error of Redis for a fault of the record.
+"""
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from threading import Event as Flag
 from threading import Thread
 
@@ -22,6 +25,8 @@ from tests.deployment import (
 from tests.e2e.metric_series import of_name, series
 from tests.faults.judge import assert_holds
 from tests.faults.load import Load
+from tests.faults.naive_scores import UNDECAYED_MODEL, assert_caught, naive_lag, wrong_of_naive
+from tests.faults.naive_worker import GIVES_UP, KEY, MODULE
 from tests.faults.report import Figures
 from tests.faults.seen import store_errors
 from tests.faults.sizes import SEED, events
@@ -29,6 +34,9 @@ from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
 
+FULL = "a Redis that is full is waited for; nothing is committed meanwhile"
+BUSY = "a Redis that is busy for 20 s is waited for, without a rebalance"
+FORGETS = "scripts that Redis forgets are sent again, and only those that failed"
 BUSY_S = 20.0
 BEGINNINGS = 2
 """The rebalances that give both stages of a worker their partitions."""
@@ -72,7 +80,7 @@ def conclude(deployment: Deployment, figures: Figures) -> None:
     assert_holds(deployment, figures)
 
 
-@pytest.mark.experiment("5", "a Redis that is full is waited for; nothing is committed meanwhile")
+@pytest.mark.experiment("5", FULL)
 def test_a_full_redis_is_waited_for_and_nothing_is_committed_meanwhile(deployed: Deployment, figures: Figures) -> None:
     worker = deployed.start_worker()
     with load(deployed, 2_000), deployed._redis() as client:
@@ -92,7 +100,7 @@ def test_a_full_redis_is_waited_for_and_nothing_is_committed_meanwhile(deployed:
     assert worker.terminate() == 0
 
 
-@pytest.mark.experiment("7", "a Redis that is busy for 20 s is waited for, without a rebalance")
+@pytest.mark.experiment("7", BUSY)
 def test_a_busy_redis_is_waited_for_without_a_rebalance(deployed: Deployment, figures: Figures) -> None:
     deployed.environ |= {"LEADSCORE_REDIS_TIMEOUT": "1s"}
     worker = deployed.start_worker()
@@ -130,7 +138,7 @@ def busy(url: str) -> Iterator[None]:
         script.join(10)
 
 
-@pytest.mark.experiment("8", "scripts that Redis forgets are sent again, and only those that failed")
+@pytest.mark.experiment("8", FORGETS)
 def test_a_redis_that_forgets_scripts_costs_nothing(deployed: Deployment, figures: Figures) -> None:
     worker = deployed.start_worker()
     with forgetting(deployed.redis.url), load(deployed, 2_000):
@@ -157,3 +165,52 @@ def forgetting(url: str) -> Iterator[None]:
     yield
     over.set()
     flushing.join(10)
+
+
+@contextmanager
+def full(url: str) -> Iterator[None]:
+    """Nothing may be written."""
+    with redis.Redis.from_url(url) as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def busy_soon(url: str) -> Iterator[None]:
+    """Others are refused after a tenth of a second."""
+    with redis.Redis.from_url(url) as client:
+        client.config_set("busy-reply-threshold", 100)
+    with busy(url):
+        yield
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(full, marks=pytest.mark.experiment("5", FULL), id="full"),
+        pytest.param(busy_soon, marks=pytest.mark.experiment("7", BUSY), id="busy"),
+        pytest.param(forgetting, marks=pytest.mark.experiment("8", FORGETS), id="forgetting"),
+    ],
+)
+def test_a_naive_worker_that_gives_up_what_redis_refuses_is_caught(
+    deploy: Callable[..., Deployment],
+    own_redis: RedisServer,
+    figures: Figures,
+    fault: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    figures.control = "a naive worker that gives up what Redis refuses"
+    deployment = deploy(UNDECAYED_MODEL)
+    deployment.redis = own_redis
+    sent = wandering_events(f"gives-up-{SEED}", 600, leads=64)
+    naive = deployment.start_other(MODULE, **GIVES_UP)
+    deployment.send_now(sent[:500])
+    wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
+    assert wrong_of_naive(deployment)[1] == []  # it is right as long as nothing is refused
+    with fault(own_redis.url):
+        deployment.send_now(sent[500:550])
+        wait_until(lambda: KEY in naive.tail(), 30, "a refusal")
+    deployment.send_now(sent[550:])
+    wait_until(lambda: naive_lag(deployment) == 0, 60, "the naive worker to be done")
+    figures.lost(naive.log_path.read_text().count(KEY))
+    assert_caught(deployment, figures)

@@ -38,7 +38,10 @@ class Transaction:
 
 
 class Record(NamedTuple):
-    """A record as the broker keeps it; ``is_marker``: the end of a transaction, which clients do not see."""
+    """A record as the broker keeps it; ``is_marker``: the end of a transaction, which clients do not see.
+
+    ``leader_epoch``: under which leader of its partition it was stored.
+    """
 
     key: bytes | None
     value: bytes | None
@@ -46,6 +49,7 @@ class Record(NamedTuple):
     time_ms: int
     transaction: Transaction | None = None
     is_marker: bool = False
+    leader_epoch: int = 0
 
     @property
     def is_committed(self) -> bool:
@@ -61,6 +65,7 @@ class PartitionLog:
 
     history: list[Record] = field(default_factory=list)
     low: int = 0
+    leader_epoch: int = 0
 
     @property
     def high(self) -> int:
@@ -146,7 +151,7 @@ class Broker:
         if record.transaction is not None:
             record.transaction.partitions.add(partition)
         log = topic.partitions[partition[1]]
-        log.history.append(record)
+        log.history.append(record._replace(leader_epoch=log.leader_epoch))
         return log.high - 1
 
     def partition_for(self, topic: str, key: bytes | None, number: int) -> Partition:
@@ -159,6 +164,12 @@ class Broker:
         """Retention."""
         log = self.log_of(partition)
         log.low = max(log.low, min(offset, log.high))
+
+    def lose_end(self, partition: Partition, offset: int) -> None:
+        """The leader comes back without its records from this one on; others will stand there, of a later epoch."""
+        log = self.log_of(partition)
+        del log.history[offset:]
+        log.leader_epoch += 1
 
     # --- groups ---
 

@@ -35,8 +35,7 @@ class Delivered:
         return self._offset
 
     def leader_epoch(self) -> int | None:
-        """Not told."""
-        return None
+        return None if self._record is None else self._record.leader_epoch
 
     def error(self) -> KafkaError | None:
         return self._failure
@@ -266,7 +265,7 @@ class MemoryConsumer:
         if not asynchronous:
             raise AssertionError("the client's synchronous commit has no timeout")
         self._weather.before("consumer.commit")
-        places = {(one.topic, one.partition): OffsetNote(one.offset, one.metadata or "") for one in offsets}
+        places = {(one.topic, one.partition): _note_of(one) for one in offsets}
         self._commits.append(_Commit(self.consumer_group_metadata(), places))
         self._weather.after("consumer.commit")
 
@@ -292,7 +291,7 @@ class MemoryConsumer:
         self._weather.after("consumer.committed")
         nothing = OffsetNote(OFFSET_INVALID, "")
         notes = [self._group.committed.get(name, nothing) for name in names]
-        return [TopicPartition(*name, note.offset, metadata=note.note) for name, note in zip(names, notes, strict=True)]
+        return [_committed_at(name, note) for name, note in zip(names, notes, strict=True)]
 
     def _take_answers(self) -> list[tuple[KafkaError | None, _Commit]]:
         answers, self._answers = self._answers, []
@@ -306,6 +305,17 @@ class MemoryConsumer:
 
 def _names(partitions: Iterable[TopicPartition]) -> list[Partition]:
     return [(partition.topic, partition.partition) for partition in partitions]
+
+
+def _note_of(place: TopicPartition) -> OffsetNote:
+    epoch: int | None = place.leader_epoch  # the client's types do not say that it may be missing
+    return OffsetNote(place.offset, place.metadata or "", -1 if epoch is None else epoch)
+
+
+def _committed_at(name: Partition, note: OffsetNote) -> TopicPartition:
+    if note.leader_epoch < 0:
+        return TopicPartition(*name, note.offset, metadata=note.note)
+    return TopicPartition(*name, note.offset, metadata=note.note, leader_epoch=note.leader_epoch)
 
 
 def _topic_partitions(partitions: Iterable[Partition]) -> list[TopicPartition]:

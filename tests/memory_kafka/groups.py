@@ -15,10 +15,11 @@ from leadscore.pipeline.kafka.records import Partition
 
 
 class OffsetNote(NamedTuple):
-    """A committed offset and its metadata."""
+    """A committed offset, its metadata, and the leader epoch of the record before it; -1: not told."""
 
     offset: int
     note: str
+    leader_epoch: int = -1
 
 
 @dataclass(slots=True)

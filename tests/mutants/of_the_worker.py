@@ -102,6 +102,12 @@ WORKER_MUTANTS = (
         "            if False:\n",
     ),
     _simulated(
+        "the leader epoch of an input is ignored",
+        SHARD,
+        "seen_offset(self._sources.get(source_key(source), NOTHING_SEEN), source.leader_epoch) for source in sources",
+        "seen_offset(self._sources.get(source_key(source), NOTHING_SEEN), -1) for source in sources",
+    ),
+    _simulated(
         "the position of a forward is its cause's offset alone",
         RECORDS,
         "    return cause_offset * FORWARDS_PER_CAUSE + index\n",

@@ -67,6 +67,7 @@ def _recreate_log(world: World, _random: Random) -> None:
         raise Violation("states of another log were gone on from")
     if len(published_crossings(world.site)) != published:
         raise Violation("crossings were published although the log is another one")
-    stopped = {number for process in world.fleet.running for number in process.score.stopped}
+    scorers = [process.score for process in world.fleet.running if process.score is not None]
+    stopped = {number for score in scorers for number in score.stopped}
     if stopped != set(numbers):
         raise Violation(f"shards {numbers} have states of another log, and {sorted(stopped)} are stopped")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
+from leadscore.ops.choices import Role
 from tests.simulation.outside import GOES_ON, End, HeldTurn, Outside, Planned
 from tests.simulation.plan import ALWAYS, Plan
 from tests.simulation.process import Process
@@ -14,6 +15,7 @@ MOST_CALLS = 30
 """A turn makes about as many; a plan for a later call is not carried out."""
 CALLS_THAT_MATTER = ("consumer.commit", "producer.poll", "producer.produce", "store.read_leads", "store.write")
 DAY_S = 86_400.0
+ROLES = (Role.MATCH, Role.SCORE)
 
 
 class Held(NamedTuple):
@@ -55,10 +57,29 @@ class Fleet:
         self._started += 1
         outside = Outside(self._random, self._rates, self._site.clock)
         skew_s = self._random.choice((-DAY_S, -3_600.0, 0.0, 3_600.0, DAY_S)) if self._plan.has_wrong_clocks else 0.0
-        process = Process(f"worker-{self._started}", self._site, outside, self.version, skew_s)
+        process = Process(f"worker-{self._started}", self._site, outside, self.version, skew_s, self._role())
         self.running.append(process)
         self.every.append(process)
-        self._say(f"{process.name} starts, model version {self.version}, its clock is {skew_s:+.0f} s ahead")
+        words = f"model version {self.version}, role {process.role.value}, its clock is {skew_s:+.0f} s ahead"
+        self._say(f"{process.name} starts, {words}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both stages have a process that runs."""
+        return all(any(one.role in {role, Role.ALL} for one in self.running) for role in ROLES)
+
+    def _role(self) -> Role:
+        """Of the next process: the one that fewer have."""
+        if not self._plan.shape.has_roles:
+            return Role.ALL
+        return min(ROLES, key=lambda role: sum(one.role is role for one in self.running))
+
+    def lose_power(self) -> None:
+        """All processes that run are gone at once, and nothing of them arrives any more."""
+        for process in list(self.running):
+            process.kill()
+            self._settle(process)
+        self.bury()
 
     def turn(self, end: End) -> None:
         """One turn of some process, at the end of which it may be gone."""
@@ -81,7 +102,7 @@ class Fleet:
     def replace_stopped(self) -> None:
         """An operator restarts workers with source partitions that wait for that: a dead letter was refused."""
         for process in list(self.running):
-            if process.match.stopped:
+            if process.match is not None and process.match.stopped:
                 self._stop(process, GOES_ON)
 
     def stop_all(self) -> None:

@@ -23,10 +23,17 @@ POISON = (
 )
 
 
+class Place(NamedTuple):
+    """Where a record stood, and under which leader: another one may stand there after a loss."""
+
+    position: Position
+    leader_epoch: int
+
+
 class Came(NamedTuple):
     """A record that came in: what it says, or ``None`` for poison; and its bytes."""
 
-    place: Position
+    place: Place
     record: Plain | None
     value: bytes
 
@@ -38,6 +45,8 @@ class Inputs:
         self._random = random
         self._kafka = kafka
         self.came: list[Came] = []
+        self.lost: set[Place] = set()
+        """Where records stood that an input has lost: one counts if it was matched before, and else does not."""
 
     def send(self, record: Plain) -> None:
         """A record of a lead: an event on one of the source topics, a command on its own."""
@@ -51,13 +60,35 @@ class Inputs:
         value = self._random.choice((*POISON, json_bytes(ahead), json_bytes(misplaced)))
         self._append(self._random.choice(SOURCES), None, value)
 
-    def by_place(self) -> dict[Position, Plain]:
+    def lose_end(self, partition: Partition, committed: int) -> int:
+        """Let an input lose its latest events, of those that are not committed; how many."""
+        log = self._kafka.log_of(partition)
+        poison = [one.place.position.offset for one in self._standing(partition) if one.record is None]
+        first = max(committed, log.low, *(offset + 1 for offset in poison))
+        if first >= log.high:
+            return 0
+        first = self._random.randrange(first, log.high)
+        lost = [one.place for one in self._standing(partition) if one.place.position.offset >= first]
+        self.lost.update(lost)
+        self._kafka.lose_end(partition, first)
+        return len(lost)
+
+    def _standing(self, partition: Partition) -> Iterator[Came]:
+        """The records that are in the partition."""
+        topic_id = self._kafka.topics[partition[0]].topic_id
+        for one in self.came:
+            position = one.place.position
+            is_here = (position.topic, position.partition, position.topic_id) == (*partition, topic_id)
+            if is_here and one.place not in self.lost:
+                yield one
+
+    def by_place(self) -> dict[Place, Plain]:
         """What each record says that is no poison."""
         return {came.place: came.record for came in self.came if came.record is not None}
 
     def poison(self) -> dict[Position, bytes]:
         """The bytes of each record that must become a dead letter."""
-        return {came.place: came.value for came in self.came if came.record is None}
+        return {came.place.position: came.value for came in self.came if came.record is None}
 
     def partitions(self) -> Iterator[Partition]:
         """Of all source topics."""
@@ -67,5 +98,6 @@ class Inputs:
     def _append(self, topic: str, record: Plain | None, value: bytes) -> None:
         number = self._random.randrange(len(self._kafka.topics[topic].partitions))
         offset = self._kafka.append((topic, number), Record(None, value, [], 0))
-        place = Position(topic, self._kafka.topics[topic].topic_id, number, offset)
+        position = Position(topic, self._kafka.topics[topic].topic_id, number, offset)
+        place = Place(position, self._kafka.log_of((topic, number)).leader_epoch)
         self.came.append(Came(place, record, value))

@@ -11,7 +11,7 @@ from leadscore.scoring.state import LeadState, decode_state
 from leadscore.store.fence import decode as decode_fence
 from tests.oracle import Entry, Plain, run_versions
 from tests.random_people import People
-from tests.simulation.inputs import Inputs
+from tests.simulation.inputs import Inputs, Place
 from tests.simulation.plain_fold import Logged
 from tests.simulation.site import Site
 from tests.simulation.verdict import Violation
@@ -29,7 +29,11 @@ class Matched(NamedTuple):
 def check_people(site: Site, people: People, inputs: Inputs, log: list[Logged], erased: frozenset[str]) -> None:
     """Of the erased person nothing is left but the memory of that."""
     versions = _versions(log)
-    matched = [Matched(versions.get(place, 1), record) for place, record in inputs.by_place().items()]
+    matched = [
+        Matched(versions.get(place, 1), record)
+        for place, record in inputs.by_place().items()
+        if place in versions or place not in inputs.lost
+    ]
     shard_of = {lead_id: number for number, shard in site.redis.shards.items() for lead_id in shard.leads}
     for person in people.persons:
         own = {one: decode_state(site.redis.shards[shard_of[one]].leads[one]) for one in person if one in shard_of}
@@ -62,15 +66,15 @@ def _check_score(site: Site, lead_id: str, state: LeadState, number: int, record
         raise Violation(f"{lead_id} has {actual}, expected {expected}")
 
 
-def _versions(log: list[Logged]) -> dict[Position, int]:
+def _versions(log: list[Logged]) -> dict[Place, int]:
     """The version that matched each record: that of its first frame. Whoever matches it again comes too late."""
-    versions: dict[Position, int] = {}
+    versions: dict[Place, int] = {}
     for one in log:
         if isinstance(one.record, Frame):
             for award in one.record.awards:
                 source = one.record.sources[award.source]
-                place = Position(source.topic, source.topic_id, source.partition, award.offset)
-                versions.setdefault(place, one.record.model_version)
+                position = Position(source.topic, source.topic_id, source.partition, award.offset)
+                versions.setdefault(Place(position, source.leader_epoch), one.record.model_version)
     return versions
 
 

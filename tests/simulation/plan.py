@@ -60,6 +60,8 @@ class Shape:
     has_scores: bool
     merges_by_time: bool
     is_transactional: bool
+    has_roles: bool = False
+    """Whether each process has one stage only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Plan:
     losses: float
     total_losses: float
     retention: float
+    input_losses: float
 
 
 def draw(random: Random) -> Plan:
@@ -96,6 +99,7 @@ def draw(random: Random) -> Plan:
             has_scores=random.random() < 0.25,
             merges_by_time=random.random() < 0.2,
             is_transactional=random.random() < 0.4,
+            has_roles=random.random() < 0.2,
         ),
         processes=random.choice((1, 2, 2, 3)),
         has_wrong_clocks=random.random() < 0.3,
@@ -109,4 +113,5 @@ def draw(random: Random) -> Plan:
         losses=random.choice((0.0, 0.0, 0.02, 0.06)),
         total_losses=random.choice((0.0, 0.0, 0.02)),
         retention=random.choice((0.0, 0.0, 0.05)),
+        input_losses=random.choice((0.0, 0.0, 0.1)),
     )

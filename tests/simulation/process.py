@@ -8,6 +8,7 @@ from typing import ClassVar, cast
 from leadscore.errors import WorkerStopped
 from leadscore.events.decoder import Decoder
 from leadscore.model.compiled import CompiledModel
+from leadscore.ops.choices import Role
 from leadscore.ops.health import Health
 from leadscore.ops.metric_labels import RECORD_OUTCOMES
 from leadscore.ops.metrics import Metrics
@@ -74,9 +75,11 @@ class _Untold:
 
 
 class Process:
-    """A worker from its start to its end. ``skew_s`` is how wrong its clock is."""
+    """A worker from its start to its end. ``skew_s`` is how wrong its clock is; of one role it has one stage."""
 
-    def __init__(self, name: str, site: Site, outside: Outside, version: int, skew_s: float) -> None:
+    def __init__(
+        self, name: str, site: Site, outside: Outside, version: int, skew_s: float, role: Role = Role.ALL
+    ) -> None:
         self.name = name
         self.version = version
         self.outside = outside
@@ -89,8 +92,9 @@ class Process:
         self._producers: list[MemoryProducer] = []
         self._consumers: list[MemoryConsumer] = []
         self._outbound = Outbound(self._producer(PRODUCER).as_producer)
-        self.match = self._match_stage()
-        self.score = self._score_stage()
+        self.role = role
+        self.match = self._match_stage() if role is not Role.SCORE else None
+        self.score = self._score_stage() if role is not Role.MATCH else None
         self._worker = Worker(self._parts())
         self.is_over = False
 

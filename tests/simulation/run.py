@@ -31,6 +31,7 @@ COUNTED = (
     "kills",
     "zombies",
     "losses",
+    "lost inputs",
     "restored",
     "faults",
 )

@@ -39,6 +39,8 @@ def check_published(site: Site, fold: PlainFold) -> None:
     """Every crossing of the plain fold, once or more with the same body, and no other; each lead's in their order."""
     published = published_crossings(site)
     expected, actual = bodies_by_id(fold.published), bodies_by_id(published)
+    if several := [crossing_id for crossing_id, bodies in expected.items() if len(bodies) > 1]:
+        raise Violation(f"the plain fold gives several crossings one id: {several}")
     if lost := expected.keys() - actual.keys():
         raise Violation(f"crossings that were never published: {sorted(lost)}")
     if more := actual.keys() - expected.keys():
@@ -62,7 +64,7 @@ def id_of(record: OutputRecord | Record) -> str:
 
 
 def bodies_by_id(records: Iterable[OutputRecord | Record]) -> dict[str, set[object]]:
-    """One each; two in a plain fold where an event came twice while its lead went round in a circle of merges."""
+    """What was published under each id: one body, however often."""
     bodies: dict[str, set[object]] = {}
     for record in records:
         bodies.setdefault(id_of(record), set()).add(_body(record))

@@ -175,6 +175,8 @@ class World:
             self.losses.lose_all()
         if draw_one() < plan.retention:
             self.losses.retain_less()
+        if draw_one() < plan.input_losses and not self.fleet.held:
+            self._lose_end_of_input()
         if self.site.redis.late and draw_one() < 0.3:
             self.say("a late write arrives")
             self.site.redis.take_late()
@@ -185,7 +187,7 @@ class World:
 
     def _supervise(self) -> None:
         fleet, draw_one = self.fleet, self.random.random
-        if not fleet.running or (len(fleet.running) < self.plan.processes and draw_one() < 0.3):
+        if not fleet.running or ((len(fleet.running) < self.plan.processes or not fleet.is_whole) and draw_one() < 0.3):
             fleet.start()
         if draw_one() < 0.01:
             fleet.stop()
@@ -250,7 +252,7 @@ class World:
     def round(self) -> None:
         """Every process turns, some seconds apart: so often does a worker look at what is due."""
         self.clock.now_s += 6.0
-        if not self.fleet.running:
+        while not self.fleet.is_whole:
             self.fleet.start()
         for process in list(self.fleet.running):
             self.turns += 1
@@ -289,6 +291,15 @@ class World:
             if not committed == applied + 1 == last + 1:
                 shards.append(f"{name} is committed to {committed}, applied to {applied}")
         return sources, shards
+
+    def _lose_end_of_input(self) -> None:
+        """A loss of power takes all workers, and of one input what its broker had not on its disk."""
+        self.fleet.lose_power()
+        place = self.random.choice([name for topic in SOURCES for name in self.site.kafka.partitions_of(topic)])
+        committed = self.site.kafka.group(self.site.config.match_group).committed.get(place)
+        lost = self.inputs.lose_end(place, 0 if committed is None else committed.offset)
+        self.counts["lost inputs"] += lost
+        self.say(f"{place} loses {lost} records at its end")
 
     def _recreate_source(self) -> None:
         """A topic of events is deleted and made again, as an operator would: with no worker running."""

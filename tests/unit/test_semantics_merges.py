@@ -116,6 +116,14 @@ def test_merging_twice_or_into_itself_changes_nothing() -> None:
     assert scores(*log, *again) == {"A": 60.0}
 
 
+def test_a_merge_that_comes_again_changes_nothing_although_its_ids_were_merged_on() -> None:
+    """Its first copy found one person already. Without a memory the second one would let A enter, as by the first."""
+    again = merge("m3", "X", "B", 5)
+    log = [*visits("A", 1, 2, 3), merge("m1", "B", "A", 4), merge("m2", "X", "A", 4), again, merge("m4", "A", "Z", 6)]
+    assert crossings(*log, again) == crossings(*log)
+    assert crossings(*log, merge("m5", "X", "B", 7)) != crossings(*log)
+
+
 def test_chains_are_followed() -> None:
     merges = [merge("m1", "C", "B", 3), merge("m2", "B", "A", 4)]
     for log in ([*visits("C", 1, 2), *merges, *visits("C", 6)], [*merges[::-1], *visits("C", 6, 7, 8)]):

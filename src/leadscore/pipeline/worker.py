@@ -10,11 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from time import time
 
-from leadscore.errors import LeadscoreError
+from leadscore.errors import LeadscoreError, WorkerStopped
 from leadscore.ops.health import Health
 from leadscore.ops.services import KAFKA
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
+from leadscore.pipeline.kafka.clocks import why_went_back
 from leadscore.pipeline.kafka.deadline import DrainBudget
 from leadscore.pipeline.kafka.watch import KafkaWatch
 from leadscore.pipeline.match.stage import MatchStage
@@ -59,6 +60,7 @@ class Worker:
         self._match = parts.match
         self._score = parts.score
         self._gauges_at_s = 0.0
+        self._latest_s = 0.0
         self._pace = Pace(has_match=parts.match is not None)
 
     def stop(self) -> None:
@@ -85,7 +87,7 @@ class Worker:
                 raise
 
     def _turn(self) -> None:
-        now_s, pace = time(), self._pace
+        now_s, pace = self._now_s(), self._pace
         reached_ms = None
         if self._match is not None:
             matched = self._match.step(now_s, pace.match_waits(now_s, has_batch=self._match.has_batch))
@@ -101,6 +103,14 @@ class Worker:
         if now_s - self._gauges_at_s >= GAUGES_EVERY_S:
             self._gauges_at_s = now_s
             self._tell_gauges()
+
+    def _now_s(self) -> float:
+        """This machine's time; ``WorkerStopped`` where its clock went back: events of now would be of the future."""
+        now_s = time()
+        if (why := why_went_back(now_s, self._latest_s)) is not None:
+            raise WorkerStopped(why)
+        self._latest_s = max(self._latest_s, now_s)
+        return now_s
 
     def _drain(self) -> None:
         self._parts.budget.begin_end()

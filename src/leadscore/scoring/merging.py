@@ -7,7 +7,8 @@ position of the absorb, and every forward carries as *hops* the aliases it has p
 
     reaches      an alias                                          a lead
     merge        goes on as a merge of the next id, unless it      becomes an alias, unless it is merged into itself,
-                 is merged into itself or where it is already      or into an alias of its own and is the smallest id
+                 is merged into itself or where it is already      or into an alias of its own and is the smallest id,
+                                                                   or the person has seen this very command
     absorb       goes on                                           is united with what comes
     erase        goes on                                           is erased, and each of its aliases by an erase that
                                                                    names the edge and goes no further
@@ -16,6 +17,9 @@ position of the absorb, and every forward carries as *hops* the aliases it has p
 A forward that reaches an alias whose edge is among its hops has gone round a circle, and no lead is in it. The smallest
 id of the circle becomes a lead again and takes it; any other lets it go on. One id does so, because all forwards see
 the same edges; and no circle is broken twice, because a merge that came since has another edge.
+
+A person remembers the merges it has seen. Where ids were merged on meanwhile, a repeat could close a circle that the
+first copy did not, let another id enter anew, and publish under an id that the first copy's crossing has already.
 """
 
 from collections.abc import Sequence
@@ -23,14 +27,16 @@ from collections.abc import Sequence
 import msgspec
 
 from leadscore.log.records import ERASE, MERGE, Absorbed, Award, Forward, Hop
+from leadscore.model.matching import event_hash
 from leadscore.scoring.absorbing import absorb, leave_merged
 from leadscore.scoring.context import FoldContext
 from leadscore.scoring.erasures import Erasures, is_erased, lead_hash, remember_erasure
-from leadscore.scoring.flags import latest_ms
+from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.fold import fold_award, remembered
 from leadscore.scoring.outputs import NO_OUTPUTS, ErasedLead, Output
 from leadscore.scoring.state import Alias, LeadState, Member, States, encode_state
 from leadscore.scoring.thresholds import leave_by_time
+from leadscore.scoring.union import remember_merges
 
 
 def apply_forward(states: States, erasures: Erasures, forward: Forward, context: FoldContext) -> Sequence[Output]:
@@ -105,11 +111,15 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
     """Make a lead an alias, and put out all that it was for the lead that it is merged into."""
     award, lead_id, into = forward.award, forward.award.lead_id, forward.award.into
     state = remembered(states.get(lead_id), context)
-    if into is None or into == lead_id or _is_smallest_of_circle(lead_id, into, state, context):
+    if into is None or into == lead_id or _has_seen(state, award):
         context.duplicates += 1
         return NO_OUTPUTS
     if state is None:
         state = LeadState(context.model.version, award.occurred_at_ms)
+    remember_merges(flags_of(state), (event_hash(award.type, award.event_id),))
+    if _is_smallest_of_circle(lead_id, into, state, context):
+        context.duplicates += 1
+        return NO_OUTPUTS
     tau_ms = max(latest_ms(state), award.occurred_at_ms)
     outputs: list[Output] = []
     if state.due_ms is not None and state.due_ms < tau_ms:
@@ -128,9 +138,16 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
     return outputs
 
 
-def _is_smallest_of_circle(lead_id: str, into: str, state: LeadState | None, context: FoldContext) -> bool:
+def _has_seen(state: LeadState | None, award: Award) -> bool:
+    """Whether this merge came to the person before, under whichever of its ids."""
+    if state is None or state.flags is None:
+        return False
+    return event_hash(award.type, award.event_id) in state.flags.merges
+
+
+def _is_smallest_of_circle(lead_id: str, into: str, state: LeadState, context: FoldContext) -> bool:
     """Whether ``into`` leads back to this lead, which would come out of the circle as the lead that it is."""
-    aliases = state.flags.aliases if state is not None and state.flags is not None else {}
+    aliases = state.flags.aliases if state.flags is not None else {}
     circle, place = [lead_id], into
     while place != lead_id:
         member = aliases.get(place)

@@ -120,6 +120,8 @@ class Flags(msgspec.Struct, array_like=True, gc=False):
     """The other ids of the person, by id."""
     by_id: ById | None = None
     """What is left of a state of format 2."""
+    merges: tuple[bytes, ...] = ()
+    """Hashes of the type and id of the latest merges that the person has seen: one that comes again changes nothing."""
 
 
 class LeadState(msgspec.Struct, array_like=True, gc=False):

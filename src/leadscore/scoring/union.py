@@ -29,6 +29,7 @@ from leadscore.scoring.totals import (
 )
 
 _NO_FLAGS: Final = Flags()
+MOST_MERGES: Final = 64
 
 
 def unite(state: LeadState, other: LeadState, model: CompiledModel, recent_events: int) -> None:
@@ -120,6 +121,7 @@ def _add_flags(flags: Flags, other: Flags, recent_events: int) -> None:
         keep_later(flags.settled_attributes, attribute_id, value)
     for lead_id, member in other.aliases.items():
         add_member(flags.aliases, lead_id, member)
+    remember_merges(flags, other.merges)
 
 
 def _added(one: Settled, other: Settled, rule: CompiledRule | None) -> Settled:
@@ -155,6 +157,11 @@ def _either(choose: Callable[[int, int], int], one: int | None, other: int | Non
     if one is None or other is None:
         return other if one is None else one
     return choose(one, other)
+
+
+def remember_merges(flags: Flags, hashes: tuple[bytes, ...]) -> None:
+    """Note merges that the person has seen; of many the latest are remembered."""
+    flags.merges = tuple(dict.fromkeys((*flags.merges, *hashes)))[-MOST_MERGES:]
 
 
 def add_member(aliases: dict[str, Member], lead_id: str, member: Member) -> None:

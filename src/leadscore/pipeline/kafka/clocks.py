@@ -54,5 +54,16 @@ def why_wrong(stored_s: float, earliest_s: float, latest_s: float) -> str | None
     )
 
 
+def why_went_back(now_s: float, latest_s: float) -> str | None:
+    """What to tell an operator where this machine's clock is behind what it said before, by more than a correction."""
+    if latest_s - now_s <= MOST_APART_S:
+        return None
+    return (
+        f"the clock of this machine went back by {latest_s - now_s:.0f} s while the worker ran: it was "
+        f"{_instant(latest_s)} and is {_instant(now_s)}. Set the clock if it is wrong (NTP), then start the worker "
+        "again"
+    )
+
+
 def _instant(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
