@@ -72,6 +72,10 @@ class KafkaByWay:
             f"advertised.listeners={_addresses(advertised)}",
             "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,WAY:PLAINTEXT",
             "inter.broker.listener.name=PLAINTEXT",
+            "group.consumer.min.session.timeout.ms=6000",
+            "group.consumer.session.timeout.ms=15000",
+            "group.consumer.min.heartbeat.interval.ms=1000",
+            "group.consumer.heartbeat.interval.ms=3000",
         ]
         self.server: KafkaServer = start_kafka_with(KafkaSecurity("PLAINTEXT", (broker, controller), {}), more)
 

@@ -1,9 +1,9 @@
 """Other systems under the kills that leadscore is under: ``make faults-peers KILLS=10 SEED=7 PEERS="--only redis"``.
 
 Theory of operation. Every system scores the same events, which arrive while its process is killed (SIGKILL) and started
-again, at moments drawn from the seed: after each start, some time after it has read something. Events go on arriving
-until the kill, so that it comes in the middle of work. No event is sent twice. The judge sees only what comes out, as a
-subscriber with ``read_committed`` does, so it is the same for all:
+again. With each start it gets its share of the events, and it dies after a number of them that is drawn from the seed,
+and a moment: in the middle of work, however fast the machine is. No event is sent twice. The judge sees only what comes
+out, as a subscriber with ``read_committed`` does, so it is the same for all:
 
 - all points are whole, in groups that reach no maximum, and everything occurs at one instant: a lead's score is the
   number of its events, whatever their order;
@@ -39,6 +39,7 @@ from tests.bench.peers.figures import Workload
 from tests.bench.peers.inputs import PARTITIONS, Input, Topics
 from tests.bench.peers.installs import NotAvailable
 from tests.bench.peers.running import Bench, Process, Servers, _total
+from tests.bench.peers.scoring import MARKS
 from tests.bench.peers.systems import SYSTEMS, Place, System, _kafka_streams, _module, _python
 from tests.checked_producer import CheckedProducer
 from tests.deployment import now_ms
@@ -53,8 +54,10 @@ WORTH = VIEWS + OPENS
 SESSION_MS = 6_000
 FIRST_SHARE = 0.85
 """Of the events: after that the leads enter, while the other kills come."""
-PAUSE_S = 0.02
-"""Between the events that arrive while a worker runs that is going to be killed."""
+EVENTS_PER_MARK = 25
+"""A worker tells how far it is after each of so many."""
+AMONG_THEM_S = 20.0
+"""A worker that has not come as far by then dies where it is."""
 QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 180.0
 FASTER = f"session.timeout.ms={SESSION_MS}\n"
 PEERS: Mapping[str, System] = {
@@ -106,21 +109,11 @@ class Feed:
 
     def send_share(self, share: float) -> None:
         """Of what is waiting."""
-        self._send_waiting(round(share * len(self.waiting)))
-        self._producer.flush()
-
-    def send_for(self, seconds: float, number: int) -> None:
-        """As many of what is waiting, or less, in small pieces over that time."""
-        end_s, pieces = time.monotonic() + seconds, max(1, round(seconds / PAUSE_S))
-        while time.monotonic() < end_s:
-            self._send_waiting(number // pieces)
-            time.sleep(PAUSE_S)
-        self._producer.flush()
-
-    def _send_waiting(self, number: int) -> None:
+        number = round(share * len(self.waiting))
         for lead_id, event_type in self.waiting[:number]:
             self._send(lead_id, event_type)
         del self.waiting[:number]
+        self._producer.flush()
 
     def send_last(self) -> None:
         """The events that take points from each lead, one after the other."""
@@ -199,7 +192,9 @@ class Trial:
         worker = worker._replace(environ=worker.environ | self._more())
         self._feed.send_share(FIRST_SHARE)
         for left in range(self._options.kills, 0, -1):
-            self._let_work_and_kill(Process(worker, self._folder), len(self._feed.waiting) // left)
+            events_of_kill = len(self._feed.waiting) // left
+            self._feed.send_share(1 / left)
+            self._let_work_and_kill(Process(worker, self._folder), self._random.randrange(events_of_kill))
         process = Process(worker, self._folder)
         try:
             self._feed.send_share(1)
@@ -210,17 +205,19 @@ class Trial:
             process.stop()
         return self._outcome(events + BACK_TIMES * len(self._feed.leads))
 
-    def _let_work_and_kill(self, process: Process, events: int) -> None:
-        """Half of the events are there when it begins, the others arrive while it works."""
+    def _let_work_and_kill(self, process: Process, after: int) -> None:
+        """After that many events, and a moment."""
         try:
-            self._feed.send_share(events / 2 / max(1, len(self._feed.waiting)))
-            wait_until(lambda: _has_read(process), AT_WORK_S, "the worker to read something")
-            self._feed.send_for(self._random.uniform(0.0, self._options.longest_s), events // 2)
+            wait_until(lambda: _done(process), AT_WORK_S, "the worker to read something")
+            end_s = time.monotonic() + AMONG_THEM_S
+            while _done(process) < after and time.monotonic() < end_s:
+                pass  # asking takes its time
+            time.sleep(self._random.uniform(0.0, self._options.longest_s))
         finally:
             process.kill()
 
     def _more(self) -> dict[str, str]:
-        more = {"SESSION_MS": str(SESSION_MS)}
+        more = {"SESSION_MS": str(SESSION_MS), "EVENTS": str(MARKS * EVENTS_PER_MARK)}
         if self._system.log:
             more |= {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS)}
         if self._name == "leadscore-transactional":
@@ -261,10 +258,11 @@ def _cause(crossing: dict[str, Any]) -> str:
     return str(crossing["event_id"] if "event_id" in crossing else (crossing["trigger"] or {}).get("event_id"))
 
 
-def _has_read(process: Process) -> bool:
+def _done(process: Process) -> int:
+    """How many events it has scored, or at least read."""
     if process.metrics_port:
-        return _total(process.read_metrics(), "leadscore_records_consumed_total") > 0
-    return process.last_mark() > 0
+        return _total(process.read_metrics(), "leadscore_records_consumed_total")
+    return process.last_mark()
 
 
 def _input(topics: Topics, prefix: str, folder: Path, registry: RegistryStub, events: int) -> Input:
@@ -301,8 +299,13 @@ def outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
 
 
 def write_page(rows: list[Outcome], options: argparse.Namespace) -> None:
-    """Replace what stands between the two marks."""
-    lines = [f"| {' | '.join(cells)} |" for cells in (HEADS, ["---"] * len(HEADS), *(row.cells for row in rows))]
+    """Replace what stands between the two marks; systems that were left out keep their rows."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    old, _, after = rest.partition(END)
+    by_title = {line.split(" | ")[0].removeprefix("| "): line for line in old.splitlines() if line.startswith("| ")}
+    by_title |= {row.title: f"| {' | '.join(row.cells)} |" for row in rows}
+    heads = [f"| {' | '.join(cells)} |" for cells in (HEADS, ["---"] * len(HEADS))]
+    lines = [*heads, *(by_title[one.title] for one in PEERS.values() if one.title in by_title)]
     day = datetime.now(UTC).date().isoformat()
     text = "\n".join(
         [
@@ -312,8 +315,7 @@ def write_page(rows: list[Outcome], options: argparse.Namespace) -> None:
             "",
         ]
     )
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}")
+    PAGE.write_text(f"{before}{BEGIN}{text}{END}{after}")
 
 
 def main() -> int:
@@ -322,7 +324,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--leads", type=int, default=1_000)
-    parser.add_argument("--longest-s", type=float, default=0.3, help="between the first record read and the kill")
+    parser.add_argument("--longest-s", type=float, default=0.1, help="the longest moment before the kill")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PEERS))
     parser.add_argument("--page", action="store_true", help="write the table into docs/promise.md")
     options = parser.parse_args()

@@ -1,7 +1,7 @@
 """Experiments 12 and 14: a handler that is blocked, rolling restarts under load, a member that crashes again and again.
 
-The classic protocol, with and without static membership: the worker takes no other (KIP-848 would choose the assignor
-itself, see ``group.protocol`` in docs/configuration.md). What ends a blocked process is the platform, by ``/livez``.
+Rolling restarts with the classic protocol, with and without static membership, and with that of KIP-848, in which the
+brokers assign. What ends a blocked process is the platform, by ``/livez``.
 """
 
 from collections.abc import Callable
@@ -37,8 +37,13 @@ SHORT_POLL = {
     "LEADSCORE_LIVENESS_TIMEOUT": "10s",
 }
 WORKERS = 4
-MEMBERS = {"cooperative": "", "static": "LEADSCORE_KAFKA__GROUP_INSTANCE_ID"}
-"""The variable that names a member, if any does."""
+NAME = "LEADSCORE_KAFKA__GROUP_INSTANCE_ID"
+MEMBERS: dict[str, dict[str, str]] = {
+    "cooperative": {},
+    "static": {NAME: "worker-{number}"},
+    "brokers": {"LEADSCORE_KAFKA__GROUP_PROTOCOL": "consumer"},
+}
+"""Settings of the workers, by how the group has its members."""
 CRASHES = 3
 LONGEST_PAUSE_S = 15
 """The session timeout: no partition waits for a member that is gone. With static membership it waits for a restart."""
@@ -99,13 +104,13 @@ def rebalances(workers: list[WorkerProcess]) -> float:
 class Fleet:
     """Workers by number; one that comes back has the number of the one that went."""
 
-    def __init__(self, deployment: Deployment, variable: str) -> None:
-        self._deployment, self._variable = deployment, variable
+    def __init__(self, deployment: Deployment, settings: dict[str, str]) -> None:
+        self._deployment, self._settings = deployment, settings
         self.workers = [self._start(number) for number in range(WORKERS)]
 
     def _start(self, number: int) -> WorkerProcess:
-        names = {self._variable: f"worker-{number}"} if self._variable else {}
-        return self._deployment.start_worker(**names)
+        own = {name: value.format(number=number) for name, value in self._settings.items()}
+        return self._deployment.start_worker(**own)
 
     def restart(self, number: int) -> WorkerProcess:
         self.workers[number] = self._start(number)
@@ -132,6 +137,7 @@ def test_four_workers_are_replaced_one_by_one_under_load_and_one_crashes_again_a
         seen = rebalances(fleet.workers[1:]) - before
     deployment.wait_until_settled()
     assert_exact(deployment, sent, FEW_RECENT_EVENTS)
+    assert [deployment.members(stage) for stage in ("match", "score")] == [WORKERS, WORKERS]
     # Each crash is a leave and a join in two groups, of which each of the others may see a part.
     bound = CRASHES * 2 * 2 * (WORKERS - 1)
     assert seen <= bound, seen

@@ -16,6 +16,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
+from leadscore.pipeline.kafka.group_protocol import has_brokers_assign, left_to_client, of_brokers
+
 TRANSACTION_TIMEOUT_MS = 10_000
 """Longer than one ever takes: its calls together may take as long as the answer to a question."""
 
@@ -149,6 +151,8 @@ def make_consumer(
     """
     properties = {"client.id": group, **fetching, **kafka}
     own = {"group.id": group, "partition.assignment.strategy": assignor}
+    if has_brokers_assign(kafka):
+        properties, own = left_to_client(properties, kafka), {"group.id": group, **of_brokers(assignor)}
     callbacks = {} if on_commit is None else {"on_commit": on_commit}
     return Consumer({**properties, **own, **callbacks}, logger=logger)
 

@@ -25,6 +25,7 @@ from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
+from leadscore.pipeline.kafka.group_protocol import has_brokers_assign
 from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.questions import committed_places
@@ -105,7 +106,9 @@ class MatchStage:
         self.refusals = parts.refusals
         self.read_times = ReadTimes()
         topics = list(config.input_topics)
-        self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=False)
+        self.subscription = Subscription(
+            consumer, topics, lambda _: self.drain(), cooperative=has_brokers_assign(config.kafka)
+        )
 
     def step(self, now_s: float, waits: Waits) -> int:
         """One turn: poll, decode, match, log, commit. How many records were matched."""
