@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError
 
 from leadscore.errors import Unavailable
-from leadscore.pipeline.kafka import clients
+from leadscore.pipeline.kafka import questions
 from leadscore.pipeline.kafka.questions import leader_epochs_at
 from tests.unit.fake_kafka import FakeMessage
 
@@ -58,6 +58,6 @@ def test_no_record_at_the_offset_is_an_answer(answer: FakeMessage) -> None:
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError.NOT_LEADER_FOR_PARTITION])
 def test_an_error_is_no_answer(code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert epochs_by(failure(code), RECORD) == {LOG: 6}
-    monkeypatch.setattr(clients, "REQUEST_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(questions, "REQUEST_TIMEOUT_S", 0.01)
     with pytest.raises(Unavailable, match="last applied records"):
         epochs_by(failure(code))

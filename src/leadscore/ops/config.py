@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from leadscore.errors import ConfigError
 from leadscore.ops.addresses import WrongAddress, has_password, login_of, names_sentinel, shown_urls
 from leadscore.ops.choices import CrossingFormat, Delivery, OnStateLoss, Role
+from leadscore.ops.kafka_properties import has_brokers_assign
 from leadscore.ops.kafka_variables import read_kafka_properties
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, may_hold_login, redact_kafka_property
@@ -208,6 +209,11 @@ class Config:
     log_format: LogFormat = _setting(choice(LogFormat), "json", "One JSON object a line, or text for people.")
 
     kafka: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def brokers_assign(self) -> bool:
+        """Whether the brokers assign partitions, by the group protocol of KIP-848."""
+        return has_brokers_assign(self.kafka)
 
     @property
     def match_group(self) -> str:

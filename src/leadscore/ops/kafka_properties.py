@@ -4,6 +4,8 @@
 is its own affair, and it refuses what it does not know.
 """
 
+from collections.abc import Mapping
+
 KAFKA_PREFIX = "LEADSCORE_KAFKA__"
 BOOTSTRAP_SERVERS = f"{KAFKA_PREFIX}BOOTSTRAP_SERVERS"
 
@@ -54,6 +56,11 @@ def variable_of(name: str) -> str:
 def is_named_file(variable: str) -> bool:
     """Whether the variable's ``_FILE`` belongs to the property's own name."""
     return property_name(variable) in _NAMED_FILE
+
+
+def has_brokers_assign(kafka: Mapping[str, str]) -> bool:
+    """Whether the environment asks for the protocol of KIP-848: brokers assign, and move partitions one by one."""
+    return kafka.get("group.protocol", "").lower() == "consumer"
 
 
 def refusal(name: str) -> str | None:

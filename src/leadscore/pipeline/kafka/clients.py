@@ -16,7 +16,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from leadscore.pipeline.kafka.group_protocol import has_brokers_assign, left_to_client, of_brokers
+from leadscore.ops.kafka_properties import has_brokers_assign
+from leadscore.pipeline.kafka.group_protocol import left_to_client, of_brokers
 
 TRANSACTION_TIMEOUT_MS = 10_000
 """Longer than one ever takes: its calls together may take as long as the answer to a question."""

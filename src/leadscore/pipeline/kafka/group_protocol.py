@@ -9,11 +9,6 @@ _SET_BY_BROKERS = frozenset({"session.timeout.ms"})
 """The client refuses it: it is ``group.consumer.session.timeout.ms`` of the brokers."""
 
 
-def has_brokers_assign(kafka: Mapping[str, str]) -> bool:
-    """Whether the environment asks for the protocol of KIP-848, in which partitions always move one by one."""
-    return kafka.get("group.protocol", "").lower() == "consumer"
-
-
 def of_brokers(assignor: str) -> dict[str, str]:
     """The property that stands for an assignor of the classic protocol."""
     return {"group.remote.assignor": _SAME_OF_BROKERS[assignor]}

@@ -25,7 +25,6 @@ from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
-from leadscore.pipeline.kafka.group_protocol import has_brokers_assign
 from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
 from leadscore.pipeline.kafka.questions import committed_places
@@ -106,9 +105,7 @@ class MatchStage:
         self.refusals = parts.refusals
         self.read_times = ReadTimes()
         topics = list(config.input_topics)
-        self.subscription = Subscription(
-            consumer, topics, lambda _: self.drain(), cooperative=has_brokers_assign(config.kafka)
-        )
+        self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=config.brokers_assign)
 
     def step(self, now_s: float, waits: Waits) -> int:
         """One turn: poll, decode, match, log, commit. How many records were matched."""
