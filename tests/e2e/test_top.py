@@ -20,6 +20,8 @@ LEADS = 3
 def crossed(deployment: Deployment) -> Iterator[list[WorkerProcess]]:
     """Two workers, and leads that entered ``mql`` with 60, 70 and 80 points."""
     workers = [deployment.start_worker(), deployment.start_worker()]
+    for worker in workers:
+        wait_until(lambda: worker.get("/readyz")[0] == 200, 60, "both workers to be ready")  # noqa: B023
     events = [
         Event("email.click", f"{lead}-{number}", f"lead-{lead}", now_ms(), {})
         for lead in range(LEADS)
@@ -27,6 +29,8 @@ def crossed(deployment: Deployment) -> Iterator[list[WorkerProcess]]:
     ]
     deployment.send(events)
     wait_until(lambda: len(deployment.crossings()) == LEADS, 60, "the crossings")
+    log = f'leadscore_consumer_lag_records{{partition="0",topic="{deployment.topic("log")}"}} 0.0'
+    wait_until(lambda: any(log in worker.get("/metrics")[1] for worker in workers), 30, "the lag of the log")
     yield workers
 
 
