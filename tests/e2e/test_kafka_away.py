@@ -47,6 +47,11 @@ def deployment(
     made.stop()
 
 
+STORM_S = 15.0
+MOST_LINES = 20
+"""Of a quarter of a minute without a broker: the first of each sort, of eight clients."""
+
+
 def checks_of(worker: Any) -> dict[str, Any]:
     return dict(json.loads(worker.get("/readyz")[1])["checks"])
 
@@ -90,3 +95,22 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
     deployment.send(wandering_events("after", 50))
     deployment.wait_until_settled()
     wait_until(lambda: has_every_lag(worker), 30, "the lag of every owned partition")
+
+
+@pytest.mark.lasting_leads
+@pytest.mark.timeout(200)
+def test_a_broker_that_is_down_is_no_storm_of_log_lines(deployment: Deployment) -> None:
+    worker = deployment.start_worker()
+    wait_until(lambda: worker.get("/readyz")[0] == 200, 60, "readiness")
+    before = len(worker.lines())
+    pid = deployment.kafka.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    down_s = time.monotonic()
+    worker.wait_for("kafka_away", 60)
+    wait_until(lambda: time.monotonic() > down_s + STORM_S, 60, "some time without a broker")
+    lines = worker.lines()[before:]
+    assert len(lines) <= MOST_LINES, [line["event"] for line in lines]
+    assert {line["event"] for line in lines} >= {"kafka_away", "kafka_client"}
+    assert series(worker.get("/metrics")[1])["leadscore_log_messages_suppressed_total"] > len(lines)
+    worker.kill()

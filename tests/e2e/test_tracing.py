@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import json_bytes
 from tests.deployment import Deployment, headers_of, now_ms
@@ -16,6 +18,7 @@ PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b8-01"
 
 
+@pytest.mark.lasting_leads
 def test_a_crossing_has_the_trace_context_of_the_record_that_caused_it(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy(MODEL, 1)
     deployment.start_worker()

@@ -225,6 +225,41 @@ def test_lines_of_the_kafka_client_become_fields_and_repeats_are_held_back(strea
     assert (lines(stream)[0]["facility"], lines(stream)[0]["detail"]) == ("FAIL", "Connection refused")
 
 
+def test_what_a_library_repeats_is_held_back_by_the_place_that_it_comes_from(stream: io.StringIO) -> None:
+    library = logging.getLogger("some.library")
+    for number in range(100):
+        library.warning("connection %s lost", number)
+    library.warning("something else")
+    for _ in range(3):
+        log.warning("our_own")
+    assert [line.get("detail") or line["event"] for line in lines(stream)] == [
+        "connection 0 lost",
+        "something else",
+        *(["our_own"] * 3),
+    ]
+
+
+def test_a_library_line_says_how_many_were_held_back() -> None:
+    stream, clock = io.StringIO(), Clock()
+    configure_logging(LogLevel.INFO, LogFormat.JSON, stream, clock=clock)
+    library = logging.getLogger("some.library")
+    for _ in range(2):
+        for _ in range(5):
+            library.warning("lost")
+        clock.now_s += 61
+    assert [(line["event"], line.get("suppressed")) for line in lines(stream)] == [
+        ("library_log", None),
+        ("library_log", 4),
+    ]
+
+
+def test_lines_that_are_held_back_are_counted() -> None:
+    held_back: list[None] = []
+    limit = RepeatLimit(10, Clock(), lambda: held_back.append(None))
+    assert [limit.admit("a") for _ in range(4)] == [0, None, None, None]
+    assert len(held_back) == 3
+
+
 def test_a_line_in_another_form_from_the_kafka_client_is_no_error(stream: io.StringIO) -> None:
     logger = kafka_client_logger(RepeatLimit(10, Clock()))
     logger.warning("100% of nothing")

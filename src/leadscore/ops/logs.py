@@ -19,6 +19,8 @@ from leadscore.ops.redaction import redact_error
 OWN_LOGGERS = "leadscore"
 KAFKA_CLIENT_LOGGER = "leadscore.kafka_client"
 
+LIBRARY_LINES_EVERY_S = 60.0
+"""How often one place in a library, or one warning of Python, is heard: it may repeat itself with every record."""
 _CONNECTION = frozenset({"FAIL", "ERROR"})
 """What librdkafka names its lines about connections: with a broker down, every client has the same to say."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -41,13 +43,18 @@ class LogFormat(StrEnum):
 
 
 def configure_logging(
-    level: LogLevel, log_format: LogFormat, stream: TextIO, count: Callable[[str], None] | None = None
+    level: LogLevel,
+    log_format: LogFormat,
+    stream: TextIO,
+    count: Callable[[str], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Send everything that is logged to the stream, and nowhere else.
 
     ``count`` is called with the level of every line that is written.
     """
     handler = _CountedHandler(stream, count)
+    handler.addFilter(_LibraryLines(RepeatLimit(LIBRARY_LINES_EVERY_S, clock)))
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -136,15 +143,39 @@ def _stack(error: BaseException) -> str:
     return stack
 
 
+class _LibraryLines(logging.Filter):
+    """Holds back what libraries repeat; the places that they log at are few."""
+
+    def __init__(self, limit: "RepeatLimit") -> None:
+        super().__init__()
+        self._limit = limit
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is let through."""
+        if record.name.partition(".")[0] == OWN_LOGGERS:
+            return True
+        suppressed = self._limit.admit(f"{record.pathname}:{record.lineno}")
+        if suppressed:
+            vars(record).update(suppressed=suppressed)
+        return suppressed is not None
+
+
 class RepeatLimit:
     """Lets the same key through at most once per interval, and says how often it was held back in between.
 
-    Keys must come from a small fixed set: each one ever seen is remembered.
+    Keys must come from a small fixed set: each one ever seen is remembered. ``count`` is called for each line that is
+    held back.
     """
 
-    def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        interval_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        count: Callable[[], None] = lambda: None,
+    ) -> None:
         self._interval_s = interval_s
         self._clock = clock
+        self._count = count
         self._let_through_at_s: dict[str, float] = {}
         self._suppressed: dict[str, int] = {}
 
@@ -154,6 +185,7 @@ class RepeatLimit:
         last_s = self._let_through_at_s.get(key)
         if last_s is not None and now_s - last_s < self._interval_s:
             self._suppressed[key] = self._suppressed.get(key, 0) + 1
+            self._count()
             return None
         self._let_through_at_s[key] = now_s
         return self._suppressed.pop(key, 0)

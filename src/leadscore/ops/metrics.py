@@ -211,6 +211,9 @@ class ProcessMetrics:
             stage=STAGES,
         )
         self.log_messages = declare.counter("leadscore_log_messages_total", "Lines logged.", level=LEVELS)
+        self.suppressed_client_lines = declare.counter(
+            "leadscore_log_messages_suppressed_total", "Lines of librdkafka that were held back, because they repeat."
+        )
         declare.gauge(
             "leadscore_build_info",
             "1; the labels are the program's version, and whether its hot modules are compiled or pure Python.",

@@ -114,7 +114,9 @@ class WorkerBuilder:
         self._plan = plan
         self._config = config
         self._model = model
-        self._logger: logging.Logger = kafka_client_logger(RepeatLimit(CLIENT_LINES_EVERY_S))
+        self._logger: logging.Logger = kafka_client_logger(
+            RepeatLimit(CLIENT_LINES_EVERY_S, count=plan.metrics.process.suppressed_client_lines.inc)
+        )
         self._addresses = addresses_of(config)
         self._patience = Patience(plan.stopping, plan.health, self._addresses, config.start_timeout_ms / 1000)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)

@@ -64,8 +64,11 @@ def _uncommitted(plan: OutputsPlan) -> Uncommitted | None:
     counts = UncommittedCounts(
         CrossingCounts(metrics), ScoreNewsCounts(metrics), metrics.count_outage, metrics.transactions.count_ended
     )
-    what = "outputs" if has_outputs else "scores"
-    outages = OutageLog(f"{what}_not_published", f"{what}_published_again", addresses_of(config))
+    addresses = addresses_of(config)
+    if has_outputs:
+        outages = OutageLog("outputs_not_published", "outputs_published_again", addresses)
+    else:
+        outages = OutageLog("scores_not_published", "scores_published_again", addresses)
     transactions = Transactions(name, new_producer, plan.steps, metrics.transactions.reinitialisations.inc)
     return Uncommitted(transactions, _news_topic(plan), counts, outages, has_outputs=has_outputs)
 
