@@ -151,7 +151,8 @@ class Monitored:
 
     def fired_since(self, start_s: float) -> set[str]:
         """Every alert that has fired at any time since then."""
-        fired = self.prometheus.query_range('ALERTS{alertstate="firing"}', start_s, time.time(), 1)
+        end_s = time.time() + 1  # the last step must not lie before the last evaluation
+        fired = self.prometheus.query_range('ALERTS{alertstate="firing"}', start_s, end_s, 1)
         return {series.labels["alertname"] for series in fired}
 
     def wait_until_calm(self, timeout_s: float, but_for: AbstractSet[str] = frozenset()) -> None:
