@@ -56,8 +56,9 @@ class Stalls:
         now_s = time.monotonic()
         for place in committed:
             key = (place.topic, place.partition)
-            _, end = self._consumer.get_watermark_offsets(place, timeout=5)
-            if place.offset >= end or place.offset != self._committed.get(key):
+            beginning, end = self._consumer.get_watermark_offsets(place, timeout=5)
+            # Of a partition without a record nothing was ever committed, and its offset is below its beginning.
+            if max(place.offset, beginning) >= end or place.offset != self._committed.get(key):
                 self._waiting_since_s[key] = now_s
             self._committed[key] = place.offset
             self.longest_s = max(self.longest_s, now_s - self._waiting_since_s.get(key, now_s))
