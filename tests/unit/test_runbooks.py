@@ -22,8 +22,8 @@ FOLDER = ROOT / "docs" / "runbooks"
 RUNBOOKS = sorted(FOLDER.glob("*.md"))
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
-LOG_LINES = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-"""Names that the source puts together are on this page."""
+LOG_LINES = (ROOT / "docs" / "log-events.md").read_text(encoding="utf-8")
+"""Every log line is on this page; so are those whose names the source puts together."""
 PANELS = {
     place.content.title
     for dashboard in dashboards()
