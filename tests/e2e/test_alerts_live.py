@@ -31,7 +31,7 @@ SETTINGS = {
     "LEADSCORE_DEAD_LETTER_MAX_RATIO": "1",
 }
 BUDGETS = {f"Leadscore{name}BudgetBurns{pace}" for name in ("Freshness", "Publishing") for pace in ("Fast", "Slowly")}
-"""Whatever is wrong for longer than five seconds makes records and crossings late."""
+"""Whatever is wrong for longer than five seconds makes records and crossings late, a rebalance among it."""
 SLOW = {name for name in BUDGETS if name.endswith("Slowly")}
 """They look back for hours, which are minutes here."""
 OUTAGE = {"LeadscoreRedisDown", "LeadscoreStuck"}
@@ -142,11 +142,11 @@ def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[
         monitored.wait_until_calm(120, SLOW)
 
         monitored.flood_dead_letters(200)
-        wait_until_firing(monitored, DEAD_LETTERS, SLOW, 60)
+        wait_until_firing(monitored, DEAD_LETTERS, BUDGETS, 60)
         monitored.wait_until_calm(120, SLOW)
 
         monitored.lose_shard(1)
-        wait_until_firing(monitored, STOP, SLOW, 60)
+        wait_until_firing(monitored, STOP, BUDGETS, 60)
         for port in (first, second):
             monitored.workers[port].terminate()
             monitored.start_worker(port, LEADSCORE_ON_STATE_LOSS="rebuild")
