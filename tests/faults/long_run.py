@@ -8,14 +8,14 @@ are folded side by side in processes of their own.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from hashlib import blake2b
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import yaml
@@ -134,7 +134,7 @@ def seen_by_subscriber(deployment: Deployment, folded_crossings: dict[Stay, byte
         numbers = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
     for number in numbers:
         for message in records_of(kafka, topic, number):
-            judge.see(message, decode_crossing)
+            judge.see(message)
     return judge.done()
 
 
@@ -147,10 +147,10 @@ class Subscriber:
         self._latest_ms = 0.0
         self._violations: list[str] = []
 
-    def see(self, message: Message, decoded: Callable[[bytes], dict[str, object]]) -> None:
+    def see(self, message: Message) -> None:
         """A crossing, or a copy of one."""
-        crossing = decoded(message.value() or b"")
-        stay, number = Stay(str(crossing["lead_id"]), str(crossing["threshold"])), int(str(crossing["sequence"]))
+        crossing = decode_crossing(message.value() or b"")
+        stay, number = Stay(crossing["lead_id"], crossing["threshold"]), int(crossing["sequence"])
         place = slice((number - 1) * DIGEST_BYTES, number * DIGEST_BYTES)
         expected = self._expected.get(stay, b"")[place]
         if not expected:
@@ -164,9 +164,9 @@ class Subscriber:
             self._violations.append(f"crossing {number} of {stay} after {self._last[stay]}")
             self._last[stay] = number
 
-    def _note_time(self, message: Message, crossing: dict[str, object]) -> None:
+    def _note_time(self, message: Message, crossing: Mapping[str, Any]) -> None:
         """Of a first copy that an event caused; the topic has the broker's time."""
-        occurred_ms = crossing["occurred_at"].timestamp() * 1000  # type: ignore[attr-defined]
+        occurred_ms = crossing["occurred_at"].timestamp() * 1000
         if crossing["trigger"] is not None and occurred_ms >= self._since_ms:
             self._latest_ms = max(self._latest_ms, message.timestamp()[1] - occurred_ms)
 

@@ -1,7 +1,8 @@
 """Other systems under the kills that leadscore is under: ``make faults-peers KILLS=10 SEED=7 PEERS="--only redis"``.
 
 Theory of operation. Every system scores the same events, which arrive while its process is killed (SIGKILL) and started
-again. With each start it gets its share of the events, and it dies after a number of them that is drawn from the seed,
+again. Most events come before, and are done and committed before the first kill, so that leads enter while kills come.
+With each start a system gets its share of the others, and it dies after a number of them that is drawn from the seed,
 and a moment: in the middle of work, however fast the machine is. No event is sent twice. The judge sees only what comes
 out, as a subscriber with ``read_committed`` does, so it is the same for all:
 
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from io import BytesIO
@@ -40,7 +41,7 @@ from tests.bench.peers.inputs import PARTITIONS, Input, Topics
 from tests.bench.peers.installs import NotAvailable
 from tests.bench.peers.running import Bench, Process, Servers, _total
 from tests.bench.peers.scoring import MARKS
-from tests.bench.peers.systems import SYSTEMS, Place, System, _kafka_streams, _module, _python
+from tests.bench.peers.systems import SYSTEMS, Place, System, Worker, _kafka_streams, _module, _python
 from tests.checked_producer import CheckedProducer
 from tests.deployment import now_ms
 from tests.servers import CACHE, ROOT, redis_kinds, start_kafka, start_redis, wait_until
@@ -53,12 +54,12 @@ BACK, BACK_TIMES = 30, 8
 WORTH = VIEWS + OPENS
 SESSION_MS = 6_000
 FIRST_SHARE = 0.85
-"""Of the events: after that the leads enter, while the other kills come."""
+"""Of the events: those before the first kill."""
 EVENTS_PER_MARK = 25
 """A worker tells how far it is after each of so many."""
 AMONG_THEM_S = 20.0
 """A worker that has not come as far by then dies where it is."""
-QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 180.0
+QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 300.0
 FASTER = f"session.timeout.ms={SESSION_MS}\n"
 PEERS: Mapping[str, System] = {
     "leadscore": SYSTEMS["leadscore-pure"]._replace(title="leadscore, default mode"),
@@ -139,9 +140,13 @@ class Watch:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._bootstrap, self._group, self._sources = bootstrap, group, sources
 
+    def wait_until_committed(self) -> None:
+        """Until every source record is."""
+        wait_until(lambda: self._committed() == self._ends(self._sources), DONE_S, "all events to be committed")
+
     def wait_until_quiet(self) -> None:
         """Until every source record is committed, and then nothing has changed for a while."""
-        wait_until(lambda: self._committed() == self._ends(self._sources), DONE_S, "all events to be committed")
+        self.wait_until_committed()
         last, since_s = None, time.monotonic()
         while time.monotonic() < since_s + QUIET_S:
             own = [topic for topic in self._admin.list_topics(timeout=10).topics if topic.startswith(self._group)]
@@ -191,19 +196,22 @@ class Trial:
         (worker,) = self._system.workers(program, self._source, self._place)
         worker = worker._replace(environ=worker.environ | self._more())
         self._feed.send_share(FIRST_SHARE)
+        self._let_work(worker, self._watch.wait_until_committed)
         for left in range(self._options.kills, 0, -1):
             events_of_kill = len(self._feed.waiting) // left
             self._feed.send_share(1 / left)
             self._let_work_and_kill(Process(worker, self._folder), self._random.randrange(events_of_kill))
+        self._let_work(worker, self._watch.wait_until_quiet, self._feed.send_last, self._watch.wait_until_quiet)
+        return self._outcome(events + BACK_TIMES * len(self._feed.leads))
+
+    def _let_work(self, worker: Worker, *steps: Callable[[], None]) -> None:
+        """While these are taken; then it is told to end."""
         process = Process(worker, self._folder)
         try:
-            self._feed.send_share(1)
-            self._watch.wait_until_quiet()
-            self._feed.send_last()
-            self._watch.wait_until_quiet()
+            for step in steps:
+                step()
         finally:
             process.stop()
-        return self._outcome(events + BACK_TIMES * len(self._feed.leads))
 
     def _let_work_and_kill(self, process: Process, after: int) -> None:
         """After that many events, and a moment."""
