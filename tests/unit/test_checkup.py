@@ -39,7 +39,8 @@ def topic(copies: int, in_sync: int, *, leader: int = 1, name: str = "t") -> Any
 
 
 def cluster(brokers: int) -> Cluster:
-    return Cluster(cast("Any", None), SimpleNamespace(brokers=dict.fromkeys(range(brokers)), topics={}))
+    metadata = SimpleNamespace(brokers=dict.fromkeys(range(brokers)), topics={})
+    return Cluster(cast("Any", None), cast("Any", metadata))
 
 
 def findings_of(brokers: int, metadata: Any, least_in_sync: str) -> list[tuple[Status, str]]:
@@ -150,7 +151,7 @@ def test_a_kafka_that_does_not_say_what_is_allowed_leaves_it_open() -> None:
         describe_topics=lambda *_args, **_more: {"leadscore.log": answer(None)},
         describe_consumer_groups=lambda names, **_more: {name: answer([AclOperation.READ]) for name in names},
     )
-    reached = Cluster(cast("Any", admin), SimpleNamespace(topics={"leadscore.log": None}))
+    reached = Cluster(cast("Any", admin), cast("Any", SimpleNamespace(topics={"leadscore.log": None})))
     assert [finding.status for finding in kafka_rights(load_config({}), reached)] == [Status.NOT_CHECKED]
 
 
