@@ -60,3 +60,7 @@ def test_each_check_names_a_test_or_a_command_that_exists(row: tuple[str, str, s
 
 def test_every_target_of_the_page_exists() -> None:
     assert set(re.findall(r"`make ([\w-]+)`", TEXT)) <= TARGETS
+
+
+def test_every_test_of_the_page_exists() -> None:
+    assert set(re.findall(r"`(test_\w+)`", TEXT)) <= file_by_test().keys()
