@@ -56,7 +56,7 @@ SESSION_MS = 6_000
 FIRST_SHARE = 0.85
 """Of the events: those before the first kill."""
 EVENTS_PER_MARK = 25
-"""A worker tells how far it is after each of so many."""
+"""A worker tells how far it is each time that this number is done."""
 AMONG_THEM_S = 20.0
 """A worker that has not come as far by then dies where it is."""
 QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 300.0
