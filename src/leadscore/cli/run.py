@@ -17,6 +17,7 @@ from leadscore.ops.health import START, Health, serve
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.ops.logs import configure_logging
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.tracing import make_spans
 from leadscore.pipeline.build import build_worker, look_for_garbage_seldom
 from leadscore.pipeline.checks import checks_of
 from leadscore.pipeline.steps import NoSteps, Steps
@@ -58,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _work(config: Config, metrics: Metrics, health: Health, ending: Ending) -> Exit:
+    spans = make_spans(os.environ, __version__)
     try:
-        worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=ending.stopping)
+        worker = build_worker(config, metrics, health, crash_steps(os.environ), stopping=ending.stopping, spans=spans)
     except StoppedEarly:
         _log.info("stopped")
         return Exit.DONE
@@ -78,6 +80,8 @@ def _work(config: Config, metrics: Metrics, health: Health, ending: Ending) -> E
         raise
     except Exception:  # noqa: BLE001  # the worker has told of it
         return Exit.FAILED
+    finally:
+        spans.close()
     return Exit.DONE
 
 

@@ -24,6 +24,7 @@ from leadscore.ops.health import Health
 from leadscore.ops.logs import RepeatLimit, kafka_client_logger
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import KAFKA, addresses_of
+from leadscore.ops.tracing import NO_SPANS, BatchSpans
 from leadscore.pipeline.build_outputs import OutputsPlan, build_outputs
 from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.files import check_mappings, read_model
@@ -72,13 +73,14 @@ CLIENT_LINES_EVERY_S = 60.0
 """How often the same words of librdkafka are logged: ``kafka_away`` and ``kafka_back`` say what matters."""
 
 
-def build_worker(  # what a process is made of
+def build_worker(  # noqa: PLR0913  # what a process is made of
     config: Config,
     metrics: Metrics,
     health: Health,
     steps: Steps,
     *,
     stopping: Stopping | None = None,
+    spans: BatchSpans = NO_SPANS,
     has_topic_ids: bool = True,
 ) -> Worker:
     """A worker as configured. ``InputError`` where something is wrong with the configuration or the model.
@@ -89,7 +91,7 @@ def build_worker(  # what a process is made of
     model = read_model(config) if config.role is not Role.SCORE else None
     count_lost_script = metrics.state.store_errors.labels(FailureKind.NOSCRIPT).inc
     store = make_store(config, count_lost_script) if config.role is not Role.MATCH else None
-    plan = BuildPlan(config, metrics, health, steps, stopping or Stopping(), has_topic_ids=has_topic_ids)
+    plan = BuildPlan(config, metrics, health, steps, stopping or Stopping(), spans, has_topic_ids=has_topic_ids)
     with refused_properties(config.kafka):
         return WorkerBuilder(plan, model).build(store)
 
@@ -103,6 +105,7 @@ class BuildPlan:
     health: Health
     steps: Steps
     stopping: Stopping
+    spans: BatchSpans
     has_topic_ids: bool
 
 
@@ -192,6 +195,7 @@ class WorkerBuilder:
             log_bounds=lambda partitions: log_bounds(self._admin.client, partitions),
             steps=self._plan.steps,
             refusals=self._refusals(config.match_group),
+            spans=self._plan.spans,
         )
         commits = self._commits()
         return MatchStage(parts, self._consumer(config.match_group, "range", commits, SOURCE_CONSUMER), commits)
@@ -262,6 +266,7 @@ class WorkerBuilder:
             steps=self._plan.steps,
             beat=self._plan.health.beat,
             refusals=self._refusals(config.score_group),
+            spans=self._plan.spans,
         )
         commits = self._commits()
         return ScoreStage(

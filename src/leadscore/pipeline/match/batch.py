@@ -19,6 +19,7 @@ from leadscore.log.records import (
     Award,
     Frame,
     Source,
+    Trace,
     encode,
     partition_of,
 )
@@ -26,6 +27,7 @@ from leadscore.mapping.decoding import NOTHING_BESIDE, Beside, MappedTopics
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.tracing import TracedBatch
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.match.dead_letter_limit import Counted, Tally
 
@@ -206,6 +208,13 @@ class Work:
             match.records_processed.labels(topic, "dead_lettered").inc(len(lane.dead))
         if self._lanes:
             metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
+
+    def traced(self, group: str, ended_s: float) -> TracedBatch:
+        """The batch, for a span."""
+        return TracedBatch("match", group, self._times.now_ms / 1000, ended_s, self.records, self._traces)
+
+    def _traces(self) -> list[Trace]:
+        return [award.trace for awards in self.awards.values() for award in awards if award.trace is not None]
 
     def _lane_of(self, partition: Partition, leader_epoch: int | None) -> _Lane:
         """The partition's lane, for a record that was written under this leader."""

@@ -9,9 +9,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from time import time
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
-from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.events.decoder import Decoder
@@ -21,6 +22,7 @@ from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import OutageLog, addresses_of
+from leadscore.ops.tracing import NO_SPANS, BatchSpans
 from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
@@ -68,6 +70,7 @@ class MatchParts:
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     steps: Steps
     refusals: Refusals
+    spans: BatchSpans = NO_SPANS
 
 
 class MatchStage:
@@ -77,6 +80,7 @@ class MatchStage:
         config, metrics = parts.config, parts.metrics
         frame_counts = PublishCounts(metrics.publish, "frame", metrics.match.frames_published)
         self._parts = parts
+        self._timed = partial(metrics.process.timed, "match")
         self._consumer = consumer
         self.commits = commits
         self._deliveries = Deliveries(parts.outbound, config.log_topic, frame_counts)
@@ -366,6 +370,7 @@ class MatchStage:
         self._epochs |= work.leader_epochs
         parts.steps.passed("matched")
         work.count(parts.metrics)
+        parts.spans.tell(work.traced(parts.config.match_group, time()))
 
     def _look_at_unacknowledged(self, now_s: float) -> None:
         subjects = ((self._dead_letters_wait, self._work), (self._frames_wait, self._deliveries.oldest))
@@ -393,6 +398,3 @@ class MatchStage:
         matched = {} if self._work is None else self._work.records_by_partition()
         in_hand = [self._alignment.buffered_by_partition(), held, matched]
         tell_in_hand(in_hand, self._parts.config.input_topics, self._parts.metrics.match)
-
-    def _timed(self, step: str) -> Timer:
-        return self._parts.metrics.process.timed("match", step)

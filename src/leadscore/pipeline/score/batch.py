@@ -11,7 +11,8 @@ from typing import NamedTuple
 from confluent_kafka import Message
 
 from leadscore.errors import PartitionStopped
-from leadscore.log.records import Frame
+from leadscore.log.records import Frame, Trace
+from leadscore.ops.tracing import TracedBatch
 from leadscore.pipeline.score.frames import PlacedFrame
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
@@ -104,6 +105,16 @@ class ScoreBatch:
             outputs += [CausedOutput(message.offset, output) for output in decided]
             if shard.news and message.offset >= owned.publish_from:
                 self.news.setdefault(number, []).extend(shard.news)
+
+    def traced(self, group: str, began_s: float, ended_s: float) -> TracedBatch:
+        """The batch, for a span."""
+        records = sum(map(len, self.messages.values()))
+        return TracedBatch("score", group, began_s, ended_s, records, self._traces)
+
+    def _traces(self) -> list[Trace]:
+        frames = (message.record for run in self.messages.values() for message in run)
+        awards = (award for frame in frames if isinstance(frame, Frame) for award in frame.awards)
+        return [award.trace for award in awards if award.trace is not None]
 
     def outputs_of(self, number: int) -> Iterator[Output]:
         """What a shard's part of the batch caused."""

@@ -9,15 +9,17 @@ Publishing only produces records and waits for no answer, so reading and folding
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from time import time
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaError, Message
 from msgspec.structs import replace
-from prometheus_client.context_managers import Timer
 
 from leadscore.errors import PartitionStopped, Unavailable
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
+from leadscore.ops.tracing import NO_SPANS, BatchSpans
 from leadscore.pipeline.backoff import Backoff
 from leadscore.pipeline.kafka.commit_policy import Offsets
 from leadscore.pipeline.kafka.commits import Commits
@@ -70,6 +72,7 @@ class ScoreParts:
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
     leader_epochs: LeaderEpochs = lambda _places: {}
+    spans: BatchSpans = NO_SPANS
 
 
 class ScoreStage:
@@ -79,6 +82,7 @@ class ScoreStage:
         config = parts.config
         self._parts = parts
         self._log_topic = config.log_topic
+        self._timed = partial(parts.metrics.process.timed, "score")
         self._consumer = consumer
         self.commits = commits
         self._publisher, self._uncommitted = parts.outputs.publisher, parts.outputs.uncommitted
@@ -181,8 +185,8 @@ class ScoreStage:
         """The records by shard, without those of shards that are not ready or that have them already."""
         records: dict[int, list[Message]] = {}
         for message in messages:
-            number, error = message.partition(), message.error()
-            if number is None or error is not None:
+            number, error = message.partition() or 0, message.error()
+            if error is not None:
                 self._client_error(message, error, now_s)
                 continue
             owned = self._shards.owned.get(number)
@@ -197,9 +201,7 @@ class ScoreStage:
             self.read_times.note((self._log_topic, number), run[-1].offset() or 0, run[-1].timestamp()[1])
         return records
 
-    def _client_error(self, message: Message, error: KafkaError | None, now_s: float) -> None:
-        if error is None:
-            return
+    def _client_error(self, message: Message, error: KafkaError, now_s: float) -> None:
         self.refusals.note(now_s, message.topic(), message.partition(), error)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             # Retention has overtaken us: reconcile finds out which partitions, and stops them with the numbers.
@@ -226,6 +228,7 @@ class ScoreStage:
     def _apply(self, records: Mapping[int, Sequence[Message]]) -> None:
         if self._uncommitted is not None:
             self._uncommitted.check_room()
+        began_s = time()
         batch = ScoreBatch(self._shards.owned, records)
         with self._timed("read"):
             self._read(batch)
@@ -240,6 +243,7 @@ class ScoreStage:
         with self._timed("publish"):
             self._publish(batch, written)
         self._parts.steps.passed("published")
+        self._parts.spans.tell(batch.traced(self._parts.config.score_group, began_s, time()))
         self._shards.trim(self._parts.config.cache_leads)
 
     def _read(self, batch: ScoreBatch) -> None:
@@ -294,9 +298,6 @@ class ScoreStage:
         self.commits.stage(safe)
         with self._timed("commit"):
             self.commits.flush(self._consumer, now_s)
-
-    def _timed(self, step: str) -> Timer:
-        return self._parts.metrics.process.timed("score", step)
 
     def _confirmed(self, number: int) -> int:
         """The committed offset as far as it is known here; crossings below it need no outbox."""
@@ -365,8 +366,7 @@ class ScoreStage:
     def _republish(self, owned: OwnedShard, stored: StoredShard) -> None:
         """What was written but perhaps never published."""
         first, end = owned.publish_from, owned.shard.offset + 1
-        entries = [stored.outbox[offset] for offset in sorted(stored.outbox) if first <= offset < end]
-        outputs, news = decode_entries(entries)
+        outputs, news = decode_entries(stored.outbox[at] for at in sorted(stored.outbox) if first <= at < end)
         if self._uncommitted is not None:
             self._uncommitted.hold_news(owned.shard.number, news)
         offsets = self._offsets({owned.shard.number: end} if end > first else {})
