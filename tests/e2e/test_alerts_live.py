@@ -107,8 +107,8 @@ def selectors_without_data(monitored: Monitored) -> set[str]:
 def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
     monitor: Callable[[Scale], Monitored],
 ) -> None:
-    with monitor(Scale(minute_s=1)) as monitored:
-        monitored.wait_until_calm(60, SLOW)
+    with monitor(Scale(minute_s=2)) as monitored:
+        monitored.wait_until_calm(120, SLOW)
         calm_s = time.time()
         with monitored.redis_away():
             wait_until_firing(monitored, OUTAGE, BUDGETS, 60)
