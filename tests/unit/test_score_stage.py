@@ -199,6 +199,19 @@ def test_an_event_dated_ahead_counts_as_decided_at_once() -> None:
     assert (latencies(scoring, "count"), latencies(scoring, "sum")) == (1, 0)
 
 
+@pytest.mark.parametrize("is_stored", [True, False], ids=["stored", "not stored"])
+def test_awards_count_once_where_the_answer_to_their_write_gets_lost(is_stored: bool) -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0), view(1)])
+    scoring.turns(1)
+    store.fail_next("write", "timeout", after=is_stored)
+    for _ in range(4):
+        scoring.turns(1)
+        scoring.now_s += 30
+    assert scoring.metrics.registry.get_sample_value("leadscore_awards_total", {"outcome": "applied"}) == 2
+    assert latencies(scoring, "count") == 2
+
+
 def test_a_replay_after_a_loss_is_no_latency() -> None:
     scoring = stage_of(FakeStore(), [view(0), view(1), view(2)], LEADSCORE_ON_STATE_LOSS="rebuild")
     scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 2}

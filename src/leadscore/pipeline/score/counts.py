@@ -1,20 +1,28 @@
 """What the score stage counts, once per batch or per crossing."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from time import time
+from typing import NamedTuple
 
 from leadscore.errors import StopCause
 from leadscore.log.records import Award, Frame
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.pipeline.score.forwarding import ForwardsRecord, kind_of
-from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.publishing import Published
 from leadscore.pipeline.score.reconcile import Found, ShardStart
 from leadscore.pipeline.score.shard import OutcomeAt
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.crossing import Cause, Crossing
 from leadscore.scoring.latest_score import LeadGone, ScoreNews
-from leadscore.scoring.outputs import ErasedLead, Output
+from leadscore.scoring.outputs import ErasedLead
+
+
+class Unanswered(NamedTuple):
+    """A shard as it was folded, and the batch: whether that is stored is not known yet."""
+
+    owned: OwnedShard
+    batch: ScoreBatch
 
 
 class ScoreCounts:
@@ -26,17 +34,21 @@ class ScoreCounts:
         self._person = metrics.person
         self._state = metrics.state
         self._lost: set[int] = set()
+        self._unanswered: dict[int, Unanswered] = {}
         self._last_record = metrics.process.last_record_processed_timestamp.labels("score")
 
     def started(self, begun: ShardStart) -> None:
         """A shard goes on after reconciling."""
-        result = begun.start.result
+        result, number = begun.start.result, begun.facts.partition
+        unanswered = self._unanswered.pop(number, None)
+        if unanswered is not None and unanswered.owned.shard.pending(0).fence == begun.stored.fence:
+            self._count_written(number, unanswered)
         self._state.reconciliations.labels(result.value).inc()
         if result is Found.BEHIND:
             self._state.state_regressions.inc()
-        elif result is Found.REBUILD and begun.facts.partition not in self._lost:
+        elif result is Found.REBUILD and number not in self._lost:
             self._state.state_losses.inc()
-        self._lost.discard(begun.facts.partition)
+        self._lost.discard(number)
 
     def stopped(self, number: int, cause: StopCause) -> None:
         """A shard waits for an operator; it is looked at again and again, and its state is lost once."""
@@ -45,8 +57,17 @@ class ScoreCounts:
             self._lost.add(number)
             self._state.state_losses.inc()
 
-    def written(self, owned: OwnedShard, messages: Iterable[LogMessage], outputs: Iterable[Output]) -> None:
-        """The messages of a shard are folded and stored."""
+    def writing(self, owned: Mapping[int, OwnedShard], batch: ScoreBatch) -> None:
+        """A batch is about to be stored. Where the answer gets lost, reconciling shows whether it was."""
+        self._unanswered |= {number: Unanswered(owned[number], batch) for number in batch.messages}
+
+    def written(self, numbers: Iterable[int]) -> None:
+        """What these shards had to write is stored."""
+        for number in numbers:
+            self._count_written(number, self._unanswered.pop(number))
+
+    def _count_written(self, number: int, stored: Unanswered) -> None:
+        owned, messages, outputs = stored.owned, stored.batch.messages[number], stored.batch.outputs_of(number)
         counts = owned.shard.take_counts()
         awards = self._score.awards
         awards.labels("applied").inc(counts.applied)

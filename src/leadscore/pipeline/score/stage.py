@@ -236,6 +236,7 @@ class ScoreStage:
         with self._timed("fold"):
             batch.fold()
         self._parts.steps.passed("folded")
+        self._counts.writing(self._shards.owned, batch)
         with self._timed("write"):
             written = self._write(batch.messages)
         self._backoff.must_write = False
@@ -283,8 +284,7 @@ class ScoreStage:
                 self._uncommitted.hold_news(number, batch.news.get(number, ()))
         decided = [ShardOutputs(self._shards.owned[number].shard, batch.unpublished(number)) for number in written]
         self._publisher.publish(decided, self._offsets(batch.offsets(written)))
-        for number in written:
-            self._counts.written(self._shards.owned[number], batch.messages[number], batch.outputs_of(number))
+        self._counts.written(written)
 
     def _offsets(self, by_number: Mapping[int, int]) -> Offsets:
         return {(self._log_topic, number): offset for number, offset in by_number.items()}
