@@ -86,7 +86,12 @@ class StageOfScore:
         has_outputs = config.delivery is Delivery.TRANSACTIONAL
         if config.scores_topic is None and not has_outputs:
             return None
-        transactions = Transactions("leadscore-scores-0", self.transactions.new_producer, NoSteps())
+        transactions = Transactions(
+            "leadscore-scores-0",
+            self.transactions.new_producer,
+            NoSteps(),
+            self.metrics.transactions.reinitialisations.inc,
+        )
         news_topic = None if config.scores_topic is None else NewsTopic(config.scores_topic, json_score_encoding())
         counts = UncommittedCounts(
             CrossingCounts(self.metrics),

@@ -15,6 +15,8 @@ from leadscore.cli.registering import schema_by_topic
 from leadscore.cli.topics import Sizes, expected_topics
 from leadscore.errors import DeadLetter, DeadLetterReason
 from leadscore.events.local_schemas import schema_texts
+from leadscore.events.trace_context import trace_headers
+from leadscore.log.records import Trace
 from leadscore.ops.config import load_config
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.match.dead_letter_headers import Origin, dead_letter_headers
@@ -27,6 +29,7 @@ DOCUMENT: Json = yaml.safe_load((Path(__file__).parents[2] / "schemas" / "asynca
 CHANNELS: Json = {channel["address"]: channel for channel in DOCUMENT["channels"].values()}
 MESSAGES: Json = DOCUMENT["components"]["messages"]
 CONFIG = load_config({"LEADSCORE_SCORES_TOPIC": "leadscore.scores"})
+OF_TRACING = ("traceparent", "tracestate")
 DEFAULT_SIZES = Sizes(1, 6, 6, 30 * DAY_MS, 90 * DAY_MS, 30 * DAY_MS)
 
 
@@ -81,11 +84,21 @@ def test_the_worker_receives_what_it_reads_and_sends_what_it_writes() -> None:
 )
 def test_records_have_the_headers_that_are_required_and_no_others(name: str, record: OutputRecord) -> None:
     headers, described = {name: str(value) for name, value in record.headers}, MESSAGES[name]["headers"]
-    assert list(headers) == described["required"] == list(described["properties"])
+    assert list(headers) == described["required"]
+    assert [one for one in described["properties"] if one not in OF_TRACING] == described["required"]
     for header, value in headers.items():
         assert is_as_described(value, described["properties"][header]), f"{header}: {value}"
     assert record.key == b"L1"
     assert (record.value is not None) == ("payload" in MESSAGES[name])
+
+
+def test_a_crossing_of_a_traced_record_has_every_header_of_the_document() -> None:
+    trace = Trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1")
+    for record in CROSSINGS.values():
+        described = MESSAGES["crossing"]["headers"]["properties"]
+        headers = {name: str(value) for name, value in [*record.headers, *trace_headers(trace)]}
+        assert list(headers) == list(described)
+        assert all(is_as_described(value, described[name]) for name, value in headers.items())
 
 
 def is_as_described(value: str, schema: Json) -> bool:

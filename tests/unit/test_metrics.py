@@ -150,7 +150,12 @@ def test_a_rebuild_that_meets_many_versions_of_the_model_does_not_make_more_and_
 
 
 def test_outcomes_of_the_model_start_at_zero(metrics: Metrics) -> None:
-    metrics.score.expect(parse_model(MODEL, "model"))
+    metrics.expect(parse_model(MODEL, "model"))
+    assert samples(metrics, "leadscore_enter_to_outcome_seconds_count") == {
+        ("mql", "won"): 0,
+        ("hot", "won"): 0,
+        ("mql", "rejected"): 0,
+    }
     assert samples(metrics, "leadscore_outcomes_total") == {
         **{(threshold, "won", "deal", "4"): 0 for threshold in ("mql", "hot", "")},
         **{(threshold, "rejected", "back", "4"): 0 for threshold in ("mql", "")},

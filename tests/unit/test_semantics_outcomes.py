@@ -2,6 +2,7 @@
 
 from leadscore.model.compiled import CompiledModel
 from leadscore.scoring.outcomes import Outcome, latest_outcome
+from leadscore.time_units import DAY_MS
 from tests.histories import END_MS, in_order_of_arrival
 from tests.oracle import Entry, Plain
 from tests.oracle import run as run_oracle
@@ -37,6 +38,13 @@ def counted(model_of_test: Plain, *events: Plain) -> list[tuple[str, str, str]]:
 
 def test_what_sales_says_of_an_enter_is_counted_by_threshold_outcome_and_rule() -> None:
     assert counted(model(), visit("e1"), act("accepted", "a1", 1)) == [("mql", "accepted", "accepted")]
+
+
+def test_how_long_after_the_enter_it_was_said_is_counted_with_it() -> None:
+    log = [Entry(one, one["occurred_at"]) for one in (visit("e1"), act("won", "w1", 3))]
+    assert [one.after_ms for one in simulated(model(), log, END_MS).outcomes] == [3 * DAY_MS]
+    log = [Entry(one, one["occurred_at"]) for one in (act("won", "w1", 3),)]
+    assert [one.after_ms for one in simulated(model(), log, END_MS).outcomes] == [None]
 
 
 def test_the_version_in_force_is_counted_with_it() -> None:

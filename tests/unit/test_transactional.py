@@ -120,6 +120,10 @@ def test_a_commit_without_an_answer_that_did_happen_is_not_repeated() -> None:
     assert seen(scoring) == ["L0", "L0"]  # of each shard one
     assert scoring.transactions.producers == 2
     assert (scoring.committed_offset(0), scoring.committed_offset(1)) == (ENTERS, ENTERS)
+    value = scoring.metrics.registry.get_sample_value
+    assert value("leadscore_producer_reinitialisations_total") == 1
+    assert value("leadscore_transactions_total", {"result": "unknown"}) == 1
+    assert (value("leadscore_transactions_total", {"result": "committed"}) or 0) >= 1
 
 
 def test_while_it_is_not_known_how_a_transaction_ended_nothing_is_applied() -> None:

@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 from leadscore.build_kind import build_kind
 from leadscore.errors import Unavailable
+from leadscore.model.definition import ModelDefinition
 from leadscore.ops.catalogue import Catalogue
 from leadscore.ops.metric_labels import (
     KAFKA_ERRORS,
@@ -265,6 +266,11 @@ class Metrics:
         self.registry = declare.registry
         self.described = tuple(declare.described)
         ProcessCollector(registry=self.registry)
+
+    def expect(self, model: ModelDefinition) -> None:
+        """Let what the model may bring about start at 0."""
+        self.score.expect(model)
+        self.latency.expect(model)
 
     def count_outage(self, outage: Unavailable) -> None:
         """A call to Redis or Kafka has failed; those to the schema registry are counted where they are made."""

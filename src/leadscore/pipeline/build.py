@@ -180,7 +180,7 @@ class WorkerBuilder:
         config, metrics, definition = self._config, self._plan.metrics, model.definition
         self._patience.until_answered(lambda: self._models.publish(definition, model.text, self._outbound))
         metrics.process.set_model(definition.model, definition.version)
-        metrics.score.expect(definition)
+        metrics.expect(definition)
         lookup = self._lookup()
         parts = MatchParts(
             config=config,
@@ -251,7 +251,7 @@ class WorkerBuilder:
         if config.role is Role.SCORE:  # else they are read by now; not in the middle of the first batch
             self._patience.until_answered(self._models.read)
             for version in self._models.versions()[-1:]:
-                self._plan.metrics.score.expect(self._models.definition(version))
+                self._plan.metrics.expect(self._models.definition(version))
         parts = ScoreParts(
             config=config,
             store=store,
