@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -106,7 +107,7 @@ def test_what_is_asked_for_and_cannot_be_had_is_told_and_stops_no_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not is_installed:
-        monkeypatch.setattr(tracing, "find_spec", lambda _name: None)
+        monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace.export", None)
     with caplog.at_level(logging.WARNING):
         assert make_spans({"OTEL_TRACES_EXPORTER": "otlp", **environ}, "1") is NO_SPANS
     [line] = caplog.records

@@ -7,7 +7,6 @@ conventions for messaging as of ``SCHEMA_URL``; none of them holds a lead.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from leadscore.log.records import Trace
@@ -24,7 +23,6 @@ MOST_LINKS = 128
 FLUSH_MS = 1_000
 """How long the end of the worker waits for a collector."""
 HTTP = "http/protobuf"
-INSTALL = "install leadscore[otel]"
 _SAMPLED = 0x01
 
 
@@ -113,11 +111,18 @@ def make_spans(environ: Mapping[str, str], version: str) -> BatchSpans:
     """As OpenTelemetry's standard variables say; what is asked for and cannot be had is told in the log."""
     if not _is_asked_for(environ):
         return NO_SPANS
-    missing = _why_not(environ)
-    if missing:
-        _log.warning("tracing_off", extra={"detail": missing})
-        return NO_SPANS
-    return _exported_spans(version)
+    protocol = _protocol(environ)
+    if protocol != HTTP:
+        return _off(f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol}: expected {HTTP}, the one that leadscore exports by")
+    try:
+        return _exported_spans(version)
+    except ImportError:
+        return _off("OTEL_* variables ask for spans, and OpenTelemetry is not installed: install leadscore[otel]")
+
+
+def _off(detail: str) -> NoSpans:
+    _log.warning("tracing_off", extra={"detail": detail})
+    return NO_SPANS
 
 
 def _is_asked_for(environ: Mapping[str, str]) -> bool:
@@ -128,18 +133,9 @@ def _is_asked_for(environ: Mapping[str, str]) -> bool:
     return exporter == "otlp" or (not exporter and any(environ.get(name) for name in endpoints))
 
 
-def _why_not(environ: Mapping[str, str]) -> str:
-    """Why spans cannot be exported; empty if they can."""
-    name = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
-    protocol = environ.get(name) or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or HTTP
-    if protocol != HTTP:
-        return f"OTEL_EXPORTER_OTLP_PROTOCOL: {protocol}: expected {HTTP}, the one that leadscore exports by"
-    if any(find_spec("opentelemetry") is None or find_spec(module) is None for module in _MODULES):
-        return f"OTEL_* variables ask for spans, and OpenTelemetry is not installed: {INSTALL}"
-    return ""
-
-
-_MODULES = ("opentelemetry.sdk", "opentelemetry.exporter")
+def _protocol(environ: Mapping[str, str]) -> str:
+    of_traces = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+    return of_traces or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or HTTP
 
 
 def _exported_spans(version: str) -> OpenTelemetrySpans:
