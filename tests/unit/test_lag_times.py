@@ -63,6 +63,13 @@ def test_about_one_record_a_second_is_noted(read_times: ReadTimes) -> None:
     assert 5_000 <= from_ms <= 6_010
 
 
+def test_the_record_at_the_committed_offset_is_not_before_it(read_times: ReadTimes) -> None:
+    read_times.note(WEB, 7, 7_000)
+    assert read_times.before_ms(WEB, 7) is None
+    assert read_times.from_ms(WEB, 7) == 7_000
+    assert read_times.before_ms(WEB, 8) == 7_000
+
+
 def test_what_is_read_again_is_not_noted_again(read_times: ReadTimes) -> None:
     read_times.note(WEB, 7, 7_000)
     read_times.note(WEB, 3, 3_000)

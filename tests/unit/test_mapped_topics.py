@@ -10,7 +10,7 @@ from confluent_kafka import Message
 from leadscore.cli.topics import LOG_MAX_BYTES
 from leadscore.errors import ConfigError, DeadLetter, DeadLetterReason
 from leadscore.events.decoder import Decoder
-from leadscore.log.records import Award, Frame, Source, decode
+from leadscore.log.records import Award, Frame, Source, Trace, decode
 from leadscore.mapping.compiled import MOST_EVENTS
 from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
@@ -62,6 +62,16 @@ def work_of(*messages: Message) -> Work:
 def frames_of(work: Work) -> list[Frame]:
     frames = [decode(logged.value) for logged in work.frames()]
     return [frame for frame in frames if isinstance(frame, Frame)]
+
+
+def test_every_event_of_a_record_has_its_kafka_timestamp_and_its_trace_context() -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    value, headers = json.dumps(opens(3)).encode(), [("traceparent", parent.encode())]
+    traced = Message(topic=TOPIC, partition=0, offset=0, value=value, timestamp=(1, NOON_MS + 7), headers=headers)
+    untimed = Message(topic=TOPIC, partition=0, offset=1, value=json.dumps(opens(1, "L2")).encode(), timestamp=(0, -1))
+    [frame] = frames_of(work_of(traced, untimed))
+    carried = [(award.received_at_ms, award.trace) for award in frame.awards]
+    assert carried == [(NOON_MS + 7, Trace(parent))] * 3 + [(None, None)]
 
 
 def applied(*frames: Frame) -> int:

@@ -83,6 +83,15 @@ def taken(message: Message, **settings: str) -> list[str]:
     ]
 
 
+def test_an_award_has_the_kafka_timestamp_of_its_record() -> None:
+    work = Work(
+        load_config({}), Decoder(), Matcher(msgspec.convert(TEN_PER_VISIT, ModelDefinition)), {("website", 0): SOURCE}
+    )
+    work.take([record(visit("e1"), 3, 7)])
+    [[award]] = work.awards.values()
+    assert (award.received_at_ms, award.trace) == (at(3, 7), None)
+
+
 @pytest.mark.parametrize(("ahead_ms", "becomes"), [(300_000, "award"), (300_001, "future")])
 def test_an_event_too_far_ahead_of_its_kafka_timestamp_is_a_dead_letter(ahead_ms: int, becomes: str) -> None:
     assert taken(record(visit("e1", 3, ahead_ms), 3)) == [becomes]

@@ -68,7 +68,7 @@ def test_a_span_has_the_time_of_its_batch_and_links_to_its_records(spans: Spans)
 
 def test_a_batch_without_a_sampled_record_has_no_span(spans: Spans) -> None:
     spans.made.tell(batch())
-    spans.made.tell(batch(trace(1, flags="00")))
+    spans.made.tell(batch(trace(1, flags="00"), trace(2, flags="02")))
     assert spans.exporter.get_finished_spans() == ()
 
 
