@@ -66,7 +66,8 @@ def frames_of(work: Work) -> list[Frame]:
 
 def test_every_event_of_a_record_has_its_kafka_timestamp_and_its_trace_context() -> None:
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-    value, headers = json.dumps(opens(3)).encode(), [("traceparent", parent.encode())]
+    value = json.dumps(opens(3)).encode()
+    headers: list[tuple[str, str | bytes | None]] = [("traceparent", parent.encode())]
     traced = Message(topic=TOPIC, partition=0, offset=0, value=value, timestamp=(1, NOON_MS + 7), headers=headers)
     untimed = Message(topic=TOPIC, partition=0, offset=1, value=json.dumps(opens(1, "L2")).encode(), timestamp=(0, -1))
     [frame] = frames_of(work_of(traced, untimed))
