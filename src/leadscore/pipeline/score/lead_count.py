@@ -10,7 +10,7 @@ as it was.
 from collections.abc import Mapping
 from contextlib import suppress
 
-from leadscore.errors import Unavailable
+from leadscore.errors import LeadscoreError
 from leadscore.model.compiled import CompiledModel
 from leadscore.ops.stage_metrics import LeadMetrics
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
@@ -66,7 +66,7 @@ class LeadCount:
             self._not_before_s = now_s + STEP_EVERY_S
             try:
                 self._go_on(now_s, counting)
-            except Unavailable:  # the score stage finds that out as well, and says so
+            except LeadscoreError:  # of Redis or Kafka: the score stage finds that out as well, and says so
                 self._begin_again(now_s + WALK_EVERY_S)
 
     def _begin_again(self, not_before_s: float) -> None:
