@@ -4,6 +4,7 @@ Rolling restarts with the classic protocol, with and without static membership, 
 brokers assign. What ends a blocked process is the platform, by ``/livez``.
 """
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -45,6 +46,8 @@ MEMBERS: dict[str, dict[str, str]] = {
 }
 """Settings of the workers, by how the group has its members."""
 CRASHES = 3
+REST_S = 3
+"""Between two replacements, as ``minReadySeconds`` in the chart: the heartbeat interval, in which the group settles."""
 LONGEST_PAUSE_S = 15
 """The session timeout: no partition waits for a member that is gone. With static membership it waits for a restart."""
 
@@ -122,7 +125,7 @@ class Fleet:
 def test_four_workers_are_replaced_one_by_one_under_load_and_one_crashes_again_and_again(
     deploy: Callable[..., Deployment], figures: Figures, membership: str
 ) -> None:
-    deployment = deploy(WANDERING_MODEL)
+    deployment = deploy(WANDERING_MODEL, source_partitions=WORKERS)
     deployment.environ |= FEW_RECENT
     sent = wandering_events(f"rolling-{SEED}", events(2_000), leads=64)
     fleet = Fleet(deployment, MEMBERS[membership])
@@ -156,7 +159,7 @@ def test_four_workers_are_replaced_one_by_one_under_load_and_one_crashes_again_a
 
 
 def replace_one_by_one(fleet: Fleet) -> float:
-    """As a Deployment does: the next worker only when the new one is ready. The rebalances that all have seen."""
+    """As a Deployment does: the next when the new one has been ready for a while. The rebalances that all saw."""
     seen = 0.0
     for number in range(WORKERS):
         before = rebalances(fleet.workers)
@@ -164,6 +167,7 @@ def replace_one_by_one(fleet: Fleet) -> float:
         assert fleet.workers[number].terminate() == 0
         worker = fleet.restart(number)
         wait_until(lambda worker=worker: is_ready(worker), 60, "the new worker to be ready")  # type: ignore[misc]
+        time.sleep(REST_S)
         seen += rebalances(fleet.workers) - (before - gone)
     return seen
 

@@ -54,12 +54,14 @@ KUBERNETES_KINDS = (
     "networkpolicy-networking-v1",
     "poddisruptionbudget-policy-v1",
     "serviceaccount-v1",
+    "statefulset-apps-v1",
 )
 VARIANTS: dict[str, dict[str, str]] = {
     "least": {},
     "most": EVERYTHING,
     "match": {"settings.LEADSCORE_ROLE": "match", "keda.enabled": "true"},
     "score": {"settings.LEADSCORE_ROLE": "score", "keda.enabled": "true", "model.text": ""},
+    "stable": {"stableNames": "true", "keda.enabled": "true"},
 }
 
 
@@ -87,7 +89,9 @@ def test_helm_lints_the_chart() -> None:
 def test_every_variant_is_valid_by_the_schemas_of_its_kinds(name: str) -> None:
     made = variant(name)
     assert [problem for document in made for problem in problems_of(document)] == []
-    assert {"Deployment", "PodDisruptionBudget", "NetworkPolicy"} <= {document["kind"] for document in made}
+    kinds = {document["kind"] for document in made}
+    assert {"PodDisruptionBudget", "NetworkPolicy"} <= kinds
+    assert len(kinds & {"Deployment", "StatefulSet"}) == 1
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +131,17 @@ def test_a_process_per_stage_has_its_own_group_only(name: str) -> None:
     environment = {variable["name"]: variable.get("value", "pod-0") for variable in container["env"]}
     load_config(environment, for_worker=True)
     assert ("LEADSCORE_MODEL" in environment) == (name == "match")
+
+
+def test_pods_with_stable_names_are_static_members_of_the_groups() -> None:
+    made = {document["kind"]: document for document in variant("stable")}
+    assert made["ScaledObject"]["spec"]["scaleTargetRef"]["kind"] == "StatefulSet"
+    pod = made["StatefulSet"]["spec"]["template"]["spec"]
+    variables = {variable["name"]: variable for variable in pod["containers"][0]["env"]}
+    of_name = {"fieldRef": {"fieldPath": "metadata.name"}}
+    for name in ("LEADSCORE_KAFKA__GROUP_INSTANCE_ID", "LEADSCORE_INSTANCE"):
+        assert variables[name]["valueFrom"] == of_name
+    load_config({name: variable.get("value", "leads-0") for name, variable in variables.items()}, for_worker=True)
 
 
 def test_the_rules_and_dashboards_of_the_chart_are_those_of_the_repository() -> None:

@@ -28,3 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- define "leadscore.configMap" -}}
 {{ include "leadscore.name" . }}
 {{- end }}
+
+{{- define "leadscore.kind" -}}
+{{ .Values.stableNames | ternary "StatefulSet" "Deployment" }}
+{{- end }}
