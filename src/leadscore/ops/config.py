@@ -211,7 +211,7 @@ class Config:
     kafka: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def brokers_assign(self) -> bool:
+    def by_brokers(self) -> bool:
         """Whether the brokers assign partitions, by the group protocol of KIP-848."""
         return has_brokers_assign(self.kafka)
 

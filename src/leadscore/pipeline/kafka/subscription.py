@@ -21,22 +21,29 @@ from leadscore.pipeline.pace import Waits
 
 
 class Subscription:
-    """Assigned partitions of one consumer; it is not ``is_settled`` before the first assignment, nor between two.
+    """Assigned partitions of one consumer.
 
     ``drain`` gets the partitions about to be revoked, and keeps within a budget of its own; ``cooperative`` says that
-    the consumer's assignor moves partitions one by one.
+    the consumer's assignor moves partitions one by one, ``brokers`` that they assign, and do so, too.
     """
 
     def __init__(
-        self, consumer: Consumer, topics: list[str], drain: Callable[[list[Partition]], None], *, cooperative: bool
+        self,
+        consumer: Consumer,
+        topics: list[str],
+        drain: Callable[[list[Partition]], None],
+        *,
+        cooperative: bool = False,
+        brokers: bool = False,
     ) -> None:
         self.consumer = consumer
         self.assigned: set[Partition] = set()
-        self.is_settled = False
         self.assigned_count = 0
         self.revoked_count = 0
         self.lost_count = 0
-        self._is_cooperative = cooperative
+        self._is_cooperative = cooperative or brokers
+        self._brokers_assign = brokers
+        self._has_settled = False
         self._started: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._fresh: list[Partition] = []
@@ -45,6 +52,14 @@ class Subscription:
         self._is_closing = False
         self._failure: BaseException | None = None
         consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the group has decided what is read here: not before the first assignment, nor between two.
+
+        Brokers that assign tell a member only what it gets and loses: one that has nothing may yet get something.
+        """
+        return bool(self.assigned) if self._brokers_assign else self._has_settled
 
     def poll(self, most: int, waits: Waits) -> list[Message]:
         """Records and partition events; what the callbacks recorded is ready in ``take_changes`` afterwards.
@@ -139,7 +154,7 @@ class Subscription:
             else:
                 self._start_beside_the_others({})
             names = _names(partitions)
-            self.is_settled = True
+            self._has_settled = True
             self.assigned |= set(names)
             self._fresh += names
             self.assigned_count += bool(names)
@@ -160,7 +175,7 @@ class Subscription:
         self.lost_count += bool(partitions)
 
     def _take_away(self, names: list[Partition]) -> None:
-        self.is_settled = False
+        self._has_settled = False
         started = [name for name in names if name in self._started]
         try:
             # The client would give back all of them by itself, and fail over those that it never got.

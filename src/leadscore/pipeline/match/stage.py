@@ -109,7 +109,7 @@ class MatchStage:
         self.refusals = parts.refusals
         self.read_times = ReadTimes()
         topics = list(config.input_topics)
-        self.subscription = Subscription(consumer, topics, lambda _: self.drain(), cooperative=config.brokers_assign)
+        self.subscription = Subscription(consumer, topics, lambda _: self.drain(), brokers=config.by_brokers)
 
     def step(self, now_s: float, waits: Waits) -> int:
         """One turn: poll, decode, match, log, commit. How many records were matched."""

@@ -113,7 +113,7 @@ class ScoreStage:
         self.has_more = False
         """Whether the last poll was full."""
         self.subscription = Subscription(
-            consumer, [config.log_topic], lambda _: self.drain("revoked"), cooperative=True
+            consumer, [config.log_topic], lambda _: self.drain("revoked"), cooperative=True, brokers=config.by_brokers
         )
 
     def step(self, now_s: float, waits: Waits, reached_ms: int | None) -> int:
