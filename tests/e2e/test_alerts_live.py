@@ -150,5 +150,6 @@ def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[
         for port in (first, second):
             monitored.workers[port].terminate()
             monitored.start_worker(port, LEADSCORE_ON_STATE_LOSS="rebuild")
+            monitored.workers[port].wait_for("listening", 60)  # or both are away at once, which pages
         monitored.wait_until_calm(180, SLOW)
         assert monitored.fired_since(calm_s) - SLOW == OUTAGE | KILL | DEAD_LETTERS | STOP | (BUDGETS - SLOW)
