@@ -93,7 +93,7 @@ def test_the_end_of_a_transaction_of_a_producer_is_no_lag_in_seconds(deploy: Cal
     for event in views("T", now_ms()):
         producer.produce(deployment.topic("website"), json_bytes(event), timestamp=now_ms())
     producer.commit_transaction(30)
-    website = f'{{topic="{deployment.topic("website")}",partition="0"}}'
+    website = f'{{partition="0",topic="{deployment.topic("website")}"}}'
     wait_until(
         lambda: metrics_of(worker).get(f"leadscore_consumer_lag_records{website}") == 1, 20, "the end to be left"
     )
