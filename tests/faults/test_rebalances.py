@@ -49,7 +49,7 @@ CRASHES = 3
 REST_S = 3
 """Between two replacements, as ``minReadySeconds`` in the chart: the heartbeat interval, in which the group settles."""
 LONGEST_PAUSE_S = 20
-"""The session timeout (15 s) and a hand-over; with static membership a partition waits for a restart. Seen: 3 to 14 s."""
+"""The session timeout (15 s) and a hand-over; a partition of a static member waits for a restart. Seen: 3 to 14 s."""
 
 
 def lost_partitions(worker: WorkerProcess) -> float:
