@@ -70,7 +70,7 @@ def test_the_counts_are_those_of_the_metrics() -> None:
         metrics.match.records_processed.labels(topic, outcome).inc(number)
     for outcome, number in (("applied", 4), ("duplicate", 2), ("rejected", 1), ("skipped_replay", 9)):
         metrics.score.awards.labels(outcome).inc(number)
-    metrics.score.crossings_published.labels("mql", "main", "ENTER", "EVENT").inc(3)
+    metrics.score.crossings_published.labels("mql", "main", "ENTER", "EVENT", "1").inc(3)
     now = counts(metrics)
     assert (now.taken, now.accounted, now.crossings) == (11, 11, 3)
     assert (now.applied, now.duplicates, now.rejected, now.ignored, now.dead_letters) == (4, 2, 1, 3, 1)
