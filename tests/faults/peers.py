@@ -1,10 +1,9 @@
 """Other systems under the kills that leadscore is under: ``make faults-peers KILLS=10 SEED=7 PEERS="--only redis"``.
 
 Theory of operation. Every system scores the same events, which arrive while its process is killed (SIGKILL) and started
-again. Most events come before, and are done and committed before the first kill, so that leads enter while kills come.
-With each start a system gets its share of the others, and it dies after a number of them that is drawn from the seed,
-and a moment: in the middle of work, however fast the machine is. No event is sent twice. The judge sees only what comes
-out, as a subscriber with ``read_committed`` does, so it is the same for all:
+again, at moments drawn from the seed: after each start, some time after it has read something. Events go on arriving
+until the kill, so that it comes in the middle of work. No event is sent twice. The judge sees only what comes out, as a
+subscriber with ``read_committed`` does, so it is the same for all:
 
 - all points are whole, in groups that reach no maximum, and everything occurs at one instant: a lead's score is the
   number of its events, whatever their order;
@@ -19,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -31,7 +30,7 @@ from uuid import UUID, uuid4
 import fastavro
 import msgspec
 import yaml
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.bench import peers_workload
@@ -40,8 +39,7 @@ from tests.bench.peers.figures import Workload
 from tests.bench.peers.inputs import PARTITIONS, Input, Topics
 from tests.bench.peers.installs import NotAvailable
 from tests.bench.peers.running import Bench, Process, Servers, _total
-from tests.bench.peers.scoring import MARKS
-from tests.bench.peers.systems import SYSTEMS, Place, System, Worker, _kafka_streams, _module, _python
+from tests.bench.peers.systems import SYSTEMS, Place, System, _kafka_streams, _module, _python
 from tests.checked_producer import CheckedProducer
 from tests.deployment import now_ms
 from tests.servers import CACHE, ROOT, redis_kinds, start_kafka, start_redis, wait_until
@@ -54,11 +52,9 @@ BACK, BACK_TIMES = 30, 8
 WORTH = VIEWS + OPENS
 SESSION_MS = 6_000
 FIRST_SHARE = 0.85
-"""Of the events: those before the first kill."""
-EVENTS_PER_MARK = 25
-"""A worker tells how far it is each time that this number is done."""
-AMONG_THEM_S = 20.0
-"""A worker that has not come as far by then dies where it is."""
+"""Of the events: after that the leads enter, while the other kills come."""
+PAUSE_S = 0.02
+"""Between the events that arrive while a worker runs that is going to be killed."""
 QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 300.0
 FASTER = f"session.timeout.ms={SESSION_MS}\n"
 PEERS: Mapping[str, System] = {
@@ -110,11 +106,21 @@ class Feed:
 
     def send_share(self, share: float) -> None:
         """Of what is waiting."""
-        number = round(share * len(self.waiting))
+        self._send_waiting(round(share * len(self.waiting)))
+        self._producer.flush()
+
+    def send_for(self, seconds: float, number: int) -> None:
+        """As many of what is waiting, or less, in small pieces over that time."""
+        end_s, pieces = time.monotonic() + seconds, max(1, round(seconds / PAUSE_S))
+        while time.monotonic() < end_s:
+            self._send_waiting(number // pieces)
+            time.sleep(PAUSE_S)
+        self._producer.flush()
+
+    def _send_waiting(self, number: int) -> None:
         for lead_id, event_type in self.waiting[:number]:
             self._send(lead_id, event_type)
         del self.waiting[:number]
-        self._producer.flush()
 
     def send_last(self) -> None:
         """The events that take points from each lead, one after the other."""
@@ -140,13 +146,9 @@ class Watch:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._bootstrap, self._group, self._sources = bootstrap, group, sources
 
-    def wait_until_committed(self) -> None:
-        """Until every source record is."""
-        wait_until(lambda: self._committed() == self._ends(self._sources), DONE_S, "all events to be committed")
-
     def wait_until_quiet(self) -> None:
         """Until every source record is committed, and then nothing has changed for a while."""
-        self.wait_until_committed()
+        wait_until(lambda: self._committed() == self._ends(self._sources), DONE_S, "all events to be committed")
         last, since_s = None, time.monotonic()
         while time.monotonic() < since_s + QUIET_S:
             own = [topic for topic in self._admin.list_topics(timeout=10).topics if topic.startswith(self._group)]
@@ -156,13 +158,17 @@ class Watch:
             time.sleep(0.5)
 
     def _committed(self) -> int:
-        total = 0
-        for group in (self._group, f"{self._group}-match"):
-            asked = [ConsumerGroupTopicPartitions(group)]
-            answer = self._admin.list_consumer_group_offsets(asked)[group].result(timeout=30)
-            partitions = answer.topic_partitions or []
-            total += sum(max(one.offset, 0) for one in partitions if one.topic in self._sources)
-        return total
+        """Of all source topics; the group of leadscore's match stage has a name of its own."""
+        with suppress(KafkaException):  # a coordinator that is not ready yet
+            return sum(map(self._committed_of, (self._group, f"{self._group}-match")))
+        return -1
+
+    def _committed_of(self, group: str) -> int:
+        settings = {"bootstrap.servers": self._bootstrap, "group.id": group, "log_level": 2}
+        with closing(Consumer(settings)) as consumer:
+            topics = consumer.list_topics(timeout=10).topics
+            places = [TopicPartition(topic, number) for topic in self._sources for number in topics[topic].partitions]
+            return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=10))
 
     def _ends(self, topics: list[str]) -> int:
         settings = {"bootstrap.servers": self._bootstrap, "group.id": "ends", "log_level": 2}
@@ -196,36 +202,29 @@ class Trial:
         (worker,) = self._system.workers(program, self._source, self._place)
         worker = worker._replace(environ=worker.environ | self._more())
         self._feed.send_share(FIRST_SHARE)
-        self._let_work(worker, self._watch.wait_until_committed)
         for left in range(self._options.kills, 0, -1):
-            events_of_kill = len(self._feed.waiting) // left
-            self._feed.send_share(1 / left)
-            self._let_work_and_kill(Process(worker, self._folder), self._random.randrange(events_of_kill))
-        self._let_work(worker, self._watch.wait_until_quiet, self._feed.send_last, self._watch.wait_until_quiet)
-        return self._outcome(events + BACK_TIMES * len(self._feed.leads))
-
-    def _let_work(self, worker: Worker, *steps: Callable[[], None]) -> None:
-        """While these are taken; then it is told to end."""
+            self._let_work_and_kill(Process(worker, self._folder), len(self._feed.waiting) // left)
         process = Process(worker, self._folder)
         try:
-            for step in steps:
-                step()
+            self._feed.send_share(1)
+            self._watch.wait_until_quiet()
+            self._feed.send_last()
+            self._watch.wait_until_quiet()
         finally:
             process.stop()
+        return self._outcome(events + BACK_TIMES * len(self._feed.leads))
 
-    def _let_work_and_kill(self, process: Process, after: int) -> None:
-        """After that many events, and a moment."""
+    def _let_work_and_kill(self, process: Process, events: int) -> None:
+        """Half of the events are there when it begins, the others arrive while it works."""
         try:
-            wait_until(lambda: _done(process), AT_WORK_S, "the worker to read something")
-            end_s = time.monotonic() + AMONG_THEM_S
-            while _done(process) < after and time.monotonic() < end_s:
-                pass  # asking takes its time
-            time.sleep(self._random.uniform(0.0, self._options.longest_s))
+            self._feed.send_share(events / 2 / max(1, len(self._feed.waiting)))
+            wait_until(lambda: _has_read(process), AT_WORK_S, "the worker to read something")
+            self._feed.send_for(self._random.uniform(0.0, self._options.longest_s), events // 2)
         finally:
             process.kill()
 
     def _more(self) -> dict[str, str]:
-        more = {"SESSION_MS": str(SESSION_MS), "EVENTS": str(MARKS * EVENTS_PER_MARK)}
+        more = {"SESSION_MS": str(SESSION_MS)}
         if self._system.log:
             more |= {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS)}
         if self._name == "leadscore-transactional":
@@ -266,11 +265,10 @@ def _cause(crossing: dict[str, Any]) -> str:
     return str(crossing["event_id"] if "event_id" in crossing else (crossing["trigger"] or {}).get("event_id"))
 
 
-def _done(process: Process) -> int:
-    """How many events it has scored, or at least read."""
+def _has_read(process: Process) -> bool:
     if process.metrics_port:
-        return _total(process.read_metrics(), "leadscore_records_consumed_total")
-    return process.last_mark()
+        return _total(process.read_metrics(), "leadscore_records_consumed_total") > 0
+    return process.last_mark() > 0
 
 
 def _input(topics: Topics, prefix: str, folder: Path, registry: RegistryStub, events: int) -> Input:
@@ -332,7 +330,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--leads", type=int, default=1_000)
-    parser.add_argument("--longest-s", type=float, default=0.1, help="the longest moment before the kill")
+    parser.add_argument("--longest-s", type=float, default=0.3, help="between the first record read and the kill")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PEERS))
     parser.add_argument("--page", action="store_true", help="write the table into docs/promise.md")
     options = parser.parse_args()
