@@ -291,7 +291,10 @@ class _Marks:
 
 
 class _Counters:
-    """Progress of leadscore by its metrics: awards that are scored, and the end when every event is."""
+    """Progress of leadscore by its metrics: awards that are scored, and the end when every event is.
+
+    It has begun when the first record is matched: a backlog is matched for seconds before its first award is scored.
+    """
 
     def __init__(self, processes: Sequence[Process], events: int) -> None:
         self._processes = processes
@@ -303,7 +306,7 @@ class _Counters:
         processed = _total(text, "leadscore_records_processed_total")
         matched = _total(text, "leadscore_records_processed_total", 'outcome="matched"')
         awards = _total(text, "leadscore_awards_total")
-        return awards, processed >= self._events and awards >= matched
+        return max(awards, min(processed, 1)), processed >= self._events and awards >= matched
 
 
 def _total(metrics: str, name: str, label: str = "") -> int:
