@@ -219,14 +219,14 @@ MUTANTS = (
         context.outcomes += outcomes_of(state, award, model)
     outlook = Outlook(state, model)
     # steps 3 and 4
-    trigger = Trigger(topic, award.event_id, award.type, award.campaign, award.received_at_ms, award.trace)
+    trigger = trigger_of(topic, award)
     cause = Cause.EVENT if is_event else Cause.COMMAND
     decision = Decision(cause, trigger, before, ScoresAt(outlook, tau_ms))
     crossed = cross(state, award, decision, context)
 """,
         """    outlook = Outlook(state, model)
     # steps 3 and 4
-    trigger = Trigger(topic, award.event_id, award.type, award.campaign, award.received_at_ms, award.trace)
+    trigger = trigger_of(topic, award)
     cause = Cause.EVENT if is_event else Cause.COMMAND
     decision = Decision(cause, trigger, before, ScoresAt(outlook, tau_ms))
     crossed = cross(state, award, decision, context)

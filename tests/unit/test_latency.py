@@ -6,30 +6,14 @@ from msgspec.structs import replace
 from leadscore.ops.metrics import Metrics
 from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger
 from leadscore.scoring.outcomes import CountedOutcome
+from tests.unit.sample_crossing import CROSSING
 
 NOW_MS = 1_900_000_000_000
-ENTER = Crossing(
-    id="c1",
-    model="m",
-    model_version=1,
-    lead_id="L1",
-    threshold="mql",
-    direction=Direction.ENTER,
-    cause=Cause.EVENT,
-    entered_id=None,
-    score=60.0,
-    previous_score=40.0,
-    engagement=60.0,
-    fit=0.0,
-    grade="",
-    enter_level=50.0,
-    exit_level=40.0,
+ENTER = replace(
+    CROSSING,
     occurred_at_ms=NOW_MS - 90_000,
     decided_at_ms=NOW_MS - 2_000,
-    projected_exit_at_ms=None,
     trigger=Trigger("web", "e1", "website.page_view", None, NOW_MS - 3_000),
-    reasons=[],
-    stale=False,
 )
 LEAVE = replace(ENTER, direction=Direction.LEAVE, cause=Cause.TIME, trigger=None)
 

@@ -9,7 +9,8 @@ from leadscore.events.trace_context import Header, trace_of
 from leadscore.log.records import Award, Frame, Trace, decode, encode
 from leadscore.pipeline.score.outbox import decode_outputs, encode_outputs
 from leadscore.pipeline.score.publishing import avro_encoding, crossing_output, json_encoding
-from leadscore.scoring.crossing import Cause, Crossing, Direction, Trigger
+from leadscore.scoring.crossing import Crossing, Trigger
+from tests.unit.sample_crossing import CROSSING
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 STATE = "vendor=abc,other=1"
@@ -18,30 +19,8 @@ ZERO_SPAN = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01"
 
 
 def crossing(trace: Trace | None) -> Crossing:
-    return Crossing(
-        id="c1",
-        model="m",
-        model_version=1,
-        lead_id="L1",
-        threshold="mql",
-        direction=Direction.ENTER,
-        cause=Cause.EVENT,
-        entered_id=None,
-        sequence=1,
-        score=60.0,
-        previous_score=40.0,
-        engagement=60.0,
-        fit=0.0,
-        grade="",
-        enter_level=50.0,
-        exit_level=40.0,
-        occurred_at_ms=1_000,
-        decided_at_ms=2_000,
-        projected_exit_at_ms=None,
-        trigger=Trigger("web", "e1", "website.page_view", None, 1_500, trace),
-        reasons=[],
-        stale=False,
-    )
+    trigger = Trigger("web", "e1", "website.page_view", None, 1_500, trace)
+    return msgspec.structs.replace(CROSSING, trigger=trigger)
 
 
 @pytest.mark.parametrize(

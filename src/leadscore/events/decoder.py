@@ -58,11 +58,6 @@ class Decoder:
         self._registered = RegisteredSchemas(lookup, _reader_of)
         self._local_readers = _local_readers()
 
-    @property
-    def looks_at_headers(self) -> bool:
-        """Whether the id of a value's schema may be in a header: there is a registry to ask for it."""
-        return self._registered.can_ask
-
     def decode(self, _topic: str, value: bytes | None, headers: Headers | None = None) -> Event:
         """The event in a record's value; ``DeadLetter`` if none, ``Unavailable`` if the registry does not answer."""
         if not value:

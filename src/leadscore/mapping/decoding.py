@@ -56,11 +56,6 @@ class MappedTopics:
         self._registered = RegisteredSchemas(lookup, _schema_of)
         self._keys = Keys(lookup)
 
-    @property
-    def looks_at_headers(self) -> bool:
-        """Whether the id of a value's schema may be in a header: there is a registry to ask for it."""
-        return self._registered.can_ask
-
     def looks_beside(self, topic: str) -> bool:
         """Whether the mapping of the topic needs what a record has beside its value."""
         return self._mappings[topic].looks_beside

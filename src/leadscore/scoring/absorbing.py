@@ -8,7 +8,7 @@ from leadscore.log.records import Absorbed, Award
 from leadscore.scoring.before import before_anything
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldContext
-from leadscore.scoring.crossing import Cause, Crossing, Trigger
+from leadscore.scoring.crossing import Cause, Crossing, trigger_of
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.fold import remembered, under_model_in_force
 from leadscore.scoring.score import ScoresAt
@@ -32,7 +32,7 @@ def leave_merged(
     if not state.thresholds:
         return []
     scores = before_anything(Outlook(state, context.model), tau_ms)
-    trigger = Trigger(topic, award.event_id, award.type, award.campaign, award.received_at_ms, award.trace)
+    trigger = trigger_of(topic, award)
     decision = Decision(Cause.MERGED, trigger, scores, scores)
     crossings = leave_all(state, award.lead_id, decision, context)
     return [msgspec.structs.replace(crossing, merged_with=into) for crossing in crossings]
@@ -65,7 +65,7 @@ def absorb(
     _remember_member(state, award, absorbed, other.latest_record_ms, context)
     outlook = Outlook(state, model)
     # steps 3 and 4
-    trigger = Trigger(topic, award.event_id, award.type, award.campaign, award.received_at_ms, award.trace)
+    trigger = trigger_of(topic, award)
     decision = Decision(Cause.MERGED, trigger, before, ScoresAt(outlook, tau_ms))
     crossings += cross_merged(state, award, decision, was_in, absorbed.lead_id, context)
     state.due_ms = due_ms(outlook, tau_ms, exactly=False)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from leadscore.log.records import Trace
+from leadscore.log.records import Award, Trace
 
 
 class Direction(StrEnum):
@@ -40,6 +40,11 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     campaign: str | None
     received_at_ms: int | None = None
     trace: Trace | None = None
+
+
+def trigger_of(topic: str | None, award: Award) -> Trigger:
+    """What the award's record is as the cause of crossings."""
+    return Trigger(topic, award.event_id, award.type, award.campaign, award.received_at_ms, award.trace)
 
 
 class Reason(msgspec.Struct, frozen=True):

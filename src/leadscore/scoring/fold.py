@@ -31,7 +31,7 @@ from leadscore.scoring.before import before_anything, before_event
 from leadscore.scoring.by_id import is_recent, is_retracted, retract_by_id
 from leadscore.scoring.conditions import Outlook, first_event_ms, has_attributes
 from leadscore.scoring.context import FoldContext
-from leadscore.scoring.crossing import Cause, Crossing, Trigger
+from leadscore.scoring.crossing import Cause, Crossing, trigger_of
 from leadscore.scoring.disqualification import disqualified, is_suspended
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.outcomes import outcomes_of
@@ -82,7 +82,7 @@ def fold_award(
         context.outcomes += outcomes_of(state, award, model)
     outlook = Outlook(state, model)
     # steps 3 and 4
-    trigger = Trigger(topic, award.event_id, award.type, award.campaign, award.received_at_ms, award.trace)
+    trigger = trigger_of(topic, award)
     cause = Cause.EVENT if is_event else Cause.COMMAND
     decision = Decision(cause, trigger, before, ScoresAt(outlook, tau_ms))
     crossed = cross(state, award, decision, context)

@@ -111,12 +111,13 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
     """Make a lead an alias, and put out all that it was for the lead that it is merged into."""
     award, lead_id, into = forward.award, forward.award.lead_id, forward.award.into
     state = remembered(states.get(lead_id), context)
-    if into is None or into == lead_id or _has_seen(state, award):
+    hashed = event_hash(award.type, award.event_id)
+    if into is None or into == lead_id or _has_seen(state, hashed):
         context.duplicates += 1
         return NO_OUTPUTS
     if state is None:
         state = LeadState(context.model.version, award.occurred_at_ms)
-    remember_merges(flags_of(state), (event_hash(award.type, award.event_id),))
+    remember_merges(flags_of(state), (hashed,))
     if _is_smallest_of_circle(lead_id, into, state, context):
         context.duplicates += 1
         return NO_OUTPUTS
@@ -138,11 +139,9 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
     return outputs
 
 
-def _has_seen(state: LeadState | None, award: Award) -> bool:
-    """Whether this merge came to the person before, under whichever of its ids."""
-    if state is None or state.flags is None:
-        return False
-    return event_hash(award.type, award.event_id) in state.flags.merges
+def _has_seen(state: LeadState | None, merge: bytes) -> bool:
+    """Whether the merge of that hash came to the person before, under whichever of its ids."""
+    return state is not None and state.flags is not None and merge in state.flags.merges
 
 
 def _is_smallest_of_circle(lead_id: str, into: str, state: LeadState, context: FoldContext) -> bool:

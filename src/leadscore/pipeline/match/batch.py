@@ -8,8 +8,9 @@ from confluent_kafka import Message
 from msgspec.structs import replace
 
 from leadscore.errors import DeadLetter, DeadLetterReason
-from leadscore.events.decoder import Decoder, unknown_format
+from leadscore.events.decoder import Decoder
 from leadscore.events.event import COMMAND_PREFIX, Event
+from leadscore.events.registered import Headers
 from leadscore.events.times import NO_CLOCK_MS, TimeLimits
 from leadscore.events.trace_context import trace_of
 from leadscore.log.records import (
@@ -23,7 +24,7 @@ from leadscore.log.records import (
     encode,
     partition_of,
 )
-from leadscore.mapping.decoding import NOTHING_BESIDE, Beside, MappedTopics
+from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
@@ -91,7 +92,6 @@ class Work:
         self._lanes: dict[Partition, _Lane] = {}
         self._known = sources
         self._decoder = decoder
-        self._looks_at_headers = decoder.looks_at_headers
         self._matcher = matcher
         self._command_topic = config.command_topic
         self._partitions = config.log_partitions
@@ -135,14 +135,15 @@ class Work:
             topic, offset = message.topic() or "", message.offset() or 0
             partition = (topic, message.partition() or 0)
             epoch, kafka_time_ms = message.leader_epoch(), message.timestamp()[1]
+            headers: Headers | None = message.headers()  # type: ignore[assignment]  # a list
             try:
                 if mapped is not None and topic in mapped_topics:
-                    events = self._of_mapped(mapped, message, topic, kafka_time_ms)
+                    events = self._of_mapped(mapped, message, topic, headers, kafka_time_ms)
                 else:
-                    events = self._of_own(message, topic, kafka_time_ms)
+                    events = self._of_own(message, topic, headers, kafka_time_ms)
             except DeadLetter as failure:
                 lane = self._lane_of(partition, epoch)
-                self.dead.append((message, _with_headers_in_mind(failure, message)))
+                self.dead.append((message, failure))
                 lane.dead.append(offset)
             else:
                 lane = lanes.get(partition)
@@ -150,8 +151,7 @@ class Work:
                     lane = self._lane_of(partition, epoch)
                 is_matched = False
                 received_at_ms = None if kafka_time_ms < 0 else kafka_time_ms
-                headers = message.headers()
-                trace = trace_of(headers) if headers else None  # type: ignore[arg-type]  # a list
+                trace = trace_of(headers) if headers else None
                 for event in events:
                     award = matcher.award(event, lane.index, offset, received_at_ms, trace)
                     if award is not None:
@@ -163,21 +163,20 @@ class Work:
                 (lane.matched if is_matched else lane.ignored).append(offset)
             lane.next_offset = offset + 1
 
-    def _of_own(self, message: Message, topic: str, kafka_time_ms: int) -> list[Event]:
+    def _of_own(self, message: Message, topic: str, headers: Headers | None, kafka_time_ms: int) -> list[Event]:
         """The event of a record of a topic without a mapping."""
-        headers = message.headers() if self._looks_at_headers else None
-        event = self._decoder.decode(topic, message.value(), headers)  # type: ignore[arg-type]  # a list
+        event = self._decoder.decode(topic, message.value(), headers)
         self._check(event, topic, kafka_time_ms)
         return [event]
 
-    def _of_mapped(self, mapped: MappedTopics, message: Message, topic: str, kafka_time_ms: int) -> list[Event]:
+    def _of_mapped(
+        self, mapped: MappedTopics, message: Message, topic: str, headers: Headers | None, kafka_time_ms: int
+    ) -> list[Event]:
         """The events of a record of a topic with a mapping: none, one or several."""
-        beside = NOTHING_BESIDE
         if mapped.looks_beside(topic):
-            timestamp_ms = kafka_time_ms if kafka_time_ms >= 0 else None
-            beside = Beside(message.key(), message.headers(), timestamp_ms)  # type: ignore[arg-type]  # a list
-        elif mapped.looks_at_headers:
-            beside = Beside(None, message.headers())  # type: ignore[arg-type]  # a list
+            beside = Beside(message.key(), headers, kafka_time_ms if kafka_time_ms >= 0 else None)
+        else:
+            beside = Beside(None, headers)
         return mapped.events(topic, message.value(), beside, partial(self._times.check, kafka_time_ms=kafka_time_ms))
 
     def leave_out(self, partition: Partition, first: int) -> int:
@@ -233,14 +232,6 @@ class Work:
         if event.type.startswith(COMMAND_PREFIX) != (topic == self._command_topic):
             expected = "commands only" if topic == self._command_topic else "no commands"
             raise DeadLetter(DeadLetterReason.INVALID_COMMAND, f"type: expected {expected} on this topic")
-
-
-def _with_headers_in_mind(failure: DeadLetter, message: Message) -> DeadLetter:
-    """Where the format is unknown the headers may say why: others put the schema's id there."""
-    value = message.value()
-    if failure.reason is not DeadLetterReason.UNKNOWN_FORMAT or value is None:
-        return failure
-    return unknown_format(value, message.headers())  # type: ignore[arg-type]  # a list
 
 
 def _is_from(message: Message, partition: Partition, first: int) -> bool:

@@ -23,10 +23,12 @@ class Polled(NamedTuple):
 def poll_much(subscription: Subscription, most: int, waits: Waits) -> Polled:
     """At most this number of records; after the first poll, what is there already."""
     messages: list[Message] = []
+    size = 0
     while True:
         room = min(most - len(messages), FRAMES_AT_ONCE)
         taken = subscription.poll(room, waits if not messages else AT_ONCE)
         messages += taken
+        size += sum(map(len, taken))
         has_more = len(taken) >= room
-        if not has_more or len(messages) >= most or sum(map(len, messages)) >= MOST_BYTES:
+        if not has_more or len(messages) >= most or size >= MOST_BYTES:
             return Polled(messages, has_more)
