@@ -21,10 +21,10 @@ from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.forwarding import forwards_records
-from leadscore.pipeline.score.lifetimes import LATE_WORKER_MS, ttl_ms
+from leadscore.pipeline.score.lifetimes import ttl_ms
 from leadscore.pipeline.score.outbox import decode_outputs, encode_outputs
 from leadscore.scoring.score import main_score_at
-from leadscore.scoring.state import Alias, LeadState, decode_state
+from leadscore.scoring.state import LATE_WORKER_MS, Alias, LeadState, decode_state
 from tests.simulated import event_of
 from tests.unit.fake_kafka import FakeMessage
 from tests.unit.fake_store import FakeStore

@@ -176,6 +176,14 @@ def test_what_is_absorbed_after_an_erasure_does_not_bring_back_what_occurred_bef
     assert scores(*log) == {"A": 20.0}
 
 
+def test_a_reset_from_before_an_erasure_is_not_absorbed_either() -> None:
+    """A silence begins with the latest reset: of this one nothing is left, and a lead without an event is not quiet."""
+    quiet = {"when": {"quiet": {"rules": ["visit"], "within": "2s"}}, "points": 10}
+    log = [record("r", "B", 4, "command.reset"), record("x", "A", 5, "command.erase"), merge("m", "B", "A", 7)]
+    (line,) = simulated(MODEL | {"conditions": {"quiet": quiet}}, log, START_MS + DAY_MS).scores
+    assert (line.lead_id, line.score) == ("A", 0.0)
+
+
 def test_an_alias_is_forgotten_after_its_latest_record_and_its_id_is_a_new_leads() -> None:
     model = MODEL | {"forget_after": "40d"}
     days = [Entry({**record("e", "A", 0).event, "event_id": f"e{n}"}, START_MS + n * DAY_MS) for n in (30, 60)]
@@ -184,6 +192,20 @@ def test_an_alias_is_forgotten_after_its_latest_record_and_its_id_is_a_new_leads
     late = Entry({**record("b", "B", 0).event, "occurred_at": at_ms}, at_ms)
     lines = simulated(model, [merge("m", "B", "A", 0), *days, late], at_ms).scores
     assert {line.lead_id: round(line.score, 3) for line in lines} == {"A": 30.0, "B": 20.0}
+
+
+def test_an_erasure_leaves_alone_what_is_another_lead_by_now_because_its_alias_was_forgotten() -> None:
+    forget_after_ms = 40 * DAY_MS
+    erase = record("x", "A", forget_after_ms + 3, "command.erase")
+    log = [merge("m", "B", "A", 0), erase, *visits("B", forget_after_ms + 2, forget_after_ms + 4)]
+    lines = simulated(MODEL | {"forget_after": "40d"}, log, forget_after_ms + START_MS).scores
+    assert {line.lead_id: round(line.score, 3) for line in lines} == {"B": 40.0}
+
+
+def test_a_merge_into_itself_under_a_forgotten_alias_leaves_a_lead_without_points() -> None:
+    log = [merge("m", "B", "A", 0), merge("m2", "B", "B", 41 * DAY_MS)]
+    lines = simulated(MODEL | {"forget_after": "40d"}, log, START_MS + 41 * DAY_MS).scores
+    assert {line.lead_id: line.score for line in lines} == {"A": 0.0, "B": 0.0}
 
 
 def test_of_suspensions_under_both_ids_the_latest_holds() -> None:

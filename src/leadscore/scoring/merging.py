@@ -34,7 +34,7 @@ from leadscore.scoring.erasures import Erasures, is_erased, lead_hash, remember_
 from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.fold import fold_award, remembered
 from leadscore.scoring.outputs import NO_OUTPUTS, ErasedLead, Output
-from leadscore.scoring.state import Alias, LeadState, Member, States, encode_state
+from leadscore.scoring.state import LATE_WORKER_MS, Alias, LeadState, Member, States, encode_state
 from leadscore.scoring.thresholds import leave_by_time
 from leadscore.scoring.union import remember_merges
 
@@ -51,7 +51,7 @@ def apply_forward(states: States, erasures: Erasures, forward: Forward, context:
     alias = None if state is None else state.alias
     if state is not None and alias is not None:
         if is_forgotten_alias(state.latest_record_ms, context):
-            state = None
+            state = _new_lead(award, context)
         elif not _closes_circle(lead_id, alias, forward.hops):
             outputs = _go_on(state, alias, forward, context)
             states[lead_id] = state
@@ -65,6 +65,10 @@ def apply_forward(states: States, erasures: Erasures, forward: Forward, context:
     if forward.hops and lead is not None and lead.flags is not None:
         _hear_of(lead.flags.aliases, forward)
     return outputs
+
+
+def _new_lead(award: Award, context: FoldContext) -> LeadState:
+    return LeadState(context.model.version, award.occurred_at_ms)
 
 
 def _apply_to_lead(states: States, erasures: Erasures, forward: Forward, context: FoldContext) -> Sequence[Output]:
@@ -116,7 +120,7 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
         context.duplicates += 1
         return NO_OUTPUTS
     if state is None:
-        state = LeadState(context.model.version, award.occurred_at_ms)
+        state = _new_lead(award, context)
     remember_merges(flags_of(state), (hashed,))
     if _is_smallest_of_circle(lead_id, into, state, context):
         context.duplicates += 1
@@ -177,7 +181,8 @@ def _erase(states: States, erasures: Erasures, forward: Forward, context: FoldCo
     state = states.get(lead_id)
     edges = {hop.alias: hop.edge for hop in forward.hops}
     for alias, member in (state.flags.aliases if state is not None and state.flags is not None else {}).items():
-        edges[alias] = max(member.edge, edges.get(alias, member.edge))
+        if context.log_time_ms - member.latest_ms <= context.model.forget_after_ms + LATE_WORKER_MS:
+            edges[alias] = max(member.edge, edges.get(alias, member.edge))
     edges.pop(lead_id, None)
     remember_erasure(erasures, award, context)
     states[lead_id] = None
@@ -194,6 +199,9 @@ def _erase_alias(
     """Delete the alias that this merge made, whose person is erased; the id may have become someone else's since."""
     award, state = forward.award, states.get(forward.award.lead_id)
     if state is not None and (state.alias is None or state.alias.edge != edge):
+        return NO_OUTPUTS
+    if state is not None and is_forgotten_alias(state.latest_record_ms, context):
+        states[award.lead_id] = _new_lead(award, context)
         return NO_OUTPUTS
     remember_erasure(erasures, award, context)
     states[award.lead_id] = None

@@ -15,8 +15,11 @@ from leadscore.errors import LeadscoreError
 from leadscore.scoring import old_states
 from leadscore.scoring.old_states import ById, read_old
 from leadscore.scoring.recent import packed, unpacked
+from leadscore.time_units import DAY_MS
 
 FORMAT = 3
+LATE_WORKER_MS = 7 * DAY_MS
+"""How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
 
 Points = int | float
 """Points as they were awarded: whole ones stay ``int``, which is one byte in the state instead of nine."""

@@ -203,6 +203,8 @@ def forget_until(state: LeadState, model: CompiledModel, until_ms: int) -> None:
     }
     if flags.suspension is not None and time_of(flags.suspension.at) <= until_ms:
         flags.suspension = None
+    if flags.reset_ms is not None and flags.reset_ms <= until_ms:
+        flags.reset_ms = None
     if flags.requalified_ms is not None and flags.requalified_ms <= until_ms:
         flags.requalified_ms = None
     flags.retracted = {hashed: at_ms for hashed, at_ms in flags.retracted.items() if at_ms > until_ms}

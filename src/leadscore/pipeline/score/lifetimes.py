@@ -3,13 +3,9 @@
 from leadscore.model.compiled import CompiledModel
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.flags import latest_ms
-from leadscore.scoring.state import LeadState
+from leadscore.scoring.state import LATE_WORKER_MS, LeadState
 from leadscore.scoring.sure_stay import FAR_MS
 from leadscore.scoring.timeline import disqualifying_condition
-from leadscore.time_units import DAY_MS
-
-LATE_WORKER_MS = 7 * DAY_MS
-"""How much longer than a lead is remembered its key lives: a worker that is late still finds the same."""
 
 
 def due_entry_ms(state: LeadState) -> int | None:
