@@ -61,9 +61,10 @@ class LogPartition(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a subscriber has seen: how many crossings, the latest of them after its event, and what was wrong."""
+    """What a subscriber has seen: how many crossings, of how many it took the time, the latest, and what was wrong."""
 
     crossings: int
+    timed: int
     latest_s: float
     violations: list[str]
 
@@ -144,6 +145,7 @@ class Subscriber:
     def __init__(self, expected: dict[Stay, bytes], since_ms: int) -> None:
         self._expected, self._since_ms = expected, since_ms
         self._last: dict[Stay, int] = defaultdict(int)
+        self._timed = 0
         self._latest_ms = 0.0
         self._violations: list[str] = []
 
@@ -168,6 +170,7 @@ class Subscriber:
         """Of a first copy that an event caused; the topic has the broker's time."""
         occurred_ms = crossing["occurred_at"].timestamp() * 1000
         if crossing["trigger"] is not None and occurred_ms >= self._since_ms:
+            self._timed += 1
             self._latest_ms = max(self._latest_ms, message.timestamp()[1] - occurred_ms)
 
     def done(self) -> Seen:
@@ -176,4 +179,4 @@ class Subscriber:
             missing = len(digests) // DIGEST_BYTES - self._last[stay]
             if missing > 0:
                 self._violations.append(f"{missing} crossings of {stay} were never published")
-        return Seen(sum(self._last.values()), self._latest_ms / 1000, self._violations)
+        return Seen(sum(self._last.values()), self._timed, self._latest_ms / 1000, self._violations)

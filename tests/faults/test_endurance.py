@@ -10,6 +10,7 @@ say what was sent. What came out is held in the end against the plain fold of th
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from random import Random
 
@@ -43,6 +44,12 @@ RATE = float(os.environ.get("RATE") or 0)
 SHARE_OF_MAXIMUM = 0.7
 BACKLOG = 100_000
 LEADS = 500
+STEERED_LEADS = frozenset(f"lead-{number}" for number in range(LEADS // 10))
+"""Without a hand on them leads gather points, and cross nothing any more after the first minute."""
+RISES_TO, FALLS_TO = 90.0, 30.0
+"""Beyond the enters and the exits of the model."""
+LEAST_CROSSINGS_PER_S = 1.0
+"""That come in time is said of crossings; so there must be some, from beginning to end."""
 FAULT_EVERY_S = 15.0
 CHECK_EVERY_S = 60.0
 SILENCE_S = 3.0
@@ -110,11 +117,12 @@ class Faults:
 
 
 class Load:
-    """Events that occur when they are sent, and what they are worth."""
+    """Events that occur when they are sent, and what they are worth. A tenth of the leads goes up and down for ever."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.truth = RunningTruth(WANDERING_MODEL, now_ms())
         self._deployment = deployment
+        self._falling: set[str] = set()
         self._events = self._endless()
 
     def send(self, number: int) -> None:
@@ -125,8 +133,22 @@ class Load:
         for part in count():
             for event in wandering_events(f"endurance-{part}", 5_000, LEADS):
                 now = msgspec.structs.replace(event, occurred_at_ms=now_ms())
+                if self._is_falling(now):
+                    now = msgspec.structs.replace(now, type="webinar.no_show", fields={})
                 self.truth.add(now)
                 yield now
+
+    def _is_falling(self, event: Event) -> bool:
+        """Whether a steered lead has been up, and was not down again since."""
+        lead_id = event.lead_id
+        if lead_id not in STEERED_LEADS:
+            return False
+        score = self.truth.score(lead_id, event.occurred_at_ms)
+        if score > RISES_TO:
+            self._falling.add(lead_id)
+        elif score < FALLS_TO:
+            self._falling.discard(lead_id)
+        return lead_id in self._falling
 
 
 class Checks:
@@ -180,21 +202,26 @@ def maximum_rate(deployment: Deployment, load: Load) -> float:
 
 
 def send_for_long(load: Load, rate: float, faults: Faults, checks: Checks) -> None:
-    """At the rate, with a fault and a check every so often; what a fault holds up is sent after it."""
+    """At the rate, with a fault beside it and a check every so often."""
     began_s = time.monotonic()
     sent, fault_s, check_s = 0, began_s + FAULT_EVERY_S, began_s + CHECK_EVERY_S
-    while (now_s := time.monotonic()) < began_s + MINUTES * 60:
-        due = int(rate * (now_s - began_s)) - sent
-        load.send(due)
-        sent += due
-        if now_s > fault_s:
-            faults.next()
-            fault_s = time.monotonic() + FAULT_EVERY_S
-        if now_s > check_s:
-            checks.check(faults.workers)
-            began_s += time.monotonic() - now_s  # what a check takes is no load to catch up with
-            check_s = time.monotonic() + CHECK_EVERY_S
-        time.sleep(0.05)
+    with ThreadPoolExecutor(1) as beside:
+        fault = beside.submit(faults.next)
+        while (now_s := time.monotonic()) < began_s + MINUTES * 60:
+            due = int(rate * (now_s - began_s)) - sent
+            load.send(due)
+            sent += due
+            if now_s > fault_s and fault.done():
+                fault.result()
+                fault = beside.submit(faults.next)
+                fault_s = time.monotonic() + FAULT_EVERY_S
+            if now_s > check_s:
+                fault.result()
+                checks.check(faults.workers)
+                began_s += time.monotonic() - now_s  # what a check takes is no load to catch up with
+                check_s = time.monotonic() + CHECK_EVERY_S
+            time.sleep(0.05)
+        fault.result()
 
 
 def wrong_outcome(deployment: Deployment, since_ms: int, figures: Figures) -> Iterator[str]:
@@ -206,6 +233,8 @@ def wrong_outcome(deployment: Deployment, since_ms: int, figures: Figures) -> It
     seen = seen_by_subscriber(deployment, folded.digests, since_ms)
     figures.note += f"; {seen.crossings:,} crossings, the latest {seen.latest_s:.1f} s after its event"
     yield from seen.violations
+    if seen.timed < LEAST_CROSSINGS_PER_S * MINUTES * 60:
+        yield f"{seen.timed} crossings say how late they come, expected at least {LEAST_CROSSINGS_PER_S:g} per second"
     if seen.latest_s > LATE_S:
         yield f"a crossing came {seen.latest_s:.1f} s after its event"
 
