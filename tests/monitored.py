@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,7 +18,7 @@ import redis
 from deploy.prometheus.scale import Scale
 from leadscore.events.event import Event
 from tests.deployment import Deployment, WorkerProcess, now_ms
-from tests.prometheus_server import PrometheusServer, Series, start_prometheus
+from tests.prometheus_server import SCRAPE_S, PrometheusServer, Series, start_prometheus
 from tests.servers import LOOPBACK, free_ports, wait_until
 
 MODEL: Mapping[str, Any] = {
@@ -149,15 +149,31 @@ class Monitored:
     def firing(self) -> set[str]:
         return {name for name, state in self.states().items() if state == "firing"}
 
-    def fired_since(self, start_s: float) -> set[str]:
-        """Every alert that has fired at any time since then."""
+    def alerts_since(self, start_s: float, state: str = "firing") -> dict[str, float]:
+        """Every alert that was in the state at any time since then, and how many seconds after it first was.
+
+        What Prometheus has noted of each evaluation is asked for: a state of a second is not missed.
+        """
         end_s = time.time() + 1  # the last step must not lie before the last evaluation
-        fired = self.prometheus.query_range('ALERTS{alertstate="firing"}', start_s, end_s, 1)
-        return {series.labels["alertname"] for series in fired}
+        noted = self.prometheus.query_range(f'ALERTS{{alertstate="{state}"}}', start_s, end_s, SCRAPE_S / 2)
+        first: dict[str, float] = {}
+        for series in noted:
+            name, after_s = series.labels["alertname"], series.points[0][0] - start_s
+            first[name] = min(after_s, first.get(name, after_s))
+        return first
 
     def wait_until_calm(self, timeout_s: float, but_for: AbstractSet[str] = frozenset()) -> None:
         """Until no alert is pending or firing, but for those that look back for long."""
-        wait_until(lambda: not self.states().keys() - but_for, timeout_s, "all alerts to end")
+        self.wait_until(lambda: not self.states().keys() - but_for, timeout_s, "all alerts to end")
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float, message: str) -> None:
+        """``TimeoutError`` if it takes too long. Prometheus is asked no oftener than it may have news."""
+
+        def looked() -> bool:
+            time.sleep(SCRAPE_S / 2)
+            return condition()
+
+        wait_until(looked, timeout_s, message)
 
     def over_all(self, expression: str) -> list[Series]:
         """The values over all of the run."""

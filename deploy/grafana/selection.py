@@ -9,6 +9,11 @@ DEPLOYMENT_VARIABLES = (
     Variable("job", "Job", 'label_values(leadscore_model_info{model=~"$model"}, job)'),
     Variable("group", "Group", 'label_values(leadscore_build_info{job=~"$job"}, group)'),
 )
+OF_INSTANCE = 'instance=~"$instance"'
+"""Further condition of what is shown of each process."""
+INSTANCE_VARIABLE = Variable(
+    "instance", "Instance", 'label_values(leadscore_build_info{job=~"$job",group=~"$group"}, instance)'
+)
 QUANTILES = (0.5, 0.95, 0.99)
 
 

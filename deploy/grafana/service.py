@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from deploy.grafana.panel import Dashboard, Kind, Panel, Query, Row, Unit
 from deploy.grafana.selection import (
     DEPLOYMENT_VARIABLES,
+    INSTANCE_VARIABLE,
+    OF_INSTANCE,
     RATE,
     increase,
     quantile,
@@ -20,7 +22,7 @@ from deploy.prometheus.recordings import LAG_RECORDS, LAG_SECONDS, UNACCOUNTED
 FIRING = 'ALERTS{alertname=~"Leadscore.*",alertstate="firing"}'
 DURATION = "leadscore_stage_duration_seconds"
 DEAD_LETTER_SHARE = selected("job_group:leadscore_dead_letters:ratio_rate15m")
-OF_WORKERS = f" and on (job, instance) {selected('leadscore_build_info')}"
+OF_WORKERS = f" and on (job, instance) {selected('leadscore_build_info', OF_INSTANCE)}"
 
 
 def _objective_number(objective: Objective, what: str) -> Panel:
@@ -160,9 +162,9 @@ LATENCY = Row(
         *(
             Panel(
                 f"Where the {stage} stage spends its time",
-                "Seconds per second in each step, of all workers together.",
+                "Seconds per second in each step, of the chosen instances together.",
                 Unit.RATIO,
-                rates(f"{DURATION}_sum", "step", f'stage="{stage}"'),
+                rates(f"{DURATION}_sum", "step", f'stage="{stage}"', OF_INSTANCE),
             )
             for stage in ("match", "score")
         ),
@@ -394,26 +396,32 @@ PROCESSES = Row(
     [
         Panel(
             "CPU",
-            "Cores that each worker uses.",
+            "Cores that each of the chosen instances uses.",
             Unit.NONE,
             [Query(f"rate(process_cpu_seconds_total[{RATE}]){OF_WORKERS}", "{{instance}}")],
             width=6,
         ),
         Panel(
             "Memory",
-            "Resident memory of each worker.",
+            "Resident memory of each of the chosen instances.",
             Unit.BYTES,
             [Query(f"process_resident_memory_bytes{OF_WORKERS}", "{{instance}}")],
             width=6,
         ),
         Panel(
             "Age",
-            "Seconds since each worker was started.",
+            "Seconds since each of the chosen instances was started.",
             Unit.SECONDS,
             [Query(f"time() - process_start_time_seconds{OF_WORKERS}", "{{instance}}")],
             width=6,
         ),
-        Panel("Log lines", "By level.", Unit.RATE, rates("leadscore_log_messages_total", "level"), width=6),
+        Panel(
+            "Log lines",
+            "By level, of the chosen instances together.",
+            Unit.RATE,
+            rates("leadscore_log_messages_total", "level", OF_INSTANCE),
+            width=6,
+        ),
     ],
 )
 
@@ -424,6 +432,6 @@ def service_dashboard() -> Dashboard:
         "service",
         "leadscore: service",
         "Whether leadscore keeps its promise, and if not, where it breaks. docs/monitoring.md explains it.",
-        DEPLOYMENT_VARIABLES,
+        [*DEPLOYMENT_VARIABLES, INSTANCE_VARIABLE],
         [PROMISE, THROUGHPUT, LATENCY, LAG, REDIS, RECONCILIATION, DEAD_LETTERS, KAFKA, PROCESSES],
     )

@@ -184,7 +184,7 @@ def test_a_missing_topic_and_too_few_copies_are_problems(deployment: Deployment,
     assert any(f"topic {deployment.name}.scores: there is no such topic" in problem for problem in problems)
     assert any("copies in sync: 1, fewer than min.insync.replicas: 2" in problem for problem in problems)
     assert "leadscore topics create" in report.advice_on("there is no such topic")
-    assert any("transactional ids" in unknown for unknown in report.of(Status.NOT_CHECKED))
+    assert any("Write on the transactional ids that begin with" in one for one in report.of(Status.OK))
 
 
 def test_another_deployment_a_changed_model_and_a_used_prefix_are_problems(
@@ -309,10 +309,15 @@ def test_with_the_rights_of_the_page_only_settings_cannot_be_checked(
     secured: SecuredDeployment, doctor: Doctor
 ) -> None:
     secured.create(*secured.bindings_of_the_page())
-    wait_until(lambda: doctor(secured.config()).of(Status.PROBLEM) == [], 30, "the rights")
-    report = doctor(secured.config())
+    environ = secured.config(LEADSCORE_DELIVERY="transactional")
+    wait_until(lambda: doctor(environ).of(Status.PROBLEM) == [], 30, "the rights")
+    report = doctor(environ)
     assert all("its settings" in unknown for unknown in report.of(Status.NOT_CHECKED))
-    assert any(one.startswith("rights in Kafka: all of docs/permissions.md") for one in report.of(Status.OK))
+    rights = [one for one in report.of(Status.OK) if one.startswith("rights in Kafka")]
+    assert [right.partition(" on ")[0] for right in rights] == [
+        "rights in Kafka: all of docs/permissions.md",
+        "rights in Kafka: Write",
+    ]
 
 
 def test_each_right_that_is_missing_in_kafka_is_named(secured: SecuredDeployment, doctor: Doctor) -> None:
@@ -321,10 +326,11 @@ def test_each_right_that_is_missing_in_kafka_is_named(secured: SecuredDeployment
     secured.allow(ResourceType.GROUP, f"{secured.name}-score", AclOperation.DESCRIBE)
 
     def missing() -> list[str]:
-        problems = doctor(secured.config()).of(Status.PROBLEM)
+        problems = doctor(secured.config(LEADSCORE_DELIVERY="transactional")).of(Status.PROBLEM)
         return sorted(problem.partition(": ")[2] for problem in problems if problem.startswith("rights in Kafka"))
 
-    expected = [f"group {secured.name}-score: Read is missing"]
+    expected = [f"Write on the transactional ids that begin with {secured.name}-scores- is missing"]
+    expected += [f"group {secured.name}-score: Read is missing"]
     expected += [
         f"topic {secured.topic(word)}: Write is missing" for word in ("crossings", "dead-letters", "log", "models")
     ]

@@ -191,6 +191,7 @@ class Process:
             outbound=self._outbound,
             outputs=self._outputs(),
             model_of_version=self._model_of_version,
+            model_at_hand=self._model_of_version,
             log_topic_id=lambda: self._topic_ids([LOG])[LOG],
             log_bounds=self._bounds,
             metrics=metrics,

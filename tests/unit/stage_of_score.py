@@ -62,6 +62,7 @@ class StageOfScore:
             outbound=Outbound(self.producer.as_producer),
             outputs=self._outputs(config),
             model_of_version=lambda _: self.model,
+            model_at_hand=lambda _: self.model,
             log_topic_id=lambda: LOG_ID,
             log_bounds=self.consumer.bounds,
             metrics=self.metrics,

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from leadscore.errors import Unavailable
 from leadscore.events.event import Event
 from leadscore.model.compile import compile_model
+from leadscore.model.compiled import CompiledModel
 from leadscore.model.load import load_model
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score import lead_count
-from leadscore.pipeline.score.lead_count import STEP_LEADS, WALK_EVERY_S, LeadCount
+from leadscore.pipeline.score.lead_count import STEP_LEADS, WALK_EVERY_S, LeadCount, lead_at
 from leadscore.pipeline.score.shard import Shard
 from leadscore.pipeline.score.shards import OwnedShard
-from leadscore.scoring.context import FoldSettings
+from leadscore.scoring.context import FoldContext, FoldSettings
+from leadscore.scoring.state import LeadState
 from leadscore.store.fence import Fence
 from leadscore.time_units import DAY_MS
 from tests.unit.stored_events import NOON_MS, page, stored
@@ -134,6 +137,32 @@ def test_only_the_owner_of_the_first_log_partition_counts(counted: Counted) -> N
     assert counted.bands() == [None, None, None]
     assert counted.value("leads_in_threshold", threshold="mql") is None
     assert counted.value("leads_counted_timestamp_seconds") == 0
+
+
+def test_a_walk_waits_for_the_model_and_leaves_out_a_lead_that_needs_another(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_hand: set[str] = set()
+    model = counted.count._model_at_hand(3)
+
+    def model_at_hand(_version: int) -> CompiledModel:
+        if not at_hand:
+            raise Unavailable("kafka", "model", "not read yet")
+        return model
+
+    def lead_that_is_due(stored: LeadState, lead_id: str, context: FoldContext) -> LeadState | None:
+        if lead_id.startswith("fair-"):
+            raise Unavailable("kafka", "model", "not read yet")
+        return lead_at(stored, lead_id, context)
+
+    monkeypatch.setattr(counted.count, "_model_at_hand", model_at_hand)
+    monkeypatch.setattr(lead_count, "lead_at", lead_that_is_due)
+    counted.steps()
+    assert counted.bands() == [None, None, None]
+    at_hand.add("3")
+    counted.now_s += WALK_EVERY_S
+    counted.steps()
+    assert counted.bands() == [120, 0, 30]
 
 
 def test_a_walk_that_redis_breaks_off_begins_anew_later(counted: Counted) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,11 +31,12 @@ from leadscore.ops.metric_labels import (
     STORE_CALLS,
     STORE_ERRORS,
     TRANSACTION_RESULTS,
-    VersionLabels,
 )
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.score.reconcile import Found
+from leadscore.scoring.outcomes import CountedOutcome
 from leadscore.store.failures import FailureKind
+from tests.unit.sample_crossing import CROSSING
 
 METRICS_SOURCES = [Path(module.__file__) for module in (metrics_module, stage_metrics) if module.__file__]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -141,12 +143,25 @@ def test_crossings_of_the_model_start_at_zero(metrics: Metrics) -> None:
     assert ("hot", "main", "ENTER", "TIME", "4") not in seen
 
 
-def test_a_rebuild_that_meets_many_versions_of_the_model_does_not_make_more_and_more_series() -> None:
-    labels = VersionLabels()
-    names = [labels.of(version) for version in range(1, 1_000)]
-    assert len(set(names)) == MOST_VERSIONS + 1
-    assert labels.of(1) == "1"
-    assert labels.of(999) == "other"
+def test_a_rebuild_that_meets_many_versions_of_the_model_does_not_make_more_and_more_series(metrics: Metrics) -> None:
+    for version in range(1, 1_000):
+        metrics.score.count_published(msgspec.structs.replace(CROSSING, model_version=version))
+        metrics.score.count_said(CountedOutcome("mql", "won", "deal", version, None))
+        metrics.leads.observe("main", version, 30)
+    for name in ("crossings_published_total", "outcomes_total", "sampled_score_points_count"):
+        seen = samples(metrics, f"leadscore_{name}")
+        versions = {labels[-1]: number for labels, number in seen.items()}
+        assert versions == {
+            **{str(version): 1 for version in range(1, MOST_VERSIONS + 1)},
+            "other": 999 - MOST_VERSIONS,
+        }
+
+
+def test_every_label_is_listed_with_the_set_of_its_values(metrics: Metrics) -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").split("\n## Label values\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \|$", table, re.MULTILINE)[1:]
+    listed = {label for row in rows for label in row.partition(" of ")[0].split(", ")}
+    assert listed == {label for row in metrics.described for label in row.labels}
 
 
 def test_outcomes_of_the_model_start_at_zero(metrics: Metrics) -> None:

@@ -34,6 +34,19 @@ def test_every_master_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.check_server(allow_eviction=True).eviction_policy == "volatile-ttl"
 
 
+def test_a_look_at_a_server_is_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Command] = []
+    info = b"maxmemory_policy:noeviction\r\ncmdstat_evalsha:calls=3,usec=500000\r\ncmdstat_eval:calls=1,usec=250000\r\n"
+
+    def answer(_router: Router, command: Command) -> dict[Address, Reply]:
+        asked.append(command)
+        return {FIRST: info, SECOND: info}
+
+    monkeypatch.setattr(Router, "call_masters", answer)
+    facts = RedisStore(["redis://first:6379/0"], "ls", 4).check_server(allow_eviction=False)
+    assert (facts.script_calls, facts.script_s, len(asked)) == (8, 1.5, 1)
+
+
 def test_the_fence_is_read_before_what_must_not_be_older(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Command] = []
 

@@ -2,16 +2,23 @@
 
 import pytest
 from confluent_kafka.admin import AdminClient
+from prometheus_client import Gauge
 
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import load_config
 from leadscore.ops.health import Health
+from leadscore.ops.metrics import Metrics
 from leadscore.pipeline import starting
 from leadscore.pipeline.starting import Patience, check_topics
 from leadscore.pipeline.stopping import Stopping
 
 FIXED = "; the number is fixed when the log is created, because it decides where each lead lives"
 NO_SERVER = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+
+
+def patience(timeout_s: float, dependency_up: Gauge | None = None) -> Patience:
+    gauge = dependency_up or Metrics("0", ["website"]).kafka.dependency_up
+    return Patience(Stopping(), Health({}, 60), gauge, {}, timeout_s)
 
 
 def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **environ: str) -> list[str]:
@@ -22,7 +29,7 @@ def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **e
 
     monkeypatch.setattr(starting, "partition_count", partition_count)
     try:
-        check_topics(NO_SERVER, load_config(environ), Patience(Stopping(), Health({}, 60), {}, 60.0))
+        check_topics(NO_SERVER, load_config(environ), patience(60.0))
     except ConfigError as error:
         return str(error).splitlines()
     return []
@@ -62,8 +69,26 @@ def test_questions_become_rarer_and_end_with_the_time_there_is(monkeypatch: pyte
         raise Unavailable("redis", "auth", "wrong password")
 
     with pytest.raises(Unavailable, match="wrong password"):
-        Patience(Stopping(), Health({}, 60), {}, 20.0).until_answered(ask)
+        patience(20.0).until_answered(ask)
     assert pauses == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 2.5]
+
+
+def test_a_service_is_told_as_away_while_it_does_not_answer_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics("0", ["website"])
+    seen: list[dict[str, float]] = []
+
+    def up() -> dict[str, float]:
+        [family] = metrics.kafka.dependency_up.collect()
+        return {sample.labels["service"]: sample.value for sample in family.samples}
+
+    def ask() -> None:
+        seen.append(up())
+        if len(seen) < 3:
+            raise Unavailable(["redis", "kafka"][len(seen) - 1], "timeout", "no answer")
+
+    monkeypatch.setattr(Stopping, "wait", lambda *_: None)
+    patience(20.0, metrics.kafka.dependency_up).until_answered(ask)
+    assert [*seen, up()] == [{}, {"redis": 0}, {"redis": 0, "kafka": 0}, {"redis": 1, "kafka": 1}]
 
 
 def test_a_kafka_that_is_away_is_waited_for_no_longer_than_the_start_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,6 +100,6 @@ def test_a_kafka_that_is_away_is_waited_for_no_longer_than_the_start_timeout(mon
 
     monkeypatch.setattr(starting, "partition_count", partition_count)
     with pytest.raises(Unavailable):
-        check_topics(NO_SERVER, load_config({}), Patience(Stopping(), Health({}, 60), {}, 0.8))
+        check_topics(NO_SERVER, load_config({}), patience(0.8))
     assert len(asked) >= 2
     assert max(asked) <= 0.8  # a question is not longer than what is left

@@ -14,6 +14,7 @@ from leadscore.cli.watching.reading import load_of, quantile_of
 from leadscore.cli.watching.scrape import Scrape, address_of, scrape
 from leadscore.cli.watching.screen import draw
 from leadscore.cli.watching.view import Snapshot, lines_of
+from leadscore.cli.worker_address import worker_url
 from leadscore.errors import ConfigError
 from leadscore.events.local_schemas import schema_texts
 from leadscore.ops.config import load_config
@@ -119,6 +120,15 @@ def test_a_worker_that_does_not_answer_is_told_and_the_others_are_counted() -> N
 @pytest.mark.parametrize("text", ["localhost:9464", "http://localhost:9464", "http://localhost:9464/metrics"])
 def test_a_worker_is_named_by_host_and_port_or_by_its_address(text: str) -> None:
     assert address_of(text) == "http://localhost:9464"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("0.0.0.0", "http://127.0.0.1:9999"), ("::", "http://[::1]:9999"), ("10.0.0.7", "http://10.0.0.7:9999")],
+)
+def test_the_worker_that_is_looked_at_is_where_the_variables_say(host: str, url: str) -> None:
+    config = load_config({"LEADSCORE_HTTP_HOST": host, "LEADSCORE_HTTP_PORT": "9999"})
+    assert address_of(worker_url(config)) == url
 
 
 @pytest.mark.parametrize("text", ["ftp://localhost", "localhost:port", "http://", "localhost:0"])

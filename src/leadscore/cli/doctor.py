@@ -34,13 +34,14 @@ from leadscore.cli.checkup.kafka import (
     unreached,
 )
 from leadscore.cli.checkup.kafka_rights import RIGHTS as KAFKA_RIGHTS
-from leadscore.cli.checkup.kafka_rights import kafka_rights
+from leadscore.cli.checkup.kafka_rights import kafka_rights, transaction_rights
 from leadscore.cli.checkup.redis import redis
 from leadscore.cli.checkup.schema_registry import schema_registry
 from leadscore.cli.checkup.topics import TOPICS, topics
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import number_up_to
 from leadscore.errors import ConfigError, Unavailable
+from leadscore.model.definition import ModelDefinition
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
@@ -60,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="check Kafka, Redis, topics, rights, clock and files before the first start",
         description="Check what a worker with this environment needs: the configuration, the model and the mappings, "
         "Kafka and its topics, the rights in Kafka and Redis, the clocks, the schema registry. Each finding that needs "
-        "one has an advice. Nothing is written to a topic or to Redis. 1 where there is a problem.",
+        "one has an advice. Nothing is written to your topics or to Redis. 1 where there is a problem.",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     parser.add_argument(
@@ -95,7 +96,7 @@ def check_up(timeout_s: float) -> Findings:
         yield from refused(CONFIGURATION, error, CONFIGURATION_ADVICE)
         return
     yield ok(CONFIGURATION, "every variable is right")
-    yield from files(config)
+    definition = yield from files(config)
     session = KafkaSession(config)
     reached = None
     try:
@@ -104,12 +105,14 @@ def check_up(timeout_s: float) -> Findings:
         yield from refused(CONFIGURATION, error, CONFIGURATION_ADVICE)
     except Unavailable as outage:
         yield unreached(config, outage)
-    yield from _of_kafka(config, session, reached)
+    yield from _of_kafka(config, session, reached, definition)
     yield from _of_redis(config, reached)
     yield from schema_registry(config)
 
 
-def _of_kafka(config: Config, session: KafkaSession, reached: Cluster | None) -> Findings:
+def _of_kafka(
+    config: Config, session: KafkaSession, reached: Cluster | None, definition: ModelDefinition | None
+) -> Findings:
     if reached is None:
         for check in (TOPICS, KAFKA_RIGHTS, CLOCK, MODELS):
             yield not_checked(check, "Kafka did not answer", "Correct the problem of Kafka first.")
@@ -117,12 +120,13 @@ def _of_kafka(config: Config, session: KafkaSession, reached: Cluster | None) ->
     yield from unless_refused(KAFKA, cluster(config, reached), "Ask again; if it stays, look into the brokers' log.")
     yield from topics(config, reached)
     yield from kafka_rights(config, reached)
+    yield from transaction_rights(config, session)
     log = reached.metadata.topics.get(config.log_topic)
     if log is not None and len(log.partitions) == config.log_partitions:
         yield from unless_refused(CLOCK, clock(config, reached), CLOCK_ADVICE)
         yield from unless_refused(DEPLOYMENTS, other_deployments(config, reached), DEPLOYMENTS_ADVICE)
     if config.models_topic in reached.metadata.topics:
-        yield from unless_refused(MODELS, models(config, session), MODELS_ADVICE)
+        yield from unless_refused(MODELS, models(config, session, definition), MODELS_ADVICE)
 
 
 def _of_redis(config: Config, reached: Cluster | None) -> Findings:

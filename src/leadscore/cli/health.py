@@ -7,12 +7,11 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 
 from leadscore.cli.options import duration
-from leadscore.errors import ConfigError
-from leadscore.ops.config import Config, load_config
+from leadscore.cli.worker_address import worker_address
+from leadscore.ops.config import load_config
 
 PATHS = {"live": "/livez", "ready": "/readyz", "started": "/startupz"}
 DEFAULT_TIMEOUT = "3s"
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is asked is this machine itself
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Ask once."""
-    host, port = address_of(load_config(os.environ))
+    host, port = worker_address(load_config(os.environ))
     connection = HTTPConnection(host, port, timeout=args.timeout / 1000)
     try:
         connection.request("GET", PATHS[args.what])
@@ -54,10 +53,3 @@ def run(args: argparse.Namespace) -> int:
     finally:
         connection.close()
     return 0 if answer.status == HTTPStatus.OK else 1
-
-
-def address_of(config: Config) -> tuple[str, int]:
-    """Host and port at which a worker with this configuration answers on its own machine."""
-    if config.http_port == 0:
-        raise ConfigError("LEADSCORE_HTTP_PORT: '0': expected the port of the running worker; it took any free one")
-    return _ANY_ADDRESS.get(config.http_host, config.http_host), config.http_port

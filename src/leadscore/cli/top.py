@@ -16,6 +16,7 @@ from leadscore.cli.options import number_from_1, number_up_to
 from leadscore.cli.watching.deployment import Watch
 from leadscore.cli.watching.scrape import address_of
 from leadscore.cli.watching.view import Snapshot, lines_of
+from leadscore.cli.worker_address import worker_url
 from leadscore.ops.config import load_config
 
 DEFAULT_INTERVAL_S = 2
@@ -36,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "workers",
         nargs="*",
         metavar="WORKER",
-        help="host:port or URL of each worker's HTTP port (default: localhost and LEADSCORE_HTTP_PORT)",
+        help="host:port or URL of each worker's HTTP port (default: LEADSCORE_HTTP_HOST and LEADSCORE_HTTP_PORT)",
     )
     parser.add_argument("--once", action="store_true", help="look once, after one interval, and end")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each look, one a line")
@@ -60,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Show the deployment until Ctrl-C, or once; 1 where at the last look no worker answered."""
     config = load_config(os.environ)
-    urls = [address_of(text) for text in args.workers or [f"localhost:{config.http_port}"]]
+    urls = [address_of(text) for text in args.workers] or [worker_url(config)]
     with closing(Watch(config, urls, args.limit)) as watch:
         snapshots = _looks(watch, args.interval, once=args.once)
         last = _show(snapshots, as_json=args.json, once=args.once)

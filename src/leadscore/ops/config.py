@@ -226,6 +226,16 @@ class Config:
         return f"{self.group}-score"
 
     @property
+    def transactional_id_prefix(self) -> str:
+        """What the ids of the score stage's transactions begin with."""
+        return f"{self.group}-scores-"
+
+    @property
+    def has_transactions(self) -> bool:
+        """Whether the score stage commits in transactions."""
+        return self.scores_topic is not None or self.delivery is Delivery.TRANSACTIONAL
+
+    @property
     def input_topics(self) -> tuple[str, ...]:
         """The topics that are matched: events and profiles, then commands."""
         return (*self.source_topics, self.command_topic)

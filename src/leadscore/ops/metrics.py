@@ -134,8 +134,11 @@ class KafkaMetrics:
             "Errors that the Kafka clients reported, and calls to Kafka that failed.",
             kind=KAFKA_ERRORS,
         )
+        # Nothing is known of a service before it was asked: a worker that starts must not tell of an outage.
         self.dependency_up = declare.gauge(
-            "leadscore_dependency_up", "1 while the service answers when it is asked.", service=("kafka",)
+            "leadscore_dependency_up",
+            "1 while the service answers when it is asked; not there before the first question.",
+            service=(),
         )
         self.lag = LagMetrics(declare)
 

@@ -156,13 +156,18 @@ class ScoreMetrics:
             if rule.outcome is not None:
                 about = model.thresholds if rule.recycles is None else rule.recycles.thresholds
                 for threshold in (*about, NO_THRESHOLD):
-                    self.outcomes.labels(threshold, rule.outcome, name, str(model.version))
+                    self.outcomes.labels(threshold, rule.outcome, name, self._versions.of(model.version))
 
     def count_published(self, crossing: Crossing) -> None:
         """The crossing topic has it."""
         of, version = crossing.score_name or MAIN_SCORE, self._versions.of(crossing.model_version)
         direction, cause = crossing.direction.value, crossing.cause.value
         self.crossings_published.labels(crossing.threshold, of, direction, cause, version).inc()
+
+    def count_said(self, said: CountedOutcome) -> None:
+        """Sales said something of a lead."""
+        version = self._versions.of(said.model_version)
+        self.outcomes.labels(said.threshold, said.name, said.rule, version).inc()
 
 
 class LatencyMetrics:

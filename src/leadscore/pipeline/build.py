@@ -121,7 +121,8 @@ class WorkerBuilder:
             RepeatLimit(CLIENT_LINES_EVERY_S, count=plan.metrics.process.suppressed_client_lines.inc)
         )
         self._addresses = addresses_of(config)
-        self._patience = Patience(plan.stopping, plan.health, self._addresses, config.start_timeout_ms / 1000)
+        dependency_up, timeout_s = plan.metrics.kafka.dependency_up, config.start_timeout_ms / 1000
+        self._patience = Patience(plan.stopping, plan.health, dependency_up, self._addresses, timeout_s)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = RenewedAdmin(lambda: make_admin(config.kafka, self._logger))
@@ -258,6 +259,7 @@ class WorkerBuilder:
             outbound=self._outbound,
             outputs=outputs,
             model_of_version=self._models.model_of_version,
+            model_at_hand=self._models.model_at_hand,
             log_topic_id=lambda: self._topic_ids([config.log_topic])[config.log_topic],
             leader_epochs=partial(leader_epochs_at, self._reader),
             log_bounds=lambda partitions: log_bounds(self._admin.client, partitions),

@@ -57,7 +57,7 @@ def build_outputs(plan: OutputsPlan) -> Outputs:
 def _uncommitted(plan: OutputsPlan) -> Uncommitted | None:
     config, metrics = plan.config, plan.metrics
     has_outputs = config.delivery is Delivery.TRANSACTIONAL
-    if config.scores_topic is None and not has_outputs:
+    if not config.has_transactions:
         return None
     name = transactional_id(config)
     new_producer = partial(make_transactions_producer, config.kafka, f"{config.group}-scores", name, plan.logger)
@@ -75,7 +75,8 @@ def _uncommitted(plan: OutputsPlan) -> Uncommitted | None:
 
 def transactional_id(config: Config) -> str:
     """The name of this process's transactions: its own, that of its member of the group, or a random one."""
-    return f"{config.group}-scores-{config.instance or config.kafka.get('group.instance.id') or uuid4().hex}"
+    name = config.instance or config.kafka.get("group.instance.id") or uuid4().hex
+    return config.transactional_id_prefix + name
 
 
 def _crossing_encoding(plan: OutputsPlan) -> CrossingEncoding:

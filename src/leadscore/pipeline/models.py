@@ -44,6 +44,12 @@ class ModelsTopic:
             model = self._compiled[version] = compile_model(self.definition(version))
         return model
 
+    def model_at_hand(self, version: int) -> CompiledModel:
+        """A version that was read before, compiled; ``Unavailable`` where Kafka would have to be asked."""
+        if version not in self._texts:
+            raise Unavailable("kafka", "model", f"version {version} of the model has not been read yet")
+        return self.model_of_version(version)
+
     def definition(self, version: int) -> ModelDefinition:
         """A version as it was written; ``Unavailable`` if it cannot be found now."""
         if version not in self._texts:

@@ -5,16 +5,17 @@ policy for Kafka, Redis and the schema registry. Nothing is in hand yet: a wish 
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
+from prometheus_client import Gauge
 
 from leadscore.errors import ConfigError, StoppedEarly, Unavailable, WorkerStopped
 from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
-from leadscore.ops.services import OutageLog, outage_words
+from leadscore.ops.services import KAFKA, REDIS, OutageLog, outage_words
 from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.clocks import why_wrong
 from leadscore.pipeline.kafka.deadline import Deadline
@@ -36,10 +37,14 @@ LONGEST_QUESTION_S = 3.0
 class Patience:
     """Asks services that may not be there yet: whichever they are, all of them together for ``timeout_s``."""
 
-    def __init__(self, stopping: Stopping, health: Health, addresses: Mapping[str, str], timeout_s: float) -> None:
+    def __init__(
+        self, stopping: Stopping, health: Health, dependency_up: Gauge, addresses: Mapping[str, str], timeout_s: float
+    ) -> None:
         self._stopping = stopping
         self._deadline = Deadline(timeout_s)
         self._health = health
+        self._dependency_up = dependency_up
+        self._away: set[str] = set()
         self._addresses = addresses
         self._waiting = OutageLog("waiting_to_start", "service_answers", addresses)
 
@@ -65,11 +70,19 @@ class Patience:
                 pause_s = min(2 * pause_s, LONGEST_RETRY_S)
             else:
                 self._waiting.end(time())
+                self._tell_up(self._away, is_up=True)
+                self._away.clear()
                 return answer
 
     def _tell(self, outage: Unavailable) -> None:
         self._waiting.note(time(), outage)
         self._health.set_check(START, ok=False, detail=f"waiting: {outage_words(outage, self._addresses)}")
+        self._away |= {outage.service} & {KAFKA, REDIS}
+        self._tell_up(self._away, is_up=False)
+
+    def _tell_up(self, services: Iterable[str], *, is_up: bool) -> None:
+        for service in services:
+            self._dependency_up.labels(service).set(int(is_up))
 
 
 def check_store(store: Store, config: Config, patience: Patience) -> None:

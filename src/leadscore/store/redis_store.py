@@ -142,7 +142,6 @@ class RedisStore:
     def check_server(self, *, allow_eviction: bool) -> ServerFacts:
         """Facts of the server; ``ConfigError`` where a master may evict keys and that is not allowed."""
         infos = self.server_infos()
-        commands = map(_parsed_info, self._router.call_masters(("INFO", "commandstats")).values())
         warnings: list[str] = []
         for master, info in infos.items():
             policy = info.get("maxmemory_policy")
@@ -155,11 +154,11 @@ class RedisStore:
                 if not allow_eviction:
                     raise ConfigError(problem)
                 warnings.append(problem)
-        return _server_facts(list(infos.values()), list(commands), warnings)
+        return _server_facts(list(infos.values()), warnings)
 
     def server_infos(self) -> dict[Address, dict[str, str]]:
-        """What each master says of itself, by the names of Redis."""
-        return {master: _parsed_info(reply) for master, reply in self._router.call_masters(("INFO",)).items()}
+        """What each master says of itself and of the commands it has run, by the names of Redis."""
+        return {master: _parsed_info(reply) for master, reply in self._router.call_masters(("INFO", "ALL")).items()}
 
     def stored_owner(self) -> Claim | None:
         """Whose the prefix is; ``None`` where it is no one's yet. Nothing is written."""
@@ -249,21 +248,21 @@ def _parsed_info(reply: Reply) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _script_runs(commands: dict[str, str]) -> _ScriptRuns:
+def _script_runs(info: dict[str, str]) -> _ScriptRuns:
     """Out of ``cmdstat_evalsha:calls=3,usec=90,usec_per_call=30.00,...`` and the same of EVAL."""
     calls, us = 0, 0
     for name in ("cmdstat_evalsha", "cmdstat_eval"):
-        facts = dict(fact.split("=", 1) for fact in commands.get(name, "").split(",") if "=" in fact)
+        facts = dict(fact.split("=", 1) for fact in info.get(name, "").split(",") if "=" in fact)
         calls += int(facts.get("calls", 0))
         us += int(facts.get("usec", 0))
     return _ScriptRuns(calls, us / 1e6)
 
 
-def _server_facts(infos: list[dict[str, str]], commands: list[dict[str, str]], warnings: list[str]) -> ServerFacts:
+def _server_facts(infos: list[dict[str, str]], warnings: list[str]) -> ServerFacts:
     """Product and version of the first master, and the policy that is least like ``noeviction``."""
     product = "valkey" if "valkey_version" in infos[0] else "redis"
     policies = [info.get("maxmemory_policy") for info in infos]
-    scripts = [_script_runs(of_master) for of_master in commands]
+    scripts = [_script_runs(info) for info in infos]
     return ServerFacts(
         product=product,
         version=infos[0].get(f"{product}_version", "unknown"),

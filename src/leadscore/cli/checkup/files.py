@@ -1,8 +1,12 @@
 """The files that a worker reads: the model and the mappings, as the worker itself reads them at its start."""
 
-from leadscore.cli.checkup.findings import Findings, ok, problem, unless_refused
+from collections.abc import Generator
+
+from leadscore.cli.checkup.findings import Finding, Findings, ok, problem, refused, unless_refused
+from leadscore.errors import LeadscoreError
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.topics import key_problem
+from leadscore.model.definition import ModelDefinition
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.pipeline.files import check_mappings, read_model
@@ -10,22 +14,27 @@ from leadscore.pipeline.files import check_mappings, read_model
 MODEL, MAPPINGS = "model", "mappings"
 
 
-def files(config: Config) -> Findings:
-    """The model and the mappings; a worker that only scores reads neither."""
+def files(config: Config) -> Generator[Finding, None, ModelDefinition | None]:
+    """The model and the mappings; a worker that only scores reads neither. Returns the model, where it is right."""
     if config.role is Role.SCORE:
         yield ok(MODEL, "a worker that only scores reads the models topic, and no file")
-        return
-    yield from unless_refused(
-        MODEL, _model(config), "Correct the file; `leadscore check --model FILE` shows what it says in words."
-    )
+        return None
+    definition = yield from _model(config)
     yield from unless_refused(
         MAPPINGS, _mappings(config), "Correct the file; `leadscore check --mappings FILE` checks it alone."
     )
+    return definition
 
 
-def _model(config: Config) -> Findings:
-    definition = read_model(config).definition
+def _model(config: Config) -> Generator[Finding, None, ModelDefinition | None]:
+    try:
+        definition = read_model(config).definition
+    except LeadscoreError as error:
+        advice = "Correct the file; `leadscore check --model FILE` shows what it says in words."
+        yield from refused(MODEL, error, advice)
+        return None
     yield ok(MODEL, f"{config.model}: {definition.model}, version {definition.version}: {len(definition.rules)} rules")
+    return definition
 
 
 def _mappings(config: Config) -> Findings:

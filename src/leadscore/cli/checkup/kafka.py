@@ -6,13 +6,13 @@ from typing import NamedTuple, cast
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
 
-from leadscore.cli.checkup.findings import Finding, Findings, ok, problem, warning
+from leadscore.cli.checkup.findings import Finding, Findings, not_checked, ok, problem, warning
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.errors import KafkaErrorKind, LeadscoreError, Unavailable
+from leadscore.model.definition import ModelDefinition
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.ops.services import KAFKA, addresses_of
-from leadscore.pipeline.files import read_model
 from leadscore.pipeline.kafka.clients import Admin
 from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.questions import topic_ids, unavailable
@@ -116,13 +116,15 @@ def clock(config: Config, reached: Cluster) -> Findings:
     yield ok(CLOCK, f"Kafka: {config.log_topic} {seen}")
 
 
-def models(config: Config, session: KafkaSession) -> Findings:
-    """Whether the model's version may be published, or is."""
+def models(config: Config, session: KafkaSession, definition: ModelDefinition | None) -> Findings:
+    """Whether the model's version may be published, or is; ``None`` is a model that could not be read."""
     if config.role is Role.SCORE:
         versions = session.models().versions()
         yield ok(MODELS, f"{config.models_topic} holds versions: {', '.join(map(str, versions)) or 'none yet'}")
         return
-    definition = read_model(config).definition
+    if definition is None:
+        yield not_checked(MODELS, "the model cannot be read", "Correct the problem of the model first.")
+        return
     holds = session.models_of(definition.model).holds(definition)
     state = "is published" if holds else "is new, and is published when a worker starts"
     yield ok(MODELS, f"{config.models_topic}: version {definition.version} of {definition.model} {state}")

@@ -1,4 +1,8 @@
-"""The rights of the worker's user in Kafka, as docs/permissions.md lists them. Kafka is asked; nothing is tried."""
+"""The rights of the worker's user in Kafka, as docs/permissions.md lists them.
+
+Kafka is asked which operations it allows on topics and groups. It has no such question for transactional ids: what a
+transaction begins with is tried there.
+"""
 
 import time
 from collections.abc import Mapping
@@ -10,8 +14,9 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 
 from leadscore.cli.checkup.findings import Finding, Findings, not_checked, ok, problem
 from leadscore.cli.checkup.kafka import Cluster
+from leadscore.cli.kafka_session import KafkaSession
 from leadscore.errors import KafkaErrorKind
-from leadscore.ops.choices import Delivery, Role
+from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import kind_of
@@ -19,6 +24,9 @@ from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S, ask_for_rights
 
 RIGHTS = "rights in Kafka"
 RETRY_S = 0.5
+ASK_AGAIN = "Ask again; if it stays, look into the brokers' log."
+OWN_ID = ":doctor"
+"""No worker's: the colon keeps it from being the name of one, whose transactions would end."""
 _WAITED_FOR = {KafkaErrorKind.COORDINATOR, KafkaErrorKind.TIMEOUT}
 _READ, _WRITE = AclOperation.READ, AclOperation.WRITE
 
@@ -54,7 +62,6 @@ def kafka_rights(config: Config, reached: Cluster) -> Findings:
     if not wrong:
         yield ok(RIGHTS, f"all of docs/permissions.md on {len(there)} topics and {len(described)} groups")
     yield from wrong
-    yield from _transactions(config)
 
 
 def _ask_of_groups(admin: AdminClient, names: list[str]) -> Mapping[str, "Future[Any]"]:
@@ -83,7 +90,7 @@ def _of(
         detail = f"{kind} {name}: {error.args[0].str() or error.args[0].name()}"
         if kind_of(error.args[0]) is KafkaErrorKind.AUTHORIZATION:
             return [problem(RIGHTS, detail, _advice(kind, name, needed))]
-        return [not_checked(RIGHTS, detail, "Ask again; if it stays, look into the brokers' log.")]
+        return [not_checked(RIGHTS, detail, ASK_AGAIN)]
     if allowed is None:
         return [
             not_checked(
@@ -103,11 +110,28 @@ def _advice(kind: str, name: str, missing: frozenset[AclOperation] | set[AclOper
     )
 
 
-def _transactions(config: Config) -> Findings:
-    """Kafka tells nothing of transactional ids before a transaction is begun, which would be a write."""
-    if config.role is not Role.MATCH and (config.scores_topic or config.delivery is Delivery.TRANSACTIONAL):
-        yield not_checked(
-            RIGHTS,
-            f"Write on the transactional ids that begin with {config.group}-scores-",
-            "Compare with docs/permissions.md; a worker that lacks it ends at its start and says so.",
+def transaction_rights(config: Config, session: KafkaSession) -> Findings:
+    """A problem where transactions under the worker's ids are refused; nothing where it commits in none.
+
+    No transaction is begun. Kafka keeps a note of the id that was tried, and drops it after a week.
+    """
+    if config.role is Role.MATCH or not config.has_transactions:
+        return
+    prefix = config.transactional_id_prefix
+    detail = f"Write on the transactional ids that begin with {prefix}"
+    try:
+        session.transactional_producer(prefix + OWN_ID).init_transactions(REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        yield _refused_transactions(detail, prefix, error)
+    else:
+        yield ok(RIGHTS, detail)
+
+
+def _refused_transactions(detail: str, prefix: str, error: KafkaException) -> Finding:
+    if kind_of(error.args[0]) is KafkaErrorKind.AUTHORIZATION:
+        advice = (
+            "kafka-acls --bootstrap-server BROKER --add --allow-principal User:NAME --operation Write "
+            f"--transactional-id {prefix} --resource-pattern-type prefixed (docs/permissions.md)"
         )
+        return problem(RIGHTS, f"{detail} is missing", advice)
+    return not_checked(RIGHTS, f"{detail}: {error.args[0].str()}", ASK_AGAIN)

@@ -96,7 +96,7 @@ class ScoreCounts:
         """Below ``publish_from`` they were counted when they were first folded."""
         for offset, said in outcomes:
             if offset >= owned.publish_from:
-                self._score.outcomes.labels(said.threshold, said.name, said.rule, str(said.model_version)).inc()
+                self._score.count_said(said)
                 self._latency.said(said)
 
 

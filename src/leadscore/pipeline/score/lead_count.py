@@ -4,13 +4,14 @@ The worker that owns log partition 0 walks for all of them, while it is not behi
 page of keys, or ``STEP_LEADS`` leads of that page, every ``STEP_EVERY_S``: 80 leads a second. Where there are more than
 ``MOST_COUNTED``, only ``PAGE_SAMPLE`` leads of a page are looked at and stand for all of it; a page is as good as drawn
 by lot. The counts of a walk are told when it is complete; a lead that is new, gone or changed meanwhile may be counted
-as it was.
+as it was. Versions of the model that are not at hand are not asked for, which would take the loop's time: the walk
+waits until the fold has read the one in force, and leaves out a lead that needs another.
 """
 
 from collections.abc import Mapping
 from contextlib import suppress
 
-from leadscore.errors import LeadscoreError
+from leadscore.errors import LeadscoreError, Unavailable
 from leadscore.model.compiled import CompiledModel
 from leadscore.ops.stage_metrics import LeadMetrics
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
@@ -39,13 +40,13 @@ class LeadCount:
         self,
         store: Store,
         owned: Mapping[int, OwnedShard],
-        model_of_version: ModelOfVersion,
+        model_at_hand: ModelOfVersion,
         settings: FoldSettings,
         metrics: LeadMetrics,
     ) -> None:
         self._store = store
         self._owned = owned
-        self._model_of_version = model_of_version
+        self._model_at_hand = model_at_hand
         self._settings = settings
         self._metrics = metrics
         self._not_before_s = 0.0
@@ -85,7 +86,7 @@ class LeadCount:
             step, self._page = self._page[:STEP_LEADS], self._page[STEP_LEADS:]
             self._look_at(step, self._context(counting.shard, int(now_s * 1000)))
         if not self._page and self._place is None:
-            self._tell(self._model_of_version(counting.shard.model_version), now_s)
+            self._tell(self._model_at_hand(counting.shard.model_version), now_s)
             self._begin_again(now_s + WALK_EVERY_S)
 
     def _tell(self, model: CompiledModel, now_s: float) -> None:
@@ -95,8 +96,8 @@ class LeadCount:
         self._is_sampled = sum(bands.values()) > MOST_COUNTED
 
     def _context(self, shard: Shard, now_ms: int) -> FoldContext:
-        model, since_ms = self._model_of_version(shard.model_version), shard.model_since_ms or None
-        return FoldContext(model, since_ms, self._model_of_version, now_ms, self._settings)
+        model, since_ms = self._model_at_hand(shard.model_version), shard.model_since_ms or None
+        return FoldContext(model, since_ms, self._model_at_hand, now_ms, self._settings)
 
     def _look_at(self, leads: list[tuple[int, str]], context: FoldContext) -> None:
         by_shard: dict[int, list[str]] = {}
@@ -106,7 +107,8 @@ class LeadCount:
         for shard, lead_ids in by_shard.items():
             for lead_id, data in zip(lead_ids, states[shard], strict=True):
                 if data is not None:
-                    with suppress(StateFormatError):  # of a newer version, whose worker owns that shard
+                    # Of a newer format, whose worker owns that shard; or of a version that is not at hand.
+                    with suppress(StateFormatError, Unavailable):
                         self._count(decode_state(data), lead_id, context)
 
     def _count(self, stored: LeadState, lead_id: str, context: FoldContext) -> None:

@@ -63,6 +63,8 @@ class ScoreParts:
     outbound: Outbound
     outputs: Outputs
     model_of_version: ModelOfVersion
+    model_at_hand: ModelOfVersion
+    """The same, but ``Unavailable`` where Kafka would have to be asked."""
     log_topic_id: Callable[[], str]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: Metrics
@@ -91,8 +93,8 @@ class ScoreStage:
         self._settings = FoldSettings(config.recent_events, config.stale_after_ms, config.erasure_memory_ms)
         self._says = Announcements(config)
         self._shards = Shards()
-        models, leads = parts.model_of_version, parts.metrics.leads
-        self.lead_count = LeadCount(parts.store, self._shards.owned, models, self._settings, leads)
+        leads, owned = parts.metrics.leads, self._shards.owned
+        self.lead_count = LeadCount(parts.store, owned, parts.model_at_hand, self._settings, leads)
         commits.leader_epoch = self._shards.leader_epoch_of
         self._reconciler = Reconciler(
             config,
@@ -380,16 +382,13 @@ class ScoreStage:
     def _tick(self, now_s: float, until_ms: int) -> None:
         if not self._ticker.is_time(now_s):
             return
-        ready = {
-            number: one for number, one in self._shards.owned.items() if self._ticker.is_ready(one, self._consumer)
-        }
+        owned = self._shards.owned
+        ready = {number: one for number, one in owned.items() if self._ticker.is_ready(one, self._consumer)}
         if ready:
             self._clear_outbox(ready)
             with self._parts.metrics.state.calls.under_way("due"):
                 self._shards.doubt(self._ticker.tick(ready, until_ms))
-        self._parts.metrics.state.outbox_entries.set(
-            sum(len(owned.shard.outbox_offsets) for owned in self._shards.owned.values())
-        )
+        self._parts.metrics.state.outbox_entries.set(sum(len(one.shard.outbox_offsets) for one in owned.values()))
 
     def _clear_outbox(self, ready: Iterable[int]) -> None:
         """What is published does not stay until the shard's next record: it names leads, erased ones too."""
