@@ -5,7 +5,7 @@ deleted are kept for whoever checks afterwards (``history``); clients cannot rea
 """
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -170,6 +170,15 @@ class Broker:
         log = self.log_of(partition)
         del log.history[offset:]
         log.leader_epoch += 1
+
+    def leader_epochs(self, places: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Those of the records at these offsets, as ``leader_epochs_at`` reads them: where a reader finds one."""
+        epochs = {}
+        for partition, offset in places.items():
+            log = self.log_of(partition)
+            if log.low <= offset < log.high and log.history[offset].is_committed:
+                epochs[partition] = log.history[offset].leader_epoch
+        return epochs
 
     # --- groups ---
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, cast
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.pipeline.kafka.records import Bounds, Headers, Partition
-from tests.memory_kafka.broker import Broker, Record
+from tests.memory_kafka.broker import Broker, PartitionLog, Record
 from tests.memory_kafka.groups import Member, OffsetNote
 from tests.memory_kafka.weather import Weather
 
@@ -98,6 +98,7 @@ class MemoryConsumer:
         self._paused: set[Partition] = set()
         self._at_end: set[Partition] = set()
         self._out_of_range: set[Partition] = set()
+        self._epochs: dict[Partition, int] = {}
         self._watermarks: dict[Partition, Bounds] = {}
         self._commits: list[_Commit] = []
         self._answers: list[tuple[KafkaError | None, _Commit]] = []
@@ -193,7 +194,7 @@ class MemoryConsumer:
         log, offset = self._broker.log_of(partition), self._places[partition]
         end = log.stable_end
         self._watermarks[partition] = (log.low, end)
-        if not log.low <= offset <= log.high:
+        if not log.low <= offset <= log.high or self._has_lost_what_was_read(log, partition, offset):
             return self._tell_out_of_range(partition, offset)
         messages: list[Delivered] = []
         while offset < end and len(messages) < most:
@@ -202,12 +203,18 @@ class MemoryConsumer:
                 messages.append(Delivered(partition, offset, record))
             offset += 1
         self._places[partition] = offset
+        if offset > log.low:
+            self._epochs[partition] = log.history[offset - 1].leader_epoch
         if messages:
             self._at_end.discard(partition)
         elif offset == end and self._tells_ends and partition not in self._at_end:
             self._at_end.add(partition)
             return [Delivered(partition, offset, None, KafkaError(KafkaError._PARTITION_EOF))]
         return messages
+
+    def _has_lost_what_was_read(self, log: PartitionLog, partition: Partition, offset: int) -> bool:
+        """Whether another record stands before the place by now: clients ask that after an election (KIP-320)."""
+        return offset > log.low and log.history[offset - 1].leader_epoch > self._epochs.get(partition, log.leader_epoch)
 
     def _tell_out_of_range(self, partition: Partition, offset: int) -> list[Delivered]:
         """Once: then nothing of the partition is read until it is put somewhere."""
@@ -255,6 +262,7 @@ class MemoryConsumer:
     def _go_to(self, to: TopicPartition) -> None:
         partition = (to.topic, to.partition)
         self._places[partition] = to.offset
+        self._epochs.pop(partition, None)
         self._at_end.discard(partition)
         self._out_of_range.discard(partition)
 
@@ -265,7 +273,7 @@ class MemoryConsumer:
         if not asynchronous:
             raise AssertionError("the client's synchronous commit has no timeout")
         self._weather.before("consumer.commit")
-        places = {(one.topic, one.partition): _note_of(one) for one in offsets}
+        places = {(one.topic, one.partition): note_of(one) for one in offsets}
         self._commits.append(_Commit(self.consumer_group_metadata(), places))
         self._weather.after("consumer.commit")
 
@@ -307,7 +315,8 @@ def _names(partitions: Iterable[TopicPartition]) -> list[Partition]:
     return [(partition.topic, partition.partition) for partition in partitions]
 
 
-def _note_of(place: TopicPartition) -> OffsetNote:
+def note_of(place: TopicPartition) -> OffsetNote:
+    """What is committed with it."""
     epoch: int | None = place.leader_epoch  # the client's types do not say that it may be missing
     return OffsetNote(place.offset, place.metadata or "", -1 if epoch is None else epoch)
 

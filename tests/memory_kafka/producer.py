@@ -12,8 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer, Topic
 
 from leadscore.pipeline.kafka.records import Headers, Partition
 from tests.memory_kafka.broker import Broker, Fenced, GroupOffsets, Record, Transaction
-from tests.memory_kafka.consumer import Delivered, Membership
-from tests.memory_kafka.groups import OffsetNote
+from tests.memory_kafka.consumer import Delivered, Membership, note_of
 from tests.memory_kafka.weather import Weather
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
@@ -159,7 +158,7 @@ class MemoryProducer:
         refusal = group.refusal_of(member.member_id, member.generation)
         if refusal:
             raise KafkaException(KafkaError(refusal, txn_requires_abort=True))
-        places = {(one.topic, one.partition): OffsetNote(one.offset, one.metadata or "") for one in offsets}
+        places = {(one.topic, one.partition): note_of(one) for one in offsets}
         self._transaction().offsets.append(GroupOffsets(member.group, places))
         group.in_transactions |= places.keys()
         self._weather.after("transaction.offsets")

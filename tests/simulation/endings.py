@@ -1,9 +1,11 @@
 """What some seeds end with, once everything has settled: experiments of their own in a deployment with a history."""
 
+from collections.abc import Callable, Mapping
 from random import Random
 
 from tests.oracle import Plain
 from tests.random_people import END_MS, FEW_RECENT, record_of_lead
+from tests.simulation.lost_log_end import lose_log_end
 from tests.simulation.plan import Ending
 from tests.simulation.site import LOG
 from tests.simulation.verdict import Violation, id_of, published_crossings
@@ -14,9 +16,7 @@ ROUNDS = 12
 
 def end(world: World, random: Random) -> None:
     """As the plan of the seed says."""
-    {Ending.ERASURE: _erase, Ending.LOSS: _lose, Ending.NEW_LOG: _recreate_log, Ending.NOTHING: _nothing}[
-        world.plan.ends_with
-    ](world, random)
+    _ENDINGS[world.plan.ends_with](world, random)
 
 
 def _nothing(_world: World, _random: Random) -> None:
@@ -71,3 +71,12 @@ def _recreate_log(world: World, _random: Random) -> None:
     stopped = {number for score in scorers for number in score.stopped}
     if stopped != set(numbers):
         raise Violation(f"shards {numbers} have states of another log, and {sorted(stopped)} are stopped")
+
+
+_ENDINGS: Mapping[Ending, Callable[[World, Random], None]] = {
+    Ending.NOTHING: _nothing,
+    Ending.ERASURE: _erase,
+    Ending.LOSS: _lose,
+    Ending.NEW_LOG: _recreate_log,
+    Ending.LOST_LOG_END: lose_log_end,
+}

@@ -5,6 +5,7 @@ from enum import Enum
 from random import Random
 
 FAULTS = (
+    "admin.leader_epochs fails",
     "admin.log_bounds fails",
     "admin.model fails",
     "admin.topic_ids fails",
@@ -49,6 +50,7 @@ class Ending(Enum):
     ERASURE = "a person is erased"
     LOSS = "redis loses writes"
     NEW_LOG = "the log is recreated"
+    LOST_LOG_END = "the log loses its end"
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,7 @@ class Process:
             steps=NoSteps(),
             beat=lambda: None,
             refusals=Refusals(config.score_group, lambda _: {}, metrics.kafka),
+            leader_epochs=self._leader_epochs,
         )
         commits = Commits(CommitPolicy(config.commit_interval_ms / 1000))
         settings = {**LOG_CONSUMER, "partition.assignment.strategy": "cooperative-sticky"}
@@ -227,6 +228,10 @@ class Process:
     def _bounds(self, partitions: Iterable[Partition]) -> dict[Partition, Bounds]:
         self.outside.before("admin.log_bounds")
         return {partition: self._site.kafka.bounds(partition) for partition in partitions}
+
+    def _leader_epochs(self, places: Mapping[Partition, int]) -> dict[Partition, int]:
+        self.outside.before("admin.leader_epochs")
+        return self._site.kafka.leader_epochs(places)
 
     def _model_of_version(self, version: int) -> CompiledModel:
         """As of the models topic: a version that is not known here is asked for."""

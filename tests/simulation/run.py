@@ -32,6 +32,7 @@ COUNTED = (
     "zombies",
     "losses",
     "lost inputs",
+    "lost log ends",
     "restored",
     "faults",
 )

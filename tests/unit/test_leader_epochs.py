@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError
 
 from leadscore.errors import Unavailable
+from leadscore.log.records import NO_EPOCH
 from leadscore.pipeline.kafka import questions
 from leadscore.pipeline.kafka.questions import leader_epochs_at
 from tests.unit.fake_kafka import FakeMessage
@@ -48,11 +49,19 @@ def test_the_record_at_the_offset_says_its_leader() -> None:
     [
         FakeMessage((*LOG, 41), epoch=6),
         failure(KafkaError._PARTITION_EOF),
-        failure(KafkaError._AUTO_OFFSET_RESET),
     ],
 )
 def test_no_record_at_the_offset_is_an_answer(answer: FakeMessage) -> None:
     assert epochs_by(answer) == {}
+
+
+def test_a_record_of_an_old_broker_has_no_epoch() -> None:
+    assert epochs_by(FakeMessage((*LOG, 40), epoch=None)) == {LOG: NO_EPOCH}
+
+
+def test_an_offset_that_is_gone_by_now_is_asked_for_again() -> None:
+    with pytest.raises(Unavailable, match="offset_gone"):
+        epochs_by(failure(KafkaError._AUTO_OFFSET_RESET))
 
 
 @pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError.NOT_LEADER_FOR_PARTITION])

@@ -43,7 +43,12 @@ def test_and_where_the_states_are_lost() -> None:
     assert replaced(None, Committed(None, ""), {}) is None
 
 
-def test_without_an_epoch_or_a_record_nothing_is_known() -> None:
+def test_where_there_is_no_record_any_more_the_end_of_a_transaction_stands() -> None:
+    assert replaced(fence(40), Committed(41, "", OLD), {}) == 40
+    assert replaced(fence(40), Committed(61, "", OLD), {40: OLD}) == 60
+
+
+def test_without_an_epoch_or_beyond_the_log_nothing_is_known() -> None:
     assert replaced(fence(40, NO_EPOCH), Committed(41, "", NO_EPOCH), {40: NEW}) is None
-    assert replaced(fence(40), Committed(41, "", OLD), {}) is None
+    assert replaced(fence(40), Committed(41, "", OLD), {40: NO_EPOCH}) is None
     assert replaced(fence(400), Committed(401, "", OLD), {400: NEW}) is None

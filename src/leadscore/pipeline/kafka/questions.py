@@ -112,13 +112,11 @@ def committed_offsets(
     return {partition: committed.offset for partition, committed in places.items()}
 
 
-_NO_RECORD_THERE = frozenset({KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET})  # noqa: SLF001
-
-
 def leader_epochs_at(new_reader: Callable[[], Consumer], places: Mapping[Partition, int]) -> dict[Partition, int]:
-    """The leader epoch of the record at each offset; without those at whose offset there is no record.
+    """The leader epoch of the record at each offset; without those at whose offset a reader finds no record.
 
-    ``Unavailable`` where Kafka does not say for all of them, whatever keeps it from it.
+    A record that was stored without an epoch has ``NO_EPOCH``. ``Unavailable`` where Kafka does not say for all of
+    them, or no longer holds one of the offsets.
     """
     epochs: dict[Partition, int] = {}
     waiting, deadline = dict(places), Deadline(REQUEST_TIMEOUT_S)
@@ -128,12 +126,14 @@ def leader_epochs_at(new_reader: Callable[[], Consumer], places: Mapping[Partiti
         while waiting and deadline.left_s:
             for message in reader.consume(len(waiting), 0.1):
                 error = message.error()
-                if error is not None and error.code() not in _NO_RECORD_THERE:
+                if error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
+                    raise Unavailable("kafka", KafkaErrorKind.OFFSET_GONE.value, error.str())
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001
                     continue  # it may pass, and has said nothing about the record
                 partition = (message.topic() or "", message.partition() or 0)
                 offset, epoch = waiting.pop(partition, None), message.leader_epoch()
-                if error is None and message.offset() == offset and epoch is not None:
-                    epochs[partition] = epoch
+                if error is None and message.offset() == offset:
+                    epochs[partition] = NO_EPOCH if epoch is None else epoch
     finally:
         reader.close()
     if waiting:

@@ -2,7 +2,7 @@
 
 A log that has lost its end and was written on may be longer than what was applied of it. Then the offsets fit, and
 other records stand where applied ones stood: they would be passed over. The leader epoch of a record tells: one that
-was written later has a higher one.
+was written later has a higher one. Where a reader finds no record any more, the end of a transaction stands.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.store.fence import Fence
 
 LeaderEpochs = Callable[[Mapping[Partition, int]], dict[Partition, int]]
-"""The leader epochs of the records at these offsets, where there is one."""
+"""The leader epochs of the records at these offsets, where a reader finds one."""
 
 
 class Expected(NamedTuple):
@@ -46,7 +46,7 @@ def replaced_records(
         if expected:
             epochs = leader_epochs({partition: record.offset for partition, record in expected.items()})
             for partition, record in expected.items():
-                if epochs.get(partition, NO_EPOCH) > record.leader_epoch:
+                if partition not in epochs or epochs[partition] > record.leader_epoch:
                     replaced.setdefault(partition, record.offset)
     return replaced
 

@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, Message
 from msgspec.structs import replace
 
 from leadscore.errors import PartitionStopped, Unavailable
+from leadscore.log.records import NO_EPOCH
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import Metrics
 from leadscore.ops.tracing import NO_SPANS, BatchSpans
@@ -73,7 +74,7 @@ class ScoreParts:
     beat: Callable[[], None]
     """To be called within work that may take longer than a turn of the loop should."""
     refusals: Refusals
-    leader_epochs: LeaderEpochs = lambda _places: {}
+    leader_epochs: LeaderEpochs = lambda places: dict.fromkeys(places, NO_EPOCH)
     spans: BatchSpans = NO_SPANS
 
 
