@@ -1,13 +1,15 @@
 """Other systems under the kills that leadscore is under: ``make faults-peers KILLS=10 SEED=7 PEERS="--only redis"``.
 
 Theory of operation. Every system scores the same events, which arrive while its process is killed (SIGKILL) and started
-again, at moments drawn from the seed: after each start, some time after it has read something. Events go on arriving
-until the kill, so that it comes in the middle of work. No event is sent twice. The judge sees only what comes out, as a
-subscriber with ``read_committed`` does, so it is the same for all:
+again. When it dies is decided by its own progress: each life has its share of the events, and ends as soon as the
+process says that it has done a number of them that is drawn from the seed, and some milliseconds more. Events go on
+arriving until then. A kill has hit work if at that moment not everything that had arrived was committed. No event is
+sent twice. The judge sees only what comes out, as a subscriber with ``read_committed`` does, so it is the same for all:
 
 - all points are whole, in groups that reach no maximum, and everything occurs at one instant: a lead's score is the
   number of its events, whatever their order;
-- that is beyond the threshold for every lead, so each enters once: more is a doubled crossing, less a missing one;
+- that is beyond the threshold for every lead, so each enters once: more is a doubled crossing, less a missing one.
+  Leads begin one after the other, so that some enter in every life;
 - at the end several events take ``BACK`` points each from every lead, until it leaves. The score of that crossing, and
   which of them caused it, say what the lead's events were worth: less than they are is lost, more is doubled.
 """
@@ -39,7 +41,8 @@ from tests.bench.peers.figures import Workload
 from tests.bench.peers.inputs import PARTITIONS, Input, Topics
 from tests.bench.peers.installs import NotAvailable
 from tests.bench.peers.running import Bench, Process, Servers, _total
-from tests.bench.peers.systems import SYSTEMS, Place, System, _kafka_streams, _module, _python
+from tests.bench.peers.scoring import MARKS
+from tests.bench.peers.systems import SYSTEMS, Place, System, Worker, _kafka_streams, _module, _python
 from tests.checked_producer import CheckedProducer
 from tests.deployment import now_ms
 from tests.servers import CACHE, ROOT, redis_kinds, start_kafka, start_redis, wait_until
@@ -51,11 +54,19 @@ VIEWS, OPENS = 30, 24
 BACK, BACK_TIMES = 30, 8
 WORTH = VIEWS + OPENS
 SESSION_MS = 6_000
-FIRST_SHARE = 0.85
-"""Of the events: after that the leads enter, while the other kills come."""
+LEAD_SPAN = 0.3
+"""The share of all events within which those of one lead come."""
 PAUSE_S = 0.02
-"""Between the events that arrive while a worker runs that is going to be killed."""
-QUIET_S, AT_WORK_S, DONE_S = 12.0, 90.0, 300.0
+"""Between looks at how far a worker is that is going to be killed."""
+PIECES = 50
+"""In which the second half of the events of a life arrives."""
+LATEST_KILL = 0.8
+"""The share of the events of a life after which it ends at the latest."""
+LONGEST_MORE_S = 0.05
+"""From when enough is done to the kill: else it would always come when a batch ends, which is when a worker tells."""
+MARKED = 20
+"""Events after which a worker tells again how far it is."""
+QUIET_S, AT_WORK_S, DONE_S = 12.0, 120.0, 300.0
 FASTER = f"session.timeout.ms={SESSION_MS}\n"
 PEERS: Mapping[str, System] = {
     "leadscore": SYSTEMS["leadscore-pure"]._replace(title="leadscore, default mode"),
@@ -73,6 +84,7 @@ class Outcome(NamedTuple):
 
     title: str
     kills: int
+    hits: int
     events: int
     leads: int
     lost: int
@@ -87,7 +99,17 @@ class Outcome(NamedTuple):
         return (self.title, *(f"{figure:,}" for figure in self[1:]))
 
 
-HEAD = ("System", "Kills", "Events", "Leads", "Events lost", "Events doubled", "Wrong scores", "Crossings missing")
+HEAD = (
+    "System",
+    "Kills",
+    "While at work",
+    "Events",
+    "Leads",
+    "Events lost",
+    "Events doubled",
+    "Wrong scores",
+    "Crossings missing",
+)
 HEADS = (*HEAD, "Crossings doubled")
 
 
@@ -100,21 +122,15 @@ class Feed:
         self._prefix, self._random, self._at_ms = prefix, random, now_ms()
         self._schema: Any = fastavro.parse_schema(msgspec.json.decode(peers_workload.SCHEMA))
         types = ["website.page_view"] * VIEWS + ["email.open"] * OPENS
-        self.waiting = [(lead_id, event_type) for lead_id in self.leads for event_type in types]
-        random.shuffle(self.waiting)
+        begins = {lead_id: random.uniform(0.0, 1.0 - LEAD_SPAN) for lead_id in self.leads}
+        waiting = [(lead_id, event_type) for lead_id in self.leads for event_type in types]
+        random.shuffle(waiting)
+        self.waiting = sorted(waiting, key=lambda one: begins[one[0]] + random.uniform(0.0, LEAD_SPAN))
         self.taken: dict[str, int] = {}
 
-    def send_share(self, share: float) -> None:
-        """Of what is waiting."""
-        self._send_waiting(round(share * len(self.waiting)))
-        self._producer.flush()
-
-    def send_for(self, seconds: float, number: int) -> None:
-        """As many of what is waiting, or less, in small pieces over that time."""
-        end_s, pieces = time.monotonic() + seconds, max(1, round(seconds / PAUSE_S))
-        while time.monotonic() < end_s:
-            self._send_waiting(number // pieces)
-            time.sleep(PAUSE_S)
+    def send(self, number: int) -> None:
+        """The next ones that are waiting."""
+        self._send_waiting(number)
         self._producer.flush()
 
     def _send_waiting(self, number: int) -> None:
@@ -146,6 +162,13 @@ class Watch:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._bootstrap, self._group, self._sources = bootstrap, group, sources
 
+    def has_all_committed(self) -> bool:
+        """Whether everything that has arrived is committed; leadscore's log is read by its score stage."""
+        own = self._admin.list_topics(timeout=10).topics
+        logs = [topic for topic in own if topic == f"{self._group}.log"]
+        scored = sum(self._committed_of(self._group, logs) for _ in logs)
+        return self._committed() == self._ends(self._sources) and scored == self._ends(logs)
+
     def wait_until_quiet(self) -> None:
         """Until every source record is committed, and then nothing has changed for a while."""
         wait_until(lambda: self._committed() == self._ends(self._sources), DONE_S, "all events to be committed")
@@ -160,14 +183,15 @@ class Watch:
     def _committed(self) -> int:
         """Of all source topics; the group of leadscore's match stage has a name of its own."""
         with suppress(KafkaException):  # a coordinator that is not ready yet
-            return sum(map(self._committed_of, (self._group, f"{self._group}-match")))
+            groups = (self._group, f"{self._group}-match")
+            return sum(self._committed_of(group, self._sources) for group in groups)
         return -1
 
-    def _committed_of(self, group: str) -> int:
+    def _committed_of(self, group: str, of_topics: list[str]) -> int:
         settings = {"bootstrap.servers": self._bootstrap, "group.id": group, "log_level": 2}
         with closing(Consumer(settings)) as consumer:
             topics = consumer.list_topics(timeout=10).topics
-            places = [TopicPartition(topic, number) for topic in self._sources for number in topics[topic].partitions]
+            places = [TopicPartition(topic, number) for topic in of_topics for number in topics[topic].partitions]
             return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=10))
 
     def _ends(self, topics: list[str]) -> int:
@@ -193,6 +217,7 @@ class Trial:
         self._source = _input(self._topics, prefix, self._folder, registry, len(self._feed.waiting))
         self._watch = Watch(kafka.bootstrap, self._place.group, self._source.topics)
         self._bench = bench
+        self._hits = 0
 
     def run(self) -> Outcome:
         """Start, kill, start again; then let it end, and judge."""
@@ -201,12 +226,12 @@ class Trial:
         events = len(self._feed.waiting)
         (worker,) = self._system.workers(program, self._source, self._place)
         worker = worker._replace(environ=worker.environ | self._more())
-        self._feed.send_share(FIRST_SHARE)
-        for left in range(self._options.kills, 0, -1):
-            self._let_work_and_kill(Process(worker, self._folder), len(self._feed.waiting) // left)
+        of_a_life = events // (self._options.kills + 1)
+        for _ in range(self._options.kills):
+            self._let_work_and_kill(worker, of_a_life)
         process = Process(worker, self._folder)
         try:
-            self._feed.send_share(1)
+            self._feed.send(len(self._feed.waiting))
             self._watch.wait_until_quiet()
             self._feed.send_last()
             self._watch.wait_until_quiet()
@@ -214,17 +239,36 @@ class Trial:
             process.stop()
         return self._outcome(events + BACK_TIMES * len(self._feed.leads))
 
-    def _let_work_and_kill(self, process: Process, events: int) -> None:
+    def _let_work_and_kill(self, worker: Worker, events: int) -> None:
         """Half of the events are there when it begins, the others arrive while it works."""
+        enough = self._random.randrange(1, round(LATEST_KILL * events))
+        more_s = self._random.uniform(0.0, LONGEST_MORE_S)
+        self._feed.send(events // 2)
+        process = Process(worker, self._folder)
         try:
-            self._feed.send_share(events / 2 / max(1, len(self._feed.waiting)))
-            wait_until(lambda: _has_read(process), AT_WORK_S, "the worker to read something")
-            self._feed.send_for(self._random.uniform(0.0, self._options.longest_s), events // 2)
+            done = self._until(enough, process, events - events // 2)
+            time.sleep(more_s)
         finally:
             process.kill()
+        self._hits += done > 0 and not self._watch.has_all_committed()
+
+    def _until(self, enough: int, process: Process, arriving: int) -> int:
+        """How much the worker says that it has done: enough, or all that was left for it."""
+        deadline_s = time.monotonic() + AT_WORK_S
+        done = 0
+        while done < enough:
+            if done > 1 and arriving > 0:
+                self._feed.send(min(arriving, arriving // PIECES + 1))
+                arriving -= min(arriving, arriving // PIECES + 1)
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f"{self._name}: {done} of {enough} events done within {AT_WORK_S:.0f} s")
+            done = _done(process)
+            time.sleep(PAUSE_S)
+        self._feed.send(arriving)
+        return done
 
     def _more(self) -> dict[str, str]:
-        more = {"SESSION_MS": str(SESSION_MS)}
+        more = {"SESSION_MS": str(SESSION_MS), "EVENTS": str(MARKS * MARKED)}
         if self._system.log:
             more |= {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": str(SESSION_MS)}
         if self._name == "leadscore-transactional":
@@ -240,6 +284,7 @@ class Trial:
         return Outcome(
             self._system.title,
             self._options.kills,
+            self._hits,
             events,
             len(self._feed.leads),
             -sum(min(0, difference) for difference in off),
@@ -265,10 +310,11 @@ def _cause(crossing: dict[str, Any]) -> str:
     return str(crossing["event_id"] if "event_id" in crossing else (crossing["trigger"] or {}).get("event_id"))
 
 
-def _has_read(process: Process) -> bool:
+def _done(process: Process) -> int:
+    """Events since it started, by its own account."""
     if process.metrics_port:
-        return _total(process.read_metrics(), "leadscore_records_consumed_total") > 0
-    return process.last_mark() > 0
+        return _total(process.read_metrics(), "leadscore_records_processed_total")
+    return process.last_mark()
 
 
 def _input(topics: Topics, prefix: str, folder: Path, registry: RegistryStub, events: int) -> Input:
@@ -330,7 +376,6 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=12)
     parser.add_argument("--leads", type=int, default=1_000)
-    parser.add_argument("--longest-s", type=float, default=0.3, help="between the first record read and the kill")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PEERS))
     parser.add_argument("--page", action="store_true", help="write the table into docs/promise.md")
     options = parser.parse_args()

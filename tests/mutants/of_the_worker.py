@@ -12,9 +12,11 @@ STAGE = "pipeline/score/stage.py"
 BATCH = "pipeline/score/batch.py"
 SHARD = "pipeline/score/shard.py"
 RECONCILE = "pipeline/score/reconcile.py"
+REPLACED = "pipeline/score/replaced.py"
 PUBLISHER = "pipeline/score/publisher.py"
 CLEARING = "pipeline/score/clearing.py"
 UNCOMMITTED = "pipeline/score/uncommitted.py"
+ACCEPT_GAP = "cli/accept_gap.py"
 MATCH = "pipeline/match/stage.py"
 MATCH_BATCH = "pipeline/match/batch.py"
 DEAD_LETTERS = "pipeline/match/dead_letters.py"
@@ -227,6 +229,37 @@ WORKER_MUTANTS = (
         RECONCILE,
         "    if committed == 0 and facts.low == 0:\n",
         "    if facts.low == 0:\n",
+    ),
+    # --- a log that has lost its end
+    _simulated(
+        "a log that was written on after it lost its end is gone on with",
+        REPLACED,
+        "                if partition not in epochs or epochs[partition] > record.leader_epoch:\n",
+        "                if False:\n",
+    ),
+    _simulated(
+        "the end of a transaction in the place of an applied record is no record, and says nothing",
+        REPLACED,
+        "                if partition not in epochs or epochs[partition] > record.leader_epoch:\n",
+        "                if epochs.get(partition, -1) > record.leader_epoch:\n",
+    ),
+    _simulated(
+        "states that are ahead of the log are gone on from",
+        RECONCILE,
+        "    if fence.offset + 1 > facts.high:\n",
+        "    if False:\n",
+    ),
+    _simulated(
+        "a committed offset beyond the end of the log says nothing",
+        RECONCILE,
+        '        raise _stopped(facts, StopCause.AHEAD_OF_LOG, f"the committed',
+        '        facts.committed and (facts, f"the committed',
+    ),
+    _simulated(
+        "after an accepted gap forwards are numbered as those of before",
+        ACCEPT_GAP,
+        "fence.log_incarnation + 1 if goes_back else fence.log_incarnation,\n",
+        "fence.log_incarnation,\n",
     ),
     # --- partitions that come and go
     _simulated(
