@@ -244,12 +244,6 @@ WORKER_MUTANTS = (
         "                if epochs.get(partition, -1) > record.leader_epoch:\n",
     ),
     _simulated(
-        "states that are ahead of the log are gone on from",
-        RECONCILE,
-        "    if fence.offset + 1 > facts.high:\n",
-        "    if False:\n",
-    ),
-    _simulated(
         "a committed offset beyond the end of the log says nothing",
         RECONCILE,
         '        raise _stopped(facts, StopCause.AHEAD_OF_LOG, f"the committed',
