@@ -145,8 +145,8 @@ def _accept_gap(site: Site, number: int) -> None:
     shard, place = copy_of(site.redis.shards[number]), committed[LOG, number]
     fence = decode_fence(shard.fence or b"")
     bounds = site.kafka.bounds(partition)
-    known = {partition: Committed(place.offset, place.note, place.leader_epoch)}
-    replaced = replaced_records({partition: fence}, known, {partition: bounds}, site.kafka.leader_epochs)
+    places = {partition: Committed(place.offset, place.note, place.leader_epoch)}
+    replaced = replaced_records({partition: fence}, places, {partition: bounds}, site.kafka.leader_epochs)
     topic_id = site.kafka.topics[LOG].topic_id
     decision = decision_of(Facts(number, fence, place.offset, *bounds, topic_id, replaced.get(partition)), 0)
     if decision.committed is not None:
