@@ -15,8 +15,10 @@ position of the absorb, and every forward carries as *hops* the aliases it has p
     any other    goes on                                           is folded
 
 A forward that reaches an alias whose edge is among its hops has gone round a circle, and no lead is in it. The smallest
-id of the circle becomes a lead again and takes it; any other lets it go on. One id does so, because all forwards see
-the same edges; and no circle is broken twice, because a merge that came since has another edge.
+id of the circle becomes a lead again when an absorb has come round to it, and takes it; everything else goes on. One id
+does so, because all forwards see the same edges; and no circle is broken twice, because a merge that came since has
+another edge. An absorb does come: that of the merge that closed the circle is on its way as long as no lead is in it.
+A lead made by anything else would know nothing of the person, and count once more what the person has seen.
 
 A person remembers the merges it has seen. Where ids were merged on meanwhile, a repeat could close a circle that the
 first copy did not, let another id enter anew, and publish under an id that the first copy's crossing has already.
@@ -52,7 +54,7 @@ def apply_forward(states: States, erasures: Erasures, forward: Forward, context:
     if state is not None and alias is not None:
         if is_forgotten_alias(state.latest_record_ms, context):
             state = _new_lead(award, context)
-        elif not _closes_circle(lead_id, alias, forward.hops):
+        elif forward.absorbed is None or not _closes_circle(lead_id, alias, forward.hops):
             outputs = _go_on(state, alias, forward, context)
             states[lead_id] = state
             return outputs
