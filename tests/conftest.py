@@ -58,9 +58,19 @@ NEEDS_TLS_REDIS = "needs a Redis with TLS"
 NEEDS_KAFKAJS = "needs kafkajs"
 NEEDS_NODE = "needs node"
 NEEDS_PROMETHEUS = "needs Prometheus"
+NEEDS_SCHEMA_REGISTRY = "needs a schema registry"
 NEEDS_HISTORY = "needs the git history"
 NEEDS_GO_MODULES = "needs go, to fetch schemas with"
-NEEDS = (NEEDS_KAFKA, NEEDS_TLS_REDIS, NEEDS_KAFKAJS, NEEDS_NODE, NEEDS_PROMETHEUS, NEEDS_HISTORY, NEEDS_GO_MODULES)
+NEEDS = (
+    NEEDS_KAFKA,
+    NEEDS_TLS_REDIS,
+    NEEDS_KAFKAJS,
+    NEEDS_NODE,
+    NEEDS_PROMETHEUS,
+    NEEDS_SCHEMA_REGISTRY,
+    NEEDS_HISTORY,
+    NEEDS_GO_MODULES,
+)
 PERMANENT_KEYS = (b":fence", b":outbox", b":due", b":erased", b":owner")
 TESTS_ON = pytest.StashKey[Counter[str]]()
 TAKE = pytest.StashKey[Callable[[str], bool]]()

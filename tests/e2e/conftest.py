@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import NEEDS_KAFKAJS, asking_for
+from tests.conftest import NEEDS_KAFKAJS, NEEDS_SCHEMA_REGISTRY, asking_for
 from tests.deployment import Deployment
 from tests.node_packages import node_packages
+from tests.schema_registry_server import SchemaRegistryServer, start_schema_registry
 from tests.servers import KafkaServer, RedisServer
 from tests.slow_way import SlowWay
 
@@ -56,3 +57,12 @@ def node_modules() -> Path:
     """The folder with kafkajs and avsc in it. Without node the test fails on CI; elsewhere it is not run, and said."""
     with asking_for(NEEDS_KAFKAJS):
         return node_packages(Path(__file__).parent / "foreign" / "package.json")
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[SchemaRegistryServer]:
+    """A real one. Where it cannot be had the test fails on CI; elsewhere it is not run, and that is said."""
+    with asking_for(NEEDS_SCHEMA_REGISTRY):
+        server = start_schema_registry()
+    with server:
+        yield server
