@@ -887,6 +887,8 @@ class _World:
     def apply(self, record: Record, lead_id: str) -> None:
         """One record of the log, in the steps of 1.7: it is one of the lead that the id stands for."""
         self._lead_ids.add(lead_id)
+        if record.is_act and not (record.rules or record.attributes):
+            return  # it never comes into the log (2.3)
         while (alias := self._alias(lead_id)) is not None:
             if self._is_erased(lead_id, record):
                 return
@@ -1047,9 +1049,7 @@ class _World:
             return True
         if lead.history.is_retracted(record):
             return False
-        if record.identity in recent_identities(lead.history, self._limits):
-            return False
-        return bool(record.rules or record.attributes)
+        return record.identity not in recent_identities(lead.history, self._limits)
 
     def _leave_by_time(self, lead_id: str, lead: _Lead, until_ms: int) -> None:
         """Step 1: leave at the first instant at which it was so, if that is not later than ``until_ms``."""

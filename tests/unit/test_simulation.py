@@ -24,6 +24,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.timeout(600)  # a minute on a busy machine
 def test_no_seed_loses_or_doubles_anything() -> None:
     """As many as the profile has examples."""
     ended = run("--seeds", str(settings().max_examples))

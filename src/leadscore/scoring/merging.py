@@ -53,24 +53,20 @@ def apply_forward(states: States, erasures: Erasures, forward: Forward, context:
     alias = None if state is None else state.alias
     if state is not None and alias is not None:
         if is_forgotten_alias(state.latest_record_ms, context):
-            state = _new_lead(award, context)
+            del states[lead_id]
         elif forward.absorbed is None or not _closes_circle(lead_id, alias, forward.hops):
             outputs = _go_on(state, alias, forward, context)
             states[lead_id] = state
             return outputs
         else:
             context.circles += 1
-            state = LeadState(context.model.version, award.occurred_at_ms, thresholds=state.thresholds)
-        states[lead_id] = state
+            states[lead_id] = LeadState(context.model.version, award.occurred_at_ms, thresholds=state.thresholds)
     outputs = _apply_to_lead(states, erasures, forward, context)
     lead = states.get(lead_id)
     if forward.hops and lead is not None and lead.flags is not None:
         _hear_of(lead.flags.aliases, forward)
+        states[lead_id] = lead
     return outputs
-
-
-def _new_lead(award: Award, context: FoldContext) -> LeadState:
-    return LeadState(context.model.version, award.occurred_at_ms)
 
 
 def _apply_to_lead(states: States, erasures: Erasures, forward: Forward, context: FoldContext) -> Sequence[Output]:
@@ -122,7 +118,7 @@ def _merge(states: States, forward: Forward, context: FoldContext) -> Sequence[O
         context.duplicates += 1
         return NO_OUTPUTS
     if state is None:
-        state = _new_lead(award, context)
+        state = LeadState(context.model.version, award.occurred_at_ms)
     remember_merges(flags_of(state), (hashed,))
     if _is_smallest_of_circle(lead_id, into, state, context):
         context.duplicates += 1
@@ -203,7 +199,7 @@ def _erase_alias(
     if state is not None and (state.alias is None or state.alias.edge != edge):
         return NO_OUTPUTS
     if state is not None and is_forgotten_alias(state.latest_record_ms, context):
-        states[award.lead_id] = _new_lead(award, context)
+        del states[award.lead_id]
         return NO_OUTPUTS
     remember_erasure(erasures, award, context)
     states[award.lead_id] = None

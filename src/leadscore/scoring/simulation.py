@@ -121,6 +121,7 @@ class _Run:
             if isinstance(output, Crossing):
                 self.crossings.append(output)
             elif isinstance(output, Forward):
+                self._seen.add(output.award.lead_id)
                 self._begin_record()
                 waiting += apply_forward(self._states, self._erasures, output, self._context)
                 self._look_again(output.award.lead_id)
@@ -132,7 +133,7 @@ class _Run:
 
     def scores(self, at_ms: int) -> list[LeadScore]:
         """One line per lead of the file that is neither erased nor another lead's alias."""
-        lead_ids = {*self._seen, *self._states} - {one for one in self._states if self._is_no_lead(one)}
+        lead_ids = self._seen - {one for one in self._states if self._is_no_lead(one)}
         return [self._score_line(lead_id, at_ms) for lead_id in sorted(lead_ids)]
 
     def _is_no_lead(self, lead_id: str) -> bool:
