@@ -16,10 +16,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from leadscore.pipeline.pace import SCORE_RECORDS
 from tests.bench.clock import machine_facts, print_facts, print_table, say
-from tests.bench.live import LiveDeployment, live
-from tests.bench.live_ends import Arrival
-from tests.bench.open_loop import Latencies, crossings_of_few, latencies, least_events
+from tests.bench.live import LiveDeployment, first_matched_us, live
+from tests.bench.open_loop import Latencies, crossings_of_few, latencies
 
 BACKLOG_RATE = 20_000.0
 """Events per second by the Kafka timestamps of the backlog."""
@@ -50,20 +50,16 @@ class Measured(NamedTuple):
 
 
 def highest_rate(deployment: LiveDeployment, events: int) -> float:
-    """Events per second while a backlog of them is worked off: by the events whose crossings come."""
+    """Events per second while a backlog of them is worked off, from the first batch to the last crossing.
+
+    Crossings come by whole scoring turns, and within one by log partition: those in between say nothing of the rate.
+    """
     deployment.sender(BACKLOG_RATE, events, is_backlog=True).result()
     crossings = crossings_of_few(BACKLOG_RATE, events)
     subscriber = deployment.subscriber(crossings)
-    deployment.start_worker()
-    arrivals = subscriber.result().arrivals
-    return rate_of(arrivals)
-
-
-def rate_of(arrivals: Sequence[Arrival]) -> float:
-    """Events per second, from their places in the backlog: between the first and the last tenth of the crossings."""
-    tenth = len(arrivals) // 10
-    first, last = arrivals[tenth], arrivals[-tenth - 1]
-    return (last.place - first.place) / (last.arrived_us - first.arrived_us) * 1e6
+    began_us = first_matched_us(deployment.start_worker())
+    last = subscriber.result().arrivals[-1]
+    return events / (last.arrived_us - began_us) * 1e6
 
 
 def measure(deployment: LiveDeployment, load: Load) -> Measured:
@@ -133,15 +129,17 @@ def as_json(one: Measured) -> dict[str, Any]:
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=200_000, help="of the backlog that gives the highest rate")
+    parser.add_argument(
+        "--events", type=int, default=2 * SCORE_RECORDS, help="of the backlog that gives the highest rate"
+    )
     parser.add_argument("--rate", type=float, default=0, help="take this as the highest rate")
     parser.add_argument("--seconds", type=float, default=20, help="how long each load is measured")
     parser.add_argument("--warm", type=float, default=5, help="seconds of each load before that")
     parser.add_argument("--pairs", type=float, default=500, help="also: events/s of which every second crosses; 0: no")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the worker")
     options = parser.parse_args(arguments)
-    if options.events < least_events(BACKLOG_RATE):
-        parser.error(f"--events {options.events}: expected at least {least_events(BACKLOG_RATE)}")
+    if options.events < SCORE_RECORDS:
+        parser.error(f"--events {options.events}: expected at least {SCORE_RECORDS}, which are scored in one turn")
     return options
 
 

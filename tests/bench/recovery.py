@@ -25,7 +25,7 @@ import redis
 
 from leadscore.log.records import partition_of
 from tests.bench.clock import machine_facts, print_facts, print_table, say
-from tests.bench.live import LiveDeployment, live
+from tests.bench.live import LiveDeployment, first_matched_us, live
 from tests.bench.live_ends import Arrival, now_us
 from tests.bench.open_loop import crossings_of_few, least_events
 from tests.deployment import WorkerProcess
@@ -79,17 +79,16 @@ def catch_up(deployment: LiveDeployment, events: int, live_rate: float, live_s: 
     subscriber, sender = deployment.subscriber(crossings), deployment.sender(live_rate, number)
     started_us = now_us()
     worker = deployment.start_worker()
+    began_us = first_matched_us(worker)
     sender.result()
     arrivals = subscriber.result().arrivals
     worker.terminate()
     backlog = [arrival for arrival in arrivals if arrival.planned_us < started_us]
-    tenth = len(backlog) // 10
-    first, last = backlog[tenth], backlog[-tenth - 1]
     of_live = [arrival for arrival in arrivals if arrival.planned_us >= started_us]
     caught_up = next((one for one in of_live if one.arrived_us - one.planned_us < CAUGHT_UP_MS * 1000), None)
     if caught_up is None:
         raise SystemExit(f"{events:,} events were not caught up with in {live_s:g} s: more --live-seconds")
-    rate = (last.place - first.place) / (last.arrived_us - first.arrived_us) * 1e6
+    rate = events / (backlog[-1].arrived_us - began_us) * 1e6
     return CaughtUp(rate, (caught_up.arrived_us - started_us) / 1e6)
 
 

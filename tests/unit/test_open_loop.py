@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from leadscore.pipeline.pace import SCORE_RECORDS
 from tests.bench import latency, recovery
 from tests.bench.open_loop import (
     Schedule,
@@ -70,11 +71,13 @@ def test_of_pairs_every_second_event_crosses() -> None:
     assert len({event.event_id for event in events}) == len(events)
 
 
-@pytest.mark.parametrize("read_options", [latency.read_options, recovery.read_options])
-def test_a_backlog_of_which_nothing_crosses_is_refused(
-    read_options: Callable[[list[str]], object], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("read_options", "least"),
+    [(latency.read_options, SCORE_RECORDS), (recovery.read_options, least_events(latency.BACKLOG_RATE))],
+)
+def test_a_backlog_that_is_too_small_to_measure_by_is_refused(
+    read_options: Callable[[list[str]], object], least: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    least = least_events(latency.BACKLOG_RATE)
     assert crossings_of_few(latency.BACKLOG_RATE, least) > 0
     read_options(["--events", str(least)])
     with pytest.raises(SystemExit):
