@@ -57,5 +57,6 @@ def _written(folder: Path) -> list[str]:
         f"  leadscore check --model {folder / MODEL}",
         f"  cd {folder} && set -a && . ./{ENVIRONMENT} && set +a",
         "  leadscore topics create",
+        "  leadscore doctor",
         "  leadscore run",
     ]
