@@ -5,7 +5,6 @@ can only become long enough. ``Outlook`` works out these instants once per lead 
 for; after that any instant from the lead's latest record on costs a comparison.
 """
 
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from leadscore.log.records import ADJUST_RULE_ID
@@ -33,7 +32,18 @@ class Outlook:
     It keeps what it has worked out: make a new one when the lead's events or attributes have changed.
     """
 
-    __slots__ = ("_attributes", "_in_bursts", "_matched", "_since_ms", "_turns", "fit", "leaves", "model", "state")
+    __slots__ = (
+        "_attributes",
+        "_flips",
+        "_in_bursts",
+        "_matched",
+        "_since_ms",
+        "_turns",
+        "fit",
+        "leaves",
+        "model",
+        "state",
+    )
 
     def __init__(self, state: LeadState, model: CompiledModel) -> None:
         self.state = state
@@ -43,6 +53,7 @@ class Outlook:
         self.fit: float | None = None
         """What ``score.fit_at`` answered."""
         self._turns: dict[CountTest | QuietTest, int] = {}
+        self._flips: list[int] | None = None
         self._attributes: dict[int, AttributeState] | None = None
         self._since_ms: int | None = None
         self._matched: dict[int, frozenset[int]] = {}
@@ -71,13 +82,22 @@ class Outlook:
                 return expected
         return not expected
 
-    def flips(self, test: ConditionTest) -> Iterator[int]:
-        """Every instant at which time alone may change the test's answer."""
+    def flips(self) -> list[int]:
+        """Every instant at which time alone may change what a condition says, in order; to be read only."""
+        flips = self._flips
+        if flips is None:
+            turns: set[int] = set()
+            for condition in self.model.conditions:
+                self._add_turns(turns, condition.test)
+            flips = self._flips = sorted(turns)
+        return flips
+
+    def _add_turns(self, turns: set[int], test: ConditionTest) -> None:
         if isinstance(test, Combined):
             for part in test.parts:
-                yield from self.flips(part)
+                self._add_turns(turns, part)
         elif not isinstance(test, ValueTest):
-            yield self._turn(test)
+            turns.add(self._turn(test))
 
     def _turn(self, test: CountTest | QuietTest) -> int:
         """The instant from which a count is too small, or a silence long enough."""
@@ -116,8 +136,10 @@ class Outlook:
         reset_ms = state.flags.reset_ms if state.flags is not None else None
         first_ms = state.latest_record_ms - within_ms
         first_live = at_of(first_ms if reset_ms is None else max(first_ms, reset_ms + 1), b"")
-        bursts = {rule_id: self._in_burst(rule_id) for rule_id in rule_ids & self.model.with_bursts}
-        bursts = {rule_id: hidden for rule_id, hidden in bursts.items() if hidden}
+        bursts: dict[int, set[bytes]] = {}
+        for rule_id in self.model.with_bursts:
+            if rule_id in rule_ids and (hidden := self._in_burst(rule_id)):
+                bursts[rule_id] = hidden
         rows = state.rows
         seen: list[bytes] = []
         for end in range(len(rows) - 1, -1, -ROW):
@@ -163,9 +185,12 @@ class Outlook:
 
 def _silence_from_ms(state: LeadState) -> int:
     """The later of the lead's first event and its latest reset; ``NEVER`` where there is neither."""
-    flags = state.flags
-    guards = (first_event_ms(state), flags.reset_ms if flags is not None else None)
-    return max((time_ms for time_ms in guards if time_ms is not None), default=NEVER)
+    first_ms = first_event_ms(state)
+    reset_ms = state.flags.reset_ms if state.flags is not None else None
+    if first_ms is None or reset_ms is None:
+        since_ms = reset_ms if first_ms is None else first_ms
+        return NEVER if since_ms is None else since_ms
+    return max(first_ms, reset_ms)
 
 
 def has_attributes(flags: Flags | None) -> bool:
@@ -196,4 +221,6 @@ def first_event_ms(state: LeadState) -> int | None:
     if ADJUST_RULE_ID in state.rules:
         rows = next((row for row in every_row(rows) if not is_adjust(state, row)), b"")
     recent_ms = time_of(rows) if rows else None
-    return min((time_ms for time_ms in (settled_ms, recent_ms) if time_ms is not None), default=None)
+    if settled_ms is None or recent_ms is None:
+        return recent_ms if settled_ms is None else settled_ms
+    return min(settled_ms, recent_ms)

@@ -152,8 +152,7 @@ def _moves_ms(lead: Evaluated, least: float) -> Iterator[int]:
             yield from _next_change_of_days(rule.decay, total, at_ms)
     if size > least:
         yield at_ms + int(half_life_ms * log2(size / (size - least)))
-    for condition in model.conditions:
-        yield from (flip_ms for flip_ms in outlook.flips(condition.test) if at_ms < flip_ms < FAR_MS)
+    yield from (flip_ms for flip_ms in outlook.flips() if at_ms < flip_ms < FAR_MS)
 
 
 def _next_change_of_days(decay: DecayCurve, total: Total, at_ms: int) -> Iterator[int]:

@@ -13,7 +13,6 @@ Any two sizes at most 1e-9 apart are in one run, for so are all between them. Wi
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
 from math import inf
 from typing import TypeVar
 
@@ -25,20 +24,20 @@ Item = TypeVar("Item")
 def ranked(items: Iterable[Item], size: Callable[[Item], float], name: Callable[[Item], str]) -> list[Item]:
     """The items, largest first; those of one run by name."""
     items = list(items)
-    sizes = [size(item) for item in items]
-    largest_first = sorted(range(len(items)), key=lambda place: -sizes[place])
-    if all(sizes[above] - sizes[below] > EPSILON for above, below in pairwise(largest_first)):
-        return [items[place] for place in largest_first]  # every run is of one item: no name is needed
-    by_name = sorted(items, key=name)
-    sizes = [size(item) for item in by_name]
-    return [by_name[place] for run in _runs(sizes) for place in sorted(run)]
+    in_order: list[Item] = []
+    for run in _runs([size(item) for item in items]):
+        if len(run) == 1:  # as most are: no name is needed
+            in_order.append(items[run[0]])
+        else:
+            in_order += sorted([items[place] for place in sorted(run)], key=name)
+    return in_order
 
 
 def _runs(sizes: Sequence[float]) -> list[list[int]]:
     """The places of the sizes, run by run."""
     runs: list[list[int]] = []
     above = inf
-    for place in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
+    for place in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
         if above - sizes[place] > EPSILON:
             runs.append([])
         runs[-1].append(place)

@@ -79,7 +79,7 @@ def sure_until(outlook: Outlook, standing: Standing, after_ms: int) -> int | Non
 
     ``None`` where the formula does not say.
     """
-    model, threshold, entry = outlook.model, standing.threshold, standing.state
+    threshold, entry = standing.threshold, standing.state
     until_ms = FAR_MS
     if threshold.score.floor < threshold.exit:
         fall = _fall(outlook, threshold, after_ms)
@@ -90,10 +90,9 @@ def sure_until(outlook: Outlook, standing: Standing, after_ms: int) -> int | Non
             return None
         else:
             until_ms = after_ms + stays_ms
-    for condition in model.conditions:
-        for flip_ms in outlook.flips(condition.test):
-            if after_ms < flip_ms < until_ms:
-                until_ms = flip_ms
+    for flip_ms in outlook.flips():
+        if after_ms < flip_ms < until_ms:
+            until_ms = flip_ms
     return min(max(until_ms, after_ms + 1), FAR_MS)
 
 

@@ -162,8 +162,7 @@ def _stretches(outlook: Outlook, standing: Standing, after_ms: int, until_ms: in
     falls_from_ms = after_ms + 1
     if entry.held:
         falls_from_ms = max(falls_from_ms, entry.entered_ms + standing.threshold.hold_ms)
-    starts = {after_ms + 1, falls_from_ms}
-    starts |= {flip for condition in outlook.model.conditions for flip in outlook.flips(condition.test)}
+    starts = {after_ms + 1, falls_from_ms, *outlook.flips()}
     ordered = sorted(start for start in starts if after_ms < start <= until_ms)
     for start_ms, next_ms in pairwise([*ordered, until_ms + 1]):  # a tick may be older than the latest record
         yield _Stretch(start_ms, next_ms - 1, may_fall=start_ms >= falls_from_ms)
