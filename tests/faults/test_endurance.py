@@ -10,7 +10,7 @@ say what was sent. What came out is held in the end against the plain fold of th
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count, islice
 from random import Random
 
@@ -67,21 +67,24 @@ pytestmark = [
 
 
 class Faults:
-    """What happens now and then; each is over when its call returns."""
+    """What happens now and then."""
 
     def __init__(self, deployment: Deployment, ways: dict[str, Way], figures: Figures, steady: WorkerProcess) -> None:
         self._deployment, self._ways, self._figures, self._steady = deployment, ways, figures, steady
         self._victim = deployment.start_worker()
         self._random: Random = random("endurance")
+        # Never shut down: a worker dies with the thread that started it.
+        self._beside = ThreadPoolExecutor(1)
 
     @property
     def workers(self) -> tuple[WorkerProcess, WorkerProcess]:
         """Those that live."""
         return self._steady, self._victim
 
-    def next(self) -> None:
-        """One of them, drawn from the seed."""
-        self._random.choice((self.kill, self.freeze, self.lose_replies, self.silence, self.break_off))()
+    def next(self) -> Future[None]:
+        """One of them, drawn from the seed, beside whatever the caller does until it is over."""
+        kind = self._random.choice((self.kill, self.freeze, self.lose_replies, self.silence, self.break_off))
+        return self._beside.submit(kind)
 
     def kill(self) -> None:
         """A worker dies, and another begins."""
@@ -205,23 +208,22 @@ def send_for_long(load: Load, rate: float, faults: Faults, checks: Checks) -> No
     """At the rate, with a fault beside it and a check every so often."""
     began_s = time.monotonic()
     sent, fault_s, check_s = 0, began_s + FAULT_EVERY_S, began_s + CHECK_EVERY_S
-    with ThreadPoolExecutor(1) as beside:
-        fault = beside.submit(faults.next)
-        while (now_s := time.monotonic()) < began_s + MINUTES * 60:
-            due = int(rate * (now_s - began_s)) - sent
-            load.send(due)
-            sent += due
-            if now_s > fault_s and fault.done():
-                fault.result()
-                fault = beside.submit(faults.next)
-                fault_s = time.monotonic() + FAULT_EVERY_S
-            if now_s > check_s:
-                fault.result()
-                checks.check(faults.workers)
-                began_s += time.monotonic() - now_s  # what a check takes is no load to catch up with
-                check_s = time.monotonic() + CHECK_EVERY_S
-            time.sleep(0.05)
-        fault.result()
+    fault = faults.next()
+    while (now_s := time.monotonic()) < began_s + MINUTES * 60:
+        due = int(rate * (now_s - began_s)) - sent
+        load.send(due)
+        sent += due
+        if now_s > fault_s and fault.done():
+            fault.result()
+            fault = faults.next()
+            fault_s = time.monotonic() + FAULT_EVERY_S
+        if now_s > check_s:
+            fault.result()
+            checks.check(faults.workers)
+            began_s += time.monotonic() - now_s  # what a check takes is no load to catch up with
+            check_s = time.monotonic() + CHECK_EVERY_S
+        time.sleep(0.05)
+    fault.result()
 
 
 def wrong_outcome(deployment: Deployment, since_ms: int, figures: Figures) -> Iterator[str]:
