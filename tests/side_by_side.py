@@ -1,10 +1,10 @@
-"""Every test, in three lanes side by side: ``make test``.
+"""Every test, in four lanes side by side: ``make test``.
 
 Tests with servers wait most of the time, those without never do. So two lanes share the tests with servers, each with a
 Kafka of its own, and take from one list of test files what the other has not begun (``tests/shared_files.py``): neither
-ends long before the other, whatever a file takes. The lane without servers has what processor time they leave, so that
-it does not slow what waits. The first lane is shown as it runs; what the others printed comes after it. All lanes
-always run to their end.
+ends long before the other, whatever a file takes. The two lanes without servers have what processor time those leave,
+so that they do not slow what waits, and both cores once those have ended. The first lane is shown as it runs; what the
+others printed comes after it. All lanes always run to their end.
 """
 
 import os
@@ -22,9 +22,8 @@ PYTHON = (sys.executable, "-m")
 PACKAGING = "tests/e2e/test_packaging.py"
 """It needs no server, but what the compiled build has made."""
 WITH_SERVERS = ((*PYTHON, "pytest", "tests/integration", "tests/e2e", "--ignore", PACKAGING),)
-WITHOUT_SERVERS = (
-    (*PYTHON, "pytest", "tests/unit"),
-    (*PYTHON, "tests.other_pythons"),
+ON_EVERY_PYTHON = ((*PYTHON, "pytest", "tests/unit"), (*PYTHON, "tests.other_pythons"))
+COMPILED_BUILD = (
     (*PYTHON, "tests.compiled_build"),
     (*PYTHON, "pytest", PACKAGING),
     (*PYTHON, "tests.audit"),
@@ -33,8 +32,13 @@ WITHOUT_SERVERS = (
 LOWER_PRIORITY = 10
 
 Lane = Sequence[Sequence[str]]
-FIRST, SECOND, WITHOUT = "with servers, one half", "with servers, the other half", "without servers"
-LANES: Mapping[str, Lane] = {FIRST: WITH_SERVERS, SECOND: WITH_SERVERS, WITHOUT: WITHOUT_SERVERS}
+FIRST = "with servers, one half"
+LANES: Mapping[str, Lane] = {
+    FIRST: WITH_SERVERS,
+    "with servers, the other half": WITH_SERVERS,
+    "without servers": ON_EVERY_PYTHON,
+    "on the compiled build": COMPILED_BUILD,
+}
 
 
 class Beside(NamedTuple):
@@ -50,7 +54,7 @@ def main() -> int:
     if sys.argv[1:]:
         return run(sys.argv[1], sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
-        beside = [start(name, folder) for name in (SECOND, WITHOUT)]
+        beside = [start(name, folder) for name in LANES if name != FIRST]
         try:
             failed = run(FIRST, folder)
             print("== The other lanes are still running; what they printed is shown when both have ended", flush=True)
@@ -76,9 +80,10 @@ def start(name: str, folder: str) -> Beside:
 
 def run(name: str, folder: str) -> int:
     """Run the commands of a lane one after the other, also after one that failed; how many did."""
-    if name == WITHOUT:
+    has_servers = LANES[name] is WITH_SERVERS
+    if not has_servers:
         os.nice(LOWER_PRIORITY)
-    share = (OPTION, folder) if LANES[name] is WITH_SERVERS else ()
+    share = (OPTION, folder) if has_servers else ()
     commands = [(*command, *share) for command in LANES[name]]
     failed = [command for command in commands if subprocess.run(command, check=False).returncode]
     for command in failed:

@@ -710,8 +710,8 @@ MUTANTS = (
     Mutant(
         "a lead out of a circle begins to count its crossings anew",
         MERGING,
-        "state = LeadState(context.model.version, award.occurred_at_ms, thresholds=state.thresholds)",
-        "state = LeadState(context.model.version, award.occurred_at_ms)",
+        "states[lead_id] = LeadState(context.model.version, award.occurred_at_ms, thresholds=state.thresholds)",
+        "states[lead_id] = LeadState(context.model.version, award.occurred_at_ms)",
     ),
     Mutant(
         "an event under two ids counts twice",

@@ -287,7 +287,8 @@ class World:
         for name in kafka.partitions_of(LOG):
             committed = scored[name].offset if name in scored else 0
             applied = self.site.redis.applied(name[1])
-            last = max((offset for offset, _ in kafka.log_of(name).committed_records()), default=-1)
+            log = kafka.log_of(name)
+            last = max((offset for offset, _ in log.committed_records()), default=log.low - 1)
             if not committed == applied + 1 == last + 1:
                 shards.append(f"{name} is committed to {committed}, applied to {applied}")
         return sources, shards
