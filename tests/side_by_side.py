@@ -22,10 +22,11 @@ PYTHON = (sys.executable, "-m")
 PACKAGING = "tests/e2e/test_packaging.py"
 """It needs no server, but what the compiled build has made."""
 WITH_SERVERS = ((*PYTHON, "pytest", "tests/integration", "tests/e2e", "--ignore", PACKAGING),)
-ON_EVERY_PYTHON = ((*PYTHON, "pytest", "tests/unit"), (*PYTHON, "tests.other_pythons"))
-COMPILED_BUILD = (
+ON_THIS_PYTHON = ((*PYTHON, "pytest", "tests/unit"),)
+ON_OTHERS = (
     (*PYTHON, "tests.compiled_build"),
     (*PYTHON, "pytest", PACKAGING),
+    (*PYTHON, "tests.other_pythons"),
     (*PYTHON, "tests.audit"),
 )
 """The compiled build also runs the main job on servers of its own. What the audit says are the last words of all."""
@@ -36,8 +37,8 @@ FIRST = "with servers, one half"
 LANES: Mapping[str, Lane] = {
     FIRST: WITH_SERVERS,
     "with servers, the other half": WITH_SERVERS,
-    "without servers": ON_EVERY_PYTHON,
-    "on the compiled build": COMPILED_BUILD,
+    "without servers": ON_THIS_PYTHON,
+    "without servers, on other builds": ON_OTHERS,
 }
 
 
