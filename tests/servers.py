@@ -34,7 +34,7 @@ from uuid import uuid4
 
 import docker
 import redis
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from testcontainers.core.container import DockerContainer
 
@@ -89,6 +89,18 @@ class KafkaServer:
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
+
+
+def every_partition_answers(bootstrap: str, prefix: str) -> bool:
+    """Of every topic whose name begins so. A broker may be said to lead a new partition a moment before it knows."""
+    with closing(Consumer({"bootstrap.servers": bootstrap, "group.id": "test"})) as consumer:
+        try:
+            for name, topic in consumer.list_topics(timeout=10).topics.items():
+                for number in topic.partitions if name.startswith(prefix) else ():
+                    consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
+        except KafkaException:
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

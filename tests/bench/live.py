@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Generic, TypeVar
@@ -13,13 +13,21 @@ from uuid import uuid4
 
 import msgspec
 import yaml
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.bench import peers_workload
 from tests.bench.live_ends import Reading, Seen, Sending, Sent, now_us
+from tests.bench.peers.running import total
 from tests.deployment import WorkerProcess
-from tests.e2e.metric_series import series
-from tests.servers import ROOT, KafkaServer, RedisServer, redis_kinds, start_kafka, start_redis, wait_until
+from tests.servers import (
+    ROOT,
+    KafkaServer,
+    RedisServer,
+    every_partition_answers,
+    redis_kinds,
+    start_kafka,
+    start_redis,
+    wait_until,
+)
 
 START_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -105,19 +113,8 @@ class LiveDeployment:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("LEADSCORE_")}
         command = [sys.executable, "-m", "leadscore.cli.main", "topics", "create"]
         subprocess.run(command, env=inherited | self.environ, check=True, capture_output=True)
-        # The controller answers before the broker knows that it leads them.
-        with closing(Consumer({"bootstrap.servers": self.kafka.bootstrap, "group.id": self.name})) as consumer:
-            wait_until(lambda: self._has_leaders(consumer), START_S, "the leaders of the topics")
-
-    def _has_leaders(self, consumer: Consumer) -> bool:
-        """Whether every partition of every topic answers."""
-        try:
-            for name, topic in consumer.list_topics(timeout=10).topics.items():
-                for number in topic.partitions if name.startswith(f"{self.name}.") else ():
-                    consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
-        except KafkaException:
-            return False
-        return True
+        own = f"{self.name}."
+        wait_until(lambda: every_partition_answers(self.kafka.bootstrap, own), START_S, "the leaders of the topics")
 
 
 def first_matched_us(worker: WorkerProcess) -> int:
@@ -125,12 +122,7 @@ def first_matched_us(worker: WorkerProcess) -> int:
 
     def has_matched() -> bool:
         time.sleep(LOOK_EVERY_S)
-        metrics = series(worker.get("/metrics")[1])
-        return any(
-            value
-            for name, value in metrics.items()
-            if name.startswith("leadscore_records_processed_total") and 'outcome="matched"' in name
-        )
+        return total(worker.get("/metrics")[1], "leadscore_records_processed_total", 'outcome="matched"') > 0
 
     wait_until(has_matched, START_S, "the first batch")
     return now_us()

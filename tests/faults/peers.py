@@ -40,7 +40,7 @@ from tests.bench.clock import say
 from tests.bench.peers.figures import Workload
 from tests.bench.peers.inputs import PARTITIONS, Input, Topics
 from tests.bench.peers.installs import NotAvailable
-from tests.bench.peers.running import Bench, Process, Servers, _total
+from tests.bench.peers.running import Bench, Process, Servers, total
 from tests.bench.peers.scoring import MARKS
 from tests.bench.peers.systems import SYSTEMS, Place, System, Worker, _kafka_streams, _module, _python
 from tests.checked_producer import CheckedProducer
@@ -130,13 +130,10 @@ class Feed:
 
     def send(self, number: int) -> None:
         """The next ones that are waiting."""
-        self._send_waiting(number)
-        self._producer.flush()
-
-    def _send_waiting(self, number: int) -> None:
         for lead_id, event_type in self.waiting[:number]:
             self._send(lead_id, event_type)
         del self.waiting[:number]
+        self._producer.flush()
 
     def send_last(self) -> None:
         """The events that take points from each lead, one after the other."""
@@ -166,7 +163,7 @@ class Watch:
         """Whether everything that has arrived is committed; leadscore's log is read by its score stage."""
         own = self._admin.list_topics(timeout=10).topics
         logs = [topic for topic in own if topic == f"{self._group}.log"]
-        scored = sum(self._committed_of(self._group, logs) for _ in logs)
+        scored = self._committed_of(self._group, logs) if logs else 0
         return self._committed() == self._ends(self._sources) and scored == self._ends(logs)
 
     def wait_until_quiet(self) -> None:
@@ -258,8 +255,9 @@ class Trial:
         done = 0
         while done < enough:
             if done > 1 and arriving > 0:
-                self._feed.send(min(arriving, arriving // PIECES + 1))
-                arriving -= min(arriving, arriving // PIECES + 1)
+                piece = arriving // PIECES + 1
+                self._feed.send(piece)
+                arriving -= piece
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"{self._name}: {done} of {enough} events done within {AT_WORK_S:.0f} s")
             done = _done(process)
@@ -313,7 +311,7 @@ def _cause(crossing: dict[str, Any]) -> str:
 def _done(process: Process) -> int:
     """Events since it started, by its own account."""
     if process.metrics_port:
-        return _total(process.read_metrics(), "leadscore_records_processed_total")
+        return total(process.read_metrics(), "leadscore_records_processed_total")
     return process.last_mark()
 
 

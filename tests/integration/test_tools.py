@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from leadscore.cli.main import main
@@ -17,7 +17,7 @@ from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.store.keys import ShardKeys
 from tests.deployment import LOG_PARTITIONS, Deployment, now_ms
 from tests.impatient_worker import MODULE as IMPATIENT
-from tests.servers import KafkaServer, RedisServer, wait_until
+from tests.servers import KafkaServer, RedisServer, every_partition_answers, wait_until
 from tests.unit.registry_stub import registry_stub
 
 MODEL = {
@@ -67,7 +67,8 @@ def tool(deployment: Deployment, capsys: pytest.CaptureFixture[str], monkeypatch
 def working(deployment: Deployment, tool: Tool) -> Deployment:
     """A deployment whose worker has applied a few events: ``L1`` is in the threshold, ``L2`` is not."""
     assert tool("topics", "create", "--source-partitions", "2")[0] == 0
-    wait_until(lambda: every_partition_answers(deployment), 30, "the brokers to lead every partition")
+    kafka, own = deployment.kafka.bootstrap, f"{deployment.name}."
+    wait_until(lambda: every_partition_answers(kafka, own), 30, "the brokers to lead every partition")
     deployment.start_worker()
     now = now_ms()
     views = [Event("website.page_view", f"e{number}", "L1", now - 2000, {"path": "/pricing"}) for number in range(2)]
@@ -78,21 +79,6 @@ def working(deployment: Deployment, tool: Tool) -> Deployment:
 
 def objects(lines: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.splitlines()]
-
-
-def every_partition_answers(deployment: Deployment) -> bool:
-    """A broker may be said to lead a new partition a moment before it knows."""
-    consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": "test"})
-    try:
-        for name, topic in consumer.list_topics(timeout=10).topics.items():
-            for number in topic.partitions if name.startswith(f"{deployment.name}.") else ():
-                consumer.get_watermark_offsets(TopicPartition(name, number), timeout=10)
-    except KafkaException:
-        return False
-    else:
-        return True
-    finally:
-        consumer.close()
 
 
 def delete_records(deployment: Deployment, partition: int, below: int) -> None:

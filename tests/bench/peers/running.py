@@ -303,13 +303,13 @@ class _Counters:
     def __call__(self) -> tuple[int, bool]:
         time.sleep(POLL_S)
         text = "".join(process.read_metrics() for process in self._processes)
-        processed = _total(text, "leadscore_records_processed_total")
-        matched = _total(text, "leadscore_records_processed_total", 'outcome="matched"')
-        awards = _total(text, "leadscore_awards_total")
+        processed = total(text, "leadscore_records_processed_total")
+        matched = total(text, "leadscore_records_processed_total", 'outcome="matched"')
+        awards = total(text, "leadscore_awards_total")
         return max(awards, min(processed, 1)), processed >= self._events and awards >= matched
 
 
-def _total(metrics: str, name: str, label: str = "") -> int:
+def total(metrics: str, name: str, label: str = "") -> int:
     """The sum over all labels, or over those with this one."""
     lines = re.findall(rf"^{name}(\S*) (\S+)$", metrics, re.MULTILINE)
     return int(sum(float(value) for labels, value in lines if label in labels))
