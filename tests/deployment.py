@@ -203,18 +203,29 @@ class Deployment:
 
     def take_records_up_to(self, word: str, size_bytes: int) -> None:
         """Let a topic refuse records that are larger."""
-        self._configure(word, "max.message.bytes", str(size_bytes))
+        self.configure(word, max_message_bytes=str(size_bytes))
 
     def take_time_of_broker(self, word: str) -> None:
         """Let records of a topic have the time at which they came to the broker."""
-        self._configure(word, "message.timestamp.type", "LogAppendTime")
+        self.configure(word, message_timestamp_type="LogAppendTime")
 
-    def _configure(self, word: str, setting: str, value: str) -> None:
-        admin = AdminClient({**self.kafka.properties})
-        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, self.topic(word), incremental_configs=[entry])
+    def configure(self, word: str, **settings: str) -> None:
+        """Set what a topic has, with ``_`` for ``.``, and wait until the broker goes by it."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), text, incremental_operation=AlterConfigOpType.SET)
+            for name, text in settings.items()
+        ]
+        admin, topic = AdminClient({**self.kafka.properties}), self.topic(word)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
         for changed in admin.incremental_alter_configs([resource]).values():
             changed.result(timeout=30)
+
+        def is_set() -> bool:
+            [described] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+            current = described.result(timeout=30)
+            return all(current[entry.name].value == entry.value for entry in entries)
+
+        wait_until(is_set, 30, f"the broker to go by the settings of {topic}")
 
     # --- what goes in ---
 

@@ -11,14 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AclOperation,
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
 
 from leadscore.cli.checkup.findings import Status
 from leadscore.cli.main import main
@@ -73,24 +66,13 @@ def deployment(deploy: Callable[..., Deployment]) -> Deployment:
     return deploy(LASTING_MODEL)
 
 
-def set_of_topic(deployment: Deployment, word: str, **settings: str) -> None:
-    entries = [
-        ConfigEntry(name.replace("_", "."), text, incremental_operation=AlterConfigOpType.SET)
-        for name, text in settings.items()
-    ]
-    resource = ConfigResource(ResourceType.TOPIC, deployment.topic(word), incremental_configs=entries)
-    admin = AdminClient({**deployment.kafka.properties})
-    for changed in admin.incremental_alter_configs([resource]).values():
-        changed.result(timeout=30)
-
-
 def dump(deployment: Deployment) -> tuple[list[bytes], int]:
     """Every key in Redis and the number of records in the topics that a worker writes."""
     return deployment.keys(), sum(len(deployment.read(word)) for word in ("log", "models", "crossings"))
 
 
 def test_what_is_in_order_has_no_problem_and_nothing_is_written(deployment: Deployment, doctor: Doctor) -> None:
-    set_of_topic(deployment, "models", cleanup_policy="compact")
+    deployment.configure("models", cleanup_policy="compact")
     report = doctor(deployment.config())
     assert report.of(Status.PROBLEM) == []
     assert report.of(Status.NOT_CHECKED) == []
@@ -145,9 +127,8 @@ def test_a_kafka_and_a_redis_that_do_not_answer_are_two_problems(deployment: Dep
 def test_topics_with_wrong_settings_are_named_with_the_command_that_sets_them(
     deployment: Deployment, doctor: Doctor
 ) -> None:
-    set_of_topic(deployment, "models", cleanup_policy="delete")
-    set_of_topic(
-        deployment,
+    deployment.configure("models", cleanup_policy="delete")
+    deployment.configure(
         "log",
         cleanup_policy="compact",
         message_timestamp_type="CreateTime",
@@ -155,8 +136,8 @@ def test_topics_with_wrong_settings_are_named_with_the_command_that_sets_them(
         retention_bytes="1000000",
         max_message_bytes="1000",
     )
-    set_of_topic(deployment, "crossings", cleanup_policy="compact", unclean_leader_election_enable="true")
-    set_of_topic(deployment, "dead-letters", max_message_bytes="1000")
+    deployment.configure("crossings", cleanup_policy="compact", unclean_leader_election_enable="true")
+    deployment.configure("dead-letters", max_message_bytes="1000")
     report = doctor(deployment.config())
     log, problems, warnings = deployment.topic("log"), report.of(Status.PROBLEM), report.of(Status.WARNING)
     assert [problem.partition(",")[0] for problem in problems] == [
@@ -178,7 +159,7 @@ def test_topics_with_wrong_settings_are_named_with_the_command_that_sets_them(
 
 
 def test_a_missing_topic_and_too_few_copies_are_problems(deployment: Deployment, doctor: Doctor) -> None:
-    set_of_topic(deployment, "crossings", min_insync_replicas="2")
+    deployment.configure("crossings", min_insync_replicas="2")
     report = doctor(deployment.config(LEADSCORE_SCORES_TOPIC=f"{deployment.name}.scores"))
     problems = report.of(Status.PROBLEM)
     assert any(f"topic {deployment.name}.scores: there is no such topic" in problem for problem in problems)

@@ -1,5 +1,6 @@
 """What ``leadscore doctor`` says where no test has the servers for it: several brokers, old servers, full ones."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -7,15 +8,16 @@ import pytest
 from confluent_kafka.admin import AclOperation  # type: ignore[attr-defined]
 
 from leadscore.cli.checkup.findings import (
-    Finding,
+    ASK_AGAIN,
+    Findings,
     Status,
     is_in_order,
     lines_of,
     not_checked,
     ok,
+    once_answered,
     problem,
     summary_of,
-    unless_refused,
     unless_wrong,
     warning,
 )
@@ -23,7 +25,7 @@ from leadscore.cli.checkup.kafka import Cluster
 from leadscore.cli.checkup.kafka_rights import groups, kafka_rights, topic_rights
 from leadscore.cli.checkup.redis import _clock, _memory, _persistence, _server
 from leadscore.cli.checkup.topics import _wrong_copies, _wrong_partitions
-from leadscore.errors import ConfigError, Unavailable
+from leadscore.errors import ConfigError, Unavailable, WorkerStopped
 from leadscore.ops.config import Config, load_config
 from leadscore.store.shard import ServerFacts
 from tests.permissions_page import kafka_rights as rights_of_the_page
@@ -177,9 +179,30 @@ def test_an_error_in_the_middle_of_a_check_is_a_finding_after_those_before() -> 
         yield ok("a", "b")
         raise error
 
-    wrong = list(unless_refused("a", findings(ConfigError("one\ntwo")), "do"))
+    wrong = list(unless_wrong("a", findings(ConfigError("one\ntwo")), "do"))
     assert [finding.detail for finding in wrong] == ["b", "one", "two"]
-    away = list(unless_refused("a", findings(Unavailable("kafka", "timeout", "late")), "do"))
-    assert away[1:] == [Finding("a", Status.PROBLEM, "kafka is unavailable (timeout): late", "do")]
     with pytest.raises(Unavailable):
         list(unless_wrong("a", findings(Unavailable("kafka", "timeout", "late")), "do"))
+
+
+def answers(*errors: Exception) -> Callable[[], Findings]:
+    """A question that fails with each of the errors in turn, and then is answered."""
+    remaining = list(errors)
+
+    def ask() -> Findings:
+        if remaining:
+            raise remaining.pop(0)
+        yield ok("a", "b")
+
+    return ask
+
+
+def test_kafka_is_asked_again_while_it_does_not_answer() -> None:
+    moved = Unavailable("kafka", "leader", "not leader")
+    assert list(once_answered("a", answers(moved), "do", 30)) == [ok("a", "b")]
+    assert list(once_answered("a", answers(moved), "do", 0)) == [problem("a", str(moved), ASK_AGAIN)]
+
+
+def test_what_kafka_answers_is_refused_at_once() -> None:
+    wrong = list(once_answered("a", answers(WorkerStopped("a day ahead")), "do", 30))
+    assert wrong == [problem("a", "a day ahead", "do")]

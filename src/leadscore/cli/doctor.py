@@ -4,19 +4,21 @@ import argparse
 import json
 import os
 from contextlib import closing
+from functools import partial
 
 import msgspec
 
 from leadscore.cli.checkup.files import files
 from leadscore.cli.checkup.findings import (
+    ASK_AGAIN,
     Findings,
     is_in_order,
     lines_of,
     not_checked,
     ok,
+    once_answered,
     refused,
     summary_of,
-    unless_refused,
 )
 from leadscore.cli.checkup.kafka import (
     CLOCK,
@@ -105,28 +107,33 @@ def check_up(timeout_s: float) -> Findings:
         yield from refused(CONFIGURATION, error, CONFIGURATION_ADVICE)
     except Unavailable as outage:
         yield unreached(config, outage)
-    yield from _of_kafka(config, session, reached, definition)
+    yield from _of_kafka(config, session, reached, definition, timeout_s)
     yield from _of_redis(config, reached)
     yield from schema_registry(config)
 
 
 def _of_kafka(
-    config: Config, session: KafkaSession, reached: Cluster | None, definition: ModelDefinition | None
+    config: Config,
+    session: KafkaSession,
+    reached: Cluster | None,
+    definition: ModelDefinition | None,
+    timeout_s: float,
 ) -> Findings:
     if reached is None:
         for check in (TOPICS, KAFKA_RIGHTS, CLOCK, MODELS):
             yield not_checked(check, "Kafka did not answer", "Correct the problem of Kafka first.")
         return
-    yield from unless_refused(KAFKA, cluster(config, reached), "Ask again; if it stays, look into the brokers' log.")
+    asking = partial(once_answered, timeout_s=timeout_s)
+    yield from asking(KAFKA, lambda: cluster(config, reached), ASK_AGAIN)
     yield from topics(config, reached)
     yield from kafka_rights(config, reached)
     yield from transaction_rights(config, session)
     log = reached.metadata.topics.get(config.log_topic)
     if log is not None and len(log.partitions) == config.log_partitions:
-        yield from unless_refused(CLOCK, clock(config, reached), CLOCK_ADVICE)
-        yield from unless_refused(DEPLOYMENTS, other_deployments(config, reached), DEPLOYMENTS_ADVICE)
+        yield from asking(CLOCK, lambda: clock(config, reached), CLOCK_ADVICE)
+        yield from asking(DEPLOYMENTS, lambda: other_deployments(config, reached), DEPLOYMENTS_ADVICE)
     if config.models_topic in reached.metadata.topics:
-        yield from unless_refused(MODELS, models(config, session, definition), MODELS_ADVICE)
+        yield from asking(MODELS, lambda: models(config, session, definition), MODELS_ADVICE)
 
 
 def _of_redis(config: Config, reached: Cluster | None) -> Findings:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 
-from leadscore.cli.checkup.findings import Finding, Findings, ok, problem, refused, unless_refused
+from leadscore.cli.checkup.findings import Finding, Findings, ok, problem, refused, unless_wrong
 from leadscore.errors import LeadscoreError
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.topics import key_problem
@@ -20,7 +20,7 @@ def files(config: Config) -> Generator[Finding, None, ModelDefinition | None]:
         yield ok(MODEL, "a worker that only scores reads the models topic, and no file")
         return None
     definition = yield from _model(config)
-    yield from unless_refused(
+    yield from unless_wrong(
         MAPPINGS, _mappings(config), "Correct the file; `leadscore check --mappings FILE` checks it alone."
     )
     return definition

@@ -1,11 +1,16 @@
 """What a check-up finds: each finding says what was looked at, whether it is in order, and otherwise what to do."""
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
 
-from leadscore.errors import InputError, LeadscoreError
+from leadscore.errors import InputError, LeadscoreError, Unavailable
+from leadscore.pipeline.kafka.deadline import Deadline
+
+RETRY_S = 0.5
+ASK_AGAIN = "Ask again; if it stays, look into the brokers' log."
 
 
 class Status(StrEnum):
@@ -62,12 +67,23 @@ def unless_wrong(check: str, findings: Iterable[Finding], advice: str) -> Findin
         yield from refused(check, error, advice)
 
 
-def unless_refused(check: str, findings: Iterable[Finding], advice: str) -> Findings:
-    """The findings, and problems in the place of any error that ends them."""
-    try:
-        yield from unless_wrong(check, findings, advice)
-    except LeadscoreError as error:
-        yield problem(check, str(error), advice)
+def once_answered(check: str, ask: Callable[[], Findings], advice: str, timeout_s: float) -> Findings:
+    """What Kafka's answers show. Kafka is asked again for ``timeout_s`` while it gives none: leaders move."""
+    deadline = Deadline(timeout_s)
+    while True:
+        try:
+            answered = list(unless_wrong(check, ask(), advice))
+        except Unavailable as outage:
+            if not deadline.left_s:
+                yield problem(check, str(outage), ASK_AGAIN)
+                return
+            time.sleep(RETRY_S)
+        except LeadscoreError as error:
+            yield problem(check, str(error), advice)
+            return
+        else:
+            yield from answered
+            return
 
 
 def is_in_order(findings: Iterable[Finding]) -> bool:

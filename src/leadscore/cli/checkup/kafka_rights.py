@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
-from leadscore.cli.checkup.findings import Finding, Findings, not_checked, ok, problem
+from leadscore.cli.checkup.findings import ASK_AGAIN, RETRY_S, Finding, Findings, not_checked, ok, problem
 from leadscore.cli.checkup.kafka import Cluster
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.errors import KafkaErrorKind
@@ -23,8 +23,6 @@ from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.questions import REQUEST_TIMEOUT_S, ask_for_rights
 
 RIGHTS = "rights in Kafka"
-RETRY_S = 0.5
-ASK_AGAIN = "Ask again; if it stays, look into the brokers' log."
 OWN_ID = ":doctor"
 """No worker's: the colon keeps it from being the name of one, whose transactions would end."""
 _WAITED_FOR = {KafkaErrorKind.COORDINATOR, KafkaErrorKind.TIMEOUT}
