@@ -10,10 +10,11 @@ import redis
 from leadscore.errors import Unavailable
 from leadscore.ops.config import load_config
 from leadscore.pipeline.stores import make_store
+from leadscore.store.failures import FailureKind
 from leadscore.store.redis_store import RedisStore
 from tests.conftest import NEEDS_TLS_REDIS, asking_for
 from tests.secured_servers import Authority, Certificate, start_secured_redis, tls_options
-from tests.servers import RedisServer
+from tests.servers import RedisServer, wait_until
 
 
 @pytest.fixture
@@ -70,5 +71,24 @@ def test_an_authority_is_changed_with_both_in_the_file_meanwhile(
 def test_a_certificate_for_another_host_is_refused(own_redis: RedisServer, authority: Authority) -> None:
     with closing(store_of(own_redis, authority, authority.certificate)) as store:
         change_certificate(own_redis, authority.issue("redis-elsewhere", "DNS:elsewhere.example"))
-        with pytest.raises(Unavailable, match="certificate verify failed"):
+        with pytest.raises(Unavailable, match="certificate verify failed") as refused:
             answers(store)
+    assert refused.value.kind == FailureKind.AUTH
+
+
+def test_a_redis_that_refuses_the_certificate_of_the_worker_is_told_as_a_refusal(
+    own_redis: RedisServer, authority: Authority, tmp_path: Path
+) -> None:
+    """The end of the connection may overtake what Redis says of the certificate, but not each time."""
+    options = tls_options(authority, Authority(tmp_path, "another").issue("tls-worker"))
+    config = load_config({"LEADSCORE_REDIS_URL": f"{own_redis.url.partition('?')[0]}?{options}"})
+    kinds = set()
+
+    def is_told() -> bool:
+        with closing(make_store(config)) as store, pytest.raises(Unavailable) as refused:
+            answers(store)
+        kinds.add(refused.value.kind)
+        return FailureKind.AUTH in kinds
+
+    wait_until(is_told, 20, "the refusal")
+    assert kinds <= {FailureKind.AUTH, FailureKind.CONNECTION}

@@ -1,5 +1,7 @@
 """Every error of Redis, the client and the network has a kind; a wrong address is found before it is used."""
 
+import ssl
+
 import pytest
 from redis import exceptions
 from redis._parsers.base import BaseParser
@@ -64,6 +66,26 @@ def test_an_error_reply_has_its_kind(reply: str, kind: FailureKind) -> None:
     ],
 )
 def test_an_error_of_client_or_network_has_its_kind(error: Exception, kind: FailureKind) -> None:
+    assert kind_of(error) is kind
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("CERTIFICATE_VERIFY_FAILED", FailureKind.AUTH),
+        ("TLSV1_ALERT_UNKNOWN_CA", FailureKind.AUTH),
+        ("SSLV3_ALERT_CERTIFICATE_EXPIRED", FailureKind.AUTH),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", FailureKind.AUTH),
+        ("UNEXPECTED_EOF_WHILE_READING", FailureKind.CONNECTION),
+        ("WRONG_VERSION_NUMBER", FailureKind.CONNECTION),
+        (None, FailureKind.CONNECTION),
+    ],
+)
+def test_a_certificate_that_is_refused_is_no_broken_connection(reason: str | None, kind: FailureKind) -> None:
+    said = ssl.SSLError(1, "said by TLS")
+    said.reason = reason  # type: ignore[assignment]  # None where OpenSSL has no name for it
+    error = exceptions.ConnectionError("Error 1 connecting to redis:6380")
+    error.__context__ = said  # as the client raises it
     assert kind_of(error) is kind
 
 

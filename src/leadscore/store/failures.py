@@ -5,6 +5,7 @@ Redis 6 wraps the error of a command inside it: ``Error running script …: -OOM
 """
 
 import re
+import ssl
 from enum import StrEnum
 
 from redis import exceptions
@@ -73,6 +74,8 @@ _KIND_BY_CODE = {
 }
 _NOT_ALLOWED = "The user executing the script can't run this command"
 """Of a command in a script, as Redis 7.0 says it."""
+_CERTIFICATE_ALERT = re.compile("CERTIFICATE|UNKNOWN_CA")
+"""In OpenSSL's name of the alert by which Redis refuses the certificate that was shown to it, or misses one."""
 _CODE = re.compile(r"(?:Error running script.* -)?([A-Z]+) ")
 
 
@@ -85,8 +88,18 @@ def kind_of(error: Exception) -> FailureKind:
     """The kind of an error of the client or the network."""
     for error_class, kind in _KIND_BY_CLASS:
         if isinstance(error, error_class):
-            return kind
+            return FailureKind.AUTH if kind is FailureKind.CONNECTION and _is_of_a_certificate(error) else kind
     if str(error).startswith(_NOT_ALLOWED):
         return FailureKind.AUTH
     code = _CODE.match(str(error))
     return _KIND_BY_CODE.get(code[1], FailureKind.OTHER) if code else FailureKind.OTHER
+
+
+def _is_of_a_certificate(error: Exception) -> bool:
+    """Whether a certificate was refused, by this side or by Redis: the client wraps what TLS said."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError) and _CERTIFICATE_ALERT.search(getattr(cause, "reason", None) or ""):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

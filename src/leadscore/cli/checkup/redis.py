@@ -22,8 +22,8 @@ _POLICY_ADVICE = (
     "your own risk."
 )
 _ADVICE = {
-    "auth": "Correct LEADSCORE_REDIS_PASSWORD and the user in LEADSCORE_REDIS_URL, or give the user the rights of "
-    "docs/permissions.md.",
+    "auth": "Correct LEADSCORE_REDIS_PASSWORD and the user in LEADSCORE_REDIS_URL, give the user the rights of "
+    "docs/permissions.md, or renew the certificates (docs/security.md).",
     "loading": "Redis loads its data: wait until it has, and ask again.",
 }
 _ADVICE_OTHERWISE = (
