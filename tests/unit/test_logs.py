@@ -1,5 +1,6 @@
 """Logs: what a line looks like, and how repeats are held back."""
 
+import errno
 import io
 import json
 import logging
@@ -60,6 +61,20 @@ def test_a_line_is_one_json_object_with_its_fields_flat(stream: io.StringIO) -> 
             "partition": 3,
         }
     ]
+
+
+class FullDisk(io.StringIO):
+    """Takes nothing."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_log_that_cannot_be_written_is_told_in_one_line_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(LogLevel.INFO, LogFormat.JSON, FullDisk())
+    for _ in range(3):
+        log.info("started")
+    assert capsys.readouterr().err == "leadscore: the log cannot be written: No space left on device\n"
 
 
 def test_a_field_cannot_overwrite_what_every_line_has(stream: io.StringIO) -> None:

@@ -6,9 +6,11 @@ those below ``leadscore``; lines of libraries have the event ``library_log`` and
 
 import json
 import logging
+import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
@@ -68,11 +70,22 @@ class _CountedHandler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO, count: Callable[[str], None] | None) -> None:
         super().__init__(stream)
         self._count = count
+        self._told_failure = False
 
     def emit(self, record: logging.LogRecord) -> None:
         super().emit(record)
         if self._count is not None:
             self._count(level_name(record.levelno))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
+        """A full disk or a reader that is gone ends no worker: stderr says so in one line, once."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told_failure and sys.stderr is not None:
+            self._told_failure = True
+            with suppress(OSError):
+                sys.stderr.write(f"leadscore: the log cannot be written: {error.strerror}\n")
 
 
 def level_name(level: int) -> str:
