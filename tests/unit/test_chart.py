@@ -104,6 +104,8 @@ def test_the_values_are_valid_once_what_is_required_is_there() -> None:
         ("kafka.properties", {"sasl.password": "secret"}),
         ("settings", {"LEADSCORE_REDIS_PASSWORD": "secret"}),
         ("settings", {"LEADSCORE_MODEL": "/model.yaml"}),
+        ("settings", {"LEADSCORE_HTTP_HOST": "127.0.0.1"}),
+        ("prometheusRule.runbooks", "docs/runbooks"),
         ("settings", {"GROUP": "acme"}),
         ("secrets", {"LEADSCORE_REDIS_PASSWORD": "secret"}),
         ("keda.minReplicas", 0),

@@ -62,6 +62,7 @@ VARIANTS: dict[str, dict[str, str]] = {
     "match": {"settings.LEADSCORE_ROLE": "match", "keda.enabled": "true"},
     "score": {"settings.LEADSCORE_ROLE": "score", "keda.enabled": "true", "model.text": ""},
     "stable": {"stableNames": "true", "keda.enabled": "true"},
+    "patient": {"drainTimeoutS": "1700", "startTimeoutS": "600", "settings.LEADSCORE_HTTP_HOST": "::"},
 }
 
 
@@ -131,6 +132,43 @@ def test_a_process_per_stage_has_its_own_group_only(name: str) -> None:
     environment = {variable["name"]: variable.get("value", "pod-0") for variable in container["env"]}
     load_config(environment, for_worker=True)
     assert ("LEADSCORE_MODEL" in environment) == (name == "match")
+
+
+def test_a_patient_worker_starts_and_its_probes_are_as_patient() -> None:
+    [deployment] = [document for document in variant("patient") if document["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    environment = {variable["name"]: variable.get("value", "pod-0") for variable in container["env"]}
+    config = load_config(environment, for_worker=True)
+    assert (config.drain_timeout_ms, config.start_timeout_ms) == (1_700_000, 600_000)
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] > 600
+
+
+def test_the_network_policy_lets_out_to_every_port_in_an_address() -> None:
+    addresses = {
+        "kafka.bootstrapServers": "b-1.kafka:9096\\,b-2.kafka:9098",
+        "redis.url": "rediss://leadscore@redis:6380/0",
+        "settings.LEADSCORE_SCHEMA_REGISTRY_URL": "https://registry.example",
+        "settings.OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+    }
+    made = {document["kind"]: document for document in documents(rendered(settings=REQUIRED | addresses))}
+    ports = {port["port"] for rule in made["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]}
+    assert {9096, 9098, 6380, 443, 4318} <= ports
+
+
+def test_the_addresses_of_the_runbooks_can_be_chosen() -> None:
+    settings = {"prometheusRule.enabled": "true", "prometheusRule.runbooks": "https://wiki.example/runbooks/"}
+    made = {document["kind"]: document for document in documents(rendered(settings=REQUIRED | settings))}
+    rules = [rule for group in made["PrometheusRule"]["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert {rule["annotations"]["runbook_url"] for rule in rules} == {
+        f"https://wiki.example/runbooks/{rule['alert']}.md" for rule in rules
+    }
+
+
+def test_dashboards_may_be_without_a_label() -> None:
+    settings = {"dashboards.enabled": "true", "dashboards.labels.grafana_dashboard": "null"}
+    maps = [one for one in documents(rendered(settings=REQUIRED | settings)) if one["kind"] == "ConfigMap"]
+    assert len(maps) == 3
 
 
 def test_pods_with_stable_names_are_static_members_of_the_groups() -> None:
