@@ -105,7 +105,7 @@ def _stage(oldest: str, last: str, *more: dict[str, str]) -> dict[str, str]:
 
 def _progress() -> Iterator[Case]:
     stuck, stopped = "LeadscoreStuck", "LeadscorePartitionsStopped"
-    yield Case(stuck, Why.FIRES, _stage(f"60{FOREVER}", f"60{FOREVER}"), 12, [stuck])
+    yield Case(stuck, Why.FIRES, _stage(f"60{FOREVER}", f"60{FOREVER}"), 9, [stuck])
     yield Case(stuck, Why.JUST_BELOW, _stage(f"60{FOREVER}", "0+60x500"), 60, [], "late, but it goes on")
     yield Case(stuck, Why.JUST_BELOW, _stage("60x6 0x500", "60x6 420x500"), 60, [], "less than five minutes")
     yield Case(stuck, Why.OTHER, _stage(f"0{FOREVER}", f"60{FOREVER}"), 60, [], "nothing waits")
@@ -129,6 +129,8 @@ def _lag() -> Iterator[Case]:
     alert, where = "LeadscoreLagGrows", 'topic="web",partition="0"'
     grows = of("leadscore_consumer_lag_seconds", "0+30x500", where)
     yield Case(alert, Why.FIRES, grows, 40, [alert])
+    slowly = of("leadscore_consumer_lag_seconds", "62+0.1x500", where)
+    yield Case(alert, Why.FIRES, slowly, 40, [alert], "just above its limit")
     yield Case(alert, Why.JUST_BELOW, of("leadscore_consumer_lag_seconds", f"600{FOREVER}", where), 60, [], "it stays")
     yield Case(alert, Why.JUST_BELOW, of("leadscore_consumer_lag_seconds", "0+0.9x500", where), 60, [], "a minute")
     restarts = of("leadscore_consumer_lag_seconds", " ".join(["0+30x9"] * 8), where)
@@ -163,6 +165,8 @@ def _state() -> Iterator[Case]:
 def _leaves() -> Iterator[Case]:
     alert, histogram = "LeadscoreLeavesLate", "leadscore_leave_lateness_seconds"
     yield Case(alert, Why.FIRES, _latencies(histogram, "0+10x100", "0+9x100", "300.0"), 90, [alert])
+    just_above = _latencies(histogram, "0+1000x100", "0+989x100", "300.0")
+    yield Case(alert, Why.FIRES, just_above, 90, [alert], "just above its limit")
     yield Case(alert, Why.JUST_BELOW, _latencies(histogram, "0+1000x100", "0+991x100", "300.0"), 90)
     yield Case(alert, Why.FEW, _latencies(histogram, "0+0.5x100", "0+0.4x100", "300.0"), 90)
     yield Case(alert, Why.RESTART, _latencies(histogram, "0+10x50 0+10x50", "0+10x50 0+10x50", "300.0"), 90)
@@ -185,6 +189,7 @@ def _books(consumed: str, processed: str, in_hand: str) -> dict[str, str]:
 def _inputs() -> Iterator[Case]:
     alert = "LeadscoreDeadLetterShareHigh"
     yield Case(alert, Why.FIRES, _processed("0+2x100", "0+98x100"), 20, [alert])
+    yield Case(alert, Why.FIRES, _processed("0+1.1x100", "0+98.9x100"), 20, [alert], "just above its limit")
     yield Case(alert, Why.JUST_BELOW, _processed("0+0.9x100", "0+99.1x100"), 20)
     yield Case(alert, Why.FEW, _processed("0+0.5x100", "0+0.5x100"), 20)
     yield Case(alert, Why.RESTART, _processed("100x15 0x100", "1000+10x15 0+10x100"), 20)

@@ -18,6 +18,7 @@ from tests.deployment import LOG_PARTITIONS, headers_of, now_ms
 from tests.secured_deployment import SecuredDeployment, run_command, variables
 from tests.secured_servers import PASSWORDS, SecuredKafka
 from tests.servers import RedisServer, wait_until
+from tests.span_collector import Collector, collecting_spans
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(300)]
 
@@ -26,6 +27,7 @@ ATTRIBUTE, FIELD, NAME = "canary-attribute-7f3a", "canary-field-7f3a", "canary-n
 PEOPLE = (ADDRESS, ADDRESS.upper(), ATTRIBUTE, FIELD, NAME)
 LEAD_ID_KEY, REDIS_PASSWORD = "canary-lead-id-key-7f3a", "canary/redis#password"
 SECRETS = (LEAD_ID_KEY, REDIS_PASSWORD, "canary%2Fredis", PASSWORDS["worker"])
+TRACE_PARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 PATHS = ("/metrics", "/readyz", "/livez", "/startupz")
 MODEL: Mapping[str, Any] = {
     "model": "canaries",
@@ -100,8 +102,16 @@ def deployment(
         made.stop()
 
 
-def test_nobodys_data_and_no_secret_comes_out_anywhere(deployment: SecuredDeployment) -> None:
-    """Redis, topics, headers, reasons of dead letters, logs, metrics, commands; what a crash dumps; a damaged state."""
+@pytest.fixture
+def collector(deployment: SecuredDeployment) -> Iterator[Collector]:
+    """Gets the spans of the deployment's workers."""
+    with collecting_spans() as made:
+        deployment.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = made.url
+        yield made
+
+
+def test_nobodys_data_and_no_secret_comes_out_anywhere(deployment: SecuredDeployment, collector: Collector) -> None:
+    """Redis, topics, headers, reasons of dead letters, logs, metrics, spans, commands; a crash; a damaged state."""
     worker = deployment.start_worker()
     send(deployment, json.dumps(record(1)).encode(), *damaged_records(), json.dumps(record(2)).encode())
     deployment.wait_until_done()
@@ -117,6 +127,9 @@ def test_nobodys_data_and_no_secret_comes_out_anywhere(deployment: SecuredDeploy
     assert_no_canary("commands", *said_by_commands(deployment, crossing["lead_id"]))
     assert worker.terminate() == 0
     assert_no_canary("log", worker.log_path.read_text())
+    spans = [body for _, body in collector.requests]
+    assert spans
+    assert_no_canary("spans", *spans)
 
     damage_state(deployment, crossing["lead_id"])
     send(deployment, json.dumps(record(3)).encode())
@@ -132,7 +145,8 @@ def test_nobodys_data_and_no_secret_comes_out_anywhere(deployment: SecuredDeploy
 
 def send(deployment: SecuredDeployment, *values: bytes) -> None:
     for value in values:
-        beside = {"key": ADDRESS.encode(), "headers": [("user", ADDRESS.encode())]}
+        headers = [("user", ADDRESS.encode()), ("traceparent", TRACE_PARENT)]
+        beside = {"key": ADDRESS.encode(), "headers": headers}
         deployment.send_bytes("website", value, now_ms(), **beside)
     deployment.producer.flush(30)
 

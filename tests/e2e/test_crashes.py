@@ -51,11 +51,11 @@ def test_a_worker_asked_to_end_commits_what_it_did_and_leaves_the_group(deploy: 
     wait_until(deployment.published, 30, "a crossing")
     deployment.send_now(events[200:])
     assert first.terminate() == 0
-    assert first.said("draining")
-    assert first.said("stopped")
+    assert [deployment.members(stage) for stage in ("match", "score")] == [0, 0]  # no session timeout is waited for
+    assert [len(first.said(event)) for event in ("starting", "draining", "stopped")] == [1, 1, 1]
     second = deployment.start_worker()
     all_of_them = set(range(LOG_PARTITIONS))
-    wait_until(lambda: second.partitions_of("shards_started") == all_of_them, 20, "a start")  # less than a session
+    wait_until(lambda: second.partitions_of("shards_started") == all_of_them, 20, "a start")
     deployment.wait_until_settled()
     assert_exact(deployment, events, FEW_RECENT_EVENTS)
     repeated = [crossing_id for crossing_id, copies in deployment.published().items() if len(copies) > 1]

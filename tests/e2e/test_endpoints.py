@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from leadscore.events.event import Event
-from tests.deployment import LOG_PARTITIONS, SOURCES, Deployment, now_ms
+from tests.deployment import LOG_PARTITIONS, SOURCES, Deployment, WorkerProcess, now_ms
 from tests.e2e.metric_series import Series, of_name, series
 from tests.servers import wait_until
 from tests.slow_way import WRITE, SlowWay
@@ -71,6 +71,30 @@ def test_a_worker_that_gets_no_source_partition_is_ready_to_take_over(deploy: Ca
 
     wait_until(lambda: owned() == [0, len(SOURCES) + COMMAND_PARTITIONS], 30, "one worker to have all of the sources")
     assert [worker.get("/readyz")[0] for worker in workers] == [200, 200]
+
+
+@pytest.mark.lasting_leads
+def test_after_each_rebalance_the_lag_of_every_partition_is_told_by_one_worker(
+    deploy: Callable[..., Deployment],
+) -> None:
+    deployment = deploy(MODEL, SOURCE_PARTITIONS)
+    partitions = SOURCE_PARTITIONS * len(SOURCES) + COMMAND_PARTITIONS + LOG_PARTITIONS
+    first = deployment.start_worker()
+    wait_until(lambda: len(lags_told_by(first)) == 2 * partitions, 30, "every lag")
+    everything = lags_told_by(first)
+    second = deployment.start_worker()
+
+    def are_shared() -> bool:
+        of_first, of_second = lags_told_by(first), lags_told_by(second)
+        return bool(of_second) and of_first.isdisjoint(of_second) and of_first | of_second == everything
+
+    wait_until(are_shared, 30, "each lag at one of the two")
+    assert second.terminate() == 0
+    wait_until(lambda: lags_told_by(first) == everything, 30, "every lag at the one that is left")
+
+
+def lags_told_by(worker: WorkerProcess) -> set[str]:
+    return {name for name in series(worker.get("/metrics")[1]) if name.startswith("leadscore_consumer_lag_")}
 
 
 def test_a_worker_that_waits_for_redis_says_for_which_and_since_when(deploy: Callable[..., Deployment]) -> None:

@@ -51,6 +51,8 @@ def deployment(
 
 
 STORM_S = 15.0
+MOST_CPU_SHARE = 0.25
+"""Of one core, while there is no broker."""
 MOST_LINES = 20
 """Of a quarter of a minute without a broker: the first of each sort, of eight clients."""
 
@@ -63,6 +65,10 @@ def away_in_metrics(worker: Any) -> tuple[float, ...]:
     """Whether Kafka is up, and each stage paused."""
     metrics = series(worker.get("/metrics")[1])
     return tuple(metrics[name] for name in (UP, *(f'leadscore_paused{{stage="{stage}"}}' for stage in STAGES)))
+
+
+def cpu_s(worker: Any) -> float:
+    return series(worker.get("/metrics")[1])["process_cpu_seconds_total"]
 
 
 def has_every_lag(worker: Any) -> bool:
@@ -111,7 +117,10 @@ def test_a_broker_that_is_down_is_no_storm_of_log_lines(deployment: Deployment) 
     os.kill(pid, signal.SIGKILL)
     down_s = time.monotonic()
     worker.wait_for("kafka_away", 60)
+    used_s, from_s = cpu_s(worker), time.monotonic()
     wait_until(lambda: time.monotonic() > down_s + STORM_S, 60, "some time without a broker")
+    share = (cpu_s(worker) - used_s) / (time.monotonic() - from_s)
+    assert share < MOST_CPU_SHARE
     lines = worker.lines()[before:]
     assert len(lines) <= MOST_LINES, [line["event"] for line in lines]
     assert {line["event"] for line in lines} >= {"kafka_away", "kafka_client"}

@@ -14,17 +14,23 @@ from tests.servers import wait_until
 pytestmark = pytest.mark.lasting_leads
 
 HOUR_MS = 3_600_000
-# 60 points are less than 45 after 10 hours.
-MODEL: dict[str, Any] = {
-    "model": "clocks",
-    "version": 1,
-    "decay": {"half_life": "1d"},
-    "rules": {
-        "pricing": {"event": "website.page_view", "where": {"path": "/pricing"}, "points": 60},
-        "click": {"event": "email.click", "points": 5},
-    },
-    "thresholds": {"mql": {"enter": 50, "exit": 45}},
-}
+
+
+def model(half_life: str) -> dict[str, Any]:
+    """60 points are less than 45 after 0.42 half-lives."""
+    return {
+        "model": "clocks",
+        "version": 1,
+        "decay": {"half_life": half_life},
+        "rules": {
+            "pricing": {"event": "website.page_view", "where": {"path": "/pricing"}, "points": 60},
+            "click": {"event": "email.click", "points": 5},
+        },
+        "thresholds": {"mql": {"enter": 50, "exit": 45}},
+    }
+
+
+MODEL = model("1d")
 
 
 def visit(lead_id: str, occurred_at_ms: int) -> Event:
@@ -44,11 +50,12 @@ def stopped_for_its_clock(worker: WorkerProcess, beginning: str = "the clock of 
 
 
 @pytest.mark.experiment("18", "a clock that is ahead stops its worker before a lead leaves too early")
-@pytest.mark.parametrize("ahead_s", [3_600.0 * 24, 3_600.0 * 12])
+@pytest.mark.parametrize(("ahead_h", "half_life"), [(24, "1d"), (12, "1d"), (1, "2h")])
 def test_a_worker_whose_clock_is_ahead_takes_no_lead_out_too_early(
-    deploy: Callable[..., Deployment], tmp_path: Path, ahead_s: float
+    deploy: Callable[..., Deployment], tmp_path: Path, ahead_h: int, half_life: str
 ) -> None:
-    deployment = deploy(MODEL)
+    """By a clock that is so far ahead, all the leads are below the exit level already."""
+    deployment, ahead_s = deploy(model(half_life)), 3_600.0 * ahead_h
     events = [visit(f"L{number}", now_ms()) for number in range(20)]
     worker = deployment.start_worker()
     deployment.send_now(events)
@@ -63,7 +70,7 @@ def test_a_worker_whose_clock_is_ahead_takes_no_lead_out_too_early(
     assert SET_THE_CLOCK in said
     assert deployment.published() == entered
     worker = deployment.start_worker()
-    more = [visit(f"L{number}", now_ms() - HOUR_MS) for number in range(40)]
+    more = [visit(f"L{number}", now_ms() - ahead_h * HOUR_MS // 24) for number in range(40)]
     deployment.send_now(more)
     deployment.wait_until_settled()
     assert worker.terminate() == 0

@@ -66,6 +66,17 @@ def test_the_oldest_record_of_a_stage_is_that_of_its_partitions_that_go_on(
     assert value(metrics, "oldest_unprocessed_record_timestamp_seconds", stage="score") == 0
 
 
+def test_the_lag_of_a_partition_that_was_given_up_ends(metrics: Metrics, watch: FakeLagWatch) -> None:
+    watch.lags = {(LOG, 0): Lag(5, 1_000.0), (LOG, 1): Lag(3, 2_000.0)}
+    score = gauges("score", metrics, watch)
+    score.tell([], None, is_paused=False)
+    del watch.lags[LOG, 0]
+    score.tell([], None, is_paused=False)
+    for name in ("consumer_lag_records", "consumer_lag_seconds"):
+        assert value(metrics, name, topic=LOG, partition="0") is None
+        assert value(metrics, name, topic=LOG, partition="1") is not None
+
+
 def test_only_a_worker_that_works_with_redis_says_whether_it_answers(metrics: Metrics, watch: FakeLagWatch) -> None:
     gauges("match", metrics, watch).tell([], None, is_paused=False)
     assert value(metrics, "dependency_up", service="redis") is None

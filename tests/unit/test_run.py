@@ -1,6 +1,9 @@
 """``leadscore run`` before it touches a server."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,22 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def complaint(capsys: pytest.CaptureFixture[str]) -> str:
     assert main(["run"]) == 2
     return capsys.readouterr().err
+
+
+def test_without_any_setting_the_program_says_in_a_line_each_what_is_missing_and_ends_with_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "leadscore.cli.main", "run"],
+        env={name: value for name, value in os.environ.items() if not name.startswith("LEADSCORE_")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr.splitlines() == [
+        "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS: not set: Addresses of the Kafka brokers.",
+        "LEADSCORE_MODEL: not set: Path of the model file.",
+    ]
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_missing_model_is_reported_with_the_other_problems(

@@ -4,8 +4,6 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import NamedTuple
 
 import pytest
@@ -19,6 +17,7 @@ from opentelemetry.trace import SpanKind
 from leadscore.log.records import Frame, Trace
 from leadscore.ops import tracing
 from leadscore.ops.tracing import MOST_LINKS, NO_SPANS, OpenTelemetrySpans, TracedBatch, make_spans
+from tests.span_collector import Collector, collecting_spans
 from tests.unit.fake_store import FakeStore
 from tests.unit.page_views import stage_of, view
 
@@ -115,33 +114,10 @@ def test_what_is_asked_for_and_cannot_be_had_is_told_and_stops_no_worker(
     assert re.search(expected, vars(line)["detail"])
 
 
-class Collector(NamedTuple):
-    """Something that takes spans by OTLP over HTTP."""
-
-    url: str
-    requests: list[tuple[str, bytes]]
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    requests: list[tuple[str, bytes]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            requests.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_words: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield Collector(f"http://127.0.0.1:{server.server_port}", requests)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with collecting_spans() as made:
+        yield made
 
 
 def test_a_collector_gets_the_spans_before_the_worker_ends(
