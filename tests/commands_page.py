@@ -25,17 +25,21 @@ def commands() -> Iterator[tuple[str, argparse.ArgumentParser]]:
 
 def options_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The arguments and options of a command, but for the help that every command has."""
-    return [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+    return [
+        action
+        for action in parser._actions
+        if not isinstance(action, (argparse._HelpAction, argparse._SubParsersAction))
+    ]
 
 
 def _commands(words: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     choices = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not any(action.required for action in choices):
+        yield words, parser
     for action in choices:
         listed = [one.dest for one in action._choices_actions]  # one without help is not listed there
         for name, inner in ((name, action.choices[name]) for name in listed):
             yield from _commands(f"{words} {name}", inner)
-    if not choices:
-        yield words, parser
 
 
 def _section(words: str, parser: argparse.ArgumentParser) -> str:

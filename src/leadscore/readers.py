@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from leadscore.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 _UNIT_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+MOST_DIGITS = 18
+_WHOLE_NUMBER = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}")
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)

@@ -37,6 +37,18 @@ def test_a_wrong_model_prints_nothing_and_is_an_input_error(tmp_path: Path, caps
     assert capsys.readouterr().out == ""
 
 
+def test_a_tab_before_a_key_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.yaml"
+    for text, reason in (
+        ("model: m\n\tversion: 1\n", "while scanning a plain scalar, found a tab character that violates indentation"),
+        ("rules:\n  \ta: b\n", "while scanning for the next token, found character that cannot start any token"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ModelError) as raised:
+            run("--model", str(path))
+        assert str(raised.value) == f"{path}:2: not YAML: {reason}: a tab: expected spaces before the key"
+
+
 def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--schema") == 0
     assert json.loads(capsys.readouterr().out) == model_schema()

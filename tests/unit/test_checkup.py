@@ -164,7 +164,8 @@ def test_only_a_problem_is_out_of_order() -> None:
     others = [ok("a", "b"), warning("a", "b", "c"), not_checked("a", "b", "c")]
     assert is_in_order(others)
     assert not is_in_order([*others, problem("a", "b", "c")])
-    assert summary_of(others) == "1 ok, 1 warning, 0 problem, 1 not checked"
+    assert summary_of(others) == "1 ok, 1 warning, 0 problems, 1 not checked"
+    assert summary_of([*others, others[1], problem("a", "b", "c")]) == "1 ok, 2 warnings, 1 problem, 1 not checked"
 
 
 def test_a_finding_for_people_has_its_advice_below() -> None:

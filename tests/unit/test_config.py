@@ -120,6 +120,7 @@ def test_a_wrong_value_is_refused_with_variable_value_and_what_was_expected(
     [
         ("LEADSCORE_GRUOP", "did you mean LEADSCORE_GROUP?"),
         ("LEADSCORE_KAFAK__BOOTSTRAP_SERVERS", "did you mean LEADSCORE_KAFKA__BOOTSTRAP_SERVERS?"),
+        ("LEADSCORE_KAKFA__BOOTSTRAP_SERVERS", "did you mean LEADSCORE_KAFKA__BOOTSTRAP_SERVERS?"),
         ("LEADSCORE_REDIS_PASWORD_FILE", "did you mean LEADSCORE_REDIS_PASSWORD_FILE?"),
         ("LEADSCORE_PORT", "did you mean LEADSCORE_HTTP_PORT?"),
         ("LEADSCORE_XYZZY", "docs/configuration.md lists all"),
@@ -180,6 +181,15 @@ def test_required_variables_that_are_missing_are_named_with_their_meaning() -> N
     assert str(caught.value) == (
         "LEADSCORE_MODEL: not set: Path of the model file.\n"
         "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS: not set: Addresses of the Kafka brokers."
+    )
+
+
+def test_the_misspelt_name_of_the_brokers_is_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config({"LEADSCORE_KAFKA__BOOTSTRAP_SERVER": "b:9092"}, required=("LEADSCORE_KAFKA__BOOTSTRAP_SERVERS",))
+    assert str(caught.value) == (
+        "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS: not set: Addresses of the Kafka brokers. "
+        "LEADSCORE_KAFKA__BOOTSTRAP_SERVER is set: a misspelling?"
     )
 
 

@@ -199,7 +199,14 @@ def test_a_login_in_the_address_of_kafka_is_refused_and_not_shown(form: str) -> 
     assert "LEADSCORE_KAFKA__SASL_PASSWORD" in message
 
 
-@pytest.mark.parametrize("brokers", ["k1", "k1:9092,k2:9092", "SASL_SSL://k1:9093, [::1]:9092", "10.0.0.1:9092,"])
+def test_an_address_of_the_web_is_no_broker() -> None:
+    message = refused({"LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": "http://localhost:9092"})
+    assert "it has more than hosts and ports: expected host:port" in message
+
+
+@pytest.mark.parametrize(
+    "brokers", ["k1", "ssl://k1:9093", "k1:9092,k2:9092", "SASL_SSL://k1:9093, [::1]:9092", "10.0.0.1:9092,"]
+)
 def test_addresses_of_brokers_are_taken(brokers: str) -> None:
     assert load_config({"LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": brokers}).kafka == {"bootstrap.servers": brokers}
 

@@ -1,6 +1,7 @@
 """``leadscore init``: what it writes can be used as it is, and it overwrites nothing."""
 
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def test_it_writes_three_files_and_says_what_to_do_next(tmp_path: Path, capsys: 
     said = capsys.readouterr().out
     assert all(f"{tmp_path / 'new' / name} " in said for name in FILES)
     assert f"leadscore check --model {tmp_path / 'new' / 'model.yaml'}\n" in said
+
+
+def test_what_to_do_next_can_be_copied_where_the_folder_has_a_blank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my scoring"
+    assert main(["init", str(folder)]) == 0
+    (check,) = re.findall("leadscore (check .*)", capsys.readouterr().out)
+    assert main(shlex.split(check)) == 0
 
 
 def test_check_passes_on_the_model_and_on_the_mappings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -239,7 +239,7 @@ def test_a_mappings_file_has_one_entry_per_topic(tmp_path: Path) -> None:
         ("shop: segment", '1: shop: "segment": expected a mapping with keys out of preset, json'),
         ("- shop", '1: ["shop"]: expected one entry per topic, as in `my-topic: {preset: segment}`'),
         ("{", "2: not YAML: "),
-        ("", "1: the text is empty"),
+        ("", "1: the text is empty: expected keys and values"),
         ("a: {}\na: {}", "2: a: given twice, first in line 1: expected it once"),
         ("a: {}\nb: {type: }", "2: b.type: empty: give a value, or leave the key out"),
     ],

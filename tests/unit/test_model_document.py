@@ -45,7 +45,7 @@ def test_the_two_records_of_the_page_become_one(tmp_path: Path, capsys: pytest.C
         told.append({line["lead_id"]: line["score"] for line in printed if "as_of" in line})
 
     assert told == [{"L1": 50, "L2": 100}, {"L2": 150}]
-    assert "L1 was worth 50 points and L2 100; now L2 is worth 150, and L1 is gone" in PAGE
+    assert "L1 was worth 50 points and L2 100; now L2 is worth 150, and L1 is another id of it" in PAGE
 
 
 def test_the_outcomes_of_the_page_do_what_it_says() -> None:

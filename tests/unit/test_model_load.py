@@ -338,7 +338,7 @@ BOMB = "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 10) if n else 'x'}]\n"
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "model.yaml:1: the text is empty"),
+        ("", "model.yaml:1: the text is empty: expected keys and values"),
         ("# nothing but a comment\n", "model.yaml:1: the text is empty"),
         ("- a", 'model.yaml:1: ["a"]: expected a mapping with keys out of model, version'),
         ("model: m\nversion: [1", "model.yaml:3: not YAML: while parsing a flow sequence"),
@@ -388,7 +388,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as raised:
         load_model(tmp_path)
 
-    assert str(raised.value) == f"{tmp_path}: cannot be read: Is a directory"
+    assert str(raised.value) == f"{tmp_path}: cannot be read: Is a directory: expected a file of YAML"
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:

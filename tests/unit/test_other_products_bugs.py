@@ -4,8 +4,8 @@ Products lost points when two workers added to one lead, swallowed storage confl
 sent the total from before, punished newcomers, and let a nightly job that ran twice take points twice. Their merges of
 two records of a person lost one of the two, and what they had learned of outcomes stayed when an outcome was undone.
 
-This product has no merge command and learns no weights. A lead is its events: two records become one when the events of
-the one are sent under the id of the other, and outcomes are events like any others.
+This product learns no weights: outcomes are events like any others. A lead is its events: two records also become one
+when the events of the one are sent under the id of the other (merges have tests of their own, test_semantics_merges).
 """
 
 import json

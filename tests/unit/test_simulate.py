@@ -264,6 +264,8 @@ def test_files_that_cannot_be_read_are_named(model: Path, capsys: pytest.Capture
     [
         (["--scores-at", "tomorrow"], "--scores-at: 'tomorrow': expected integer milliseconds or ISO 8601"),
         (["--scores-at", "2026-01-05T10:00:00"], "with an offset"),
+        (["--scores-at", "1767607200"], "--scores-at: '1767607200': is it in seconds? Expected milliseconds"),
+        (["--earliest", "2000"], "--earliest: '2000': is it in seconds?"),
         (["--max-future-skew", "5"], "--max-future-skew: '5': expected a duration such as 90s"),
         (["--seed", "5"], "unrecognized arguments"),
     ],

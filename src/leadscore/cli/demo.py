@@ -4,7 +4,7 @@ import argparse
 import secrets
 from pathlib import Path
 
-from leadscore.cli.options import number_up_to
+from leadscore.cli.options import number_from_0, number_up_to
 from leadscore.demo.embedded import MOST_LEADS, require_packages
 
 DEFAULT_DURATION_S = 25
@@ -33,7 +33,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="N",
         help=f"how many leads there are, up to {MOST_LEADS} (default: {DEFAULT_LEADS})",
     )
-    parser.add_argument("--seed", type=int, metavar="N", help="the same leads again (default: drawn, and said)")
+    parser.add_argument(
+        "--seed", type=number_from_0, metavar="N", help="the same leads again (default: drawn, and said)"
+    )
     parser.add_argument(
         "--model",
         type=Path,

@@ -83,7 +83,7 @@ def _add_redrive(actions: "argparse._SubParsersAction[argparse.ArgumentParser]")
         help="send dead letters back to their topics, each at most once",
         description="Send dead letters back to the topics that they came from, after the cause is fixed: key, value, "
         "headers and timestamp as they were, and leadscore.redriven.* headers with the original position. What was "
-        "redriven is never sent again. 1 if any of them cannot be sent.",
+        "redriven is never sent again. The exit code is 1 if any of them cannot be sent.",
     )
     _add_selection(redrive)
     redrive.add_argument("--limit", type=number_from_1, metavar="N", help="send at most this many (default: all)")

@@ -63,7 +63,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="check Kafka, Redis, topics, rights, clock and files before the first start",
         description="Check what a worker with this environment needs: the configuration, the model and the mappings, "
         "Kafka and its topics, the rights in Kafka and Redis, the clocks, the schema registry. Each finding that needs "
-        "one has an advice. Nothing is written to your topics or to Redis. 1 where there is a problem.",
+        "one comes with what to do about it. Nothing is written to your topics or to Redis. The exit code is 1 where "
+        "there is a problem.",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     parser.add_argument(

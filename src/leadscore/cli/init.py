@@ -1,6 +1,7 @@
 """``leadscore init``: a folder with the files to start from: a model, a mapping file, an environment file."""
 
 import argparse
+import shlex
 from pathlib import Path
 
 from leadscore.errors import ConfigError
@@ -54,8 +55,8 @@ def _written(folder: Path) -> list[str]:
         *(f"{folder / name!s:<{width}}  {_MEANINGS[name]}" for name in NAMES),
         "",
         "Next:",
-        f"  leadscore check --model {folder / MODEL}",
-        f"  cd {folder} && set -a && . ./{ENVIRONMENT} && set +a",
+        f"  leadscore check --model {shlex.quote(str(folder / MODEL))}",
+        f"  cd {shlex.quote(str(folder))} && set -a && . ./{ENVIRONMENT} && set +a",
         "  leadscore topics create",
         "  leadscore doctor",
         "  leadscore run",

@@ -1,10 +1,13 @@
 """The ``leadscore`` command. One module per command; this one finds it and says in one line what went wrong."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 from leadscore.build_kind import full_version
 from leadscore.cli.ending import Ending
@@ -40,6 +43,21 @@ _ADDRESSES = {
 }
 
 
+_CANNOT_BE_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What the system says of standard output when it is a file on a full or a broken disk."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Words that a command does not know are refused with the usage of that command, not with that of the program."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """All of them are known, or the program ends with 2."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed, unknown
+
+
 def program() -> None:
     """The ``leadscore`` program: a process that runs one command and ends."""
     arguments = sys.argv[1:]
@@ -57,7 +75,9 @@ def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -
         args = program_parser(words).parse_args(
             words, argparse.Namespace(**({} if ending is None else {"ending": ending}))
         )
-        return int(args.run(args))
+        exit_code = int(args.run(args))
+        sys.stdout.flush()
+        return exit_code
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
@@ -67,8 +87,20 @@ def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
+        _drop_what_is_left()
         return 1
+    except OSError as error:
+        if error.errno not in _CANNOT_BE_WRITTEN:
+            raise
+        _drop_what_is_left()
+        print(f"leadscore: standard output: {error.strerror}: expected room for what is printed", file=sys.stderr)
+        return 1
+
+
+def _drop_what_is_left() -> None:
+    """The interpreter writes at its end what is still in the buffer: let that fail no second time."""
+    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _address(error: LeadscoreError) -> str:
@@ -80,7 +112,7 @@ def _address(error: LeadscoreError) -> str:
 
 def program_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """What reads the arguments: with the one command that they name, or with all commands."""
-    parser = argparse.ArgumentParser(prog="leadscore", description="Event-driven lead scoring on Kafka and Redis.")
+    parser = Parser(prog="leadscore", description="Event-driven lead scoring on Kafka and Redis.")
     parser.add_argument("--version", action="version", version=f"leadscore {full_version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for name in [name for name in COMMANDS if name in arguments[:1]] or COMMANDS:

@@ -43,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action="store_true",
         help="the newest records of the topic in Kafka, by the worker's LEADSCORE_... variables; nothing is committed",
     )
-    parser.add_argument("--newest", type=number_up_to(MOST_NEWEST), metavar="N", help=f"this many ({NEWEST})")
+    parser.add_argument("--newest", type=number_up_to(MOST_NEWEST), metavar="N", help=f"this many (default: {NEWEST})")
     parser.add_argument("--print-preset", choices=preset_names(), metavar="NAME", help=f"{', '.join(preset_names())}")
     parser.set_defaults(run=run)
 

@@ -8,11 +8,18 @@ from leadscore.events.validation import FieldProblem, event_of, instant_ms
 
 MOST = 10**18
 """More than any number of things."""
+_SMALLEST_MS = 10**11
+"""A smaller number of milliseconds is before March 1973: it is seconds, or a year."""
 
 
 def instant(text: str) -> int:
     """UTC milliseconds of ISO 8601 with an offset, or of whole milliseconds."""
     value: object = int(text) if text.lstrip("-").isdecimal() and text.isascii() else text
+    if isinstance(value, int) and abs(value) < _SMALLEST_MS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: is it in seconds? Expected milliseconds since 1970, or ISO 8601 with an offset, such as "
+            "2026-01-05T10:00:00Z"
+        )
     try:
         return instant_ms(value, "time")
     except FieldProblem as problem:
@@ -66,5 +73,7 @@ def _whole_number(text: str, allowed: range, bounds: str) -> int:
     except ValueError:
         number = -1
     if number not in allowed:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number {bounds}")
+        has_too_many_digits = allowed.stop == MOST and text.isascii() and text.isdecimal() and number < 0
+        expected = f"with at most {readers.MOST_DIGITS} digits" if has_too_many_digits else bounds
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number {expected}")
     return number

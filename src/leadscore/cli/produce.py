@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import TextIO
 
-from leadscore.cli.options import instant, number_from_1
+from leadscore.cli.options import instant, number_from_0, number_up_to
 from leadscore.demo.sender import Sender
 from leadscore.demo.traffic import GeneratedEvent, TrafficPlan, generate, topic_role_of
 from leadscore.errors import ConfigError, InputError
@@ -25,6 +25,8 @@ from leadscore.time_units import DAY_MS
 DEFAULT_LEADS = 300
 DEFAULT_DAYS = 30
 DEFAULT_DUPLICATES = 0.01
+MOST_EVENTS, MOST_LEADS, MOST_DAYS = 10_000_000, 1_000_000, 3_650
+"""All of the traffic is made, in memory, before the first record is sent."""
 
 _GENERATOR_OPTIONS = ("events", "leads", "days", "seed", "until", "duplicates", "garbage")
 
@@ -40,11 +42,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=run)
     made_up = parser.add_argument_group("made-up traffic")
     for option, kind, metavar, meaning in (
-        ("--events", number_from_1, "N", "this many records in all (default: as many as the leads' stories have)"),
-        ("--leads", number_from_1, "N", f"this many leads (default: as many as --events needs, or {DEFAULT_LEADS})"),
-        ("--days", number_from_1, "N", f"length of the history in days (default: {DEFAULT_DAYS})"),
+        (
+            "--events",
+            number_up_to(MOST_EVENTS),
+            "N",
+            "this many records in all (default: as many as the leads' stories have)",
+        ),
+        (
+            "--leads",
+            number_up_to(MOST_LEADS),
+            "N",
+            f"this many leads (default: as many as --events needs, or {DEFAULT_LEADS})",
+        ),
+        ("--days", number_up_to(MOST_DAYS), "N", f"length of the history in days (default: {DEFAULT_DAYS})"),
         ("--until", instant, "TIME", "end of the history, ISO 8601 with an offset or Z (default: now)"),
-        ("--seed", int, "N", "same seed, numbers and --until: same records (default: drawn, and said)"),
+        ("--seed", number_from_0, "N", "same seed, numbers and --until: same records (default: drawn, and said)"),
         ("--duplicates", _share, "SHARE", f"share of records that come again (default: {DEFAULT_DUPLICATES})"),
         ("--garbage", _share, "SHARE", "share of records that nothing can decode (default: 0)"),
     ):

@@ -12,7 +12,9 @@ _NEXT_URL = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _HOST = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _DATABASE = re.compile(r"/?[0-9]*")
 _SERVICE = re.compile(r"/(?![0-9]+(/|$))[A-Za-z0-9._-]{1,200}(/[0-9]*)?")
-_BROKER = re.compile(r"([A-Za-z_]+://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_BROKER = re.compile(
+    r"((?i:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+)
 
 
 class WrongAddress(ValueError):

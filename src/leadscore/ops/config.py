@@ -6,6 +6,7 @@ name in upper case after ``LEADSCORE_``, without the ``_ms`` of durations: those
 # ruff: noqa: RUF009 - the calls in the dataclass below declare fields
 
 import dataclasses
+import difflib
 import hashlib
 import json
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 from leadscore.errors import ConfigError
 from leadscore.ops.addresses import WrongAddress, has_password, login_of, names_sentinel, shown_urls
 from leadscore.ops.choices import CrossingFormat, Delivery, OnStateLoss, Role
-from leadscore.ops.kafka_properties import has_brokers_assign
+from leadscore.ops.kafka_properties import KAFKA_PREFIX, has_brokers_assign
 from leadscore.ops.kafka_variables import read_kafka_properties
 from leadscore.ops.logs import LogFormat, LogLevel
 from leadscore.ops.redaction import REDACTED, may_hold_login, redact_kafka_property
@@ -330,7 +331,14 @@ def _missing(environ: Mapping[str, str], required: Collection[str]) -> Iterator[
     for variable in required:
         if not environ.get(variable) and not environ.get(variable + FILE_SUFFIX):
             meaning = _SETTINGS[_NAMES[variable]].meaning if variable in _NAMES else "Addresses of the Kafka brokers."
-            yield f"{variable}: not set: {meaning}"
+            yield f"{variable}: not set: {meaning}{_misspelt_property(environ, variable)}"
+
+
+def _misspelt_property(environ: Mapping[str, str], variable: str) -> str:
+    """A hint where another librdkafka property has nearly this name: which properties exist is not known here."""
+    properties = [name for name, entry in environ.items() if entry and name.startswith(KAFKA_PREFIX)]
+    similar = difflib.get_close_matches(variable, properties, n=1, cutoff=0.9)
+    return f" {similar[0]} is set: a misspelling?" if similar else ""
 
 
 def _contradictions(config: Config) -> Iterator[str]:

@@ -14,7 +14,7 @@ OF_OTHERS = ("LEADSCORE_TEST_", "LEADSCORE_BUILD")
 FILE_SUFFIX = "_FILE"
 """A variable with this after its name holds the path of a file with the value: for secrets."""
 
-_MISSPELT_KAFKA = re.compile(r"^KAF[A-Z]*_+(?=[A-Z0-9])")
+_MISSPELT_KAFKA = re.compile(r"^(?:K[AFK]{2,6}|KAF[A-Z]*)_+(?=[A-Z0-9])")
 
 # Kubernetes puts variables of its own into a pod for every service; those of one named "leadscore-..." get our prefix.
 _SERVICE_LINK = re.compile(r"LEADSCORE(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)")

@@ -101,16 +101,24 @@ def _compose(text: str) -> yaml.Node:
         raise _Refused(Problem(1, (), f"not text: {error.reason}")) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
         reasons = ", ".join(part for part in (error.context, error.problem) if part)
-        raise _Refused(Problem(mark.line + 1 if mark else 1, (), f"not YAML: {reasons}")) from error
+        advice = ": a tab: expected spaces before the key" if _is_indented_by_tab(text, line) else ""
+        raise _Refused(Problem(line, (), f"not YAML: {reasons}{advice}")) from error
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n") + 1  # the C parser counts bytes
         raise _Refused(Problem(line, (), f"not YAML: the character U+{error.character:04X}, expected text")) from error
     except yaml.YAMLError as error:
         raise _Refused(Problem(1, (), f"not YAML: {' '.join(str(error).split())}")) from error
     if node is None:
-        raise _Refused(Problem(1, (), "the text is empty"))
+        raise _Refused(Problem(1, (), "the text is empty: expected keys and values"))
     return node
+
+
+def _is_indented_by_tab(text: str, line_number: int) -> bool:
+    """YAML forbids it, and nobody sees it."""
+    line = "".join(text.split("\n")[line_number - 1 : line_number])
+    return "\t" in line[: len(line) - len(line.lstrip())]
 
 
 def _refuse_large(size_bytes: int) -> None:

@@ -29,7 +29,7 @@ def read_text(path: Path, error: type[InputError]) -> str:
             content = file.read(MAX_BYTES + 1)
         return content.decode("utf-8-sig")
     except OSError as failure:
-        raise error(f"{path}: cannot be read: {failure.strerror or failure}") from failure
+        raise error(f"{path}: cannot be read: {failure.strerror or failure}: expected a file of YAML") from failure
     except UnicodeDecodeError as failure:
         line = content.count(b"\n", 0, failure.start) + 1
         raise error(f"{path}:{line}: the byte {content[failure.start]:#04x}: expected UTF-8 text") from failure

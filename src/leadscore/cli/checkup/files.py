@@ -33,7 +33,9 @@ def _model(config: Config) -> Generator[Finding, None, ModelDefinition | None]:
         advice = "Correct the file; `leadscore check --model FILE` shows what it says in words."
         yield from refused(MODEL, error, advice)
         return None
-    yield ok(MODEL, f"{config.model}: {definition.model}, version {definition.version}: {len(definition.rules)} rules")
+    count = len(definition.rules)
+    rules = f"{count} {'rule' if count == 1 else 'rules'}"
+    yield ok(MODEL, f"{config.model}: {definition.model}, version {definition.version}: {rules}")
     return definition
 
 

@@ -102,4 +102,10 @@ def lines_of(findings: Iterable[Finding]) -> Iterator[str]:
 def summary_of(findings: list[Finding]) -> str:
     """How many findings of each status, in one line."""
     counts = [(status, sum(finding.status is status for finding in findings)) for status in Status]
-    return ", ".join(f"{count} {status.value}" for status, count in counts if count or status is Status.PROBLEM)
+    return ", ".join(_counted(count, status) for status, count in counts if count or status is Status.PROBLEM)
+
+
+def _counted(count: int, status: Status) -> str:
+    """``1 problem``, ``2 problems``, ``3 ok``."""
+    is_noun = status in (Status.WARNING, Status.PROBLEM)
+    return f"{count} {status.value}{'s' if is_noun and count != 1 else ''}"
