@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from leadscore.build_kind import full_version
@@ -99,7 +100,7 @@ def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -
 
 def _drop_what_is_left() -> None:
     """The interpreter writes at its end what is still in the buffer: let that fail no second time."""
-    with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+    with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
