@@ -207,6 +207,8 @@ def test_the_log_is_read_by_lead_and_by_partition(working: Deployment, tool: Too
     mine = [frame for frame in everything if frame["partition"] == number]
     assert objects(tool("log", "--partition", str(number))[1]) == mine
     assert objects(tool("log", "--partition", str(number), "--from", "1")[1]) == mine[1:]
+    assert objects(tool("log", "--partition", str(number), "--newest", "1")[1]) == mine[-1:]
+    assert objects(tool("log", "--partition", str(number), "--newest", "999")[1]) == mine
     assert objects(tool("log", "--limit", "1")[1]) == everything[:1]
     assert tool("log", "--partition", str(number), "--from", "99")[1:] == (
         "",

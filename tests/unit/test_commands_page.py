@@ -28,6 +28,13 @@ def test_every_option_says_what_it_is_for(words: str, parser: object) -> None:
     assert without == [], words
 
 
+def test_a_command_that_has_subcommands_and_does_something_itself_is_on_the_page() -> None:
+    by_words = dict(commands())
+    assert {"leadscore log", "leadscore log accept-gap"} <= by_words.keys()
+    assert "leadscore dlq" not in by_words
+    assert "--lead" in [option for action in options_of(by_words["leadscore log"]) for option in action.option_strings]
+
+
 def test_the_overview_has_every_command() -> None:
     overview = TEXT.partition(BEGIN)[0]
     assert set(re.findall(r"^\| `(\w+)` \|", overview, re.MULTILINE)) == set(COMMANDS)

@@ -64,12 +64,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--lead", type=lead_id, metavar="ID", help="the awards of this lead alone")
     which.add_argument("--partition", type=number_from_0, metavar="N", help="the records of this partition alone")
-    parser.add_argument(
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument(
         "--from",
         type=number_from_0,
         dest="start",
         metavar="OFFSET",
         help="begin here (default: the oldest record held)",
+    )
+    beginning.add_argument(
+        "--newest", type=number_from_1, metavar="N", help="begin this many offsets before the end of each partition"
     )
     parser.add_argument("--limit", type=number_from_1, metavar="N", help="at most this many lines (default: all)")
     parser.set_defaults(run=run)
@@ -90,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
         lines = (
             line
             for partition in chosen
-            for message in _records(consumer, partition, bounds[partition], args.start)
+            for message in _records(consumer, partition, bounds[partition], _start(args, bounds[partition]))
             if (line := record_object(message, names, args.lead)) is not None
         )
         for line in islice(lines, args.limit):
@@ -227,6 +231,14 @@ def _chosen(args: argparse.Namespace, config: Config, partitions: int) -> list[i
     if args.partition >= partitions:
         raise ConfigError(f"--partition: {args.partition}: expected one of the log's, 0 to {partitions - 1}")
     return [int(args.partition)]
+
+
+def _start(args: argparse.Namespace, bounds: Bounds) -> int | None:
+    """The offset to begin at; ``None``: the oldest."""
+    if args.newest is None:
+        return None if args.start is None else int(args.start)
+    low, high = bounds
+    return max(low, high - int(args.newest))
 
 
 def _records(consumer: Consumer, partition: Partition, bounds: Bounds, start: int | None) -> Iterator[Message]:
