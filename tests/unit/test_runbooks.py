@@ -4,6 +4,7 @@ import argparse
 import re
 import shlex
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from itertools import chain
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from deploy.grafana.write import dashboards
 from deploy.prometheus.alerts import all_alerts
 from deploy.prometheus.scale import Scale
 from leadscore.cli.main import program_parser
-from leadscore.ops.config import settings, variable_of
+from leadscore.errors import StopCause
+from leadscore.ops.config import Config, settings, variable_of
 from leadscore.ops.metrics import Metrics
+from leadscore.store.keys import ShardKeys, owner_key
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "runbooks"
@@ -33,6 +36,10 @@ PANELS = {
 OF_PROMETHEUS_ITSELF = {"Targets"}
 
 
+def part_of(path: Path, heading: str) -> str:
+    return path.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+
+
 def code_in(text: str) -> list[str]:
     return re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL).replace("\n", " "))
 
@@ -47,6 +54,24 @@ def test_a_runbook_says_what_it_means_what_suffers_where_to_look_and_what_to_do(
     assert text.startswith(f"# {path.stem}\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == HEADINGS
     assert all(part.strip() for part in re.split(r"^## .*$", text, flags=re.MULTILINE)[1:])
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_the_impact_is_told_in_leads_and_crossings(path: Path) -> None:
+    assert re.search(r"\b(?:leads?|crossings?|sales)\b", part_of(path, "Impact"), re.IGNORECASE)
+
+
+def test_every_cause_of_a_stopped_partition_is_in_its_runbook() -> None:
+    causes = re.findall(r"^\| `(\w+)` \|", part_of(FOLDER / "LeadscorePartitionsStopped.md", "Diagnosis"), re.MULTILINE)
+    assert sorted(causes) == sorted(StopCause)
+
+
+def test_the_command_that_deletes_all_keys_of_a_deployment_leaves_none_and_takes_no_other() -> None:
+    [pattern] = re.findall(r"--pattern '(.+?)'", part_of(FOLDER / "LeadscoreKeysEvicted.md", "Mitigation"))
+    keys = ShardKeys(Config().redis_prefix, 3, 32)
+    of_ours = (keys.lead("L 1"), keys.fence, keys.outbox, keys.due, keys.erased, owner_key(Config().redis_prefix))
+    assert [key for key in of_ours if not fnmatchcase(key, pattern)] == []
+    assert not fnmatchcase(ShardKeys("leadscore-2", 3, 32).fence, pattern)
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
