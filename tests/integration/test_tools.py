@@ -184,7 +184,7 @@ def test_explain_and_list_read_what_the_worker_wrote(working: Deployment, tool: 
     assert lead["score"] == pytest.approx(60, abs=0.01)
     assert lead["next_change"]["at"] == lead["standings"][0]["projected_exit_at"]
     code, out, notes = tool("list", "--json")
-    assert (code, notes) == (0, "looked at 1 leads\n")
+    assert (code, notes) == (0, "looked at 1 lead\n")
     assert [(row["lead_id"], row["reason"]["name"]) for row in objects(out)] == [("L1", "pricing_page")]
     code, out, _ = tool("list", "--band", "cold", "--json")
     assert [row["lead_id"] for row in objects(out)] == ["L2"]

@@ -30,6 +30,8 @@ def test_the_list_has_every_contract_and_the_bytes_before_a_value(capsys: pytest
     lines = capsys.readouterr().out.splitlines()[1:]
     assert {line.split()[0] for line in lines} == FILES.keys()
     assert ["crossing", single_object_header("crossing").hex(), "A", "lead"] in [line.split()[:4] for line in lines]
+    earlier = {line.split()[0] for line in lines if " Earlier version: " in line}
+    assert earlier == {name for name in FILES if "." in name}
 
 
 def test_a_name_that_does_not_exist_is_refused_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:

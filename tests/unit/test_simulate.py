@@ -279,6 +279,12 @@ def test_a_wrong_option_ends_with_2(
     assert problem in printed(capsys)[1]
 
 
+def test_a_file_without_an_event_is_noted(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = events_file(model)
+    assert simulated(model, path) == 0
+    assert printed(capsys) == ([], f"--events: {path}: no event to score\n")
+
+
 def test_scores_before_the_end_of_the_events_are_noted(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = events_file(model, event("e1", "2026-01-05T10:00:00Z"), event("e2", "2026-01-07T10:00:00Z", "L2"))
     assert simulated(model, path, "--scores-at", "2026-01-06T10:00:00Z") == 0

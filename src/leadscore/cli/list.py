@@ -160,7 +160,7 @@ class Search:
     def report(self, scan_limit: int, notes: TextIO) -> None:
         """Say what was looked at, and whether that was all."""
         end = f"; stopped there, there is more: --scan-limit {scan_limit}" if self._stopped else ""
-        notes.write(f"looked at {len(self._seen):,} leads{end}\n")
+        notes.write(f"looked at {len(self._seen):,} {'lead' if len(self._seen) == 1 else 'leads'}{end}\n")
 
     def _all(self, pages: Iterator[Page], scan_limit: int) -> Iterator[LeadAt]:
         for page in pages:

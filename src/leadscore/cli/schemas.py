@@ -85,6 +85,11 @@ def contract_texts() -> dict[str, str]:
 
 def _rows() -> list[tuple[str, ...]]:
     schemas = [
-        (name, single_object_header(name).hex(), json.loads(text)["doc"]) for name, text in schema_texts().items()
+        (
+            name,
+            single_object_header(name).hex(),
+            f"{'Earlier version: ' if '.' in name else ''}{json.loads(text)['doc']}",
+        )
+        for name, text in schema_texts().items()
     ]
     return [*schemas, *((name, "", meaning) for name, meaning in _FILES.items())]

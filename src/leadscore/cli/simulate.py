@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Print crossings and scores; ``InputError`` for a wrong model or line, and then nothing is printed."""
     definition = load_model(args.model).definition
     with _entries(args, sys.stderr) as entries:
-        noted = _noted_if_over(entries, args.scores_at, sys.stderr)
+        noted = _noted(entries, args, sys.stderr)
         simulation = simulate(definition, noted, args.scores_at)
     for crossing in simulation.crossings:
         print(json.dumps(as_json_object(crossing)))
@@ -110,15 +110,17 @@ def log_entries(lines: Iterable[Line], name: str, limits: TimeLimits, notes: Tex
             yield line.event, log_time_ms
 
 
-def _noted_if_over(
-    entries: Iterable[tuple[Event, int]], scores_at_ms: int | None, notes: TextIO
+def _noted(
+    entries: Iterable[tuple[Event, int]], args: argparse.Namespace, notes: TextIO
 ) -> Iterator[tuple[Event, int]]:
-    """The entries; a note after the last if time is then past the instant of the scores: it does not go back."""
-    latest_ms = None
+    """The entries; a note after the last if there was none, or if time is past the instant of the scores."""
+    latest_ms, scores_at_ms = None, args.scores_at
     for event, log_time_ms in entries:
         latest_ms = log_time_ms if latest_ms is None else max(latest_ms, log_time_ms)
         yield event, log_time_ms
-    if scores_at_ms is not None and latest_ms is not None and scores_at_ms < latest_ms:
+    if latest_ms is None:
+        notes.write(f"--events: {args.events}: no event to score\n")
+    elif scores_at_ms is not None and scores_at_ms < latest_ms:
         notes.write(
             f"--scores-at: {iso_instant(scores_at_ms)}: the events go on until {iso_instant(latest_ms)}: thresholds are"
             " those then, leads with later events are scored as of their latest: expected a later time or fewer "
