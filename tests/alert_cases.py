@@ -118,6 +118,16 @@ def _progress() -> Iterator[Case]:
     yield Case(stuck, Why.FIRES, unassigned, 7, [stuck], "no worker owns a partition")
     one_stage = unassigned | of("leadscore_assigned_partitions", f"4{FOREVER}", 'stage="score"')
     yield Case(stuck, Why.OTHER, one_stage, 60, [], "a process of one stage alone")
+    matches = of("leadscore_assigned_partitions", f"4{FOREVER}", 'stage="match"')
+    matches |= of("leadscore_assigned_partitions", f"0{FOREVER}", 'stage="score"')
+    for why, owned, minute, about in (
+        (Why.FIRES, "4x20 stale", 30, "those that score are gone"),
+        (Why.FIRES, "4x20 0x500", 30, "those that score own nothing any more"),
+        (Why.JUST_BELOW, "4x20 stale _x3 4x100", 25, "those that score were gone for four minutes"),
+        (Why.OTHER, f"0{FOREVER}", 60, "nothing is scored here"),
+    ):
+        scores = of("leadscore_assigned_partitions", owned, 'stage="score"', OTHER_WORKER)
+        yield Case(stuck, why, matches | scores, minute, [stuck] if why is Why.FIRES else [], about)
     stands = of("leadscore_stopped_partitions", f"1{FOREVER}", 'stage="score"')
     yield Case(stopped, Why.FIRES, stands, 5, [stopped])
     yield Case(stuck, Why.OTHER, _stage("60x500", "60x500", stands), 60, [stopped], "what waits is stopped")

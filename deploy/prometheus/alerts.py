@@ -70,11 +70,12 @@ def _progress_alerts(scale: Scale) -> Iterator[Alert]:
         "  or leadscore_paused == 1\n"
         ")\n"
         "or\n"
-        f"max by ({DEPLOYMENT}) (max_over_time(leadscore_assigned_partitions[{stands}])) == 0",
+        f"max by ({DEPLOYMENT}) (max_over_time(leadscore_assigned_partitions[{stands}])) == 0\n"
+        "or\n" + _stage_without_owner(scale),
         stands,
         f"{WHERE}: nothing is {{{{ if eq $labels.stage `match` }}}}matched{{{{ else }}}}scored{{{{ end }}}}",
         "Records wait and none is finished, a stage waits for a service that does not answer, or no worker owns a "
-        "partition.",
+        "partition of a stage.",
     )
     yield Alert(
         "LeadscorePartitionsStopped",
@@ -93,6 +94,16 @@ def _progress_alerts(scale: Scale) -> Iterator[Alert]:
         f"{WHERE}: the lag on {{{{ $labels.topic }}}} is {{{{ $value | humanizeDuration }}}} and grows",
         "The workers run and do not keep up with what arrives.",
         keeps_firing=scale.span(10),
+    )
+
+
+def _stage_without_owner(scale: Scale) -> str:
+    """Where each stage is a process of its own, the workers of one may all be gone while those of the other go on."""
+    owned = "leadscore_assigned_partitions"
+    return (
+        f"(\n  group by ({DEPLOYMENT}, stage) (max_over_time({owned}[{scale.span(MINUTES_PER_DAY)}]) > 0)\n"
+        f"  unless group by ({DEPLOYMENT}, stage) ({owned} > 0)\n"
+        f"  and on ({DEPLOYMENT}) leadscore_build_info\n)"
     )
 
 
