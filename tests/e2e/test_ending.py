@@ -1,5 +1,6 @@
 """Workers asked to end at bad moments: they do, in time, and take nothing with them."""
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -105,7 +106,10 @@ def test_a_worker_whose_last_call_is_never_answered_ends_in_time_and_its_work_is
     deployment.send_now(events[100:])
     assert way.is_holding.wait(20)
     worker.expected_to_die = True
-    assert worker.terminate() == Exit.DRAIN_GIVEN_UP
+    worker.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: json.loads(worker.get("/readyz")[1])["ending"], 10, "the end to be told")
+    assert (worker.get("/readyz")[0], worker.get("/livez")[0]) == (503, 200)
+    assert worker.process.wait(40) == Exit.DRAIN_GIVEN_UP
     assert worker.said("drain_given_up")
     deployment.start_worker()
     deployment.wait_until_settled()

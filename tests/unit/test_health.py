@@ -88,6 +88,7 @@ def test_nothing_is_ready_before_every_check_was_made(health: Health) -> None:
     assert verdict.body == {
         "ready": False,
         "live": True,
+        "ending": False,
         "checks": {
             "assignment": {
                 "ok": False,
@@ -215,6 +216,17 @@ def test_a_loop_that_hangs_is_not_ready(health: Health, clock: Clock) -> None:
     all_in_order(health)
     clock.now_s += 31
     assert not health.readiness().ok
+
+
+def test_a_worker_that_was_told_to_end_is_live_and_started_and_not_ready() -> None:
+    told: list[bool] = []
+    health = Health(CHECKS, max_beat_age_s=30, is_ending=lambda: bool(told))
+    all_in_order(health)
+    assert health.readiness().ok
+    told.append(True)
+    readiness = health.readiness()
+    assert (readiness.ok, readiness.body["ending"]) == (False, True)
+    assert (health.liveness().ok, health.start().ok) == (True, True)
 
 
 def test_livez_answers_by_status_and_body(server: HttpPort, clock: Clock) -> None:

@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     ending.started_logging(partial(_log.info, "stopped"), partial(_say_given_up, config.drain_timeout_ms / 1000))
     metrics.process.set_config(config_sha256(config))
     _log.info("starting", extra={"version": __version__, "build": build_kind(), "config": describe_config(config)})
-    health = Health(checks_of(config), config.liveness_timeout_ms / 1000)
+    stopping = ending.stopping
+    health = Health(checks_of(config), config.liveness_timeout_ms / 1000, is_ending=lambda: stopping.is_asked_for)
     server = serve(config.http_host, config.http_port, metrics, health)
     _log.info("listening", extra={"port": server.port})
     try:

@@ -53,7 +53,8 @@ class Health:
 
     ``checks`` are what must have been found in order before the worker is ready, each with what it waits for at first.
     The loop is alive while its last beat is at most ``max_beat_age_s`` old; the thread that makes a ``Health`` is the
-    one of the loop. ``clock`` is for ages, ``unix_time`` for instants.
+    one of the loop. ``is_ending`` says whether the worker was told to end. ``clock`` is for ages, ``unix_time`` for
+    instants.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Health:
         max_beat_age_s: float,
         clock: Callable[[], float] = time.monotonic,
         unix_time: Callable[[], float] = time.time,
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_ending = is_ending
         self._clock = clock
         self._unix_time = unix_time
         self._max_beat_age_s = max_beat_age_s
@@ -116,13 +119,13 @@ class Health:
         return Verdict(alive, {"live": alive, "last_beat_age_s": round(age_s, 3), "fatal": fatal})
 
     def readiness(self) -> Verdict:
-        """Whether the loop turns and every check was in order when last looked at."""
-        alive = self.liveness().ok
+        """Whether the loop turns, goes on to do so, and every check was in order when last looked at."""
+        alive, ending = self.liveness().ok, self._is_ending()
         with self._lock:
             now_s, checks = self._clock(), dict(self._checks)
-        ready = alive and all(check.ok for check in checks.values())
+        ready = alive and not ending and all(check.ok for check in checks.values())
         shown = {name: _shown(check, now_s) for name, check in checks.items()}
-        return Verdict(ready, {"ready": ready, "live": alive, "checks": shown})
+        return Verdict(ready, {"ready": ready, "live": alive, "ending": ending, "checks": shown})
 
     def start(self) -> Verdict:
         """Whether the worker has begun and had its first partitions: until then it is not to be judged.
