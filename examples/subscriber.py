@@ -94,7 +94,7 @@ class Api:
     def __init__(self, url: str, token: str = "", timeout_s: float = 10.0) -> None:
         address = urlsplit(url)
         if address.scheme not in ("http", "https") or not address.hostname:
-            sys.exit(f"{url!r}: expected an address with http:// or https://")
+            sys.exit(f"the address of the API: {url!r}: expected one with http:// or https://")
         self._connection = HTTPSConnection if address.scheme == "https" else HTTPConnection
         self._host, self._prefix = address.netloc, address.path.rstrip("/")
         self._headers = {"Content-Type": "application/json"}

@@ -7,6 +7,7 @@ import pytest
 
 from leadscore.cli.main import main
 from leadscore.starter_files import MAPPINGS, text_outside_repository
+from tests.source_tree import ROOT
 
 CART = {
     "id": 17,
@@ -68,6 +69,12 @@ def test_what_is_wrong_with_the_options_is_reported(
 ) -> None:
     assert main(["check", "--mappings", files[0], *options]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_model_in_the_place_of_the_mappings_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    model = ROOT / "deploy" / "model.yaml"
+    assert main(["check", "--mappings", str(model)]) == 2
+    assert capsys.readouterr().err == f"{model}: the keys of a model file: expected topics, each with its mapping\n"
 
 
 def test_events_without_mappings_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from leadscore.errors import ConfigError
 from leadscore.mapping.language import NAMES, Mappings, TopicMapping
 from leadscore.mapping.sense import findings
-from leadscore.yaml_reading.document import Document
+from leadscore.yaml_reading.document import Document, read
 from leadscore.yaml_reading.shape import Finding, nearest, shown
 from leadscore.yaml_reading.typed import parse, read_text
 
@@ -38,8 +38,19 @@ def mappings_in(text: str, name: str) -> dict[str, TopicMapping]:
             combined[topic] = _with_preset(mapping, written)
             yield from findings(topic, combined[topic], written)
 
-    parse(text, name, Mappings, ConfigError, sense)
+    try:
+        parse(text, name, Mappings, ConfigError, sense)
+    except ConfigError:
+        if _is_model(text):
+            raise ConfigError(f"{name}: the keys of a model file: expected topics, each with its mapping") from None
+        raise
     return combined
+
+
+def _is_model(text: str) -> bool:
+    """The wrong file: otherwise every key of the model would be a problem of its own."""
+    content = read(text).value
+    return isinstance(content, dict) and {"model", "version"} <= content.keys()
 
 
 @cache
