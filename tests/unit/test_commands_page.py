@@ -22,7 +22,7 @@ def test_the_page_has_every_command_and_no_other() -> None:
 
 def test_a_command_that_also_has_commands_below_it_is_one_itself() -> None:
     options = {words: {action.dest for action in options_of(parser)} for words, parser in commands()}
-    assert options["leadscore log"] == {"lead", "partition", "start", "limit"}
+    assert options["leadscore log"] == {"lead", "partition", "start", "limit", "newest"}
     assert "leadscore log accept-gap" in options
     assert "leadscore topics" not in options
 

@@ -141,7 +141,7 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 
 def test_an_address_that_is_none_is_named() -> None:
-    with pytest.raises(SystemExit, match="the address of the API: .*: expected one with http"):
+    with pytest.raises(SystemExit, match=r"the address of the API: .*: expected one with http"):
         Api("crm.example/api")
 
 
