@@ -156,6 +156,21 @@ def test_the_network_policy_lets_out_to_every_port_in_an_address() -> None:
     assert {9096, 9098, 6380, 443, 4318} <= ports
 
 
+def test_a_secret_of_opentelemetry_is_a_variable_and_all_others_are_files() -> None:
+    secrets = {
+        f"secrets.{name}.{field}": text
+        for name in ("OTEL_EXPORTER_OTLP_HEADERS", "LEADSCORE_REDIS_PASSWORD")
+        for field, text in {"secret": "leadscore", "key": name.lower()}.items()
+    }
+    made = {document["kind"]: document for document in documents(rendered(settings=REQUIRED | secrets))}
+    pod = made["Deployment"]["spec"]["template"]["spec"]
+    variables = {variable["name"]: variable for variable in pod["containers"][0]["env"]}
+    headers = {"secretKeyRef": {"name": "leadscore", "key": "otel_exporter_otlp_headers"}}
+    assert variables["OTEL_EXPORTER_OTLP_HEADERS"]["valueFrom"] == headers
+    assert "LEADSCORE_REDIS_PASSWORD_FILE" in variables
+    assert [volume["name"] for volume in pod["volumes"]] == ["model", "secret-leadscore-redis-password"]
+
+
 def test_the_addresses_of_the_runbooks_can_be_chosen() -> None:
     settings = {"prometheusRule.enabled": "true", "prometheusRule.runbooks": "https://wiki.example/runbooks/"}
     made = {document["kind"]: document for document in documents(rendered(settings=REQUIRED | settings))}

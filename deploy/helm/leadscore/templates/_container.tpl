@@ -25,12 +25,18 @@ capabilities: {drop: [ALL]}
 - {name: {{ $variable }}, value: {{ include "leadscore.text" $value | quote }}}
 {{- end }}
 {{- range $variable, $secret := .Values.secrets }}
+{{- if hasPrefix "OTEL_" $variable }}
+- name: {{ $variable }} # the SDK of OpenTelemetry reads no files
+  valueFrom: {secretKeyRef: {name: {{ $secret.secret | quote }}, key: {{ $secret.key | quote }}}}
+{{- else }}
 - {name: {{ $variable }}_FILE, value: {{ printf "/etc/leadscore/secrets/%s/value" $variable | quote }}}
+{{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "leadscore.secretMounts" -}}
 {{- range $variable, $secret := .Values.secrets }}
+{{- if hasPrefix "OTEL_" $variable }}{{ continue }}{{ end }}
 - {name: {{ include "leadscore.volume" (printf "secret-%s" $variable) }}, mountPath: {{ printf "/etc/leadscore/secrets/%s" $variable | quote }}, readOnly: true}
 {{- end }}
 {{- range $name, $file := .Values.files }}
@@ -40,6 +46,7 @@ capabilities: {drop: [ALL]}
 
 {{- define "leadscore.secretVolumes" -}}
 {{- range $variable, $secret := .Values.secrets }}
+{{- if hasPrefix "OTEL_" $variable }}{{ continue }}{{ end }}
 - name: {{ include "leadscore.volume" (printf "secret-%s" $variable) }}
   secret: {secretName: {{ $secret.secret | quote }}, defaultMode: 288, items: [{key: {{ $secret.key | quote }}, path: value}]} # 288: 0440
 {{- end }}
