@@ -32,6 +32,7 @@ PAGES = [
     ROOT / "schemas" / "README.md",
     *sorted((ROOT / "examples").rglob("*.md")),
 ]
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 UNDERSTOOD = 77
 
 PEOPLE = [(ROOT / "docs" / f"for-{people}.md").read_text() for people in ("platform-engineers", "sres", "marketing")]
@@ -105,6 +106,19 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     assert [link for link in links if link and not (page.parent / link).exists()] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link may name after its ``#``: the headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *RUNBOOKS], ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_to_a_heading_leads_somewhere(page: Path) -> None:
+    links = [link.split("#") for link in LINK.findall(page.read_text()) if "#" in link and "://" not in link]
+    of_pages = [(page.parent / file if file else page, anchor) for file, anchor in links]
+    assert [anchor for file, anchor in of_pages if file.suffix == ".md" and anchor not in anchors(file)] == []
+
+
 def test_the_link_check_sees_the_links() -> None:
     assert {"docs/model.md", "docs/metrics.md", "docs/configuration.md", "docs/subscribers.md"} <= set(
         LINK.findall(README)
@@ -168,6 +182,13 @@ def test_every_test_that_the_readme_or_the_promise_names_exists() -> None:
 def test_the_model_of_the_readme_is_a_model() -> None:
     [text] = blocks("yaml")
     assert parse_model(text, "README.md").thresholds.keys() == {"mql"}
+
+
+def test_the_figures_of_the_readme_are_those_of_the_page_of_benchmarks() -> None:
+    row = re.compile(r"^\| (match|score|match \+ score) \| ([^|]+) \| ([^|]+) \| ([0-9.]+) \|", re.MULTILINE)
+    stages = (ROOT / "docs" / "benchmarks.md").read_text().partition("\n## Stages\n")[2].partition("\n## ")[0]
+    assert row.findall(README) == row.findall(stages)
+    assert len(row.findall(README)) == 3
 
 
 def test_the_page_for_subscribers_has_every_field_of_a_crossing() -> None:
