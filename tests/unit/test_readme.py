@@ -108,7 +108,8 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
 
 def anchors(page: Path) -> set[str]:
     """What a link may name after its ``#``: the headings, as GitHub writes them."""
-    headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text()), re.MULTILINE)
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
