@@ -46,6 +46,23 @@ def test_a_full_disk_is_told_in_one_line(words: list[str]) -> None:
     assert ended.returncode == 1
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")
+def test_a_worker_that_cannot_write_its_log_keeps_its_exit_code() -> None:
+    environ = {
+        "LEADSCORE_KAFKA__BOOTSTRAP_SERVERS": "localhost:1",
+        "LEADSCORE_MODEL": "/none",
+        "LEADSCORE_HTTP_PORT": "0",
+    }
+    with FULL.open("wb") as full:
+        ended = subprocess.run(
+            [*LEADSCORE, "run"], env=environ, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert "leadscore: the log cannot be written: No space left on device" in ended.stderr
+    assert "/none: cannot be read" in ended.stderr
+    assert "Exception" not in ended.stderr
+    assert ended.returncode == 2
+
+
 @pytest.mark.parametrize("words", [["check", "--model", MODEL], ["produce", "--events", "20000", "--print"]])
 def test_a_reader_that_has_seen_enough_is_no_error(words: list[str]) -> None:
     with subprocess.Popen([*LEADSCORE, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -66,7 +66,12 @@ def program() -> None:
     if arguments[:1] == ["run"]:
         ending = Ending()
         ending.listen()  # before the imports of a command, which take their time
-    sys.exit(main(arguments, ending))
+    exit_code = main(arguments, ending)
+    try:
+        sys.stdout.flush()
+    except OSError:  # of a worker: its log has said so, and how it ended counts
+        _drop_what_is_left()
+    sys.exit(exit_code)
 
 
 def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -> int:
@@ -77,7 +82,8 @@ def main(arguments: Sequence[str] | None = None, ending: Ending | None = None) -
             words, argparse.Namespace(**({} if ending is None else {"ending": ending}))
         )
         exit_code = int(args.run(args))
-        sys.stdout.flush()
+        if ending is None:
+            sys.stdout.flush()
         return exit_code
     except InputError as error:
         print(error, file=sys.stderr)
