@@ -49,6 +49,15 @@ def test_a_tab_before_a_key_is_named(tmp_path: Path) -> None:
         assert str(raised.value) == f"{path}:2: not YAML: {reason}: a tab: expected spaces before the key"
 
 
+def test_typographic_quotes_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.yaml"
+    rule = "  {name}: {{event: website.page_view, points: 1, where: {{path: {{matches: {pattern}}}}}}}\n"
+    rules = rule.format(name="a", pattern="\u201c^/pricing\u201d") + rule.format(name="b", pattern='"^/it\u2019s"')
+    path.write_text(f"model: m\nversion: 1\nrules:\n{rules}  # a note: \u201cprices\u201d\n", encoding="utf-8")
+    assert run("--model", str(path)) == 0
+    assert capsys.readouterr().err == f"warning: {path}:4: \u201c is part of the text: expected \" or '\n"
+
+
 def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--schema") == 0
     assert json.loads(capsys.readouterr().out) == model_schema()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from leadscore.model.describe import describe
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import load_model
 from leadscore.yaml_reading.shape import nearest
+from leadscore.yaml_reading.typed import read_text
+
+_TYPOGRAPHIC_QUOTE = re.compile("[:,\\[{-] *([\u201c\u201d\u201e\u2018\u2019\u201a])")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -58,10 +62,19 @@ def run(args: argparse.Namespace) -> int:
     if args.model is not None:
         definition = load_model(args.model).definition
         print(describe(definition), end="")
+        _warn_of_typographic_quotes(args.model)
         _warn_of_missing_numbers(definition, args.mappings)
         if args.mappings is not None:
             _warn_of_unused_rules(definition, args.mappings)
     return _check_mappings(args.mappings, args.events, args.topic) if args.mappings is not None else 0
+
+
+def _warn_of_typographic_quotes(model: Path) -> None:
+    """Word processors put them in the place of straight ones; for YAML they are letters like any other."""
+    for number, line in enumerate(read_text(model, ConfigError).splitlines(), start=1):
+        quote = _TYPOGRAPHIC_QUOTE.search(line.partition(" #")[0])
+        if quote is not None:
+            print(f"warning: {model}:{number}: {quote[1]} is part of the text: expected \" or '", file=sys.stderr)
 
 
 def _warn_of_unused_rules(definition: ModelDefinition, mappings: Path) -> None:
