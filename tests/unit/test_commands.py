@@ -64,6 +64,7 @@ def test_a_persons_command_is_a_new_fact_each_time() -> None:
             "--target-type: 'command.reset': expected the type of the event to take back",
         ),
         (["command", "merge", "v1", "--into", "me@x.org"], "--into: 'me@x.org': expected the lead_id to merge into"),
+        (["command", "merge", "v1", "--into", "v1"], "--into: 'v1': expected another id than LEAD"),
         (
             ["command", "retract", "L1", "--target", "e1", "--target-type", "command.merge"],
             "--target-type: 'command.merge': expected the type of an event: a merge cannot be taken back",

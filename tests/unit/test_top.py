@@ -1,6 +1,7 @@
 """``leadscore top`` without a deployment: rates, lag and quantiles out of answers, the lines, and what is wrong."""
 
 import json
+import re
 from collections.abc import Mapping
 from io import StringIO
 
@@ -83,6 +84,13 @@ def test_latency_is_of_the_interval_else_since_the_start() -> None:
     assert recent is not None
     assert (recent.since, recent.observations) == ("last interval", 1)
     assert 30 < recent.quantiles["p50"] <= 60
+
+
+@pytest.mark.parametrize(("latency_s", "shown"), [(0.2, r"p50 0\.\d{3} s"), (6 * 86_400.0, r"p50 \d d  p99 \d d")])
+def test_the_latency_of_a_backfill_is_shown_in_whole_units(latency_s: float, shown: str) -> None:
+    metrics = metrics_with(100, latency_s=latency_s)
+    lines = list(lines_of(snapshot(scraped(metrics, 10.0), scraped(metrics, 12.0))))
+    assert [line for line in lines if re.match(f"Latency     {shown}", line)] != []
 
 
 def test_of_a_process_that_began_anew_every_observation_is_recent() -> None:

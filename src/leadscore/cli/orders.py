@@ -63,6 +63,8 @@ def command_of(args: argparse.Namespace, config: Config, now_ms: int) -> Event:
         )
     if args.points is not None and not isfinite(args.points):
         raise ConfigError(f"--points: {args.points}: expected a finite number")
+    if args.into is not None and args.into == args.lead_id:
+        raise ConfigError(f"--into: {args.into!r}: expected another id than LEAD")
     record: Record = {
         "type": COMMAND_PREFIX + args.order,
         "event_id": str(uuid4()) if args.id is None else args.id,

@@ -11,6 +11,8 @@ from leadscore.cli.watching.reading import Latency, Load, WorkerRow
 from leadscore.time_units import SECOND_MS
 
 REASONS_SHOWN = 3
+IN_SECONDS_UP_TO_S = 120.0
+"""Longer times are of a backfill: whole units say them better."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ def lines_of(snapshot: Snapshot) -> Iterator[str]:
 def _load(load: Load) -> Iterator[str]:
     rates = "  ".join(f"{name.replace('_', ' ')} {rate:,.1f}/s" for name, rate in load.per_s.items())
     yield f"Throughput  {rates}"
-    seconds = "" if load.lag_s is None else f", oldest waits {load.lag_s:.1f} s"
+    seconds = "" if load.lag_s is None else f", oldest waits {_length(load.lag_s, decimals=1)}"
     waiting = "".join(f"; {topic} {lag:,}" for topic, lag in load.lag_records.items() if lag)
     yield f"Lag         {sum(load.lag_records.values()):,} records{seconds}{waiting}"
     yield f"Latency     {_latency(load.latency)}"
@@ -53,9 +55,15 @@ def _load(load: Load) -> Iterator[str]:
 def _latency(latency: Latency | None) -> str:
     if latency is None:
         return "no crossing was published yet"
-    quantiles = "  ".join(f"{name} {seconds:.3f} s" for name, seconds in latency.quantiles.items())
+    quantiles = "  ".join(f"{name} {_length(seconds, decimals=3)}" for name, seconds in latency.quantiles.items())
     what = latency.metric.removeprefix("leadscore_").removesuffix("_seconds").replace("_", " ")
     return f"{quantiles}  ({what}, {latency.observations:,} since {latency.since})"
+
+
+def _length(seconds: float, decimals: int) -> str:
+    if seconds < IN_SECONDS_UP_TO_S:
+        return f"{seconds:.{decimals}f} s"
+    return length_of_time(round(seconds * SECOND_MS))
 
 
 def _workers(workers: list[WorkerRow]) -> Iterator[str]:
