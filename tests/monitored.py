@@ -54,6 +54,8 @@ STORIES = (
 START_TIMEOUT_S = 60
 PAUSE_S = 0.25
 LEADS_AT_ONCE = 3
+LOST_S = 3
+"""Of writes that Redis loses: time enough for a commit."""
 
 
 class Monitored:
@@ -132,6 +134,35 @@ class Monitored:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def redis_that_may_evict(self) -> Iterator[None]:
+        """Its policy is another one than the worker accepts."""
+        with redis.Redis.from_url(self.deployment.redis.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            yield
+            client.config_set("maxmemory-policy", "noeviction")
+
+    @contextmanager
+    def redis_that_refuses_scripts(self) -> Iterator[None]:
+        """The worker's user may no longer write."""
+        with redis.Redis.from_url(self.deployment.redis.url) as client:
+            client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+            yield
+            client.execute_command("ACL", "SETUSER", "default", "+eval", "+evalsha")
+
+    def lose_latest_writes(self) -> None:
+        """Redis is as it was some seconds ago."""
+        before = self.deployment.snapshot()
+        time.sleep(LOST_S)
+        self.deployment.lose_writes_since(before)
+
+    def restart_worker(self, port: int) -> None:
+        """In order, and noticed by Prometheus."""
+        self.workers[port].terminate()
+        self.start_worker(port)
+        self.workers[port].wait_for("listening", START_TIMEOUT_S)
+        time.sleep(2 * SCRAPE_S)
 
     def lose_shard(self, number: int) -> None:
         """All that Redis stores of one log partition is gone."""

@@ -38,6 +38,11 @@ OUTAGE = {"LeadscoreRedisDown", "LeadscoreStuck"}
 KILL = {"LeadscoreWorkerDown"}
 DEAD_LETTERS = {"LeadscoreDeadLetterShareHigh"}
 STOP = {"LeadscoreStateLost", "LeadscorePartitionsStopped"}
+EVICTION = {"LeadscoreKeysEvicted", *OUTAGE}
+REFUSAL = {"LeadscoreAccessRefused", *OUTAGE}
+BEHIND = {"LeadscoreStateBehind"}
+RESTARTS = {"LeadscoreRestartsOften"}
+NOBODY = {"LeadscoreAbsent", "LeadscoreWorkerDown"}
 
 
 @pytest.fixture
@@ -152,3 +157,36 @@ def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[
         fired = monitored.alerts_since(calm_s)
         assert fired.keys() - BUDGETS == OUTAGE | KILL | DEAD_LETTERS | STOP, fired
         assert fired.keys() & (BUDGETS - SLOW), fired
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_what_services_and_platforms_do_to_workers_raises_its_alerts_and_no_others(
+    monitor: Callable[[Scale], Monitored],
+) -> None:
+    with monitor(Scale(minute_s=2)) as monitored:
+        monitored.wait_until_calm(120, SLOW)
+        for fault, alerts in (
+            (monitored.redis_that_may_evict, EVICTION),
+            (monitored.redis_that_refuses_scripts, REFUSAL),
+        ):
+            with fault():
+                wait_until_firing(monitored, alerts, BUDGETS, 90)
+            monitored.wait_until_calm(180, BUDGETS)
+
+        monitored.lose_latest_writes()
+        wait_until_firing(monitored, BEHIND, BUDGETS, 60)
+        monitored.wait_until_calm(120, BUDGETS)
+
+        first, second = monitored.ports
+        for _ in range(4):
+            monitored.restart_worker(first)
+        wait_until_firing(monitored, RESTARTS, BUDGETS, 60)
+        monitored.wait_until_calm(180, BUDGETS)
+
+        for port in (first, second):
+            monitored.workers[port].kill()
+        wait_until_firing(monitored, NOBODY, BUDGETS, 60)
+        for port in (first, second):
+            monitored.start_worker(port)
+        monitored.wait_until_calm(180, BUDGETS)
