@@ -96,11 +96,12 @@ def fold_award(
 
 
 def _before(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> ScoresAt:
-    """The scores that the record finds, put off where the record leaves alone what is in the lead's flags."""
+    """The scores that the record finds, put off where the record leaves alone what they need of the lead's flags."""
+    model = context.model
     settles = len(state.rows) >= ROW * context.settings.recent_events
-    if settles or award.attributes or award.type in COMMANDS:
-        return before_anything(Outlook(state, context.model), tau_ms)
-    return before_event(state, context.model, tau_ms)
+    if award.attributes or award.type in COMMANDS or (settles and (model.conditions or model.attributes)):
+        return before_anything(Outlook(state, model), tau_ms)
+    return before_event(state, model, tau_ms)
 
 
 def _only_raises(state: LeadState, award: Award, tau_ms: int, context: FoldContext) -> bool:
@@ -179,11 +180,13 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
             return True
         if rule_award.points > 0:
             gains += rule_award.points
-    entered: set[int] = set()
+    entered = None
     if state.thresholds:
         entered = {entry.threshold_id for entry in state.thresholds if entry.is_in}
         if entered and not _only_raises(state, award, tau_ms, context):
             return True
+        if len(entered) == len(model.thresholds):
+            return False
     if award.attributes or has_attributes(state.flags):
         gains = inf  # they may have earned more under an older version
     else:
@@ -192,7 +195,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
 
 
 def _is_in_reach(
-    state: LeadState, award: Award, gains: float, entered: set[int], tau_ms: int, model: CompiledModel
+    state: LeadState, award: Award, gains: float, entered: set[int] | None, tau_ms: int, model: CompiledModel
 ) -> bool:
     """Whether an upper bound lets the lead into a threshold that it is out of; ``gains`` are for the quick one."""
     for score in model.crossed:
@@ -315,7 +318,7 @@ def _apply(state: LeadState, award: Award, at: bytes, context: FoldContext) -> N
     if not award.rules and award.type in COMMANDS:  # of the commands, only ``adjust`` is an award of a rule
         _apply_command(state, award, at, context)
         return
-    add_event(state, model, at, award.rules)
+    add_event(state, model, at, award)
     if award.attributes:
         flags_of(state).recent_attributes[at[6:]] = {
             value.attribute_id: AttributeState(at, value.points, value.passed) for value in award.attributes

@@ -11,10 +11,9 @@ Events that fall out of the recent ones are *settled*: their points stay in the 
 limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from leadscore.log.records import RuleAward
+from leadscore.log.records import Award
 from leadscore.model.addition import plain_sum
 from leadscore.model.compiled import CompiledModel, CompiledRule, DecayCurve, Selection
 from leadscore.scoring.flags import flags_of, keep_later
@@ -43,7 +42,7 @@ from leadscore.scoring.selection import (
     rules_of,
     without_bursts,
 )
-from leadscore.scoring.state import AwardedPoints, LeadState, Points, Settled, Total
+from leadscore.scoring.state import AwardedPoints, Flags, LeadState, Points, Settled, Total
 from leadscore.time_units import DAY_MS
 
 MAX_ONCE_VALUES: Final = 256
@@ -75,16 +74,16 @@ def _advance_settled(settled: dict[int, Settled], model: CompiledModel, age_ms: 
             entry.total *= 2.0 ** (-age_ms / rule.decay.half_life_ms)
 
 
-def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[RuleAward]) -> None:
+def add_event(state: LeadState, model: CompiledModel, at: bytes, award: Award) -> None:
     """Add an event that is not there yet; the latest record has been advanced to it already."""
-    time_ms = time_of(at)
+    time_ms = award.occurred_at_ms
     latest_ms, flags, rules, totals = state.latest_record_ms, state.flags, state.rules, state.totals
     is_live = flags is None or flags.reset_ms is None or time_ms > flags.reset_ms
     rule_of = model.rules.get
     awarded: list[Points] = []
     selective: list[int] = []
-    for award in awards:
-        rule_id, points = award.rule_id, award.points
+    for one in award.rules:
+        rule_id, points = one.rule_id, one.points
         rule = rule_of(rule_id)
         if rule_id in rules:
             index = rules.index(rule_id)
@@ -97,8 +96,8 @@ def add_event(state: LeadState, model: CompiledModel, at: bytes, awards: list[Ru
             continue
         if rule.selection is not None:
             selective.append(index)
-            if award.value_hash is not None:
-                flags_of(state).once_values[once_key(at, index)] = award.value_hash
+            if one.value_hash is not None:
+                flags_of(state).once_values[once_key(at, index)] = one.value_hash
         elif is_live:
             decay = rule.decay
             if decay.weights is not None:
@@ -138,8 +137,10 @@ def add_totals(one: Total, other: Total, decay: DecayCurve, now_ms: int) -> Tota
 def award_number(state: LeadState, points: AwardedPoints) -> int:
     """The index of what an event was awarded in the lead's table, added if it is new."""
     awarded = state.awarded
-    if points in awarded:
+    try:
         return awarded.index(points)
+    except ValueError:
+        pass
     if len(awarded) == MAX_AWARDED:
         _drop_unused(state)
     state.awarded.append(points)
@@ -209,61 +210,73 @@ def settle_oldest(state: LeadState, model: CompiledModel) -> None:
     """Let the earliest recent event go; what later decisions need of it stays."""
     flags, row = flags_of(state), state.rows[:ROW]
     time_ms = time_of(row)
-    indexes = rules_of(state, row)
-    for index in indexes:
-        _settle_rule(state, model, index, row)
-    for index in indexes:
-        flags.once_values.pop(once_key(row[:AT], index), None)
-    for attribute_id, value in flags.recent_attributes.pop(row[HASH_START:AT], {}).items():
-        keep_later(flags.settled_attributes, attribute_id, value)
-    first_ms, last_ms = flags.settled_first_ms, flags.settled_last_ms
-    if not is_adjust(state, row):
-        flags.settled_first_ms = time_ms if first_ms is None else min(first_ms, time_ms)
-    flags.settled_last_ms = time_ms if last_ms is None else max(last_ms, time_ms)
+    _settle_rules(state, flags, model, row, time_ms)
+    if flags.once_values:
+        for index in rules_of(state, row):
+            flags.once_values.pop(once_key(row[:AT], index), None)
+    if flags.recent_attributes:
+        for attribute_id, value in flags.recent_attributes.pop(row[HASH_START:AT], {}).items():
+            keep_later(flags.settled_attributes, attribute_id, value)
+    first_ms = flags.settled_first_ms
+    if (first_ms is None or time_ms < first_ms) and not is_adjust(state, row):
+        flags.settled_first_ms = time_ms
+    flags.settled_last_ms = _later(flags.settled_last_ms, time_ms)
     state.rows = state.rows[ROW:]
 
 
-def _settle_rule(state: LeadState, model: CompiledModel, index: int, row: bytes) -> None:
-    flags, time_ms = flags_of(state), time_of(row)
-    rule = model.rules.get(state.rules[index])
-    if rule is None:
-        return
-    settled = flags.settled.setdefault(rule.rule_id, Settled())
-    if rule.disqualifies is not None and _counts(state, rule, index, row, rule_rows):
-        settled.counted_ms = max(time_ms, settled.counted_ms or time_ms)
+def _settle_rules(state: LeadState, flags: Flags, model: CompiledModel, row: bytes, time_ms: int) -> None:
+    awarded, rules = state.awarded[row[-1]], state.rules
+    is_live = flags.reset_ms is None or time_ms > flags.reset_ms
+    for place in range(0, len(awarded), 2):
+        index = int(awarded[place])
+        rule = model.rules.get(rules[index])
+        if rule is None:
+            continue
+        settled = flags.settled.get(rule.rule_id)
+        if settled is None:
+            settled = flags.settled[rule.rule_id] = Settled()
+        if rule.selection is not None:
+            _settle_selected(state, rule, index, row)
+            continue
+        if rule.disqualifies is not None:
+            settled.counted_ms = _later(settled.counted_ms, time_ms)
+        if is_live:
+            _settle_counted(settled, rule, awarded[place + 1], time_ms)
+
+
+def _later(one_ms: int | None, other_ms: int) -> int:
+    return other_ms if one_ms is None or one_ms < other_ms else one_ms
+
+
+def _settle_counted(settled: Settled, rule: CompiledRule, points: Points, time_ms: int) -> None:
+    """Remember an event that counts for the rule."""
+    settled.points += points
+    settled.count += 1
+    settled.latest_ms = _later(settled.latest_ms, time_ms)
+    if rule.recycles is not None or rule.outcome is not None:
+        settled.counted_ms = _later(settled.counted_ms, time_ms)
+
+
+def _settle_selected(state: LeadState, rule: CompiledRule, index: int, row: bytes) -> None:
+    """The same for a rule with a selection, which says whether the event counts."""
+    flags, time_ms, selection = flags_of(state), time_of(row), rule.selection or Selection()
+    settled = flags.settled[rule.rule_id]
+    if rule.disqualifies is not None and row in counted_rows(state, rule, rule_rows(state, index)):
+        settled.counted_ms = _later(settled.counted_ms, time_ms)
     if flags.reset_ms is not None and time_ms <= flags.reset_ms:
         return
-    counts = _counts(state, rule, index, row, live_rows)
-    if counts or row in without_bursts(state, rule, live_rows(state, index)):
-        settled.latest_ms = max(time_ms, settled.latest_ms or time_ms)
-    points = points_of(state, row, index)
-    if counts:
-        settled.points += points
-        settled.count += 1
-        if rule.recycles is not None or rule.outcome is not None:
-            settled.counted_ms = max(time_ms, settled.counted_ms or time_ms)
-    if rule.selection is not None:
-        _settle_selected(state, rule, row, points if counts else None)
-
-
-def _counts(
-    state: LeadState, rule: CompiledRule, index: int, row: bytes, rows: Callable[[LeadState, int], list[bytes]]
-) -> bool:
-    """Whether the event counts for the rule among those ``rows``; without a selection every one does."""
-    return rule.selection is None or row in counted_rows(state, rule, rows(state, index))
-
-
-def _settle_selected(state: LeadState, rule: CompiledRule, row: bytes, points: Points | None) -> None:
-    """``points`` are those of an event that counts."""
-    flags, selection = flags_of(state), rule.selection or Selection()
-    settled, time_ms = flags.settled[rule.rule_id], time_of(row)
+    rows = live_rows(state, index)
+    counts = row in counted_rows(state, rule, rows)
+    if not counts and row in without_bursts(state, rule, rows):
+        settled.latest_ms = _later(settled.latest_ms, time_ms)
     if selection.burst_at_least:
         settled.burst_ms = sorted([*(settled.burst_ms or ()), time_ms])[1 - selection.burst_at_least :]
-    if points is None:
+    if not counts:
         return
+    points = points_of(state, row, index)
+    _settle_counted(settled, rule, points, time_ms)
     if selection.once_per:
-        value = once_value(state, state.rules.index(rule.rule_id), row)
-        settled.values = [*(settled.values or ()), value][-MAX_ONCE_VALUES:]
+        settled.values = [*(settled.values or ()), once_value(state, index, row)][-MAX_ONCE_VALUES:]
     if selection.limit_times:
         oldest = bucket_of(selection, time_ms)
         buckets = {bucket: used for bucket, used in (settled.buckets or {}).items() if bucket >= oldest}
