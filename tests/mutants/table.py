@@ -103,8 +103,8 @@ MUTANTS = (
     Mutant(
         "time entering: what time raised is taken for the record's",
         FOLD,
-        "return before_event(state, context.model, tau_ms)",
-        "return before_event(state, context.model, latest_ms(state))",
+        "return before_event(state, model, tau_ms)",
+        "return before_event(state, model, latest_ms(state))",
     ),
     # --- events
     Mutant("deduplication off", FOLD, "if find(state.rows, hashed) >= 0 or (", "if ("),
