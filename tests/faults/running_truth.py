@@ -8,13 +8,17 @@ It shares no code with the product, nor with ``tests/oracle.py``, which keeps ev
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from leadscore.events.event import Event
 
 DAY_MS = 86_400_000
+HALF_UNIT = 2.0**-53
+"""By what share a step of floating-point arithmetic rounds at most."""
+STEPS_PER_EVENT = 4
+"""Decay and addition, of the sum here and of the one that it is compared with."""
 UNLIMITED = {"min": float("-inf"), "max": float("inf")}
 OF_RULE = {"event", "where", "points", "group", "decay"}
 OF_GROUP = {"min", "max"}
@@ -40,11 +44,13 @@ class RunningTruth:
         self._groups = {name: UNLIMITED | dict(group) for name, group in model.get("groups", {}).items()}
         assert all(group.keys() <= OF_GROUP for group in model.get("groups", {}).values())
         self._sums: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(self._rules, 0.0))
+        self._events_of: dict[str, int] = defaultdict(int)
 
     def add(self, event: Event) -> None:
         """An event that was sent, and that no other has the id of."""
         self.events += 1
         self.lead_ids.add(event.lead_id)
+        self._events_of[event.lead_id] += 1
         sums = self._sums[event.lead_id]
         for name, rule in self._rules.items():
             if rule.event_type == event.type and _has_path(rule, event):
@@ -53,14 +59,27 @@ class RunningTruth:
     def score(self, lead_id: str, at_ms: int) -> float:
         """Without floor and ceiling, at an instant that no event of the lead is later than."""
         by_group: dict[str | None, float] = defaultdict(float)
-        for name, total in self._sums[lead_id].items():
-            rule = self._rules[name]
-            by_group[rule.group] += total * 2.0 ** ((self._start_ms - at_ms) / rule.half_life_ms)
+        for name, points in self._points(lead_id, at_ms):
+            by_group[self._rules[name].group] += points
         free = by_group.pop(None, 0.0)
         return free + sum(
             min(max(points, self._groups[str(group)]["min"]), self._groups[str(group)]["max"])
             for group, points in by_group.items()
         )
+
+    def rounding(self, lead_id: str, at_ms: int) -> float:
+        """How far rounding alone may part two sums of the lead's points that were added up in different ways.
+
+        A sum is decayed and added to with every event, and each of these steps rounds it by half a unit in its last
+        place at most. A rule's sum may be large where the score is small: rules that give and rules that take cancel.
+        """
+        largest = sum(abs(points) for _, points in self._points(lead_id, at_ms))
+        return STEPS_PER_EVENT * self._events_of[lead_id] * HALF_UNIT * largest
+
+    def _points(self, lead_id: str, at_ms: int) -> Iterator[tuple[str, float]]:
+        """What each rule is worth, by its name."""
+        for name, total in self._sums[lead_id].items():
+            yield name, total * 2.0 ** ((self._start_ms - at_ms) / self._rules[name].half_life_ms)
 
 
 def _rule(model: Mapping[str, Any], rule: Mapping[str, Any]) -> _Rule:

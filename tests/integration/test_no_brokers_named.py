@@ -6,6 +6,8 @@ watch over Kafka makes another client in its place.
 """
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -14,6 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import RenewedAdmin, make_admin, make_consumer, make_producer
+from leadscore.pipeline.kafka.questions import ask_for_topic
 from leadscore.pipeline.kafka.watch import KafkaWatch
 from tests.kafka_way import KafkaWay
 from tests.servers import KAFKA_VARIABLE, ServerNotAvailable, start_kafka_reached_by, wait_until
@@ -55,7 +58,7 @@ def test_clients_that_were_told_of_no_broker_are_back_within_seconds(
 ) -> None:
     producer = make_producer(properties, "producer", LOGGER)
     admin = RenewedAdmin(lambda: make_admin(properties, LOGGER))
-    watch = KafkaWatch(admin, f"127.0.0.1:{way.port}", Metrics("1", []).kafka)
+    watch = KafkaWatch(admin, TOPIC, f"127.0.0.1:{way.port}", Metrics("1", []).kafka)
     consumer = make_consumer(properties, "group", "range", LOGGER)
     consumer.subscribe([TOPIC], on_assign=from_the_beginning)
 
@@ -65,14 +68,14 @@ def test_clients_that_were_told_of_no_broker_are_back_within_seconds(
         wait_until(lambda: has_read(consumer), BACK_WITHIN_S, "the record")
 
     send_and_read()
-    wait_until(lambda: brokers_of(admin) == 1, BACK_WITHIN_S, "the broker's name")
+    wait_until(lambda: is_answered(admin), BACK_WITHIN_S, "an answer")
     way.hides_brokers = True
     for client in (producer, consumer, admin.client):
         client.list_topics(timeout=30)
     assert way.told >= CLIENTS
     way.hides_brokers = False
     send_and_read()
-    wait_until(lambda: sees_kafka(watch, admin), BACK_WITHIN_S, "the broker's name")
+    wait_until(lambda: sees_kafka(watch, admin), BACK_WITHIN_S, "an answer")
     consumer.close()
 
 
@@ -80,13 +83,41 @@ def has_read(consumer: Consumer) -> bool:
     return any(message.error() is None for message in consumer.consume(10, 0.1))
 
 
-def brokers_of(admin: RenewedAdmin) -> int:
+def is_answered(admin: RenewedAdmin) -> bool:
     try:
-        return len(admin.client.describe_cluster(request_timeout=2).result(timeout=5).nodes)
+        ask_for_topic(admin.client, TOPIC, timeout_s=2).result(timeout=5)
     except KafkaException:
-        return 0
+        return False
+    return True
 
 
 def sees_kafka(watch: KafkaWatch, admin: RenewedAdmin) -> bool:
     watch.look()
-    return brokers_of(admin) == 1
+    return is_answered(admin)
+
+
+ASKING = """
+import logging, sys
+from contextlib import suppress
+from confluent_kafka import KafkaException
+from leadscore.pipeline.kafka.clients import make_admin
+from leadscore.pipeline.kafka.questions import ask_for_topic
+
+admin = make_admin({"bootstrap.servers": sys.argv[1]}, logging.getLogger("asking"))
+for _ in range(4):
+    with suppress(KafkaException):
+        ask_for_topic(admin, sys.argv[2], 2.0).result(10)
+    print("asked", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_the_question_whether_kafka_answers_ends_no_process(way: KafkaWay, properties: Mapping[str, str]) -> None:
+    command = [sys.executable, "-c", ASKING, properties["bootstrap.servers"], TOPIC]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "asked\n"
+        way.hides_brokers = True
+        said, _ = asking.communicate("\n" * 4, timeout=60)
+    assert (asking.returncode, said) == (0, "asked\n" * 3)
+    assert "leadscore-admin" in way.told

@@ -3,7 +3,7 @@
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka.clients import RenewedAdmin
@@ -21,20 +21,21 @@ class Answering:
     def take_errors(self) -> list[KafkaError]:
         return []
 
-    def describe_cluster(self, request_timeout: float) -> "Future[Any]":
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> "dict[str, Future[Any]]":
+        assert isinstance(topics, TopicCollection)
         assert request_timeout > 0
         question: Future[Any] = Future()
         if self._answers:
             question.set_result(None)
         else:
             question.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
-        return question
+        return {"log": question}
 
 
 def watch_over(*clients: Answering) -> tuple[KafkaWatch, Any]:
     later = iter(clients)
     admin = RenewedAdmin(lambda: next(later))  # type: ignore[arg-type, return-value]  # all that the watch asks
-    return KafkaWatch(admin, "kafka:9092", Metrics("1", []).kafka), admin
+    return KafkaWatch(admin, "log", "kafka:9092", Metrics("1", []).kafka), admin
 
 
 def test_a_client_that_gets_no_answers_is_replaced_and_the_next_one_ends_the_outage() -> None:

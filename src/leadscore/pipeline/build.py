@@ -162,7 +162,8 @@ class WorkerBuilder:
         )
 
     def _kafka_watch(self) -> KafkaWatch:
-        return KafkaWatch(self._admin, addresses_of(self._config)[KAFKA], self._plan.metrics.kafka)
+        config = self._config
+        return KafkaWatch(self._admin, config.log_topic, addresses_of(config)[KAFKA], self._plan.metrics.kafka)
 
     def _refuse_other_deployments(self, store: Store) -> None:
         config, until_answered = self._config, self._patience.until_answered

@@ -178,9 +178,13 @@ def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) 
         raise unavailable(error, "asking for the bounds of partitions", admin) from error
 
 
-def ask_for_cluster(admin: AdminClient, timeout_s: float) -> "Future[Any]":
-    """Ask any broker for the brokers there are, which needs no permission; the answer comes later."""
-    question: Future[Any] = admin.describe_cluster(request_timeout=timeout_s)
+def ask_for_topic(admin: AdminClient, topic: str, timeout_s: float) -> "Future[Any]":
+    """Ask for a topic, to see whether a broker answers; a refusal is an answer, too. It comes later.
+
+    Not for the cluster: librdkafka 2.16 aborts the process where the answer to that names neither a broker nor a topic,
+    as that of a lone broker does which the controller has not heard from for a while.
+    """
+    question: Future[Any] = admin.describe_topics(TopicCollection([topic]), request_timeout=timeout_s)[topic]
     return question
 
 

@@ -22,7 +22,7 @@ from leadscore.pipeline.kafka.clients import RenewedAdmin
 from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
 from leadscore.pipeline.kafka.lag_times import LagTimes, ReadTimes
-from leadscore.pipeline.kafka.questions import ask_for_beginnings, ask_for_cluster, ask_for_ends, committed_offsets
+from leadscore.pipeline.kafka.questions import ask_for_beginnings, ask_for_ends, ask_for_topic, committed_offsets
 from leadscore.pipeline.kafka.records import Partition
 
 _log = logging.getLogger(__name__)
@@ -38,8 +38,9 @@ RENEWED_AFTER = 3
 class KafkaWatch:
     """Whether any broker answers. Before the first answer nothing is wrong: the worker has just begun."""
 
-    def __init__(self, admin: RenewedAdmin, address: str, metrics: KafkaMetrics) -> None:
+    def __init__(self, admin: RenewedAdmin, topic: str, address: str, metrics: KafkaMetrics) -> None:
         self._admin = admin
+        self._topic = topic
         self._unanswered = 0
         self._address = address
         self._metrics = metrics
@@ -61,7 +62,7 @@ class KafkaWatch:
                 return
             self._take(_failure(self._question))
         self._metrics.dependency_up.labels(KAFKA).set(int(self.outage is None))
-        self._question = ask_for_cluster(self._admin.client, ANSWER_WITHIN_S)
+        self._question = ask_for_topic(self._admin.client, self._topic, ANSWER_WITHIN_S)
 
     def _take(self, failure: KafkaError | None) -> None:
         if failure is None or not is_of_the_client(failure):
