@@ -388,8 +388,8 @@ MUTANTS = (
     Mutant(
         "what comes after a reset for its instant counts",
         TOTALS,
-        "is_live = ",
-        "is_live = (state.flags is not None and state.flags.reset_ms == time_of(at)) or ",
+        "is_live = flags is None or ",
+        "is_live = flags is None or flags.reset_ms == time_ms or ",
     ),
     Mutant(
         "reset lifts a disqualification",
