@@ -37,6 +37,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from leadscore.demo.traffic import GeneratedEvent, topic_role_of
+from leadscore.errors import KafkaErrorKind
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.log.records import Forward, Frame, LogRecord, decode
@@ -44,6 +45,8 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.addresses import split_urls
+from leadscore.pipeline.kafka.deadline import Deadline
+from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
@@ -444,7 +447,8 @@ class Deployment:
             for word in words:
                 topic = self.topic(word)
                 numbers = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-                committed = consumer.committed([TopicPartition(topic, number) for number in numbers], timeout=10)
+                places = [TopicPartition(topic, number) for number in numbers]
+                committed = committed_places(consumer, places)
                 for partition in committed:
                     _, high = consumer.get_watermark_offsets(partition, timeout=10)
                     behind = high - max(partition.offset, 0)
@@ -617,6 +621,18 @@ class WorkerProcess:
 def _program_of(python: Path) -> list[str]:
     """The version of leadscore that is installed there."""
     return [str(python), "-m", "leadscore.cli.main"]
+
+
+def committed_places(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    """What is committed of them; asked again while the group's coordinator moves, as after the start of a broker."""
+    deadline = Deadline(30)
+    while True:
+        try:
+            return consumer.committed(places, timeout=10)
+        except KafkaException as error:
+            if kind_of(error.args[0]) is not KafkaErrorKind.COORDINATOR or not deadline.left_s:
+                raise
+        time.sleep(0.1)
 
 
 def _has_record(consumer: Consumer, place: TopicPartition) -> bool:
