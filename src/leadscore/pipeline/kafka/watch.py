@@ -60,7 +60,7 @@ class KafkaWatch:
         if self._question is not None:
             if not self._question.done():
                 return
-            self._take(_failure(self._question))
+            self._take(_failure(self._question) or _names_no_broker(self._question))
         self._metrics.dependency_up.labels(KAFKA).set(int(self.outage is None))
         self._question = ask_for_topic(self._admin.client, self._topic, ANSWER_WITHIN_S)
 
@@ -176,6 +176,17 @@ def _offsets(questions: "dict[Partition, Future[Any]]") -> dict[Partition, int]:
         for partition, question in questions.items()
         if _failure(question) is None
     }
+
+
+def _names_no_broker(question: "Future[Any]") -> KafkaError | None:
+    """An outage where the answer has no address of a leader: the brokers have been cut off from their controller.
+
+    The client drops every broker that an answer does not name, so that the next questions get none.
+    """
+    leaders = [partition.leader for partition in question.result().partitions]
+    if any(leader is not None and leader.host for leader in leaders):
+        return None
+    return KafkaError(KafkaError._ALL_BROKERS_DOWN, "the answer names no broker")  # noqa: SLF001
 
 
 def _failure(question: "Future[Any]") -> KafkaError | None:
