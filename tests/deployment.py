@@ -448,7 +448,7 @@ class Deployment:
                 topic = self.topic(word)
                 numbers = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
                 places = [TopicPartition(topic, number) for number in numbers]
-                committed = committed_places(consumer, places)
+                committed = _committed(consumer, places)
                 for partition in committed:
                     _, high = consumer.get_watermark_offsets(partition, timeout=10)
                     behind = high - max(partition.offset, 0)
@@ -623,7 +623,7 @@ def _program_of(python: Path) -> list[str]:
     return [str(python), "-m", "leadscore.cli.main"]
 
 
-def committed_places(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
     """What is committed of them; asked again while the group's coordinator moves, as after the start of a broker."""
     deadline = Deadline(30)
     while True:

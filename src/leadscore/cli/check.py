@@ -17,8 +17,8 @@ from leadscore.model.definition import FieldPoints, ModelDefinition
 from leadscore.model.describe import describe
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import load_model
+from leadscore.model.phrases import noun_for
 from leadscore.yaml_reading.shape import nearest
-from leadscore.yaml_reading.typed import read_text
 
 _TYPOGRAPHIC_QUOTE = re.compile("[:,\\[{-] *([\u201c\u201d\u201e\u2018\u2019\u201a])")
 
@@ -60,18 +60,19 @@ def run(args: argparse.Namespace) -> int:
     if args.schema or (args.model is None and args.mappings is None):
         args.refuse("expected one of --model, --mappings (or both), --schema")
     if args.model is not None:
-        definition = load_model(args.model).definition
+        loaded = load_model(args.model)
+        definition = loaded.definition
         print(describe(definition), end="")
-        _warn_of_typographic_quotes(args.model)
+        _warn_of_typographic_quotes(args.model, loaded.text)
         _warn_of_missing_numbers(definition, args.mappings)
         if args.mappings is not None:
             _warn_of_unused_rules(definition, args.mappings)
     return _check_mappings(args.mappings, args.events, args.topic) if args.mappings is not None else 0
 
 
-def _warn_of_typographic_quotes(model: Path) -> None:
+def _warn_of_typographic_quotes(model: Path, text: str) -> None:
     """Word processors put them in the place of straight ones; for YAML they are letters like any other."""
-    for number, line in enumerate(read_text(model, ConfigError).splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         quote = _TYPOGRAPHIC_QUOTE.search(line.partition(" #")[0])
         if quote is not None:
             print(f"warning: {model}:{number}: {quote[1]} is part of the text: expected \" or '", file=sys.stderr)
@@ -118,5 +119,5 @@ def _check_mappings(mappings: Path, events: Path | None, topic: str | None) -> i
     problem = key_problem(topics, lead_id_key())
     if problem is not None:
         print(f"note: {problem}", file=sys.stderr)
-    print(f"{len(topics)} {'topic' if len(topics) == 1 else 'topics'}: {', '.join(sorted(topics))}")
+    print(f"{len(topics)} {noun_for(len(topics), 'topic')}: {', '.join(sorted(topics))}")
     return 0

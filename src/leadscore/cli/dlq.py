@@ -17,6 +17,7 @@ from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import instant, number_from_1
 from leadscore.cli.redriving import Redriving, RefusedLetter, batches
 from leadscore.errors import ConfigError, DeadLetterReason
+from leadscore.model.phrases import noun_for
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 
@@ -211,7 +212,7 @@ def _count_sent(tally: Tally, batch: list[StoredLetter], refused: list[RefusedLe
 
 def _counts(tally: Tally, *, is_dry_run: bool) -> Iterator[str]:
     total = tally.sent.total()
-    what = "dead letter" if total == 1 else "dead letters"
+    what = noun_for(total, "dead letter")
     to = ", ".join(f"{number} to {topic}" for topic, number in sorted(tally.sent.items()) if number)
     yield f"{total} {what} {'would be sent' if is_dry_run else 'sent'} back{f': {to}' if to else ''}"
     if tally.redriven_before:

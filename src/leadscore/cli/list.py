@@ -18,6 +18,7 @@ from leadscore.cli.outcome_words import outcome_object, outcome_text
 from leadscore.cli.stored_leads import LeadAt, ModelVersions, StoredLeads, add_model_option, model_versions
 from leadscore.errors import ConfigError
 from leadscore.model.compiled import CompiledModel, CompiledScore
+from leadscore.model.phrases import noun_for
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.stores import make_store
@@ -160,7 +161,7 @@ class Search:
     def report(self, scan_limit: int, notes: TextIO) -> None:
         """Say what was looked at, and whether that was all."""
         end = f"; stopped there, there is more: --scan-limit {scan_limit}" if self._stopped else ""
-        notes.write(f"looked at {len(self._seen):,} {'lead' if len(self._seen) == 1 else 'leads'}{end}\n")
+        notes.write(f"looked at {len(self._seen):,} {noun_for(len(self._seen), 'lead')}{end}\n")
 
     def _all(self, pages: Iterator[Page], scan_limit: int) -> Iterator[LeadAt]:
         for page in pages:

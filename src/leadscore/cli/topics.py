@@ -16,6 +16,7 @@ from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
 from leadscore.cli.registering import schema_by_topic, with_ids
 from leadscore.errors import ConfigError, Unavailable
+from leadscore.model.phrases import noun_for
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.kafka.clients import PRODUCER
@@ -198,7 +199,10 @@ def _create(admin: AdminClient, topics: list[ExpectedTopic], replication: int, *
         _wait_for(admin, topics)
     for topic in topics:
         settings = ", ".join(f"{name}={value}" for name, value in topic.settings.items())
-        size = f"{_count(topic.partitions, 'partition')}, {_count(replication, 'replica')}"
+        size = (
+            f"{topic.partitions} {noun_for(topic.partitions, 'partition')}, "
+            f"{replication} {noun_for(replication, 'replica')}"
+        )
         print(f"{topic.name}: {'would be created' if dry_run else 'created'}: {size}; {settings}")
 
 
@@ -227,7 +231,7 @@ def _report_existing(admin: AdminClient, topics: list[ExpectedTopic], partitions
 
 def _of_existing(topic: ExpectedTopic, partitions: int, settings: Mapping[str, str | None]) -> str:
     """The topic's partitions and settings, as far as they are other than expected."""
-    size = _count(partitions, "partition") + (
+    size = f"{partitions} {noun_for(partitions, 'partition')}" + (
         f", expected {topic.partitions}" if partitions != topic.partitions else ""
     )
     differing = [
@@ -265,7 +269,3 @@ def _register(config: Config, *, dry_run: bool) -> None:
         return
     for topic, schema in schema_by_topic(config):
         print(f"{topic}-value: the schema {schema} would be {'registered' if register else 'looked up'}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

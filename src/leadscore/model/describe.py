@@ -20,7 +20,7 @@ from leadscore.model.definition import (
     When,
 )
 from leadscore.model.field_tests import applied_tests
-from leadscore.model.phrases import all_of, any_of
+from leadscore.model.phrases import all_of, any_of, noun_for
 from leadscore.model.sense import counted_rules, tested_attributes
 from leadscore.yaml_reading.durations import in_words
 
@@ -296,8 +296,4 @@ def _decay(decay: DecayChoice) -> str:
 def _points(points: float) -> str:
     if points == 0:
         return "no points"
-    return f"{points:+.15g} point{_plural(abs(points))}"
-
-
-def _plural(count: float) -> str:
-    return "" if count == 1 else "s"
+    return f"{points:+.15g} {noun_for(abs(points), 'point')}"

@@ -1,4 +1,4 @@
-"""Lists of words as a sentence has them. Pure."""
+"""Words as a sentence has them. Pure."""
 
 from collections.abc import Iterable
 
@@ -11,6 +11,11 @@ def all_of(words: Iterable[str]) -> str:
 def any_of(words: Iterable[str]) -> str:
     """``a, b or c``."""
     return _joined(list(words), "or")
+
+
+def noun_for(count: float, noun: str) -> str:
+    """``point`` for one, ``points`` for any other count."""
+    return noun if count == 1 else f"{noun}s"
 
 
 def _joined(words: list[str], last: str) -> str:

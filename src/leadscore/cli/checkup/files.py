@@ -7,6 +7,7 @@ from leadscore.errors import LeadscoreError
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.topics import key_problem
 from leadscore.model.definition import ModelDefinition
+from leadscore.model.phrases import noun_for
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.pipeline.files import check_mappings, read_model
@@ -34,7 +35,7 @@ def _model(config: Config) -> Generator[Finding, None, ModelDefinition | None]:
         yield from refused(MODEL, error, advice)
         return None
     count = len(definition.rules)
-    rules = f"{count} {'rule' if count == 1 else 'rules'}"
+    rules = f"{count} {noun_for(count, 'rule')}"
     yield ok(MODEL, f"{config.model}: {definition.model}, version {definition.version}: {rules}")
     return definition
 
