@@ -510,7 +510,7 @@ class Deployment:
         yield f"lag of match: {self._lag_of_match()}, of score: {self.lag_of_score()}"
         for worker in self.workers:
             yield f"{worker.log_path.name}:"
-            yield from (json.dumps(line)[:LINE_CHARACTERS] for line in worker.lines()[-LAST_LINES:])
+            yield from worker.last_lines()
 
     def wait_until_nothing_is_due(self, timeout_s: float = 30) -> None:
         """Until every lead that time alone takes out of a threshold by now has left."""
@@ -532,7 +532,7 @@ class Deployment:
 
 
 LAST_LINES, LINE_CHARACTERS = 20, 400
-"""Of each worker's log, in the message of a failed wait."""
+"""Of a worker's log, in the message of a failed wait."""
 Snapshot = Mapping[bytes, tuple[int, bytes]]
 """By key: the rest of its life (ms, 0: for good) and its content as DUMP gives it."""
 DELETE_ALL = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end"
@@ -575,6 +575,17 @@ class WorkerProcess:
             return lines
 
         return wait_until(find, timeout_s, f"log line {event}")[0]
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Until ``/readyz`` says so; the error of a failed wait has what it said last, and the end of the log."""
+        try:
+            wait_until(lambda: self.get("/readyz")[0] == 200, timeout_s, "readiness")
+        except TimeoutError as failure:
+            raise TimeoutError("\n".join([str(failure), self.get("/readyz")[1], *self.last_lines()])) from None
+
+    def last_lines(self) -> Iterator[str]:
+        """The end of the log, for the message of a failed wait."""
+        return (json.dumps(line)[:LINE_CHARACTERS] for line in self.lines()[-LAST_LINES:])
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of its HTTP port."""

@@ -32,7 +32,15 @@ class KafkaWay(socketserver.ThreadingTCPServer):
         self.target_port = 0
         self.hides_brokers = False
         self.told: set[str] = set()
+        self.connections: list[socket.socket] = []
         Thread(target=self.serve_forever, daemon=True).start()
+
+    def cut(self) -> None:
+        """End all connections; clients may come again."""
+        connections, self.connections = self.connections, []
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Connection(socketserver.BaseRequestHandler):
@@ -40,6 +48,7 @@ class _Connection(socketserver.BaseRequestHandler):
 
     def handle(self) -> None:
         asked: dict[bytes, bytes] = {}
+        self.server.connections.append(self.request)
         with suppress(OSError), socket.create_connection(("127.0.0.1", self.server.target_port)) as broker:
             Thread(target=self._answer, args=(broker, asked), daemon=True).start()
             while frame := _read_frame(self.request):

@@ -30,7 +30,7 @@ def test_a_worker_is_ready_once_it_has_partitions_and_its_counts_add_up(deploy: 
     worker = deployment.start_worker()
     status, body = worker.get("/readyz")
     assert (status, json.loads(body)["ready"]) == (503, False)
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
     assert json.loads(worker.get("/readyz")[1])["checks"]["score_assigned"]["ok"]
     assert worker.get("/livez")[0] == 200
     assert worker.get("/")[0] == 404
@@ -62,7 +62,7 @@ def test_a_worker_that_gets_no_source_partition_is_ready_to_take_over(deploy: Ca
     deployment = deploy(MODEL, 1)
     workers = [deployment.start_worker() for _ in range(2)]
     for worker in workers:
-        wait_until(lambda worker=worker: worker.get("/readyz")[0] == 200, 30, "readiness")  # type: ignore[misc]
+        worker.wait_until_ready(30)
 
     def owned() -> list[float]:
         return sorted(
@@ -118,7 +118,7 @@ def test_a_loop_that_hangs_is_not_alive_and_the_log_says_where(
     deployment, way = deploy(MODEL, 1), new_slow_way()
     short = {"LEADSCORE_LIVENESS_TIMEOUT": "10s", "LEADSCORE_DRAIN_TIMEOUT": "4s"}
     worker = deployment.start_worker(LEADSCORE_REDIS_URL=way.url, LEADSCORE_REDIS_TIMEOUT="1m", **short)
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
     assert [worker.get(path)[0] for path in ("/startupz", "/livez")] == [200, 200]
     way.command = WRITE
     deployment.send_now([Event("website.page_view", "v1", "L1", now_ms(), {"path": "/pricing"})])

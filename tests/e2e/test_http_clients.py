@@ -12,7 +12,6 @@ import pytest
 
 from leadscore.ops.http_port import MAX_CONNECTIONS
 from tests.deployment import WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
-from tests.servers import wait_until
 
 CONNECTIONS = 4 * MAX_CONNECTIONS
 HUGE_HEAD = b"GET /metrics HTTP/1.1\r\n" + b"X-Filler: " + b"x" * 2_000_000
@@ -74,7 +73,7 @@ def test_no_client_of_the_http_port_disturbs_a_worker(
     events = wandering_events(deployment.name, 400)
     deployment.send(events)
     deployment.wait_until_done()
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
     before = in_the_kernel(worker)
     attack(worker.wait_for("listening")["port"])
     more = wandering_events(f"{deployment.name}-attacked", 400)

@@ -83,7 +83,7 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
     worker = deployment.start_worker()
     deployment.send(wandering_events("before", 50))
     deployment.wait_until_settled()
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
     assert series(worker.get("/metrics")[1])[UP] == 1
     pid = deployment.kafka.pid
     assert pid is not None
@@ -99,7 +99,7 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
         wait_until(lambda: time.monotonic() > away_s + QUESTIONS_TIME_OUT_S, 60, "every question to time out")
     finally:
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 180, "readiness again")
+    worker.wait_until_ready(180)
     assert (len(worker.said("kafka_away")), len(worker.said("kafka_back"))) == (1, 1)
     deployment.send(wandering_events("after", 50))
     deployment.wait_until_settled()
@@ -110,7 +110,7 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
 @pytest.mark.timeout(200)
 def test_a_broker_that_is_down_is_no_storm_of_log_lines(deployment: Deployment) -> None:
     worker = deployment.start_worker()
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 60, "readiness")
+    worker.wait_until_ready(60)
     before = len(worker.lines())
     pid = deployment.kafka.pid
     assert pid is not None

@@ -87,7 +87,7 @@ def test_latency_begins_with_the_timestamp_that_kafka_has_of_the_source_record(
 def test_the_end_of_a_transaction_of_a_producer_is_no_lag_in_seconds(deploy: Callable[..., Deployment]) -> None:
     deployment = deploy(MODEL, 1)
     worker = deployment.start_worker()
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
     producer = Producer({**deployment.kafka.properties, "transactional.id": deployment.topic("sender")})
     producer.init_transactions(30)
     producer.begin_transaction()

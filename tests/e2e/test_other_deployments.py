@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from tests.deployment import WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
-from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
@@ -23,7 +22,7 @@ def test_a_second_deployment_on_the_same_prefix_or_log_is_refused(deploy: Callab
     worker = first.start_worker()
     first.send_now(events)
     first.wait_until_settled()
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
 
     other_log = refusal_of(second.start_worker(LEADSCORE_GROUP=first.name))
     assert f"log topic '{first.topic('log')}' (LEADSCORE_LOG_TOPIC is '{second.topic('log')}')" in other_log
@@ -36,7 +35,7 @@ def test_a_second_deployment_on_the_same_prefix_or_log_is_refused(deploy: Callab
     assert_exact(first, events)
     assert all(len(records) == 1 for records in first.published().values())
     restarted = first.start_worker()  # the same deployment is welcome, beside itself and again
-    wait_until(lambda: restarted.get("/readyz")[0] == 200, 60, "readiness")
+    restarted.wait_until_ready(60)
     assert [process.terminate() for process in (worker, restarted)] == [0, 0]
     other_group = refusal_of(first.start_worker(LEADSCORE_GROUP=second.name))
     assert f"group '{first.name}' (LEADSCORE_GROUP is '{second.name}')" in other_group

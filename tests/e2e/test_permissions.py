@@ -77,7 +77,7 @@ def test_a_source_topic_that_may_not_be_read_is_seen_stops_alone_and_goes_on_whe
     deployment.take_back(denial)
     wait_until(lambda: matched() == {"email.click-1", "website.page_view-1"}, 60, "the topic that may be read again")
     worker.wait_for("kafka_refuses_no_longer")
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 30, "readiness")
+    worker.wait_until_ready(30)
 
 
 def test_without_read_on_the_group_readiness_and_the_log_say_so(deployment: SecuredDeployment) -> None:
@@ -88,7 +88,7 @@ def test_without_read_on_the_group_readiness_and_the_log_say_so(deployment: Secu
     assert "READ on the group" in refused["detail"]
     wait_until(lambda: "READ on the group" in checks_of(worker)["match_assigned"]["detail"], 30, "/readyz to say so")
     deployment.allow(ResourceType.GROUP, deployment.name, AclOperation.READ)
-    wait_until(lambda: worker.get("/readyz")[0] == 200, 60, "readiness")
+    worker.wait_until_ready(60)
 
 
 # Exactly what docs/permissions.md lists

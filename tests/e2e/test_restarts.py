@@ -10,7 +10,6 @@ from confluent_kafka import Consumer, TopicPartition
 
 from tests.deployment import LASTING_MODEL, OUT_OF_GROUP, SOURCES, Deployment, now_ms, wandering_events
 from tests.e2e.metric_series import of_name, series
-from tests.servers import wait_until
 
 INPUTS = (*SOURCES, "commands")
 SECOND_ANSWER_S = 1.5
@@ -45,7 +44,7 @@ def test_an_idle_worker_that_is_restarted_consumes_nothing(deploy: Callable[...,
     before = [*ends, committed]
     for restart in range(restarts):
         worker = deployment.start_worker()
-        wait_until(lambda worker=worker: worker.get("/readyz")[0] == 200, 60, "readiness")  # type: ignore[misc]
+        worker.wait_until_ready(60)
         time.sleep(SECOND_ANSWER_S)
         metrics = series(worker.get("/metrics")[1])
         assert of_name(metrics, "leadscore_records_consumed_total") == [0] * len(INPUTS), restart

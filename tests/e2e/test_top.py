@@ -21,7 +21,7 @@ def crossed(deployment: Deployment) -> Iterator[list[WorkerProcess]]:
     """Two workers, and leads that entered ``mql`` with 60, 70 and 80 points."""
     workers = [deployment.start_worker(), deployment.start_worker()]
     for worker in workers:
-        wait_until(lambda: worker.get("/readyz")[0] == 200, 60, "both workers to be ready")  # noqa: B023
+        worker.wait_until_ready(60)
     events = [
         Event("email.click", f"{lead}-{number}", f"lead-{lead}", now_ms(), {})
         for lead in range(LEADS)

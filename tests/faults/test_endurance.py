@@ -37,7 +37,6 @@ from tests.faults.samples import Sampler
 from tests.faults.seen import metric
 from tests.faults.sizes import random
 from tests.faults.way import Way
-from tests.servers import wait_until
 
 MINUTES = float(os.environ.get("MINUTES") or 0)
 RATE = float(os.environ.get("RATE") or 0)
@@ -269,4 +268,4 @@ def test_load_for_long_with_faults_is_scored_exactly_in_time_and_nothing_grows(
     figures.violations = len(violations)
     assert not violations, "\n".join(violations)
     assert [str(one) for one in sampler.growth() if one.share > FLAT] == []
-    wait_until(lambda: steady.get("/readyz")[0] == 200, 30, "readiness at the end")
+    steady.wait_until_ready(30)

@@ -8,21 +8,30 @@ watch over Kafka makes another client in its place.
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.kafka import renewal
 from leadscore.pipeline.kafka.clients import RenewedAdmin, make_admin, make_consumer, make_producer
+from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.questions import ask_for_topic
+from leadscore.pipeline.kafka.renewal import ConsumerRenewal
+from leadscore.pipeline.kafka.subscription import Subscription
 from leadscore.pipeline.kafka.watch import KafkaWatch
+from leadscore.pipeline.pace import Waits
 from tests.kafka_way import KafkaWay
 from tests.servers import KAFKA_VARIABLE, ServerNotAvailable, start_kafka_reached_by, wait_until
 
 TOPIC = "cut-off"
 BACK_WITHIN_S = 60
+OUTAGE_S = 3.0
+ROUNDS = 20
 CLIENTS = {"producer", "leadscore-admin", "group"}
 LOGGER = logging.getLogger("tests.no_brokers")
 
@@ -77,6 +86,77 @@ def test_clients_that_were_told_of_no_broker_are_back_within_seconds(
     send_and_read()
     wait_until(lambda: sees_kafka(watch, admin), BACK_WITHIN_S, "an answer")
     consumer.close()
+
+
+class Member:
+    """A consumer of a group of its own, and what looks after it."""
+
+    def __init__(self, properties: Mapping[str, str], group: str) -> None:
+        self.subscription = Subscription(self.make(properties, group), [TOPIC], lambda _: None)
+        self.renewal = ConsumerRenewal(self.subscription, group, partial(self.make, properties, group))
+        self.offset = 0
+
+    @staticmethod
+    def make(properties: Mapping[str, str], group: str) -> Consumer:
+        return make_consumer(properties, group, "range", LOGGER)
+
+    def step(self) -> bool:
+        """One turn; whether it has read on."""
+        self.renewal.look(is_kafka_away=False)
+        messages = self.subscription.poll(10, Waits(0.0, 0.01))
+        _, fresh = self.subscription.take_changes()
+        if fresh:
+            self.subscription.start(dict.fromkeys(fresh, self.offset))
+        read = [message for message in messages if message.error() is None]
+        if read:
+            self.offset = (read[-1].offset() or 0) + 1
+        return bool(read)
+
+    @property
+    def is_stranded(self) -> bool:
+        try:
+            self.subscription.consumer.list_topics(TOPIC, timeout=2)
+        except KafkaException:
+            return True
+        return False
+
+
+def test_a_consumer_that_has_no_broker_left_to_ask_is_replaced(
+    way: KafkaWay, properties: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(renewal, "UNASSIGNED_FOR_S", 2.0)
+    producer = make_producer(properties, "producer", LOGGER)
+    members = [Member(properties, f"group-{number}") for number in range(8)]
+
+    def all_read() -> None:
+        producer.produce(TOPIC, b"a record")
+        assert producer.flush(BACK_WITHIN_S) == 0
+        behind = list(members)
+        deadline = Deadline(BACK_WITHIN_S)
+        while behind and deadline.left_s:
+            behind = [member for member in behind if not member.step()]
+        assert behind == []
+
+    all_read()
+    stranded: list[Member] = []
+    for _ in range(ROUNDS):  # about one consumer in seven is left without a broker
+        way.hides_brokers = True
+        way.cut()
+        time.sleep(OUTAGE_S)
+        way.hides_brokers = False
+        time.sleep(OUTAGE_S)
+        stranded = [member for member in members if member.is_stranded]
+        if stranded:
+            break
+    assert stranded, "no consumer was left without brokers: is librdkafka issue 5301 fixed, and the renewal needless?"
+    all_read()
+    assert len(said(caplog, "consumer_replaced")) >= len(stranded)
+    for member in members:
+        member.subscription.close()
+
+
+def said(caplog: pytest.LogCaptureFixture, event: str) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.message == event]
 
 
 def has_read(consumer: Consumer) -> bool:

@@ -159,6 +159,7 @@ class Process:
             stopping=Stopping(),
             gauges=dict.fromkeys(stages, cast("StageGauges", _Untold())),
             checks=dict.fromkeys(stages, cast("StageChecks", _Untold())),
+            renewals=(),
             kafka=None,
         )
 

@@ -1,15 +1,20 @@
 """The watch over Kafka, with a client whose questions nobody answers."""
 
+from collections.abc import Collection
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from leadscore.ops.metrics import Metrics
+from leadscore.pipeline.kafka import watch as watch_module
 from leadscore.pipeline.kafka.clients import RenewedAdmin
-from leadscore.pipeline.kafka.watch import RENEWED_AFTER, KafkaWatch
+from leadscore.pipeline.kafka.lag_times import ReadTimes
+from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.kafka.watch import RENEWED_AFTER, KafkaWatch, LagWatch
 
 LEADER = SimpleNamespace(id=1, host="kafka")
 NAMELESS = SimpleNamespace(id=1, host=None)
@@ -39,6 +44,40 @@ class Answering:
         return {"log": question}
 
 
+class Silent(Answering):
+    """One whose questions are neither answered nor ended."""
+
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> "dict[str, Future[Any]]":
+        return dict.fromkeys(super().describe_topics(topics, request_timeout), Future())
+
+    def list_offsets(self, places: dict[TopicPartition, OffsetSpec], **_: Any) -> "dict[TopicPartition, Future[Any]]":
+        return {place: Future() for place in places}
+
+
+class Offsets(Answering):
+    """One that knows the offsets of every partition: it begins at 0 and ends at 7."""
+
+    def list_offsets(self, places: dict[TopicPartition, OffsetSpec], **_: Any) -> "dict[TopicPartition, Future[Any]]":
+        answers = {}
+        for place, spec in places.items():
+            answers[place] = Future[Any]()
+            answers[place].set_result(SimpleNamespace(offset=7 if spec is OffsetSpec.latest() else 0))
+        return answers
+
+
+class Uncommitted:
+    """The committed offsets of a group that has committed nothing, and read nothing."""
+
+    def forget_others(self, owned: Collection[Partition]) -> None:
+        """Nothing is remembered."""
+
+    def of(self, partitions: Collection[Partition]) -> dict[Partition, int | None]:
+        return dict.fromkeys(partitions)
+
+    def position(self, _partition: Partition) -> int:
+        return -1
+
+
 def watch_over(*clients: Answering) -> tuple[KafkaWatch, Any]:
     later = iter(clients)
     admin = RenewedAdmin(lambda: next(later))  # type: ignore[arg-type, return-value]  # all that the watch asks
@@ -56,6 +95,45 @@ def test_a_client_that_gets_no_answers_is_replaced_and_the_next_one_ends_the_out
     assert admin.client is fresh
     watch.look()
     assert watch.outage is None
+
+
+@pytest.fixture
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "GIVEN_UP_AFTER_S", 0.0)
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_a_question_that_never_ends_is_given_up_as_one_without_an_answer() -> None:
+    silent, fresh = Silent(), Answering()
+    watch, admin = watch_over(silent, fresh)
+    for _ in range(1 + RENEWED_AFTER):
+        watch.look()
+    assert watch.outage is not None
+    assert "neither answered nor given up" in watch.words
+    assert admin.client is fresh
+    watch.look()
+    assert watch.outage is None
+
+
+def test_a_question_under_way_is_waited_for() -> None:
+    watch, _ = watch_over(Silent())
+    for _ in range(3 * RENEWED_AFTER):
+        watch.look()
+    assert watch.outage is None
+
+
+@pytest.mark.usefixtures("no_patience")
+def test_lags_are_asked_for_again_where_a_question_never_ends() -> None:
+    later = iter((Silent(), Offsets()))
+    admin: Any = RenewedAdmin(lambda: next(later))  # type: ignore[arg-type, return-value]
+    watch = LagWatch(admin, Uncommitted(), ReadTimes())  # type: ignore[arg-type]  # all that it asks of them
+    owned = [("log", 0)]
+    watch.look(owned)
+    admin.renew()
+    watch.look(owned)
+    assert watch.lags == {}
+    watch.look(owned)
+    assert watch.lags[("log", 0)].records == 7
 
 
 def test_a_client_that_gets_answers_is_kept() -> None:

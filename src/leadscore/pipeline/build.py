@@ -53,6 +53,7 @@ from leadscore.pipeline.kafka.questions import (
 )
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.refused_properties import refused_properties
+from leadscore.pipeline.kafka.renewal import ConsumerRenewal
 from leadscore.pipeline.kafka.watch import CommittedSoFar, KafkaWatch, LagWatch
 from leadscore.pipeline.match.dead_letters import DeadLetters
 from leadscore.pipeline.match.stage import MatchParts, MatchStage
@@ -127,6 +128,7 @@ class WorkerBuilder:
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = RenewedAdmin(lambda: make_admin(config.kafka, self._logger))
         name = model.definition.model if model is not None else None
+        self._renewals: list[ConsumerRenewal] = []
         self._models = ModelsTopic(config.kafka, config.models_topic, name, self._logger)
 
     def build(self, store: Store | None) -> Worker:
@@ -157,6 +159,7 @@ class WorkerBuilder:
                     if stage is not None
                 },
                 checks={name: self._checks(name) for name in (MATCH, SCORE)},
+                renewals=self._renewals if self._plan.has_topic_ids else (),
                 kafka=self._kafka_watch() if self._plan.has_topic_ids else None,
             )
         )
@@ -176,7 +179,7 @@ class WorkerBuilder:
     # --- the match stage ---
 
     def _lag_watch(self, stage: MatchStage | ScoreStage) -> LagWatch:
-        return LagWatch(self._admin, CommittedSoFar(stage.subscription.consumer, stage.commits), stage.read_times)
+        return LagWatch(self._admin, CommittedSoFar(stage.subscription, stage.commits), stage.read_times)
 
     def _match_stage(self, model: LoadedModel) -> MatchStage:
         config, metrics, definition = self._config, self._plan.metrics, model.definition
@@ -200,7 +203,10 @@ class WorkerBuilder:
             spans=self._plan.spans,
         )
         commits = self._commits()
-        return MatchStage(parts, self._consumer(config.match_group, "range", commits, SOURCE_CONSUMER), commits)
+        make = partial(self._consumer, config.match_group, "range", commits, SOURCE_CONSUMER)
+        stage = MatchStage(parts, make(), commits)
+        self._renewals.append(ConsumerRenewal(stage.subscription, config.match_group, make))
+        return stage
 
     def _decoder(self, lookup: SchemaLookup | None) -> Decoder:
         return Decoder(lookup, self._config.max_record_bytes, self._count_left_out)
@@ -272,9 +278,10 @@ class WorkerBuilder:
             spans=self._plan.spans,
         )
         commits = self._commits()
-        return ScoreStage(
-            parts, self._consumer(config.score_group, "cooperative-sticky", commits, LOG_CONSUMER), commits
-        )
+        make = partial(self._consumer, config.score_group, "cooperative-sticky", commits, LOG_CONSUMER)
+        stage = ScoreStage(parts, make(), commits)
+        self._renewals.append(ConsumerRenewal(stage.subscription, config.score_group, make))
+        return stage
 
     def _outputs(self) -> Outputs:
         steps = self._plan.steps

@@ -5,7 +5,7 @@ their polls wait, and when the score stage sits out, is the business of ``pace``
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from time import time
@@ -17,6 +17,7 @@ from leadscore.pipeline.checks import MATCH, SCORE, StageChecks
 from leadscore.pipeline.gauges import StageGauges
 from leadscore.pipeline.kafka.clocks import why_went_back
 from leadscore.pipeline.kafka.deadline import DrainBudget
+from leadscore.pipeline.kafka.renewal import ConsumerRenewal
 from leadscore.pipeline.kafka.watch import KafkaWatch
 from leadscore.pipeline.match.stage import MatchStage
 from leadscore.pipeline.pace import Pace
@@ -39,8 +40,9 @@ class WorkerParts:
     stopping: Stopping
     gauges: Mapping[str, StageGauges]
     checks: Mapping[str, StageChecks]
+    renewals: Sequence[ConsumerRenewal]
     kafka: KafkaWatch | None
-    """``None`` for an embedded broker, which does not say what cluster it is, and cannot be away."""
+    """``None`` for an embedded broker, which does not say what cluster it is, and cannot be away. Without renewals."""
 
 
 def tell_failure(failure: Exception, health: Health) -> None:
@@ -141,6 +143,8 @@ class Worker:
             kafka.look()
             self._parts.health.set_check(KAFKA, kafka.outage is None, kafka.words)
         is_kafka_away = kafka is not None and kafka.outage is not None
+        for renewal in self._parts.renewals:
+            renewal.look(is_kafka_away=is_kafka_away)
         for name, stage in self._stages():
             is_paused = stage.is_paused or is_kafka_away
             self._parts.gauges[name].tell(stage.stopped, stage.outage, is_paused=is_paused)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from leadscore.errors import WorkerStopped
-from leadscore.pipeline.kafka.questions import unavailable
+from leadscore.pipeline.kafka.questions import Committed, committed_places, unavailable
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.pace import Waits
 
@@ -37,6 +37,7 @@ class Subscription:
         brokers: bool = False,
     ) -> None:
         self.consumer = consumer
+        self.topics = topics
         self.assigned: set[Partition] = set()
         self.assigned_count = 0
         self.revoked_count = 0
@@ -51,7 +52,7 @@ class Subscription:
         self._drain = drain
         self._is_closing = False
         self._failure: BaseException | None = None
-        consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        self._subscribe()
 
     @property
     def is_settled(self) -> bool:
@@ -113,6 +114,10 @@ class Subscription:
             self.consumer.resume(_at(started))
             self._paused.difference_update(started)
 
+    def committed(self, places: list[TopicPartition]) -> dict[Partition, Committed]:
+        """What the group has committed of each partition; ``Unavailable`` if Kafka does not say."""
+        return committed_places(self.consumer, places)
+
     def close(self) -> None:
         """Leave the group; what was to be drained is drained before.
 
@@ -120,6 +125,24 @@ class Subscription:
         """
         self._is_closing = True
         self.consumer.close()
+
+    def renew(self, consumer: Consumer) -> None:
+        """Go on with another member of the group: what was assigned to the one before is lost."""
+        lost = sorted(self.assigned)
+        self.close()
+        self._is_closing = False
+        self.consumer = consumer
+        self._has_settled = False
+        self._started.clear()
+        self._paused.clear()
+        self._gone += [partition for partition in lost if partition in self.assigned]
+        self.assigned.clear()
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self.consumer.subscribe(
+            self.topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
 
     def _seek(self, partition: Partition, offset: int) -> bool:
         """Whether a partition goes on at the offset, as one that is being read does."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import time
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from leadscore.errors import Unavailable
 from leadscore.ops.metrics import KafkaMetrics
@@ -20,10 +20,12 @@ from leadscore.ops.ongoing import OngoingLog
 from leadscore.ops.services import KAFKA
 from leadscore.pipeline.kafka.clients import RenewedAdmin
 from leadscore.pipeline.kafka.commits import Commits
+from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
 from leadscore.pipeline.kafka.lag_times import LagTimes, ReadTimes
 from leadscore.pipeline.kafka.questions import ask_for_beginnings, ask_for_ends, ask_for_topic, committed_offsets
 from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.kafka.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ COMMITTED_WITHIN_S = 0.5
 """The one question that is waited for, once for each partition that is new here."""
 ANSWER_WITHIN_S = 5.0
 """Together with the two seconds from one look to the next: Kafka away shows within ten seconds."""
+GIVEN_UP_AFTER_S = 4 * ANSWER_WITHIN_S
+"""The client ends a question itself where no answer comes in time. If it has not by then, it never will."""
 RENEWED_AFTER = 3
 """How many questions in a row may be without an answer before the client for questions is made anew."""
 
@@ -45,6 +49,7 @@ class KafkaWatch:
         self._address = address
         self._metrics = metrics
         self._question: Future[Any] | None = None
+        self._given_up = Deadline(0)
         self._lines = OngoingLog(_log, "kafka_away", "kafka_back")
         self.outage: str | None = None
 
@@ -58,10 +63,11 @@ class KafkaWatch:
         for error in self._admin.client.take_errors():
             self._metrics.errors.labels(kind_of(error).value).inc()
         if self._question is not None:
-            if not self._question.done():
+            if _is_under_way(self._question, self._given_up):
                 return
             self._take(_failure(self._question) or _names_no_broker(self._question))
         self._metrics.dependency_up.labels(KAFKA).set(int(self.outage is None))
+        self._given_up = Deadline(GIVEN_UP_AFTER_S)
         self._question = ask_for_topic(self._admin.client, self._topic, ANSWER_WITHIN_S)
 
     def _take(self, failure: KafkaError | None) -> None:
@@ -87,8 +93,8 @@ class CommittedSoFar:
     process when the coordinator comes back after such a question has timed out (librdkafka issue 4605).
     """
 
-    def __init__(self, consumer: Consumer, commits: Commits) -> None:
-        self._consumer = consumer
+    def __init__(self, subscription: Subscription, commits: Commits) -> None:
+        self._subscription = subscription
         self._commits = commits
         self._asked: dict[Partition, int | None] = {}
 
@@ -99,7 +105,7 @@ class CommittedSoFar:
         if unknown:
             with suppress(Unavailable):
                 places = [TopicPartition(*partition) for partition in unknown]
-                self._asked |= committed_offsets(self._consumer, places, COMMITTED_WITHIN_S)
+                self._asked |= committed_offsets(self._subscription.consumer, places, COMMITTED_WITHIN_S)
         offsets = self._asked | confirmed
         return {partition: offsets[partition] for partition in partitions if partition in offsets}
 
@@ -110,7 +116,7 @@ class CommittedSoFar:
     def position(self, partition: Partition) -> int:
         """The offset that the consumer reads next; negative where that is not known."""
         try:
-            [place] = self._consumer.position([TopicPartition(*partition)])
+            [place] = self._subscription.consumer.position([TopicPartition(*partition)])
         except KafkaException:
             return -1
         return int(place.offset)
@@ -135,6 +141,7 @@ class LagWatch:
         self._read_times = read_times
         self._times = LagTimes(read_times)
         self._asked_at_s = 0.0
+        self._given_up = Deadline(0)
         self._ends: dict[Partition, Future[Any]] = {}
         self._beginnings: dict[Partition, Future[Any]] = {}
         self.lags: dict[Partition, Lag] = {}
@@ -143,9 +150,11 @@ class LagWatch:
         """Take the answers if they have all come, and ask about the partitions owned now."""
         self._committed.forget_others(owned)
         self._times.forget_others(owned)
-        if all(question.done() for question in [*self._ends.values(), *self._beginnings.values()]):
+        questions = [*self._ends.values(), *self._beginnings.values()]
+        if not any(_is_under_way(question, self._given_up) for question in questions):
             self._take(owned)
             self._asked_at_s = time()
+            self._given_up = Deadline(GIVEN_UP_AFTER_S)
             self._ends = ask_for_ends(self._admin.client, owned, ANSWER_WITHIN_S) if owned else {}
             self._beginnings = ask_for_beginnings(self._admin.client, owned, ANSWER_WITHIN_S) if owned else {}
         self.lags = {partition: lag for partition, lag in self.lags.items() if partition in owned}
@@ -189,7 +198,15 @@ def _names_no_broker(question: "Future[Any]") -> KafkaError | None:
     return KafkaError(KafkaError._ALL_BROKERS_DOWN, "the answer names no broker")  # noqa: SLF001
 
 
+def _is_under_way(question: "Future[Any]", given_up: Deadline) -> bool:
+    """Whether its answer may still come."""
+    return not question.done() and given_up.left_s > 0
+
+
 def _failure(question: "Future[Any]") -> KafkaError | None:
+    """Why there is no answer; ``None`` if there is one."""
+    if not question.done():
+        return KafkaError(KafkaError._TIMED_OUT, "the question was neither answered nor given up")  # noqa: SLF001
     failure = question.exception()
     if failure is None:
         return None

@@ -29,7 +29,6 @@ from leadscore.pipeline.kafka.deadline import Deadline, DrainBudget
 from leadscore.pipeline.kafka.deliveries import Deliveries
 from leadscore.pipeline.kafka.lag_times import ReadTimes
 from leadscore.pipeline.kafka.outbound import Outbound
-from leadscore.pipeline.kafka.questions import committed_places
 from leadscore.pipeline.kafka.records import Bounds, OutputRecord, Partition
 from leadscore.pipeline.kafka.refusals import Refusals
 from leadscore.pipeline.kafka.subscription import Subscription
@@ -81,7 +80,6 @@ class MatchStage:
         frame_counts = PublishCounts(metrics.publish, "frame", metrics.match.frames_published)
         self._parts = parts
         self._timed = partial(metrics.process.timed, "match")
-        self._consumer = consumer
         self.commits = commits
         self._deliveries = Deliveries(parts.outbound, config.log_topic, frame_counts)
         self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_bytes)
@@ -168,7 +166,7 @@ class MatchStage:
         self._log(deadline)
         self._deliveries.flush(deadline)
         self.commits.stage(self._deliveries.complete())
-        self.commits.commit_now(self._consumer, deadline)
+        self.commits.commit_now(self.subscription.consumer, deadline)
 
     # --- poll ---
 
@@ -202,7 +200,7 @@ class MatchStage:
 
     def _start_partitions(self) -> None:
         """Find out where each newly assigned partition goes on, and let it."""
-        committed = committed_places(self._consumer, [TopicPartition(*partition) for partition in self._starting])
+        committed = self.subscription.committed([TopicPartition(*partition) for partition in self._starting])
         topic_ids = self._parts.topic_ids()
         bounds = self._parts.log_bounds(self._starting)
         beginnings: dict[Partition, Beginning] = {}
@@ -387,7 +385,7 @@ class MatchStage:
             self._parts.steps.passed("logged")
         self.commits.stage(safe)
         with self._timed("commit"):
-            self.commits.flush(self._consumer, now_s)
+            self.commits.flush(self.subscription.consumer, now_s)
 
     def _tell_in_hand(self, now_s: float) -> None:
         if now_s - self._told_in_hand_s < IN_HAND_EVERY_S:

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from msgspec.structs import replace
 
 from leadscore.errors import PartitionStopped
 from leadscore.ops.choices import OnStateLoss
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import StateMetrics
-from leadscore.pipeline.kafka.questions import Committed, committed_places
+from leadscore.pipeline.kafka.questions import Committed
 from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.pipeline.score.clearing import stored_at_start
 from leadscore.pipeline.score.reconcile import Facts, ShardStart, decide
@@ -64,7 +64,7 @@ class Reconciler:
 
     config: Config
     store: Store
-    consumer: Consumer
+    committed: Callable[[list[TopicPartition]], dict[Partition, Committed]]
     log_topic_id: Callable[[], str]
     log_bounds: Callable[[Iterable[Partition]], dict[Partition, Bounds]]
     metrics: StateMetrics
@@ -98,7 +98,7 @@ class Reconciler:
 
     def _ask(self, numbers: list[int]) -> _Answers:
         topic = self.config.log_topic
-        committed = committed_places(self.consumer, [TopicPartition(topic, number) for number in numbers])
+        committed = self.committed([TopicPartition(topic, number) for number in numbers])
         topic_id = self.log_topic_id()
         with self.metrics.calls.under_way("read"):
             stored = self.store.read_shards(numbers)

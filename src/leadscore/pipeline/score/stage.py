@@ -86,7 +86,6 @@ class ScoreStage:
         self._parts = parts
         self._log_topic = config.log_topic
         self._timed = partial(parts.metrics.process.timed, "score")
-        self._consumer = consumer
         self.commits = commits
         self._publisher, self._uncommitted = parts.outputs.publisher, parts.outputs.uncommitted
         commits.together = self._uncommitted
@@ -97,10 +96,13 @@ class ScoreStage:
         leads, owned = parts.metrics.leads, self._shards.owned
         self.lead_count = LeadCount(parts.store, owned, parts.model_at_hand, self._settings, leads)
         commits.leader_epoch = self._shards.leader_epoch_of
+        self.subscription = Subscription(
+            consumer, [config.log_topic], lambda _: self.drain("revoked"), cooperative=True, brokers=config.by_brokers
+        )
         self._reconciler = Reconciler(
             config,
             parts.store,
-            consumer,
+            self.subscription.committed,
             parts.log_topic_id,
             parts.log_bounds,
             parts.metrics.state,
@@ -115,9 +117,6 @@ class ScoreStage:
         self.read_times = ReadTimes()
         self.has_more = False
         """Whether the last poll was full."""
-        self.subscription = Subscription(
-            consumer, [config.log_topic], lambda _: self.drain("revoked"), cooperative=True, brokers=config.by_brokers
-        )
 
     def step(self, now_s: float, waits: Waits, reached_ms: int | None) -> int:
         """One turn: poll, read, fold, write, publish, commit. How many records of the log came.
@@ -160,7 +159,7 @@ class ScoreStage:
         self._publisher.flush(deadline)
         self.commits.stage(self._publisher.complete())
         self._parts.steps.passed(step)
-        self.commits.commit_now(self._consumer, deadline)
+        self.commits.commit_now(self.subscription.consumer, deadline)
 
     @property
     def is_paused(self) -> bool:
@@ -300,7 +299,7 @@ class ScoreStage:
             self._parts.steps.passed("acknowledged")
         self.commits.stage(safe)
         with self._timed("commit"):
-            self.commits.flush(self._consumer, now_s)
+            self.commits.flush(self.subscription.consumer, now_s)
 
     def _confirmed(self, number: int) -> int:
         """The committed offset as far as it is known here; crossings below it need no outbox."""
@@ -320,7 +319,8 @@ class ScoreStage:
 
     def _end_outage(self, now_s: float) -> None:
         owned = self._shards.owned.values()
-        if not self._backoff.must_write or all(self._ticker.has_caught_up(shard, self._consumer) for shard in owned):
+        caught_up = (self._ticker.has_caught_up(shard, self.subscription.consumer) for shard in owned)
+        if not self._backoff.must_write or all(caught_up):
             self._backoff.over()
             self._says.resumed(now_s)
 
@@ -384,7 +384,7 @@ class ScoreStage:
         if not self._ticker.is_time(now_s):
             return
         owned = self._shards.owned
-        ready = {number: one for number, one in owned.items() if self._ticker.is_ready(one, self._consumer)}
+        ready = {number: one for number, one in owned.items() if self._ticker.is_ready(one, self.subscription.consumer)}
         if ready:
             self._clear_outbox(ready)
             with self._parts.metrics.state.calls.under_way("due"):
