@@ -479,7 +479,7 @@ MUTANTS = (
     Mutant(
         "a new version's bands stand for points earned before",
         FOLD,
-        "if award.attributes or has_attributes(state.flags):",
+        "if has_values or has_attributes(state.flags):",
         "if False:",
     ),
     Mutant(
@@ -565,14 +565,14 @@ MUTANTS = (
     Mutant(
         "what a lead can reach is bounded without what the record gives",
         SCORE,
-        "sums[rule.group] += award.points",
+        "sums[rule.group] += points",
         "sums[rule.group] += 0",
     ),
     Mutant(
         "what a lead can reach is bounded without its conditions",
         SCORE,
-        "sums, rules, totals = list(model.condition_upper_bounds), ",
-        "sums, rules, totals = [0.0] * len(model.condition_upper_bounds), ",
+        "sums, totals = list(model.condition_upper_bounds), ",
+        "sums, totals = [0.0] * len(model.condition_upper_bounds), ",
     ),
     Mutant(
         "the score before an event is that after it",

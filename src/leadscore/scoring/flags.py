@@ -19,5 +19,6 @@ def keep_later(attributes: dict[int, AttributeState], attribute_id: int, value: 
 
 def latest_ms(state: LeadState) -> int:
     """The lead's latest time: of its records and of its leaves by time."""
-    left_ms = state.flags.left_ms if state.flags is not None else None
-    return state.latest_record_ms if left_ms is None else max(state.latest_record_ms, left_ms)
+    flags, latest_record_ms = state.flags, state.latest_record_ms
+    left_ms = None if flags is None else flags.left_ms
+    return latest_record_ms if left_ms is None or left_ms < latest_record_ms else left_ms

@@ -168,26 +168,27 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
     - ``due_ms`` of a lead that is spared: it may stay, for a record that only raises moves the leave back at most.
     - ``test_spared_work`` folds random histories with and without this, and expects the same crossings.
     """
-    model = context.model
-    if award.target is not None or not (award.rules or award.attributes):
+    model, awards, has_values = context.model, award.rules, bool(award.attributes)
+    if award.target is not None or not (awards or has_values):
         return True
     rules, gains = model.rules, 0.0
-    for rule_award in award.rules:
+    for rule_award in awards:
         rule = rules.get(rule_award.rule_id)
         if rule is None:
             continue
         if rule.never_spared or (rule.selection is not None and _may_free(rule, state, award)):
             return True
-        if rule_award.points > 0:
-            gains += rule_award.points
-    entered = None
-    if state.thresholds:
-        entered = {entry.threshold_id for entry in state.thresholds if entry.is_in}
+        points = rule_award.points
+        if points > 0:
+            gains += points
+    entered, thresholds = None, state.thresholds
+    if thresholds:
+        entered = {entry.threshold_id for entry in thresholds if entry.is_in}
         if entered and not _only_raises(state, award, tau_ms, context):
             return True
         if len(entered) == len(model.thresholds):
             return False
-    if award.attributes or has_attributes(state.flags):
+    if has_values or has_attributes(state.flags):
         gains = inf  # they may have earned more under an older version
     else:
         gains += all_gains(state.totals)

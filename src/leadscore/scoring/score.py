@@ -3,7 +3,7 @@
 A model has one score or several, each of some of the groups. What none of its groups has is no matter of a score.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from leadscore.log.records import AttributeAward, Award
 from leadscore.model.addition import plain_sum
@@ -58,8 +58,9 @@ def _sums_at(outlook: Outlook, at_ms: int) -> list[float]:
     state, model = outlook.state, outlook.model
     totals = state.totals
     sums = [0.0] * (len(model.groups) + 1)
-    rules, age_ms = model.rules, at_ms - state.latest_record_ms
-    for index, rule_id in enumerate(state.rules):
+    # Ids as objects: of an ``int`` mypyc would take out the number, and make another object for each look-up.
+    rules, age_ms = cast("dict[object, CompiledRule]", model.rules), at_ms - state.latest_record_ms
+    for index, rule_id in enumerate(cast("list[object]", state.rules)):
         rule = rules.get(rule_id)
         if rule is None:
             continue
@@ -98,23 +99,27 @@ def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore,
     Gains as if none had decayed, every condition that gives points; clamped like the score. Penalties are in it at the
     instant of the lead's latest record only, where running totals need no decay: later on they weigh less.
     """
-    sums, rules, totals = list(model.condition_upper_bounds), model.rules, state.totals
+    sums, totals = list(model.condition_upper_bounds), state.totals
+    rules = cast("dict[object, CompiledRule]", model.rules)  # as in _sums_at
     is_at_latest = at_ms == state.latest_record_ms
-    for index, rule_id in enumerate(state.rules):
+    for index, rule_id in enumerate(cast("list[object]", state.rules)):
         total = totals[index]
         points = total if type(total) is float else gains_of(total)
         if (points > 0 or is_at_latest) and (rule := rules.get(rule_id)) is not None:
             maximum = rule.maximum
             sums[rule.group] += -maximum if points < -maximum else maximum if points > maximum else points
     for award in more.rules:
-        if award.points > 0 and (rule := rules.get(award.rule_id)) is not None:
-            sums[rule.group] += award.points
+        points = award.points
+        if points > 0 and (rule := rules.get(award.rule_id)) is not None:
+            sums[rule.group] += points
     if not score.counts_fit:
         fit = 0.0
     elif more.attributes:
         fit = _fit_upper_bound(state, model, more.attributes)
+    elif model.attributes and (flags := state.flags) is not None:
+        fit = fit_of(current_attributes(flags), model)
     else:
-        fit = model.fit_without_values if state.flags is None else fit_of(current_attributes(state.flags), model)
+        fit = model.fit_without_values
     of_groups = 0.0
     for group in score.groups:
         points = sums[group.index]

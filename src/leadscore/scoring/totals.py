@@ -11,7 +11,7 @@ Events that fall out of the recent ones are *settled*: their points stay in the 
 limits, ``once_per``, bursts, ``quiet`` and the explanation still need of them.
 """
 
-from typing import Final
+from typing import Final, cast
 
 from leadscore.log.records import Award
 from leadscore.model.addition import plain_sum
@@ -55,10 +55,11 @@ def advance(state: LeadState, model: CompiledModel, to_ms: int) -> None:
     if age_ms <= 0:
         return
     state.latest_record_ms = to_ms
-    half_life_of, totals = model.half_lives_ms.get, state.totals
+    # Ids as objects: of an ``int`` mypyc would take out the number, and make another object for each look-up.
+    half_lives_ms, totals = cast("dict[object, float]", model.half_lives_ms), state.totals
     weight = weighed_ms = 0.0
-    for index, rule_id in enumerate(state.rules):
-        half_life_ms = half_life_of(rule_id)
+    for index, rule_id in enumerate(cast("list[object]", state.rules)):
+        half_life_ms = half_lives_ms.get(rule_id)
         if half_life_ms is not None:
             if half_life_ms != weighed_ms:
                 weight, weighed_ms = 2.0 ** (-age_ms / half_life_ms), half_life_ms
