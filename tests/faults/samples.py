@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPException
+from itertools import pairwise
 from pathlib import Path
 from statistics import linear_regression
 from threading import Event as Flag
 from threading import Thread
 from typing import NamedTuple, Self
+
+import redis
 
 from tests.deployment import Deployment, WorkerProcess
 from tests.e2e.metric_series import series
@@ -65,7 +70,15 @@ class Sampler:
 
     def _run(self) -> None:
         while not self._end.wait(EVERY_S):
-            self.samples.append(sample(self._deployment, self._worker))
+            with suppress(
+                redis.RedisError, OSError, HTTPException
+            ):  # a fault is on; ``longest_gap_s`` says for how long
+                self.samples.append(sample(self._deployment, self._worker))
+
+    def longest_gap_s(self, began_s: float, ended_s: float) -> float:
+        """The longest time without a sample."""
+        times = [began_s, *(one.at_s for one in self.samples), ended_s]
+        return max(after - before for before, after in pairwise(times))
 
     def growth(self) -> list[Growth]:
         """Of each quantity, without the beginning."""

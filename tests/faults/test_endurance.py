@@ -54,6 +54,8 @@ CHECK_EVERY_S = 60.0
 SILENCE_S = 3.0
 LATE_S = 45.0
 """The bound: detection of a killed member (the session times out), silence of a server, and catching up."""
+LONGEST_GAP_S = 60.0
+"""Between two samples, or there is no saying that nothing has grown."""
 FLAT = 0.10
 SESSION = {"LEADSCORE_KAFKA__SESSION_TIMEOUT_MS": "6000"}
 WRITES = ("EVALSHA", "EVAL")
@@ -257,8 +259,10 @@ def test_load_for_long_with_faults_is_scored_exactly_in_time_and_nothing_grows(
     checks = Checks(deployment, load)
     checks.check(faults.workers)
     since_ms = now_ms()
+    began_s = time.monotonic()
     with Sampler(deployment, steady) as sampler:
         send_for_long(load, rate, faults, checks)
+    longest_gap_s = sampler.longest_gap_s(began_s, time.monotonic())
     checks.check(faults.workers)
     deployment.wait_until_settled()
     figures.events, figures.leads = load.truth.events, LEADS
@@ -267,5 +271,6 @@ def test_load_for_long_with_faults_is_scored_exactly_in_time_and_nothing_grows(
     violations = [*checks.violations, *wrong_outcome(deployment, since_ms, figures)]
     figures.violations = len(violations)
     assert not violations, "\n".join(violations)
+    assert longest_gap_s < LONGEST_GAP_S
     assert [str(one) for one in sampler.growth() if one.share > FLAT] == []
     steady.wait_until_ready(30)
