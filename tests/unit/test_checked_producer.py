@@ -10,8 +10,7 @@ NOBODY = {"bootstrap.servers": "127.0.0.1:9", "log_level": 0}
 def test_a_record_that_is_still_on_its_way_fails_the_flush() -> None:
     producer = CheckedProducer(NOBODY)
     producer.produce("website", b"lost")
-    # The client also counts what it has to say of connections that were refused meanwhile.
-    with pytest.raises(NotDelivered, match=r"[1-9] records not acknowledged within 0 s"):
+    with pytest.raises(NotDelivered, match="1 records not acknowledged within 0 s"):
         producer.flush(0)
     producer.purge()
 
