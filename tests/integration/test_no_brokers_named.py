@@ -2,7 +2,8 @@
 
 librdkafka drops every broker that an answer does not name. A client without topics, as for questions, then has none
 until it refreshes what it knows of the cluster, by default after five minutes, and one time in four not even then: the
-watch over Kafka makes another client in its place.
+watch over Kafka makes another client in its place. A consumer whose connections were cut before may be lost for good,
+too: the group gets another member.
 """
 
 import logging
@@ -139,7 +140,7 @@ def test_a_consumer_that_has_no_broker_left_to_ask_is_replaced(
 
     all_read()
     stranded: list[Member] = []
-    for _ in range(ROUNDS):  # about one consumer in seven is left without a broker
+    for _ in range(ROUNDS):
         way.hides_brokers = True
         way.cut()
         time.sleep(OUTAGE_S)

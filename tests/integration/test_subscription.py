@@ -68,6 +68,25 @@ def test_a_partition_that_begins_at_its_end_delivers_nothing(subscription: Subsc
     assert read(subscription, SECOND_ANSWER_S) == {}
 
 
+def test_another_consumer_takes_over_what_the_one_before_had(
+    subscription: Subscription, kafka: KafkaServer, fresh_name: Callable[[str], str]
+) -> None:
+    topic = begin(subscription)
+    every = {(topic, number) for number in range(PARTITIONS)}
+    subscription.start(dict.fromkeys(every, 50))
+    subscription.pause([(topic, 0)])
+    assignor = "cooperative-sticky" if subscription._is_cooperative else "range"
+    logger = logging.getLogger("tests.subscription")
+    another = make_consumer({"bootstrap.servers": kafka.bootstrap}, fresh_name("group"), assignor, logger)
+    subscription.renew(another)
+    assert (subscription.assigned, subscription.is_settled) == (set(), False)
+    gone, fresh = subscription.take_changes()
+    assert (sorted(gone), fresh) == (sorted(every), [])
+    begin(subscription)
+    subscription.start(dict.fromkeys(every, 95))
+    assert read(subscription, SECOND_ANSWER_S) == {number: list(range(95, RECORDS)) for number in range(PARTITIONS)}
+
+
 def test_the_last_of_several_places_counts(subscription: Subscription) -> None:
     topic = begin(subscription)
     for offset in (0, 50, 10, 95):

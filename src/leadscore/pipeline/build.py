@@ -159,7 +159,7 @@ class WorkerBuilder:
                     if stage is not None
                 },
                 checks={name: self._checks(name) for name in (MATCH, SCORE)},
-                renewals=self._renewals if self._plan.has_topic_ids else (),
+                renewals=self._renewals,
                 kafka=self._kafka_watch() if self._plan.has_topic_ids else None,
             )
         )

@@ -42,7 +42,7 @@ class WorkerParts:
     checks: Mapping[str, StageChecks]
     renewals: Sequence[ConsumerRenewal]
     kafka: KafkaWatch | None
-    """``None`` for an embedded broker, which does not say what cluster it is, and cannot be away. Without renewals."""
+    """``None`` for an embedded broker, which does not say what cluster it is, and cannot be away."""
 
 
 def tell_failure(failure: Exception, health: Health) -> None:

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 UNASSIGNED_FOR_S = 20.0
 """Groups decide sooner, as a rule. Where one does not, its consumer gets an answer to another question, and is kept."""
 ANSWER_WITHIN_S = 2.0
-"""Waited for by the loop, which has nothing to read from this consumer."""
+"""Waited for by the loop, once in the time above: there is nothing to read from this consumer."""
 
 
 class ConsumerRenewal:
@@ -33,10 +33,11 @@ class ConsumerRenewal:
 
     def look(self, *, is_kafka_away: bool) -> None:
         """Replace the consumer if it has been without an assignment for long, and gets no answer where others do."""
-        if is_kafka_away or self._subscription.is_settled:
-            self._patience = Deadline(UNASSIGNED_FOR_S)
-        elif not self._patience.left_s:
-            self._patience = Deadline(UNASSIGNED_FOR_S)
+        is_waiting = not is_kafka_away and not self._subscription.is_settled
+        if is_waiting and self._patience.left_s:
+            return
+        self._patience = Deadline(UNASSIGNED_FOR_S)
+        if is_waiting:
             self._ask()
 
     def _ask(self) -> None:

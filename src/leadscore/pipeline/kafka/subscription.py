@@ -128,14 +128,13 @@ class Subscription:
 
     def renew(self, consumer: Consumer) -> None:
         """Go on with another member of the group: what was assigned to the one before is lost."""
-        lost = sorted(self.assigned)
         self.close()
         self._is_closing = False
         self.consumer = consumer
         self._has_settled = False
         self._started.clear()
         self._paused.clear()
-        self._gone += [partition for partition in lost if partition in self.assigned]
+        self._gone += sorted(self.assigned)
         self.assigned.clear()
         self._subscribe()
 
