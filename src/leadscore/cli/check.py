@@ -17,7 +17,7 @@ from leadscore.model.definition import FieldPoints, ModelDefinition
 from leadscore.model.describe import describe
 from leadscore.model.json_schema import model_schema
 from leadscore.model.load import load_model
-from leadscore.model.phrases import noun_for
+from leadscore.model.phrases import counted
 from leadscore.yaml_reading.shape import nearest
 
 _TYPOGRAPHIC_QUOTE = re.compile("[:,\\[{-] *([\u201c\u201d\u201e\u2018\u2019\u201a])")
@@ -119,5 +119,5 @@ def _check_mappings(mappings: Path, events: Path | None, topic: str | None) -> i
     problem = key_problem(topics, lead_id_key())
     if problem is not None:
         print(f"note: {problem}", file=sys.stderr)
-    print(f"{len(topics)} {noun_for(len(topics), 'topic')}: {', '.join(sorted(topics))}")
+    print(f"{counted(len(topics), 'topic')}: {', '.join(sorted(topics))}")
     return 0

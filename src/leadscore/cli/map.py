@@ -13,7 +13,7 @@ from leadscore.errors import ConfigError
 from leadscore.events.event_bytes import json_bytes
 from leadscore.events.validation import LeaveOut
 from leadscore.mapping.load import preset_names, preset_text
-from leadscore.model.phrases import noun_for
+from leadscore.model.phrases import counted
 from leadscore.ops.config import load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 
@@ -99,7 +99,7 @@ def _print(record: MappedRecord) -> str:
 def _summary(outcomes: Counter[str], reasons: Counter[str], left_out: Counter[str]) -> str:
     total = outcomes.total()
     shares = [f"{outcomes[name]} {name} ({_percent(outcomes[name], total)})" for name in (_EVENTS, _IGNORED, _DEAD)]
-    parts = [f"{total} {noun_for(total, 'record')}: {', '.join(shares)}"]
+    parts = [f"{counted(total, 'record')}: {', '.join(shares)}"]
     parts += [f"  {number} x {reason}" for reason, number in reasons.most_common()]
     parts += [f"  fields left out: {number} x {kind}" for kind, number in left_out.most_common()]
     return "\n".join(parts)

@@ -16,7 +16,7 @@ from leadscore.cli.kafka_session import KafkaSession
 from leadscore.cli.options import duration, number_from_1
 from leadscore.cli.registering import schema_by_topic, with_ids
 from leadscore.errors import ConfigError, Unavailable
-from leadscore.model.phrases import noun_for
+from leadscore.model.phrases import counted
 from leadscore.ops.config import Config, load_config
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
 from leadscore.pipeline.kafka.clients import PRODUCER
@@ -199,10 +199,7 @@ def _create(admin: AdminClient, topics: list[ExpectedTopic], replication: int, *
         _wait_for(admin, topics)
     for topic in topics:
         settings = ", ".join(f"{name}={value}" for name, value in topic.settings.items())
-        size = (
-            f"{topic.partitions} {noun_for(topic.partitions, 'partition')}, "
-            f"{replication} {noun_for(replication, 'replica')}"
-        )
+        size = f"{counted(topic.partitions, 'partition')}, {counted(replication, 'replica')}"
         print(f"{topic.name}: {'would be created' if dry_run else 'created'}: {size}; {settings}")
 
 
@@ -231,7 +228,7 @@ def _report_existing(admin: AdminClient, topics: list[ExpectedTopic], partitions
 
 def _of_existing(topic: ExpectedTopic, partitions: int, settings: Mapping[str, str | None]) -> str:
     """The topic's partitions and settings, as far as they are other than expected."""
-    size = f"{partitions} {noun_for(partitions, 'partition')}" + (
+    size = counted(partitions, "partition") + (
         f", expected {topic.partitions}" if partitions != topic.partitions else ""
     )
     differing = [

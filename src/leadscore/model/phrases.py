@@ -13,6 +13,11 @@ def any_of(words: Iterable[str]) -> str:
     return _joined(list(words), "or")
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 rule``, ``2 rules``."""
+    return f"{number} {noun_for(number, noun)}"
+
+
 def noun_for(count: float, noun: str) -> str:
     """``point`` for one, ``points`` for any other count."""
     return noun if count == 1 else f"{noun}s"

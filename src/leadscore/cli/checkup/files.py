@@ -7,7 +7,7 @@ from leadscore.errors import LeadscoreError
 from leadscore.mapping.load import load_mappings
 from leadscore.mapping.topics import key_problem
 from leadscore.model.definition import ModelDefinition
-from leadscore.model.phrases import noun_for
+from leadscore.model.phrases import counted
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.pipeline.files import check_mappings, read_model
@@ -34,8 +34,7 @@ def _model(config: Config) -> Generator[Finding, None, ModelDefinition | None]:
         advice = "Correct the file; `leadscore check --model FILE` shows what it says in words."
         yield from refused(MODEL, error, advice)
         return None
-    count = len(definition.rules)
-    rules = f"{count} {noun_for(count, 'rule')}"
+    rules = counted(len(definition.rules), "rule")
     yield ok(MODEL, f"{config.model}: {definition.model}, version {definition.version}: {rules}")
     return definition
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from leadscore.errors import InputError, LeadscoreError, Unavailable
-from leadscore.model.phrases import noun_for
+from leadscore.model.phrases import counted
 from leadscore.pipeline.kafka.deadline import Deadline
 
 RETRY_S = 0.5
@@ -109,4 +109,4 @@ def summary_of(findings: list[Finding]) -> str:
 def _counted(count: int, status: Status) -> str:
     """``1 problem``, ``2 problems``, ``3 ok``."""
     is_noun = status in (Status.WARNING, Status.PROBLEM)
-    return f"{count} {noun_for(count, status.value) if is_noun else status.value}"
+    return counted(count, status.value) if is_noun else f"{count} {status.value}"
