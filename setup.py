@@ -34,6 +34,8 @@ COMPILED = [
     "model/matching.py",
     "model/per_event.py",
     "pipeline/match/batch.py",
+    "pipeline/score/frames.py",
+    "pipeline/score/shard.py",
     "scoring/before.py",
     "scoring/conditions.py",
     "scoring/context.py",

@@ -55,7 +55,7 @@ class Backlog:
         for message in self.subscription.poll(POLL, WAITS):
             key = (message.topic() or "", message.partition() or 0)
             if message.error() is None:
-                self._alignment.add(key, message.timestamp()[1], len(message), message)
+                self._alignment.add(key, [(message.timestamp()[1], len(message), message)])
             else:
                 self._alignment.at_end(key)
         self.most_held_bytes = max(self.most_held_bytes, self._alignment.held_bytes)

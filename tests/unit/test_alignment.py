@@ -16,8 +16,7 @@ def alignment(*keys: str, wait_ms: int = WAIT_MS, most_records: int = 1_000) -> 
 
 
 def add(merge: Alignment[str, Record], key: str, *timestamps_ms: int) -> None:
-    for timestamp_ms in timestamps_ms:
-        merge.add(key, timestamp_ms, 0, (key, timestamp_ms))
+    merge.add(key, [(timestamp_ms, 0, (key, timestamp_ms)) for timestamp_ms in timestamps_ms])
 
 
 def test_records_go_in_the_order_of_their_timestamps_as_far_as_every_partition_is_known() -> None:
@@ -89,7 +88,7 @@ def test_a_partition_far_ahead_is_paused_at_half_of_the_bytes_until_an_eighth_of
 
 def test_a_large_record_counts_as_what_it_is() -> None:
     merge = alignment("a", "b", most_records=16)
-    merge.add("a", 1, 8 * RECORD_BYTES, ("a", 1))
+    merge.add("a", [(1, 8 * RECORD_BYTES, ("a", 1))])
     assert (merge.held_bytes, merge.flow()) == (9 * RECORD_BYTES, (["a"], []))
     merge.at_end("b")
     merge.take(0, 100)

@@ -35,8 +35,11 @@ class Flow(NamedTuple, Generic[Key]):
     resume: list[Key]
 
 
-# Time, bytes, record: a plain tuple, because there is one for each record. Within a partition the time never goes back.
+# Plain tuples, because there is one for each record.
+Arrived = tuple[int, int, Record]
+"""The Kafka timestamp (ms), the bytes of the value, the record."""
 _Held = tuple[int, int, Record]
+"""The latest timestamp so far, which never goes back, what it takes in memory, the record."""
 
 
 class _Partition(Generic[Record]):
@@ -69,16 +72,20 @@ class Alignment(Generic[Key, Record]):
         dropped = [self._partitions.pop(key) for key in keys if key in self._partitions]
         return sum(len(partition.records) for partition in dropped)
 
-    def add(self, key: Key, timestamp_ms: int, value_bytes: int, record: Record) -> bool:
-        """A record of a partition, in offset order; not taken if the partition is not, or no longer, assigned."""
+    def add(self, key: Key, arrived: Iterable[Arrived[Record]]) -> bool:
+        """Records of a partition, in offset order; not taken if the partition is not, or no longer, assigned."""
         partition = self._partitions.get(key)
         if partition is None:
             return False
-        # Timestamps may go back within a partition; its order may not.
-        partition.latest_ms = max(partition.latest_ms, timestamp_ms)
-        size_bytes = value_bytes + RECORD_BYTES
-        partition.records.append((partition.latest_ms, size_bytes, record))
-        partition.held_bytes += size_bytes
+        latest_ms, held_bytes, records = partition.latest_ms, partition.held_bytes, partition.records
+        for timestamp_ms, value_bytes, record in arrived:
+            # It may go back within a partition; its order may not.
+            if timestamp_ms > latest_ms:  # noqa: PLR1730 - a call for each record
+                latest_ms = timestamp_ms
+            size_bytes = value_bytes + RECORD_BYTES
+            held_bytes += size_bytes
+            records.append((latest_ms, size_bytes, record))
+        partition.latest_ms, partition.held_bytes = latest_ms, held_bytes
         partition.at_end = False
         partition.waited_since_ms = None
         return True

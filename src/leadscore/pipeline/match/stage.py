@@ -39,7 +39,7 @@ from leadscore.pipeline.match.batch import Work
 from leadscore.pipeline.match.beginning import Beginning, beginning, filled_without_offset, gap
 from leadscore.pipeline.match.dead_letter_limit import DeadLetterLimit
 from leadscore.pipeline.match.dead_letters import DeadLetters
-from leadscore.pipeline.match.polled import Polled
+from leadscore.pipeline.match.intake import Intake
 from leadscore.pipeline.match.proofs import Proofs
 from leadscore.pipeline.pace import Waits
 from leadscore.pipeline.publish_counts import PublishCounts
@@ -83,12 +83,12 @@ class MatchStage:
         self.commits = commits
         self._deliveries = Deliveries(parts.outbound, config.log_topic, frame_counts)
         self._alignment: Alignment[Partition, Message] = Alignment(config.alignment_wait_ms, config.alignment_bytes)
+        self._intake = Intake(self._alignment)
         self._limit = DeadLetterLimit(config.dead_letter_max_ratio, config.dead_letter_min_records)
         commits.note = self._limit.note
         commits.leader_epoch = lambda partition: self._epochs.get(partition, NO_EPOCH)
         self._sources: dict[Partition, Source] = {}
         self._starting: list[Partition] = []
-        self._read: dict[Partition, int] = {}
         self._epochs: dict[Partition, int] = {}
         self._proofs = Proofs()
         self._beginnings: dict[Partition, Beginning] = {}
@@ -176,10 +176,11 @@ class MatchStage:
             self._give_up_buffered(partition)
             if self._work is not None:
                 self._count_given_up(partition, self._work.leave_out(partition, 0))
-            for noted in (self._read, self._epochs, self._beginnings, self.stopped):
+            for noted in (self._epochs, self._beginnings, self.stopped):
                 noted.pop(partition, None)
             if partition in self._starting:
                 self._starting.remove(partition)
+        self._intake.forget(gone)
         self._proofs.forget(gone)
         self.read_times.forget(gone)
         if gone:
@@ -217,7 +218,7 @@ class MatchStage:
         self._alignment.assign(beginnings)
         for partition, begin in beginnings.items():
             self._sources[partition] = Source(partition[0], topic_ids[partition[0]], partition[1])
-            self._read[partition] = begin.offset - 1
+            self._intake.begin(partition, begin.offset)
             self._limit.begin(partition, committed[partition].note)
         self._starting = []
         self._beginnings |= beginnings
@@ -237,35 +238,17 @@ class MatchStage:
         self._stop(partition, str(gap))
 
     def _accept(self, messages: list[Message], now_s: float) -> None:
-        alignment, read, proofs = self._alignment, self._read, self._proofs
-        polled = Polled()
-        key: Partition = ("", -1)
-        for message in messages:
-            error = message.error()
-            topic, number = message.topic(), message.partition()
-            if key[1] != number or key[0] != topic:
-                key = (topic or "", -1 if number is None else number)
-            if error is None:
-                if proofs and key in proofs and self._is_proof(key, message):
-                    continue
-                offset = message.offset() or 0
-                polled.read[key] += 1
-                if offset <= read.get(key, -1):  # the client has been seen to deliver an offset twice
-                    polled.again[key] += 1
-                elif alignment.add(key, message.timestamp()[1], len(message), message):
-                    read[key] = offset
-                else:
-                    polled.given_up[key] += 1
-            elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                alignment.at_end(key)
-            else:
-                self._client_error(key, error, now_s)
-        for key in polled.taken:
-            self.read_times.note(key, read[key], alignment.latest_ms(key))
+        polled = self._intake.take(messages, self._is_proof if self._proofs else None)
+        for partition in polled.taken:
+            self.read_times.note(partition, self._intake.last_offset(partition), self._alignment.latest_ms(partition))
+        for partition, error in polled.errors:
+            self._client_error(partition, error, now_s)
         polled.count(self._parts.metrics.match)
 
     def _is_proof(self, partition: Partition, message: Message) -> bool:
         """Whether this is the record before the committed offset, which was read; the partition stops if it is not."""
+        if partition not in self._proofs:
+            return False
         try:
             return self._proofs.is_one(partition, message.offset() or 0, message.leader_epoch())
         except PartitionStopped as gap:
@@ -278,7 +261,7 @@ class MatchStage:
         if error.code() != KafkaError._AUTO_OFFSET_RESET or partition in self._starting:  # noqa: SLF001
             return
         begin = self._beginnings.get(partition)
-        is_unread = begin is not None and not begin.is_committed and self._read[partition] < begin.offset
+        is_unread = begin is not None and not begin.is_committed and self._intake.last_offset(partition) < begin.offset
         if is_unread or partition in self._proofs:
             # Retention was faster than the first read: ask again.
             self._proofs.forget([partition])

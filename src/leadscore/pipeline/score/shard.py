@@ -6,6 +6,7 @@ the log.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
@@ -46,7 +47,8 @@ class OutcomeAt(NamedTuple):
     outcome: CountedOutcome
 
 
-class FoldCounts(msgspec.Struct):
+@dataclass(slots=True)
+class FoldCounts:
     """What became of the awards and forwards of a batch; each is one of the first five."""
 
     applied: int = 0
@@ -57,7 +59,7 @@ class FoldCounts(msgspec.Struct):
     merged: int = 0
     circles: int = 0
     ticks: int = 0
-    outcomes: list[OutcomeAt] = []
+    outcomes: list[OutcomeAt] = field(default_factory=list)
 
 
 def source_key(source: Source) -> str:
