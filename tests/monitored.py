@@ -127,13 +127,14 @@ class Monitored:
     @contextmanager
     def redis_away(self) -> Iterator[None]:
         """Redis stands still; what it stores is kept."""
-        pid = self.deployment.redis.pid
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        try:
+        with _still(self.deployment.redis.pid):
             yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def kafka_away(self) -> Iterator[None]:
+        """Kafka stands still; what it stores is kept."""
+        with _still(self.deployment.kafka.pid):
+            yield
 
     @contextmanager
     def redis_that_may_evict(self) -> Iterator[None]:
@@ -211,6 +212,16 @@ class Monitored:
         end_s = time.time()
         step_s = max((end_s - self.started_s) / 240, 1)
         return self.prometheus.query_range(expression, self.started_s, end_s, step_s)
+
+
+@contextmanager
+def _still(pid: int | None) -> Iterator[None]:
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def _is_ready(worker: WorkerProcess) -> bool:

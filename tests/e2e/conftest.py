@@ -1,4 +1,4 @@
-"""A deployment per test, ways to Redis that are slow at will, and packages of Node."""
+"""A deployment per test, a Kafka that may stand still, ways to Redis that are slow at will, and packages of Node."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import NEEDS_KAFKAJS, NEEDS_SCHEMA_REGISTRY, asking_for
+from tests.conftest import NEEDS_KAFKA, NEEDS_KAFKAJS, NEEDS_SCHEMA_REGISTRY, asking_for
 from tests.deployment import Deployment
 from tests.node_packages import node_packages
 from tests.schema_registry_server import SchemaRegistryServer, start_schema_registry
-from tests.servers import KafkaServer, RedisServer
+from tests.servers import KAFKA_VARIABLE, KafkaServer, RedisServer, start_kafka
 from tests.slow_way import SlowWay
 
 
@@ -36,6 +36,18 @@ def deploy(
     yield make
     for deployment in made:
         deployment.stop()
+
+
+@pytest.fixture
+def own_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaServer]:
+    """One that may stand still without disturbing others."""
+    monkeypatch.delenv(KAFKA_VARIABLE, raising=False)
+    with asking_for(NEEDS_KAFKA):
+        server = start_kafka()
+    with server:
+        if server.pid is None:
+            pytest.skip("this Kafka is no process that can be stopped")
+        yield server
 
 
 @pytest.fixture

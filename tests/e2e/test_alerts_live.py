@@ -6,10 +6,11 @@ what is promised: five seconds.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.conftest import NEEDS_PROMETHEUS, asking_for
 from tests.dashboard_queries import all_queries
 from tests.debian_prometheus import prometheus_binary
 from tests.deployment import Deployment
+from tests.faults.way import RedisWire, Way
 from tests.monitored import MODEL, Monitored
 from tests.prometheus_server import elapsed_since
 from tests.servers import KafkaServer, RedisServer, redis_binaries, start_redis
@@ -43,6 +45,10 @@ REFUSAL = {"LeadscoreAccessRefused", *OUTAGE}
 BEHIND = {"LeadscoreStateBehind"}
 RESTARTS = {"LeadscoreRestartsOften"}
 NOBODY = {"LeadscoreAbsent", "LeadscoreWorkerDown"}
+KAFKA_OUTAGE = {"LeadscoreKafkaDown", "LeadscoreStuck"}
+LAG = {"LeadscoreLagGrows"}
+SLOW_REDIS_S = 0.5
+"""For each request: two workers that score one log record a turn do four a second, and more come."""
 
 
 @pytest.fixture
@@ -54,13 +60,15 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def monitor(
-    kafka: KafkaServer, own_redis: RedisServer, fresh_name: Callable[[str], str], tmp_path: Path
-) -> Iterator[Callable[[Scale], Monitored]]:
+    request: pytest.FixtureRequest, own_redis: RedisServer, fresh_name: Callable[[str], str], tmp_path: Path
+) -> Iterator[Callable[..., Monitored]]:
+    """``monitor(scale, kafka, environ)``; without a Kafka the one of all tests."""
     made: list[Deployment] = []
 
-    def make(scale: Scale) -> Monitored:
-        deployment = Deployment(kafka, own_redis, (fresh_name("d"), "monitored"), tmp_path, MODEL)
-        deployment.environ |= SETTINGS
+    def make(scale: Scale, kafka: KafkaServer | None = None, environ: Mapping[str, str] | None = None) -> Monitored:
+        server = kafka or request.getfixturevalue("kafka")
+        deployment = Deployment(server, own_redis, (fresh_name("d"), "monitored"), tmp_path, MODEL)
+        deployment.environ |= SETTINGS | dict(environ or {})
         deployment.create_topics()
         made.append(deployment)
         return Monitored(deployment, scale)
@@ -106,7 +114,7 @@ def selectors_without_data(monitored: Monitored) -> set[str]:
 
 @pytest.mark.timeout(400)
 def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
-    monitor: Callable[[Scale], Monitored],
+    monitor: Callable[..., Monitored],
 ) -> None:
     with monitor(Scale(minute_s=2)) as monitored:
         monitored.wait_until_calm(120, SLOW)
@@ -128,7 +136,7 @@ def test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data(
 
 @pytest.mark.full
 @pytest.mark.timeout(1200)
-def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[Scale], Monitored]) -> None:
+def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[..., Monitored]) -> None:
     with monitor(Scale(minute_s=1)) as monitored:
         monitored.wait_until_calm(90, SLOW)
         calm_s = time.time()
@@ -162,7 +170,7 @@ def test_every_kind_of_fault_raises_its_alerts_and_no_others(monitor: Callable[[
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_what_services_and_platforms_do_to_workers_raises_its_alerts_and_no_others(
-    monitor: Callable[[Scale], Monitored],
+    monitor: Callable[..., Monitored],
 ) -> None:
     with monitor(Scale(minute_s=2)) as monitored:
         monitored.wait_until_calm(120, SLOW)
@@ -190,3 +198,22 @@ def test_what_services_and_platforms_do_to_workers_raises_its_alerts_and_no_othe
         for port in (first, second):
             monitored.start_worker(port)
         monitored.wait_until_calm(180, BUDGETS)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_a_kafka_that_stands_still_and_workers_that_do_not_keep_up_raise_their_alerts_and_no_others(
+    monitor: Callable[..., Monitored], own_kafka: KafkaServer, own_redis: RedisServer
+) -> None:
+    with Way(urlsplit(own_redis.url).port or 0, RedisWire()) as way:
+        environ = {"LEADSCORE_REDIS_URL": way.redis_url, "LEADSCORE_SCORE_BATCH_FRAMES": "1"}
+        with monitor(Scale(minute_s=2), own_kafka, environ) as monitored:
+            monitored.wait_until_calm(120, SLOW)
+            with monitored.kafka_away():
+                wait_until_firing(monitored, KAFKA_OUTAGE, BUDGETS, 90)
+            monitored.wait_until_calm(180, BUDGETS)
+
+            way.latency_s = SLOW_REDIS_S
+            wait_until_firing(monitored, LAG, BUDGETS, 120)
+            way.latency_s = 0.0
+            monitored.wait_until_calm(180, BUDGETS)

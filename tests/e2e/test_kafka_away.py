@@ -14,25 +14,11 @@ from confluent_kafka import KafkaException
 
 from tests.deployment import LASTING_MODEL, Deployment, wandering_events
 from tests.e2e.metric_series import series
-from tests.servers import KAFKA_VARIABLE, KafkaServer, RedisServer, ServerNotAvailable, start_kafka, wait_until
+from tests.servers import KafkaServer, RedisServer, wait_until
 
 QUESTIONS_TIME_OUT_S = 12.0
 STAGES = ("match", "score")
 UP = 'leadscore_dependency_up{service="kafka"}'
-
-
-@pytest.fixture
-def own_kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaServer]:
-    """One that may stand still without disturbing others."""
-    monkeypatch.delenv(KAFKA_VARIABLE, raising=False)
-    try:
-        server = start_kafka()
-    except ServerNotAvailable as reason:
-        pytest.skip(f"needs a real Kafka: {reason}")
-    with server:
-        if server.pid is None:
-            pytest.skip("this Kafka is no process that can be stopped")
-        yield server
 
 
 @pytest.fixture
