@@ -16,6 +16,22 @@ bug: the worker ends without a further commit, and says it in one line of the lo
 """
 
 from enum import StrEnum
+from typing import TypeVar
+
+Raised = TypeVar("Raised", bound=BaseException)
+
+
+def without_traceback(error: Raised) -> Raised:
+    """The error as something to keep, for longer than the ``except`` that caught it.
+
+    A traceback keeps the frames that the error went through, and these keep all that was under way, such as a batch of
+    records. Where that in turn keeps the error, all of it stays until the garbage is collected, which is seldom.
+    """
+    one: BaseException | None = error
+    while one is not None and one.__traceback__ is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 class LeadscoreError(Exception):

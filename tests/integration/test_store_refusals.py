@@ -1,12 +1,14 @@
 """Each error that Redis may answer with: the store tells its kind, and the next call finds everything as it was."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
+from leadscore.errors import Unavailable
 from leadscore.store.failures import FailureKind
 from leadscore.store.redis_store import RedisStore
+from tests.garbage import left_behind
 from tests.integration.store_answers import kind_of_failure
 from tests.refusing_way import REFUSALS, RefusingWay
 from tests.servers import RedisServer
@@ -45,6 +47,27 @@ def test_a_write_that_is_refused_is_told_of_by_its_kind_and_succeeds_later(
     store.write(writes)
     assert [whole_shard(store, shard)[0].fence for shard in (0, 1, 2)] == [b"f2"] * 3
     assert whole_shard(store, 0)[0].outbox == {41: b"crossings by f2"}
+
+
+class Batch:
+    """Stands for what a caller has at hand."""
+
+
+@pytest.mark.lasting_leads
+@pytest.mark.parametrize("kind", sorted(REFUSALS))
+def test_a_refused_write_keeps_nothing_of_its_caller_in_memory(
+    kind: FailureKind, way: RefusingWay, store: RedisStore
+) -> None:
+    store.write([everything(0, None, b"f1")])
+    way.refuse(REFUSALS[kind])
+
+    def write() -> None:
+        _batch = Batch()
+        with suppress(Unavailable):
+            store.write([everything(0, b"f1", b"f2")])
+
+    assert left_behind(write, Batch) == []
+    assert way.has_refused
 
 
 def look_everywhere(store: RedisStore) -> None:

@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 from fastavro.schema import SchemaParseException, to_parsing_canonical_form
 
-from leadscore.errors import ConfigError, DeadLetter, Unavailable
+from leadscore.errors import ConfigError, DeadLetter, Unavailable, without_traceback
 from leadscore.events.avro_schema import refused
 from leadscore.events.registered import SchemaKey, key_words, reference_words
 
@@ -188,7 +188,7 @@ class RegistryClient:
         try:
             response = urlopen(request, timeout=self._timeout_s)  # noqa: S310 - see __init__
         except HTTPError as error:
-            response = error  # an answer like any other
+            response = without_traceback(error)  # an answer like any other
         with response:
             return response.status, _object_in(self._read(response, deadline_s))
 

@@ -2,7 +2,7 @@
 
 from random import random
 
-from leadscore.errors import Unavailable
+from leadscore.errors import Unavailable, without_traceback
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
@@ -32,7 +32,7 @@ class Backoff:
 
     def failed(self, now_s: float, outage: Unavailable, *, must_write: bool) -> None:
         """A try has failed."""
-        self.outage = outage
+        self.outage = without_traceback(outage)
         self.must_write |= must_write
         self._retry_at_s = now_s + jittered(self._retry_after_s)
         self._retry_after_s = min(2 * self._retry_after_s, LONGEST_RETRY_S)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from redis import exceptions
 
-from leadscore.errors import Unavailable
+from leadscore.errors import Unavailable, without_traceback
 
 
 class FailureKind(StrEnum):
@@ -80,8 +80,8 @@ _CODE = re.compile(r"(?:Error running script.* -)?([A-Z]+) ")
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """What to raise for an error of the client or the network."""
-    return Unavailable("redis", kind_of(error).value, str(error))
+    """What to raise for an error of the client or the network, which may refer to itself and loses its traceback."""
+    return Unavailable("redis", kind_of(without_traceback(error)).value, str(error))
 
 
 def kind_of(error: Exception) -> FailureKind:

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 from redis.exceptions import ClusterDownError, NoScriptError, RedisError, ResponseError
 
-from leadscore.errors import ConfigError
+from leadscore.errors import ConfigError, without_traceback
 from leadscore.store.endpoints import Address, Command, Connection, Login, Reply, endpoint_of
 from leadscore.store.failures import NoMasterError, unavailable
 from leadscore.store.keys import SLOTS
@@ -162,7 +162,7 @@ def _read(connection: Connection, expected: int) -> list[Reply]:
         try:
             replies.append(connection.read_response())
         except NoScriptError as missing:
-            replies.append(missing)
+            replies.append(without_traceback(missing))
         except ResponseError as error:
             first_error = first_error or error
     if first_error:

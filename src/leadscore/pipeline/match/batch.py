@@ -7,7 +7,7 @@ from typing import NamedTuple
 from confluent_kafka import Message
 from msgspec.structs import replace
 
-from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.errors import DeadLetter, DeadLetterReason, without_traceback
 from leadscore.events.decoder import Decoder
 from leadscore.events.event import COMMAND_PREFIX, Event
 from leadscore.events.registered import Headers
@@ -143,7 +143,7 @@ class Work:
                     events = self._of_own(message, topic, headers, kafka_time_ms)
             except DeadLetter as failure:
                 lane = self._lane_of(partition, epoch)
-                self.dead.append((message, failure))
+                self.dead.append((message, without_traceback(failure)))
                 lane.dead.append(offset)
             else:
                 lane = lanes.get(partition)

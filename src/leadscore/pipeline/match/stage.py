@@ -14,7 +14,7 @@ from time import time
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from leadscore.errors import PartitionStopped, Unavailable
+from leadscore.errors import PartitionStopped, Unavailable, without_traceback
 from leadscore.events.decoder import Decoder
 from leadscore.log.records import NO_EPOCH, Source
 from leadscore.mapping.decoding import MappedTopics
@@ -322,7 +322,7 @@ class MatchStage:
         self._tell_outage(now_s, outage)
 
     def _tell_outage(self, now_s: float, outage: Unavailable) -> None:
-        self.outage = outage
+        self.outage = without_traceback(outage)
         self._outages.note(now_s, outage)
 
     def _look_whether_outage_is_over(self, now_s: float) -> None:

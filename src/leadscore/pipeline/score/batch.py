@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, without_traceback
 from leadscore.log.records import Frame, Trace
 from leadscore.ops.tracing import TracedBatch
 from leadscore.pipeline.score.frames import PlacedFrame
@@ -59,7 +59,7 @@ class ScoreBatch:
             try:
                 self.messages[number] = [as_log_message(message) for message in run]
             except PartitionStopped as stopped:
-                self.stops[number] = stopped
+                self.stops[number] = without_traceback(stopped)
 
     def unknown_leads(self) -> dict[int, list[str]]:
         """The leads whose states are not in memory, of shards that have such."""
@@ -76,7 +76,7 @@ class ScoreBatch:
                 self._owned[number].shard.load(lead_ids[number], of_shard)
             except PartitionStopped as stopped:
                 del self.messages[number]
-                self.stops[number] = stopped
+                self.stops[number] = without_traceback(stopped)
 
     def fold(self) -> None:
         """Fold every message, all leads in memory. A new model version lets a shard's leads be reviewed."""

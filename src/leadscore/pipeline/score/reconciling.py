@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from confluent_kafka import TopicPartition
 from msgspec.structs import replace
 
-from leadscore.errors import PartitionStopped
+from leadscore.errors import PartitionStopped, without_traceback
 from leadscore.ops.choices import OnStateLoss
 from leadscore.ops.config import Config
 from leadscore.ops.metrics import StateMetrics
@@ -83,7 +83,7 @@ class Reconciler:
                 facts = answers.facts(number)
                 starts[number] = ShardStart(facts, decide(facts, rebuild=rebuild), answers.stored[number])
             except PartitionStopped as stopped:
-                stops[number] = stopped
+                stops[number] = without_traceback(stopped)
         begins = stored_at_start(self.store, starts, self.beat)
         goes_on = {number: replace(starts[number], stored=stored) for number, stored in begins.items()}
         return Reconciled(goes_on, stops, [number for number in starts if number not in begins])

@@ -1,0 +1,109 @@
+"""A batch is gone when its turn is over, whatever went wrong: garbage is looked for seldom, and a batch is large."""
+
+from collections.abc import Callable
+from types import TracebackType
+
+import pytest
+
+from leadscore.errors import Unavailable, without_traceback
+from leadscore.log.records import Frame, encode
+from leadscore.pipeline.match.batch import Work
+from leadscore.pipeline.score.batch import ScoreBatch
+from leadscore.store.fence import Fence
+from leadscore.store.fence import encode as encode_fence
+from tests.garbage import left_behind
+from tests.unit.fake_kafka import records_of
+from tests.unit.fake_store import FakeShard, FakeStore
+from tests.unit.page_views import stage_of, time_of, view
+from tests.unit.stage_of_match import GARBAGE, WEBSITE, StageOfMatch, page_view
+from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
+
+BATCHES = (Work, ScoreBatch, Frame)
+
+
+class Batch:
+    """Stands for what a caller has at hand."""
+
+
+def test_what_refers_to_itself_is_found() -> None:
+    def act() -> None:
+        batch = Batch()
+        batch.itself = batch  # type: ignore[attr-defined]
+
+    assert len(left_behind(act, Batch)) == 1
+
+
+def failing() -> None:
+    raise Unavailable("redis", "timeout", "no answer") from ValueError("the cause")
+
+
+@pytest.mark.parametrize(("keep", "left"), [(lambda error: error, 1), (without_traceback, 0)])
+def test_an_error_that_is_kept_without_its_traceback_keeps_nothing_else(
+    keep: Callable[[Unavailable], Unavailable], left: int
+) -> None:
+    def act() -> None:
+        batch = Batch()
+        try:
+            failing()
+        except Unavailable as error:
+            batch.error = keep(error)  # type: ignore[attr-defined]
+
+    assert len(left_behind(act, Batch)) == left
+
+
+def test_a_batch_with_a_dead_letter_is_gone_once_it_is_logged() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("e1"), GARBAGE, page_view("e2")]})
+
+    def act() -> None:
+        matching.turn(3)
+        matching.dead_letters.sent.clear()  # a client forgets what was delivered
+
+    assert left_behind(act, *BATCHES) == []
+    assert matching.logged == ["e1", "e2"]
+
+
+def test_a_batch_before_an_outage_is_gone_while_the_outage_lasts() -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0), view(1)])
+    scoring.turns(1)
+    for _ in range(3):
+        store.fail_next("read_leads", "timeout")
+    assert left_behind(lambda: scoring.turns(1), *BATCHES) == []
+    assert scoring.is_paused
+    outage = scoring.stage.outage
+    assert outage is not None
+    assert outage.__traceback__ is None
+
+
+def test_an_outage_of_the_match_stage_keeps_no_traceback() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("e1")]})
+    object.__setattr__(matching.stage._parts, "topic_ids", failing)
+    matching.turn(3)
+    assert matching.stage.outage is not None
+    assert matching.stage.outage.__traceback__ is None
+
+
+def test_a_shard_that_is_stopped_before_it_begins_keeps_no_traceback() -> None:
+    scoring = stage_of(FakeStore(), [view(0)])
+    scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 1}
+    scoring.turns(3)
+    assert tracebacks_of_stopped(scoring) == [None]
+
+
+def tracebacks_of_stopped(scoring: StageOfScore) -> list[TracebackType | None]:
+    return [why.__traceback__ for why in scoring.stage._shards.stopped.values()]
+
+
+@pytest.mark.parametrize("what", ["record", "state"])
+def test_a_batch_with_something_that_cannot_be_read_is_gone_while_its_partition_is_stopped(what: str) -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0), view(1)])
+    if what == "record":
+        values = [encode(view(0)), b"no record"]
+        scoring.consumer.records[LOG_TOPIC, 0] = records_of((LOG_TOPIC, 0), values, time_of)
+    else:
+        fence = encode_fence(Fence(LOG_ID, 0, 1, 0, {}))
+        store.shards[0] = FakeShard(fence, {"L1": b"no state"})
+        scoring.consumer.committed_offsets = {(LOG_TOPIC, 0): 1}
+    assert left_behind(lambda: scoring.turns(3), *BATCHES) == []
+    assert tracebacks_of_stopped(scoring) == [None]
