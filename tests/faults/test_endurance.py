@@ -29,7 +29,9 @@ from tests.deployment import (
     now_ms,
     wandering_events,
 )
+from tests.faults.inputs import dead_letters
 from tests.faults.judge import TOLERANCE, lost_counts
+from tests.faults.load import POISON
 from tests.faults.long_run import folded_log, seen_by_subscriber
 from tests.faults.report import Figures
 from tests.faults.running_truth import RunningTruth
@@ -51,6 +53,8 @@ LEAST_CROSSINGS_PER_S = 1.0
 """That come in time is said of crossings; so there must be some, from beginning to end."""
 FAULT_EVERY_S = 15.0
 CHECK_EVERY_S = 60.0
+POISON_EVERY_S = 1.0
+"""A record that is no event. What is kept of a batch with a dead letter shows in the memory after minutes."""
 SILENCE_S = 3.0
 LATE_S = 45.0
 """The bound: detection of a killed member (the session times out), silence of a server, and catching up."""
@@ -121,17 +125,26 @@ class Faults:
 
 
 class Load:
-    """Events that occur when they are sent, and what they are worth. A tenth of the leads goes up and down for ever."""
+    """Events that occur when they are sent, and what they are worth. A tenth of the leads goes up and down for ever.
+
+    ``poison`` counts the records among them that are no events.
+    """
 
     def __init__(self, deployment: Deployment) -> None:
         self.truth = RunningTruth(WANDERING_MODEL, now_ms())
         self._deployment = deployment
         self._falling: set[str] = set()
         self._events = self._endless()
+        self.poison = 0
+        self._poison_at_s = 0.0
 
     def send(self, number: int) -> None:
-        """That many, now."""
+        """That many, now; and poison if it is time."""
         self._deployment.send_now(islice(self._events, number))
+        if time.monotonic() >= self._poison_at_s:
+            self._poison_at_s = time.monotonic() + POISON_EVERY_S
+            self._deployment.send_bytes("website", POISON, now_ms())
+            self.poison += 1
 
     def _endless(self) -> Iterator[Event]:
         for part in count():
@@ -227,8 +240,11 @@ def send_for_long(load: Load, rate: float, faults: Faults, checks: Checks) -> No
     fault.result()
 
 
-def wrong_outcome(deployment: Deployment, since_ms: int, figures: Figures) -> Iterator[str]:
-    """States and crossings are those of the plain fold of the log, and no crossing comes too late."""
+def wrong_outcome(deployment: Deployment, load: Load, since_ms: int, figures: Figures) -> Iterator[str]:
+    """All poison is dead letters, states and crossings are those of the plain fold of the log, and none is too late."""
+    dead = len(dead_letters(deployment))
+    if dead != load.poison:
+        yield f"{dead} records are dead letters, expected {load.poison}"
     folded = folded_log(deployment, FEW_RECENT_EVENTS)
     stored = deployment.stored(sorted(folded.states))
     states = {lead_id: None if state is None else encode_state(state) for lead_id, state in stored.items()}
@@ -268,7 +284,7 @@ def test_load_for_long_with_faults_is_scored_exactly_in_time_and_nothing_grows(
     figures.events, figures.leads = load.truth.events, LEADS
     figures.note = f"{MINUTES:g} min, {rate:,.0f} events/s of at most {maximum:,.0f}; {checks.number} checks, "
     figures.note += f"{checks.metrics_compared} of metrics; " + ", ".join(map(str, sampler.growth()))
-    violations = [*checks.violations, *wrong_outcome(deployment, since_ms, figures)]
+    violations = [*checks.violations, *wrong_outcome(deployment, load, since_ms, figures)]
     figures.violations = len(violations)
     assert not violations, "\n".join(violations)
     assert longest_gap_s < LONGEST_GAP_S
