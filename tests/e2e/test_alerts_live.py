@@ -203,7 +203,9 @@ def test_what_services_and_platforms_do_to_workers_raises_its_alerts_and_no_othe
 @pytest.mark.full
 @pytest.mark.timeout(1200)
 def test_a_kafka_that_stands_still_and_workers_that_do_not_keep_up_raise_their_alerts_and_no_others(
-    monitor: Callable[..., Monitored], own_kafka: KafkaServer, own_redis: RedisServer
+    own_kafka: KafkaServer,  # begun first, so that it ends last
+    own_redis: RedisServer,
+    monitor: Callable[..., Monitored],
 ) -> None:
     with Way(urlsplit(own_redis.url).port or 0, RedisWire()) as way:
         environ = {"LEADSCORE_REDIS_URL": way.redis_url, "LEADSCORE_SCORE_BATCH_FRAMES": "1"}
