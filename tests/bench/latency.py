@@ -21,24 +21,21 @@ from tests.bench.clock import machine_facts, print_facts, print_table, say
 from tests.bench.live import LiveDeployment, first_matched_us, live
 from tests.bench.open_loop import Latencies, crossings_of_few, latencies
 from tests.bench.peers.parts import seconds_by_step
-from tests.bench.peers.running import total
 
 BACKLOG_RATE = 20_000.0
 """Events per second by the Kafka timestamps of the backlog."""
 SHARES = (0.1, 0.5, 0.8)
 HEAD = ("", "events/s", "crossings", "p50 ms", "p99", "p99.9", "most", "in the log: p50", "p99")
 STEPS = {
-    "match: poll": ("match: poll",),
     "match": ("match: match",),
     "log": ("match: log",),
-    "score: poll": ("score: poll",),
     "read": ("score: read",),
     "fold": ("score: fold",),
     "write": ("score: write",),
     "publish": ("score: publish",),
     "commit": ("match: commit", "score: commit"),
 }
-STEPS_HEAD = ("ms of each second in", *STEPS, "rest", "turns per second")
+STEPS_HEAD = ("us per event in", *STEPS)
 CPU_HEAD = ("us of CPU per event", "worker", "broker", "Redis", "worker's share of a core", "sent late by ms")
 
 
@@ -52,29 +49,11 @@ class Load(NamedTuple):
     is_pairs: bool = False
 
 
-class Turns(NamedTuple):
-    """What the worker says of the turns of its loop so far: seconds by step, and how many there were."""
-
-    seconds_by_step: dict[str, float]
-    number: float
-
-    def per_second(self, start: "Turns", wall_s: float) -> "Turns":
-        """Milliseconds and turns per second since ``start``."""
-        steps = {
-            step: (seconds - start.seconds_by_step.get(step, 0.0)) / wall_s * 1_000
-            for step, seconds in self.seconds_by_step.items()
-        }
-        return Turns(steps, (self.number - start.number) / wall_s)
-
-    @property
-    def cells(self) -> list[str]:
-        """The row of the table."""
-        times = [sum(self.seconds_by_step.get(step, 0.0) for step in steps) for steps in STEPS.values()]
-        return [*(f"{ms:.0f}" for ms in (*times, 1_000 - sum(times))), f"{self.number:.0f}"]
-
-
 class Measured(NamedTuple):
-    """Latency of crossings; CPU per event (us), the worker's share of a core, the sender's worst delay (ms), turns."""
+    """Latency of crossings; CPU per event (us), the worker's share of a core, the sender's worst delay (ms).
+
+    ``steps_us`` is the time per event in each step of the loop, with what it waited there for Redis and for a core.
+    """
 
     load: Load
     to_subscriber: Latencies
@@ -82,14 +61,13 @@ class Measured(NamedTuple):
     cpu_us: dict[str, float | None]
     worker_cores: float | None
     latest_ms: float
-    turns: Turns
+    steps_us: dict[str, float]
 
 
-def turns_of(deployment: LiveDeployment) -> Turns:
-    """Of its worker so far."""
-    metrics = deployment.workers[-1].get("/metrics")[1]
-    number = total(metrics, "leadscore_stage_duration_seconds_count", 'stage="match",step="poll"')
-    return Turns(seconds_by_step(metrics), number)
+def steps_so_far(deployment: LiveDeployment) -> dict[str, float]:
+    """Seconds that its worker says it has spent in each step."""
+    by_step = seconds_by_step(deployment.workers[-1].get("/metrics")[1])
+    return {name: sum(by_step.get(step, 0.0) for step in steps) for name, steps in STEPS.items()}
 
 
 def highest_rate(deployment: LiveDeployment, events: int) -> float:
@@ -110,10 +88,10 @@ def measure(deployment: LiveDeployment, load: Load) -> Measured:
     count = int(load.rate * (load.warm_s + load.seconds))
     expected = count // 2 if load.is_pairs else crossings_of_few(load.rate, count)
     subscriber = deployment.subscriber(expected)
-    start, start_s, start_turns = deployment.cpu(), time.monotonic(), turns_of(deployment)
+    start, start_s, start_steps = deployment.cpu(), time.monotonic(), steps_so_far(deployment)
     sender = deployment.sender(load.rate, count, is_pairs=load.is_pairs)
     sent, arrivals = sender.result(), subscriber.result().arrivals
-    end, wall_s, turns = deployment.cpu(), time.monotonic() - start_s, turns_of(deployment)
+    end, wall_s, steps = deployment.cpu(), time.monotonic() - start_s, steps_so_far(deployment)
     warm = [arrival for arrival in arrivals if arrival.planned_us >= sent.start_us + load.warm_s * 1e6]
     cores = None if end.worker is None or start.worker is None else (end.worker - start.worker) / wall_s
     return Measured(
@@ -123,7 +101,7 @@ def measure(deployment: LiveDeployment, load: Load) -> Measured:
         end.per_event_us(start, count),
         cores,
         sent.latest_ms,
-        turns.per_second(start_turns, wall_s),
+        {name: (seconds - start_steps[name]) / count * 1e6 for name, seconds in steps.items()},
     )
 
 
@@ -163,7 +141,7 @@ def print_results(measured: Sequence[Measured]) -> None:
         costs.append((one.load.name, *cells, cores, f"{one.latest_ms:.1f}"))
     print_table(CPU_HEAD, costs)
     sys.stdout.write("\n")
-    print_table(STEPS_HEAD, [(one.load.name, *one.turns.cells) for one in measured])
+    print_table(STEPS_HEAD, [(one.load.name, *(f"{us:.1f}" for us in one.steps_us.values())) for one in measured])
 
 
 def as_json(one: Measured) -> dict[str, Any]:
@@ -172,8 +150,7 @@ def as_json(one: Measured) -> dict[str, Any]:
         "cpu_us": one.cpu_us,
         "worker_cores": one.worker_cores,
         "sender_latest_ms": one.latest_ms,
-        "step_ms_per_s": one.turns.seconds_by_step,
-        "turns_per_s": one.turns.number,
+        "steps_us": one.steps_us,
     }
     return {"to_subscriber_ms": one.to_subscriber._asdict(), "to_log_ms": one.to_log._asdict(), **rest}
 

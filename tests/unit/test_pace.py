@@ -6,6 +6,7 @@ from leadscore.pipeline.pace import (
     AT_ONCE,
     BACK_S,
     BEHIND_RECORDS,
+    BUSY_RECORDS,
     IDLE_WAIT_S,
     LIVE_S,
     LIVELY_RECORDS,
@@ -65,7 +66,7 @@ def test_for_a_while_after_a_record_waits_are_short() -> None:
     assert both_wait(pace, NOW_S + LIVE_S) == (FIRST_AFTER_LONG, AT_ONCE)
 
 
-@pytest.mark.parametrize("matched", [LIVELY_RECORDS, BEHIND_RECORDS])
+@pytest.mark.parametrize("matched", [LIVELY_RECORDS, BUSY_RECORDS - 1])
 def test_after_more_records_the_match_stage_collects_for_a_moment(matched: int) -> None:
     pace = after(matched)
     assert pace.match_waits(NOW_S, has_batch=False) == pytest.approx(Waits(0.0, TURN_S))
@@ -80,6 +81,14 @@ def test_the_score_stage_waits_for_all_that_the_turn_has_logged(matched: int) ->
     assert pace.score_waits(NOW_S) == Waits(BACK_S, 0.0, first=3)
     pace.matched(matched, 0.0, NOW_S)
     assert pace.score_waits(NOW_S) == FIRST
+
+
+@pytest.mark.parametrize("matched", [BUSY_RECORDS, BEHIND_RECORDS])
+def test_after_many_records_the_score_stage_takes_what_is_back_and_waits_for_nothing(matched: int) -> None:
+    pace = Pace(has_match=True)
+    pace.matched(matched, 0.0, NOW_S, logged=3)
+    assert pace.score_waits(NOW_S) == AT_ONCE
+    assert pace.is_time_to_score(NOW_S)
 
 
 def test_what_came_during_a_long_turn_is_matched_at_once_after_it() -> None:

@@ -5,6 +5,8 @@
             stage waits for that
     lively  more come with a turn: turns begin some milliseconds apart, because frames and requests cost by the turn;
             the score stage waits for all that the turn has logged
+    busy    so many come that waiting would cost more than it spares: the score stage takes what has come back of the
+            turn before, while the frames of this one are on their way
     behind  thousands of records came, and more have been in Kafka for a while: the match stage collects as well, and
             the score stage waits until much is in the log. Of many awards more are for the same leads: these are read,
             encoded and written once
@@ -24,6 +26,8 @@ BACK_S = 0.02
 LIVE_S = 1.0
 """For so long after a record neither consumer is left alone for longer than ``WAIT_S``."""
 LIVELY_RECORDS = 10
+BUSY_RECORDS = 300
+"""Work of about ten milliseconds, as long as frames take to come back."""
 BEHIND_RECORDS = 2_000
 LATE_S = 1.0
 """The worker is behind once it has matched so much, as long as what comes next has been in Kafka for so long."""
@@ -77,7 +81,7 @@ class Pace:
         """For the poll of the score stage, which ends a turn."""
         if not self._has_match:
             return self._waits_for_work(now_s, self._scored, _COLLECTING)
-        if self._is_behind:
+        if self._is_behind or self._matched >= BUSY_RECORDS:
             return AT_ONCE
         if self._logged:
             return Waits(BACK_S, 0.0, self._logged)
