@@ -5,7 +5,7 @@
             stage waits for that
     lively  more come with a turn: turns begin some milliseconds apart, because frames and requests cost by the turn;
             the score stage waits for all that the turn has logged
-    busy    so many come that waiting would cost more than it spares: the score stage takes what has come back of the
+    busy    hundreds come, and waiting would cost more than it spares: the score stage takes what has come back of the
             turn before, while the frames of this one are on their way
     behind  thousands of records came, and more have been in Kafka for a while: the match stage collects as well, and
             the score stage waits until much is in the log. Of many awards more are for the same leads: these are read,
