@@ -40,19 +40,28 @@ SHARDS = 32
 BATCH_EVENTS = 10_000
 SAMPLED_LEADS = 2_000
 CACHE_LEADS = 200_000
-"""As ``LEADSCORE_CACHE_LEADS``: with more leads than these every read goes to Redis."""
+"""The default of ``LEADSCORE_CACHE_LEADS``: where there are more leads, most states are read from Redis."""
 TIMEOUT_S = 10.0
+
+
+STEPS = ("read", "fold", "write")
 
 
 class Cost(NamedTuple):
     """CPU per event (us), and bytes of Redis memory per lead, and the parts of it that are state and key."""
 
     leads: int
-    python_us: float
+    steps_us: dict[str, float]
+    """Of Python."""
     redis_us: float
     lead_bytes: float
     state_bytes: float
     key_bytes: float
+
+    @property
+    def python_us(self) -> float:
+        """All of Python's."""
+        return sum(self.steps_us.values())
 
 
 class Scorer:
@@ -66,23 +75,33 @@ class Scorer:
             for number in range(SHARDS)
         ]
         self._version = model.version
+        self.spent_s = dict.fromkeys(STEPS, 0.0)
         self._sources = [Source("bench", "", number) for number in range(SHARDS)]
 
     def apply(self, frames: dict[int, list[Frame]], time_ms: int) -> None:
         """One batch; every write must find the fence it expects."""
+        start = Spent.so_far()
         expected = {number: self._shards[number].unknown_leads(of_shard) for number, of_shard in frames.items()}
         expected = {number: lead_ids for number, lead_ids in expected.items() if lead_ids}
         for number, states in self._store.read_leads(expected).items():
             self._shards[number].load(expected[number], states)
+        start = self._lap("read", start)
         for number, of_shard in frames.items():
             for frame in of_shard:
                 self._shards[number].fold(frame, self._shards[number].offset + 1, time_ms)
+        start = self._lap("fold", start)
         writes = {number: self._shards[number].pending(published_below=1 << 62) for number in frames}
         stored = self._store.write(list(writes.values()))
         for number, write in writes.items():
             assert stored[number] == write.fence
             self._shards[number].written(write)
             self._shards[number].trim(self._cache_leads // SHARDS)
+        self._lap("write", start)
+
+    def _lap(self, step: str, start: Spent) -> Spent:
+        now = Spent.so_far()
+        self.spent_s[step] += now.since(start).thread_s
+        return now
 
     def frames(self, awards: Iterable[Award]) -> dict[int, list[Frame]]:
         """The awards as the match stage logs them, by shard."""
@@ -121,7 +140,7 @@ def events_in_rounds(random: Random, leads: int, end_ms: int) -> Iterator[Event]
             yield Event(event.type, event.event_id, lead_id_of(lead), event.occurred_at_ms, event.fields)
 
 
-def measure(server: RedisServer, leads: int, seed: int) -> Cost:
+def measure(server: RedisServer, leads: int, cache_leads: int, seed: int) -> Cost:
     """Write that many leads into the empty server and say what they cost; then they are gone again."""
     prefix = f"bench{uuid4().hex[:6]}"
     definition = model_definition()
@@ -131,28 +150,26 @@ def measure(server: RedisServer, leads: int, seed: int) -> Cost:
         stack.callback(client.flushdb)
         stack.callback(store.close)
         before = used_memory(client)
-        scorer = Scorer(store, compile_model(definition), CACHE_LEADS)
+        scorer = Scorer(store, compile_model(definition), cache_leads)
         now_ms = int(time.time() * 1000)
         awards = awards_of(Matcher(definition), events_in_rounds(Random(seed), leads, now_ms))
-        python_s, redis_s, applied = apply_all(client, scorer, awards, now_ms)
+        redis_s, applied = apply_all(client, scorer, awards, now_ms)
         per_event = 1e6 / applied
         sizes = mean_sizes(store, prefix, min(leads, SAMPLED_LEADS))
-        return Cost(leads, python_s * per_event, redis_s * per_event, (used_memory(client) - before) / leads, *sizes)
+        steps_us = {step: spent_s * per_event for step, spent_s in scorer.spent_s.items()}
+        return Cost(leads, steps_us, redis_s * per_event, (used_memory(client) - before) / leads, *sizes)
 
 
-def apply_all(client: Any, scorer: Scorer, awards: Iterator[Award], now_ms: int) -> tuple[float, float, int]:
-    """CPU seconds of Python, of Redis, and how many awards; making the awards is not in them."""
-    python_s, applied = 0.0, 0
+def apply_all(client: Any, scorer: Scorer, awards: Iterator[Award], now_ms: int) -> tuple[float, int]:
+    """CPU seconds of Redis, and how many awards."""
+    applied = 0
     redis_s = redis_cpu_s(client)
     while batch := list(islice(awards, BATCH_EVENTS)):
-        frames = scorer.frames(batch)
-        start = Spent.so_far()
-        scorer.apply(frames, now_ms)
-        python_s += Spent.so_far().since(start).thread_s
+        scorer.apply(scorer.frames(batch), now_ms)
         applied += len(batch)
         if applied % 1_000_000 < BATCH_EVENTS:
             say(f"{applied:,} events")
-    return python_s, redis_cpu_s(client) - redis_s, applied
+    return redis_cpu_s(client) - redis_s, applied
 
 
 def mean_sizes(store: RedisStore, prefix: str, leads: int) -> tuple[float, float]:
@@ -187,6 +204,7 @@ def print_costs(costs: list[Cost]) -> None:
             f"{cost.state_bytes:.0f}",
             f"{cost.key_bytes:.0f}",
             f"{cost.lead_bytes - cost.state_bytes - cost.key_bytes:.0f}",
+            *(f"{cost.steps_us[step]:.1f}" for step in STEPS),
             f"{cost.python_us:.1f}",
             f"{cost.redis_us:.2f}",
         )
@@ -194,11 +212,14 @@ def print_costs(costs: list[Cost]) -> None:
     ]
     few, many = costs
     ratios = (f"{many.python_us / few.python_us:.2f}", f"{many.redis_us / few.redis_us:.2f}")
-    rows.append(("ratio", f"{many.lead_bytes / few.lead_bytes:.2f}", "", "", "", *ratios))
-    print_table(("", "bytes/lead", "state", "key", "overhead", "Python us", "Redis us"), rows)
+    rows.append(("ratio", f"{many.lead_bytes / few.lead_bytes:.2f}", *[""] * (3 + len(STEPS)), *ratios))
+    print_table(
+        ("", "bytes/lead", "state", "key", "overhead", *(f"{step} us" for step in STEPS), "Python", "Redis"), rows
+    )
     sys.stdout.write(
         "\n  bytes/lead: growth per lead of Redis's used_memory. state, key: what is in it. overhead: Redis's hash\n"
-        "  tables, times to live, headers of key and value, rounding, and the due times. us: CPU per event.\n"
+        "  tables, times to live, headers of key and value, rounding, and the due times. us: CPU per event; the steps are\n"
+        "  Python's.\n"
     )
 
 
@@ -207,6 +228,7 @@ def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--leads", type=int, default=100_000)
     parser.add_argument("--few-leads", type=int, default=10_000, help="what the ratios are against")
+    parser.add_argument("--cache-leads", type=int, default=CACHE_LEADS, help="states that are kept in memory")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)
 
@@ -220,11 +242,14 @@ def main() -> int:
             if client.dbsize():
                 sys.stderr.write(f"{server} holds keys: expected an empty one, it is emptied after measuring\n")
                 return 2
-            costs = [measure(server, leads, options.seed) for leads in (options.few_leads, options.leads)]
+            costs = [
+                measure(server, leads, options.cache_leads, options.seed)
+                for leads in (options.few_leads, options.leads)
+            ]
             facts = machine_facts() | {"server": str(server), "seed": str(options.seed)}
             print_facts(f"leadscore bench-memory, {EVENTS_PER_LEAD} events per lead", facts)
             print_costs(costs)
-            figures = [cost._asdict() for cost in costs]
+            figures = [cost._asdict() | {"python_us": cost.python_us} for cost in costs]
             sys.stdout.write(json.dumps({"bench": "memory", "facts": facts, "costs": figures}) + "\n")
     return 0
 
