@@ -218,8 +218,8 @@ def print_costs(costs: list[Cost]) -> None:
     )
     sys.stdout.write(
         "\n  bytes/lead: growth per lead of Redis's used_memory. state, key: what is in it. overhead: Redis's hash\n"
-        "  tables, times to live, headers of key and value, rounding, and the due times. us: CPU per event, the steps of\n"
-        "  Python.\n"
+        "  tables, times to live, headers of key and value, rounding, and the due times. us: CPU per event;\n"
+        "  read, fold and write are the parts of Python's.\n"
     )
 
 
