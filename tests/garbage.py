@@ -1,4 +1,7 @@
-"""What Python's garbage collector alone can free, and a worker lets it look seldom."""
+"""What Python's garbage collector alone can free, and a worker lets it look seldom.
+
+What is still referred to from outside is no garbage, and is not found here.
+"""
 
 import gc
 from collections.abc import Callable
@@ -6,6 +9,7 @@ from collections.abc import Callable
 
 def left_behind(act: Callable[[], object], *kinds: type) -> list[object]:
     """Objects of these kinds that are still in memory after the act, though nothing refers to them from outside."""
+    is_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
@@ -16,4 +20,5 @@ def left_behind(act: Callable[[], object], *kinds: type) -> list[object]:
     finally:
         gc.garbage.clear()
         gc.set_debug(0)
-        gc.enable()
+        if is_enabled:
+            gc.enable()

@@ -22,15 +22,19 @@ Raised = TypeVar("Raised", bound=BaseException)
 
 
 def without_traceback(error: Raised) -> Raised:
-    """The error as something to keep, for longer than the ``except`` that caught it.
+    """The error as something to keep for longer than the ``except`` that caught it; its causes lose theirs as well.
 
-    A traceback keeps the frames that the error went through, and these keep all that was under way, such as a batch of
-    records. Where that in turn keeps the error, all of it stays until the garbage is collected, which is seldom.
+    A traceback keeps its frames, and they keep their callers and all locals, such as a batch of records. If one of
+    these refers to the error, only the garbage collector can free them, and it runs seldom.
     """
-    one: BaseException | None = error
-    while one is not None and one.__traceback__ is not None:
-        one.__traceback__ = None
-        one = one.__cause__ or one.__context__
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            waiting += (one.__cause__, one.__context__)
     return error
 
 

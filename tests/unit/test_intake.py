@@ -61,7 +61,9 @@ def test_a_record_that_comes_again_or_lies_before_the_beginning_is_not_taken() -
     polled = polling.poll(record(ONE, 4), record(ONE, 5))
     assert counts(polled) == {ONE: (2, 2, 0)}
     assert polled.taken == []
-    assert polling.matched() == [(ONE, 5)]  # nor is the end of the partition forgotten
+    assert polling.matched() == [(ONE, 5)]
+    polling.poll(the_end(ONE), record(ONE, 5))
+    assert polling.alignment.reached_ms(NOW_MS) == NOW_MS  # nor is the end of the partition forgotten
     assert counts(polling.poll(record(ONE, 5), record(ONE, 6), record(ONE, 6))) == {ONE: (3, 2, 0)}
 
 

@@ -87,6 +87,7 @@ def test_the_score_stage_waits_for_all_that_the_turn_has_logged(matched: int) ->
 def test_after_many_records_the_score_stage_takes_what_is_back_and_waits_for_nothing(matched: int) -> None:
     pace = Pace(has_match=True)
     pace.matched(matched, 0.0, NOW_S, logged=3)
+    assert pace.match_waits(NOW_S, has_batch=False) == pytest.approx(Waits(0.0, TURN_S))
     assert pace.score_waits(NOW_S) == AT_ONCE
     assert pace.is_time_to_score(NOW_S)
 

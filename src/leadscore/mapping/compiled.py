@@ -6,7 +6,7 @@ What is wrong with a record is said by the paths of the mapping: its author know
 from collections.abc import Callable
 from typing import NoReturn
 
-from leadscore.errors import DeadLetter, DeadLetterReason
+from leadscore.errors import DeadLetter, DeadLetterReason, without_traceback
 from leadscore.events.event import PROFILE_UPDATED, Event, FieldValue
 from leadscore.events.validation import FieldProblem, LeaveOut, Record, event_of, event_of_parts, unnoticed
 from leadscore.log.records import ERASE
@@ -180,7 +180,7 @@ class CompiledMapping:
                 read_text_json(record, path, steps)
             except DeadLetter as problem:
                 if not is_data:
-                    return problem
+                    return without_traceback(problem)
                 put_at(record, steps, None)
                 self._leave_out("json")
         return None

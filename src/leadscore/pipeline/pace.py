@@ -5,8 +5,8 @@
             stage waits for that
     lively  more come with a turn: turns begin some milliseconds apart, because frames and requests cost by the turn;
             the score stage waits for all that the turn has logged
-    busy    hundreds come, and waiting would cost more than it spares: the score stage takes what has come back of the
-            turn before, while the frames of this one are on their way
+    busy    hundreds come, and waiting costs more than it saves: the score stage takes what is back from the turn
+            before, while the frames of this one are on their way
     behind  thousands of records came, and more have been in Kafka for a while: the match stage collects as well, and
             the score stage waits until much is in the log. Of many awards more are for the same leads: these are read,
             encoded and written once
@@ -27,7 +27,8 @@ LIVE_S = 1.0
 """For so long after a record neither consumer is left alone for longer than ``WAIT_S``."""
 LIVELY_RECORDS = 10
 BUSY_RECORDS = 300
-"""Work of about ten milliseconds, as long as frames take to come back."""
+"""From here on the score stage does not wait for the turn's own frames: matching and scoring this many takes about as
+long as frames take to come back."""
 BEHIND_RECORDS = 2_000
 LATE_S = 1.0
 """The worker is behind once it has matched so much, as long as what comes next has been in Kafka for so long."""

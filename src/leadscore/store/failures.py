@@ -80,8 +80,12 @@ _CODE = re.compile(r"(?:Error running script.* -)?([A-Z]+) ")
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """What to raise for an error of the client or the network, which may refer to itself and loses its traceback."""
-    return Unavailable("redis", kind_of(without_traceback(error)).value, str(error))
+    """What to raise for an error of the client or the network.
+
+    The error's traceback is dropped: redis-py's errors may refer to themselves.
+    """
+    without_traceback(error)
+    return Unavailable("redis", kind_of(error).value, str(error))
 
 
 def kind_of(error: Exception) -> FailureKind:

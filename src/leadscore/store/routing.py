@@ -123,9 +123,10 @@ class Router:
             address = addresses.pop(0)
             try:
                 return self._ask_topology(address)
-            except (RedisError, OSError):
+            except (RedisError, OSError) as error:
                 if not addresses:
                     raise
+                without_traceback(error)
 
     def _ask_topology(self, address: Address) -> _Topology:
         [info] = self._exchange([(address, ("INFO", "cluster"))])
@@ -164,7 +165,7 @@ def _read(connection: Connection, expected: int) -> list[Reply]:
         except NoScriptError as missing:
             replies.append(without_traceback(missing))
         except ResponseError as error:
-            first_error = first_error or error
+            first_error = first_error or without_traceback(error)
     if first_error:
         raise first_error
     return replies

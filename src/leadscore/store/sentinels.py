@@ -11,6 +11,7 @@ from typing import cast
 
 from redis.exceptions import RedisError
 
+from leadscore.errors import without_traceback
 from leadscore.store.endpoints import Address, Connection, Endpoint, Login, Reply
 from leadscore.store.failures import NoMasterError
 
@@ -30,7 +31,7 @@ class Sentinels:
             try:
                 named = self._ask(address)
             except (RedisError, OSError) as error:
-                last_error = error
+                last_error = without_traceback(error)
             else:
                 votes.update([named] if named is not None else [])
         if votes:

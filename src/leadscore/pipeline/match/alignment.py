@@ -79,8 +79,8 @@ class Alignment(Generic[Key, Record]):
             return False
         latest_ms, held_bytes, records = partition.latest_ms, partition.held_bytes, partition.records
         for timestamp_ms, value_bytes, record in arrived:
-            # It may go back within a partition; its order may not.
-            if timestamp_ms > latest_ms:  # noqa: PLR1730 - a call for each record
+            # Timestamps may go back within a partition; its order may not.
+            if timestamp_ms > latest_ms:  # noqa: PLR1730 - ``max`` would be a call for each record
                 latest_ms = timestamp_ms
             size_bytes = value_bytes + RECORD_BYTES
             held_bytes += size_bytes

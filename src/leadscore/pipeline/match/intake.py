@@ -1,6 +1,6 @@
 """What polls bring of the source partitions: every record once, in offset order, into the alignment.
 
-Records of one partition come in long runs, so what there is to do once a run is not done for every record.
+Records of one partition come in long runs, so the work per partition is done once a run.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ IsProof = Callable[[Partition, Message], bool]
 
 
 class PolledPartition:
-    """Of the records of one partition, ``again`` were read before, and ``given_up`` came though it is not ours."""
+    """How many records of a partition a poll brought: ``again`` had been read before, ``given_up`` are not ours."""
 
     __slots__ = ("again", "given_up", "records")
 
@@ -50,7 +50,7 @@ class Polled:
 
 
 class Intake:
-    """How far each source partition is read."""
+    """How far each source partition is read; the way of its records into the alignment."""
 
     def __init__(self, alignment: Alignment[Partition, Message]) -> None:
         self._alignment = alignment
@@ -66,7 +66,7 @@ class Intake:
             self._read.pop(partition, None)
 
     def last_offset(self, partition: Partition) -> int:
-        """The offset of the last record that was read; before the first one, what comes before the beginning."""
+        """The offset of the last record that was read, or the one before the beginning if none was."""
         return self._read[partition]
 
     def take(self, messages: Sequence[Message], is_proof: IsProof | None) -> Polled:
@@ -74,24 +74,23 @@ class Intake:
         polled = Polled()
         for partition, run in _runs(messages):
             records = []
-            is_at_end = False
             for message in run:
                 error = message.error()
                 if error is None:
                     if is_proof is None or not is_proof(partition, message):
                         records.append(message)
-                        is_at_end = False
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                    is_at_end = True
+                    self._take_records(polled, partition, records)
+                    records = []
+                    self._alignment.at_end(partition)
                 else:
                     polled.errors.append((partition, error))
-            if records:
-                self._take_records(partition, records, polled.partitions.setdefault(partition, PolledPartition()))
-            if is_at_end:
-                self._alignment.at_end(partition)
+            self._take_records(polled, partition, records)
         return polled
 
-    def _take_records(self, partition: Partition, records: list[Message], polled: PolledPartition) -> None:
+    def _take_records(self, polled: Polled, partition: Partition, records: list[Message]) -> None:
+        if not records:
+            return
         last = self._read.get(partition, -1)
         arrived: list[Arrived[Message]] = []
         for record in records:
@@ -99,16 +98,17 @@ class Intake:
             if offset > last:  # the client has been seen to deliver an offset twice
                 last = offset
                 arrived.append((record.timestamp()[1], len(record), record))
-        polled.records += len(records)
-        polled.again += len(records) - len(arrived)
+        of_partition = polled.partitions.setdefault(partition, PolledPartition())
+        of_partition.records += len(records)
+        of_partition.again += len(records) - len(arrived)
         if arrived and self._alignment.add(partition, arrived):
             self._read[partition] = last
         else:
-            polled.given_up += len(arrived)
+            of_partition.given_up += len(arrived)
 
 
 def _runs(messages: Sequence[Message]) -> Iterator[tuple[Partition, list[Message]]]:
-    """What comes of one partition, up to what comes of another."""
+    """Consecutive messages of the same partition."""
     partition: Partition = ("", -1)
     run: list[Message] = []
     for message in messages:
