@@ -55,8 +55,8 @@ def test_a_node_of_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Router, "_ask_topology", ask)
     router = Router([f"redis://{host}:{port}" for host, port in (FIRST, SECOND)], 1.0)
     assert left_by(router._discover) == []
-    found: Any = router._discover()
-    assert found == SECOND
+    topology: Any = router._discover()
+    assert topology == SECOND
 
 
 def test_a_connection_that_is_lost_after_an_answer_was_an_error() -> None:
