@@ -12,7 +12,7 @@ from deploy.grafana.panel import WIDTH, Dashboard, Kind, Panel, Unit
 from deploy.grafana.write import FOLDER, dashboards, path_of, text_of
 from deploy.prometheus.write import RULES
 from tests.dashboard_queries import Asked, all_queries
-from tests.metric_names import OF_THE_PROCESS, exported, metrics_in
+from tests.metric_names import OF_THE_PROCESS, exported, exported_label_values, label_values_in, metrics_in
 
 DASHBOARDS = dashboards()
 PANELS = [
@@ -59,6 +59,7 @@ def test_a_panel_says_what_it_shows_and_in_what_unit(panel: Panel) -> None:
 def test_a_query_reads_what_there_is_and_only_of_the_chosen_deployments(asked: Asked) -> None:
     expression = asked.query.expression
     assert metrics_in(expression) - exported() == set()
+    assert set(label_values_in(expression)) - exported_label_values() == set()
     assert set(re.findall(r"job_\w+(?::\w+)+", expression)) - RECORDED == set()
     others = set(re.findall(r"\b(?:process_\w+|up)\b", expression))
     assert others <= OF_THE_PROCESS

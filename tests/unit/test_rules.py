@@ -11,7 +11,7 @@ from deploy.prometheus.rule import Alert, Severity
 from deploy.prometheus.scale import Scale
 from deploy.prometheus.write import RULES, main, rules_text
 from leadscore.ops.metrics import Metrics
-from tests.metric_names import exported, metrics_in
+from tests.metric_names import LabelValue, exported, exported_label_values, label_values_in, metrics_in
 
 ALERTS = list(all_alerts(Scale()))
 RULE_ROWS = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
@@ -25,6 +25,18 @@ def test_the_committed_rules_are_those_of_the_source() -> None:
 @pytest.mark.parametrize("rule", RULE_ROWS, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_a_rule_reads_metrics_that_the_worker_has(rule: dict[str, str]) -> None:
     assert metrics_in(rule["expr"]) - exported() == set()
+
+
+@pytest.mark.parametrize("rule", RULE_ROWS, ids=lambda rule: rule.get("alert") or rule["record"])
+def test_a_rule_selects_values_of_labels_that_the_worker_has(rule: dict[str, str]) -> None:
+    assert set(label_values_in(rule["expr"])) - exported_label_values() == set()
+
+
+def test_a_value_of_a_label_that_no_worker_has_is_found() -> None:
+    expression = 'rate(leadscore_store_errors_total{kind=~"auth|authorisation", job=~"$job"}[5m])'
+    assert set(label_values_in(expression)) - exported_label_values() == {
+        LabelValue("leadscore_store_errors_total", "kind", "authorisation")
+    }
 
 
 def test_a_rule_reads_recording_rules_that_there_are() -> None:
