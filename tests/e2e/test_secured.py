@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from leadscore.events.event import Event
 from tests.deployment import WANDERING_MODEL, WorkerProcess, assert_exact, wandering_events
+from tests.e2e.metric_series import series
 from tests.secured_deployment import SecuredDeployment, run, run_command, variables
 from tests.secured_servers import (
     CLIENT_SECRET,
@@ -192,6 +193,9 @@ def withdraw(deployment: SecuredDeployment, rights: list[AclBinding]) -> None:
     deployment.take_back(*rights)
 
 
+REFUSED_BY_REDIS = 'leadscore_store_errors_total{kind="auth"}'
+
+
 def test_a_password_that_is_withdrawn_under_a_worker_costs_no_event(deployment: SecuredDeployment) -> None:
     """It is cut off from Redis in the midst of its work, says so, and one with the new password takes over."""
     life = Life(deployment, [])
@@ -203,7 +207,7 @@ def test_a_password_that_is_withdrawn_under_a_worker_costs_no_event(deployment: 
         redis.execute_command("CLIENT", "KILL", "USER", deployment.name)
     change_password(deployment, SECOND_PASSWORD)
     life.send()
-    wait_until(lambda: 'kind="auth"' in old.get("/metrics")[1], 30, "the worker to be refused")
+    wait_until(lambda: series(old.get("/metrics")[1])[REFUSED_BY_REDIS] > 0, 30, "the worker to be refused")
     wait_until(lambda: old.get("/readyz")[0] == 503, 30, "the worker to be unready")
     assert FIRST_PASSWORD not in json.dumps(old.lines())
     new = deployment.start_worker(

@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from tests.deployment import WANDERING_MODEL, Deployment, WorkerProcess, assert_exact, wandering_events
+from tests.e2e.metric_series import series
 from tests.faults.kafka_cluster import KafkaCluster, kafka_cluster
 from tests.faults.load import Load
 from tests.faults.seen import readiness
@@ -89,7 +90,8 @@ def test_an_input_whose_retention_was_shorter_than_the_downtime_stops_until_the_
     detail = worker.wait_for("source_partition_stopped", 60)["detail"]
     assert f"its {len(visits)} records from offset {read}, the committed one, on were deleted unread" in detail
     wait_until(lambda: deployment.lag_of("email") == 0, 60, "the other inputs to go on")
-    assert "leadscore_stopped_partitions" in worker.get("/metrics")[1]
+    stopped = 'leadscore_stopped_partitions{stage="match"}'
+    wait_until(lambda: series(worker.get("/metrics")[1])[stopped] == 1, 30, "the metric to tell of one")
     assert detail in readiness(worker).replace("\\", "")
     assert worker.terminate() == 0
 
