@@ -7,7 +7,7 @@ RATE = "$__rate_interval"
 DEPLOYMENT_VARIABLES = (
     Variable("model", "Model", "label_values(leadscore_model_info, model)"),
     Variable("job", "Job", 'label_values(leadscore_model_info{model=~"$model"}, job)'),
-    Variable("group", "Group", 'label_values(leadscore_build_info{job=~"$job"}, group)'),
+    Variable("group", "Group", 'label_values(leadscore_model_info{model=~"$model",job=~"$job"}, group)'),
 )
 OF_INSTANCE = 'instance=~"$instance"'
 """Further condition of what is shown of each process."""

@@ -87,6 +87,13 @@ def test_data_source_group_and_model_can_be_chosen(dashboard: Dashboard) -> None
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=panel_name)
+def test_a_model_chooses_the_jobs_and_the_groups_that_have_it(dashboard: Dashboard) -> None:
+    variables = {variable["name"]: variable for variable in file_of(dashboard)["templating"]["list"]}
+    for name in ("job", "group"):
+        assert 'leadscore_model_info{model=~"$model"' in variables[name]["definition"]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=panel_name)
 def test_no_panel_covers_another(dashboard: Dashboard) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in file_of(dashboard)["panels"]:
