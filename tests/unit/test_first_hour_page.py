@@ -27,14 +27,28 @@ def file_by_test() -> dict[str, Path]:
     }
 
 
-def run_by(path: Path) -> set[str]:
-    """The targets of the Makefile that run the file; empty: ``make test`` does."""
+def is_full(path: Path, test: str) -> bool:
+    """Whether the test, or all of its file, is marked as one of the full size."""
+    text = path.read_text(encoding="utf-8")
+    of_the_test = rf"^@pytest\.mark\.full\n(?:@.*\n)*def {test}\("
+    return re.search(rf"^pytestmark = .*mark\.full|{of_the_test}", text, re.MULTILINE) is not None
+
+
+def run_by(path: Path, test: str) -> set[str]:
+    """The targets of the Makefile that run the test; empty: ``make test`` does."""
     if path.parent.name == "faults":
         return {"make faults"}
-    if re.search(r"^pytestmark = .*mark\.full", path.read_text(encoding="utf-8"), re.MULTILINE):
+    if is_full(path, test):
         own = re.findall(r"^([\w-]+):.*\n(?:\t.*\n)*?\t.*-m full .*" + re.escape(path.name), MAKEFILE, re.MULTILINE)
         return {"make full", *(f"make {target}" for target in own)}
     return set()
+
+
+def test_a_mark_on_one_test_of_a_file_counts_for_it_alone() -> None:
+    marked = "test_every_kind_of_fault_raises_its_alerts_and_no_others"
+    unmarked = "test_an_outage_of_redis_raises_its_alerts_and_every_query_has_data"
+    assert "make alerts-live" in run_by(file_by_test()[marked], marked)
+    assert run_by(file_by_test()[unmarked], unmarked) == set()
 
 
 def test_there_are_thirty_checks_in_order() -> None:
@@ -49,7 +63,7 @@ def test_each_check_names_a_test_or_a_command_that_exists(row: tuple[str, str, s
         if what.startswith("test_"):
             path = file_by_test().get(what)
             assert path is not None, f"there is no test {what}"
-            expected = run_by(path)
+            expected = run_by(path, what)
             assert target in expected if expected else not target, f"{what} is run by {expected or 'make test'}"
         elif what.startswith("make "):
             assert what.split()[1] in TARGETS, what
