@@ -39,6 +39,10 @@ class Query:
     legend: str = ""
 
 
+NOTHING = "nothing in this time"
+"""What a panel says where there was no traffic, in place of "No data"."""
+
+
 @dataclass(frozen=True, slots=True)
 class Panel:
     """One picture. Numbers and bars show the instant; ``limit`` is where green ends."""
@@ -83,7 +87,16 @@ class Panel:
             steps.append({"color": above, "value": self.limit})
         custom = {"custom": {"fillOpacity": 8, "showPoints": "never"}} if self.kind is Kind.LINES else {}
         colour = {} if self.kind is Kind.LINES else {"color": {"mode": "thresholds"}}
-        return {"unit": self.unit.value, "thresholds": {"mode": "absolute", "steps": steps}, **custom, **colour}
+        # A quotient of nothing by nothing is no number; without a series there is nothing to map.
+        nothing = {"type": "special", "options": {"match": "null+nan", "result": {"text": NOTHING}}}
+        return {
+            "unit": self.unit.value,
+            "thresholds": {"mode": "absolute", "steps": steps},
+            "noValue": NOTHING,
+            "mappings": [nothing],
+            **custom,
+            **colour,
+        }
 
     def _options(self) -> Mapping[str, Any]:
         if self.kind is Kind.LINES:

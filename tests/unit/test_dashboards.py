@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.grafana.panel import WIDTH, Dashboard, Kind, Panel, Unit
+from deploy.grafana.panel import NOTHING, WIDTH, Dashboard, Kind, Panel, Unit
 from deploy.grafana.write import FOLDER, dashboards, path_of, text_of
 from deploy.prometheus.write import RULES
 from tests.dashboard_queries import Asked, all_queries
@@ -84,6 +84,16 @@ def test_data_source_group_and_model_can_be_chosen(dashboard: Dashboard) -> None
     assert sources == {json.dumps({"type": "prometheus", "uid": "${datasource}"})}
     used = json.dumps(content["panels"]) + "".join(str(variable.get("definition")) for variable in variables.values())
     assert [name for name in variables if f"${name}" not in used and f"${{{name}}}" not in used] == []
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=panel_name)
+def test_a_panel_without_traffic_says_so(dashboard: Dashboard) -> None:
+    for panel in file_of(dashboard)["panels"]:
+        if panel["type"] != "row":
+            defaults = panel["fieldConfig"]["defaults"]
+            assert defaults["noValue"] == NOTHING
+            [mapping] = defaults["mappings"]
+            assert mapping["options"] == {"match": "null+nan", "result": {"text": NOTHING}}
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=panel_name)
