@@ -267,6 +267,30 @@ def refusals(deployment: SecuredDeployment, folder: Path, endpoint: str) -> dict
     }
 
 
+def test_a_login_and_a_certificate_that_are_refused_count_in_the_metrics(
+    deployment: SecuredDeployment, tmp_path: Path
+) -> None:
+    """What LeadscoreAccessRefused is made from; a worker waits at its start, and may be scraped meanwhile."""
+    other = str(Authority(tmp_path, "other").certificate)
+    nobody = deployment.secured.authority.issue(f"{deployment.name}-nobody")
+    refused = {
+        'leadscore_kafka_errors_total{kind="authentication"}': (
+            by_password(deployment, WRONG),
+            variables({"ssl.ca.location": other}),
+        ),
+        'leadscore_kafka_errors_total{kind="authorization"}': (by_certificate(deployment, nobody),),
+        REFUSED_BY_REDIS: ({"LEADSCORE_REDIS_PASSWORD_FILE": secret_file(deployment, WRONG)},),
+    }
+    workers = [
+        (counter, deployment.start_worker(**environ)) for counter, environs in refused.items() for environ in environs
+    ]
+    for counter, worker in workers:
+        worker.wait_for("listening", 60)
+        wait_until(lambda: series(worker.get("/metrics")[1])[counter] > 0, 60, counter)  # noqa: B023
+        worker.expected_to_die = True
+        worker.terminate()
+
+
 def test_a_start_says_what_is_wrong_with_its_login_or_its_certificate(
     deployment: SecuredDeployment, tmp_path: Path
 ) -> None:

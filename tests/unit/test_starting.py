@@ -2,7 +2,6 @@
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from prometheus_client import Gauge
 
 from leadscore.errors import ConfigError, Unavailable
 from leadscore.ops.config import load_config
@@ -16,9 +15,8 @@ FIXED = "; the number is fixed when the log is created, because it decides where
 NO_SERVER = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 
 
-def patience(timeout_s: float, dependency_up: Gauge | None = None) -> Patience:
-    gauge = dependency_up or Metrics("0", ["website"]).kafka.dependency_up
-    return Patience(Stopping(), Health({}, 60), gauge, {}, timeout_s)
+def patience(timeout_s: float, metrics: Metrics | None = None) -> Patience:
+    return Patience(Stopping(), Health({}, 60), metrics or Metrics("0", ["website"]), {}, timeout_s)
 
 
 def problems_of(monkeypatch: pytest.MonkeyPatch, partitions: dict[str, int], **environ: str) -> list[str]:
@@ -87,8 +85,25 @@ def test_a_service_is_told_as_away_while_it_does_not_answer_and_not_before(monke
             raise Unavailable(["redis", "kafka"][len(seen) - 1], "timeout", "no answer")
 
     monkeypatch.setattr(Stopping, "wait", lambda *_: None)
-    patience(20.0, metrics.kafka.dependency_up).until_answered(ask)
+    patience(20.0, metrics).until_answered(ask)
     assert [*seen, up()] == [{}, {"redis": 0}, {"redis": 0, "kafka": 0}, {"redis": 1, "kafka": 1}]
+
+
+def test_what_a_service_refuses_at_the_start_counts_as_it_does_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics("0", ["website"])
+    outages = [Unavailable("redis", "auth", "wrong password"), Unavailable("kafka", "authentication", "the same")]
+
+    def ask() -> None:
+        if outages:
+            raise outages.pop()
+
+    monkeypatch.setattr(Stopping, "wait", lambda *_: None)
+    patience(20.0, metrics).until_answered(ask)
+    counted = [
+        metrics.registry.get_sample_value(f"leadscore_{name}_errors_total", {"kind": kind})
+        for name, kind in (("store", "auth"), ("kafka", "authentication"))
+    ]
+    assert counted == [1, 1]
 
 
 def test_a_kafka_that_is_away_is_waited_for_no_longer_than_the_start_timeout(monkeypatch: pytest.MonkeyPatch) -> None:

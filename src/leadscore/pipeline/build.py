@@ -122,8 +122,8 @@ class WorkerBuilder:
             RepeatLimit(CLIENT_LINES_EVERY_S, count=plan.metrics.process.suppressed_client_lines.inc)
         )
         self._addresses = addresses_of(config)
-        dependency_up, timeout_s = plan.metrics.kafka.dependency_up, config.start_timeout_ms / 1000
-        self._patience = Patience(plan.stopping, plan.health, dependency_up, self._addresses, timeout_s)
+        timeout_s = config.start_timeout_ms / 1000
+        self._patience = Patience(plan.stopping, plan.health, plan.metrics, self._addresses, timeout_s)
         self._budget = DrainBudget(config.drain_timeout_ms / 1000)
         self._outbound = Outbound(make_producer(config.kafka, f"{config.group}-producer", self._logger))
         self._admin = RenewedAdmin(lambda: make_admin(config.kafka, self._logger))

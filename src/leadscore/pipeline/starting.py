@@ -10,11 +10,11 @@ from time import time
 from typing import TypeVar
 
 from confluent_kafka.admin import AdminClient
-from prometheus_client import Gauge
 
 from leadscore.errors import ConfigError, StoppedEarly, Unavailable, WorkerStopped
 from leadscore.ops.config import Config
 from leadscore.ops.health import START, Health
+from leadscore.ops.metrics import Metrics
 from leadscore.ops.services import KAFKA, REDIS, OutageLog, outage_words
 from leadscore.pipeline.backoff import jittered
 from leadscore.pipeline.kafka.clocks import why_wrong
@@ -38,12 +38,12 @@ class Patience:
     """Asks services that may not be there yet: whichever they are, all of them together for ``timeout_s``."""
 
     def __init__(
-        self, stopping: Stopping, health: Health, dependency_up: Gauge, addresses: Mapping[str, str], timeout_s: float
+        self, stopping: Stopping, health: Health, metrics: Metrics, addresses: Mapping[str, str], timeout_s: float
     ) -> None:
         self._stopping = stopping
         self._deadline = Deadline(timeout_s)
         self._health = health
-        self._dependency_up = dependency_up
+        self._metrics = metrics
         self._away: set[str] = set()
         self._addresses = addresses
         self._waiting = OutageLog("waiting_to_start", "service_answers", addresses)
@@ -75,6 +75,7 @@ class Patience:
                 return answer
 
     def _tell(self, outage: Unavailable) -> None:
+        self._metrics.count_outage(outage)
         self._waiting.note(time(), outage)
         self._health.set_check(START, ok=False, detail=f"waiting: {outage_words(outage, self._addresses)}")
         self._away |= {outage.service} & {KAFKA, REDIS}
@@ -82,7 +83,7 @@ class Patience:
 
     def _tell_up(self, services: Iterable[str], *, is_up: bool) -> None:
         for service in services:
-            self._dependency_up.labels(service).set(int(is_up))
+            self._metrics.kafka.dependency_up.labels(service).set(int(is_up))
 
 
 def check_store(store: Store, config: Config, patience: Patience) -> None:

@@ -8,13 +8,12 @@ from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
 
 from leadscore.cli.checkup.findings import Finding, Findings, not_checked, ok, problem, warning
 from leadscore.cli.kafka_session import KafkaSession
-from leadscore.errors import KafkaErrorKind, LeadscoreError, Unavailable
+from leadscore.errors import KafkaErrorKind, Unavailable
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.kafka.clients import Admin
-from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.questions import topic_ids, unavailable
 from leadscore.pipeline.other_deployments import groups_on, refuse_other_scorers
 from leadscore.pipeline.starting import compare_clocks, latest_log_time_ms
@@ -58,15 +57,7 @@ def reach(session: KafkaSession, timeout_s: float) -> Cluster:
     try:
         return Cluster(admin, admin.list_topics(timeout=timeout_s))
     except KafkaException as error:
-        raise _with_cause(error, admin) from error
-
-
-def _with_cause(error: KafkaException, admin: Admin) -> LeadscoreError:
-    """The error of the kind that the client tells beside it: a question only times out, whatever the cause."""
-    outage = unavailable(error, "asking for the brokers", admin)
-    if isinstance(outage, Unavailable) and admin.last_error is not None:
-        return Unavailable(outage.service, kind_of(admin.last_error).value, outage.detail)
-    return outage
+        raise unavailable(error, "asking for the brokers", admin) from error
 
 
 def unreached(config: Config, outage: Unavailable) -> Finding:

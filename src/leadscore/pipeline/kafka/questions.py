@@ -27,7 +27,7 @@ from leadscore.errors import ConfigError, KafkaErrorKind, Unavailable, WorkerSto
 from leadscore.log.records import NO_EPOCH
 from leadscore.pipeline.kafka.clients import Admin
 from leadscore.pipeline.kafka.deadline import Deadline
-from leadscore.pipeline.kafka.error_kinds import kind_of
+from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
 from leadscore.pipeline.kafka.records import Bounds, Partition
 
 REQUEST_TIMEOUT_S = 10.0
@@ -219,12 +219,17 @@ def ask_for_rights(admin: AdminClient, topics: Sequence[str]) -> "dict[str, Futu
 
 
 def unavailable(error: KafkaException, doing: str, client: object = None) -> Unavailable | WorkerStopped:
-    """The error of a failed call: fatal ones stop the worker, the others may pass; with what the client said beside."""
+    """The error of a failed call: fatal ones stop the worker, the others may pass; with what the client said beside.
+
+    A question that no broker answers only times out, whatever the cause: then the kind is that of what was said.
+    """
     kafka_error = error.args[0]
     if kafka_error.fatal():
         return WorkerStopped(f"{doing}: {kafka_error.str()}")
-    said = ""
+    said, cause = "", kafka_error
     if isinstance(client, Admin):
         client.take_errors()
-        said = f": {client.last_error.str()}" if client.last_error is not None else ""
-    return Unavailable("kafka", kind_of(kafka_error).value, f"{doing}: {kafka_error.str()}{said}")
+        if client.last_error is not None:
+            said = f": {client.last_error.str()}"
+            cause = client.last_error if is_of_the_client(kafka_error) else kafka_error
+    return Unavailable("kafka", kind_of(cause).value, f"{doing}: {kafka_error.str()}{said}")
