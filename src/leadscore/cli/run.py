@@ -12,6 +12,7 @@ from leadscore import __version__
 from leadscore.build_kind import build_kind
 from leadscore.cli.ending import CLOSING_S, Ending, Exit
 from leadscore.errors import LeadscoreError, StoppedEarly
+from leadscore.ops.allocator import keep_few_arenas
 from leadscore.ops.config import Config, config_sha256, describe_config, load_config
 from leadscore.ops.health import START, Health, serve
 from leadscore.ops.kafka_properties import BOOTSTRAP_SERVERS
@@ -42,6 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop; 0 after a clean end, 1 if the worker cannot go on, 4 if its work was not finished."""
     ending: Ending = args.ending if "ending" in args else Ending()
+    keep_few_arenas()
     config = load_config(os.environ, required=[BOOTSTRAP_SERVERS], for_worker=True)
     metrics = Metrics(__version__, config.input_topics)
     configure_logging(config.log_level, config.log_format, sys.stdout, metrics.process.count_log_line)
