@@ -7,6 +7,20 @@ import gc
 from collections.abc import Callable
 
 
+class Batch:
+    """Stands for what a caller has at hand."""
+
+
+def batches_left_by(call: Callable[[], object]) -> list[object]:
+    """Those of callers that the call left behind."""
+
+    def act() -> None:
+        _batch = Batch()
+        call()
+
+    return left_behind(act, Batch)
+
+
 def left_behind(act: Callable[[], object], *kinds: type) -> list[object]:
     """Objects of these kinds that are still in memory after the act, though nothing refers to them from outside."""
     is_enabled = gc.isenabled()

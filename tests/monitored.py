@@ -1,7 +1,5 @@
 """Two workers under load that a real Prometheus scrapes: for tests of alerts and dashboards, and for their pictures."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -19,7 +17,7 @@ from deploy.prometheus.scale import Scale
 from leadscore.events.event import Event
 from tests.deployment import Deployment, WorkerProcess, now_ms
 from tests.prometheus_server import SCRAPE_S, PrometheusServer, Series, start_prometheus
-from tests.servers import LOOPBACK, free_ports, wait_until
+from tests.servers import LOOPBACK, free_ports, standing_still, wait_until
 
 MODEL: Mapping[str, Any] = {
     "model": "monitored",
@@ -127,13 +125,13 @@ class Monitored:
     @contextmanager
     def redis_away(self) -> Iterator[None]:
         """Redis stands still; what it stores is kept."""
-        with _still(self.deployment.redis.pid):
+        with standing_still(self.deployment.redis):
             yield
 
     @contextmanager
     def kafka_away(self) -> Iterator[None]:
         """Kafka stands still; what it stores is kept."""
-        with _still(self.deployment.kafka.pid):
+        with standing_still(self.deployment.kafka):
             yield
 
     @contextmanager
@@ -212,16 +210,6 @@ class Monitored:
         end_s = time.time()
         step_s = max((end_s - self.started_s) / 240, 1)
         return self.prometheus.query_range(expression, self.started_s, end_s, step_s)
-
-
-@contextmanager
-def _still(pid: int | None) -> Iterator[None]:
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def _is_ready(worker: WorkerProcess) -> bool:

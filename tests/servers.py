@@ -23,8 +23,8 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -89,6 +89,17 @@ class KafkaServer:
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
+
+
+@contextmanager
+def standing_still(server: "KafkaServer | RedisServer") -> Iterator[None]:
+    """A local process stands still, and goes on afterwards; what it stores is kept."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 def every_partition_answers(bootstrap: str, prefix: str) -> bool:

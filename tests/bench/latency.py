@@ -20,22 +20,15 @@ from leadscore.pipeline.pace import SCORE_RECORDS
 from tests.bench.clock import machine_facts, print_facts, print_table, say
 from tests.bench.live import LiveDeployment, first_matched_us, live
 from tests.bench.open_loop import Latencies, crossings_of_few, latencies
-from tests.bench.peers.parts import seconds_by_step
+from tests.bench.peers.parts import STEPS, of_both_stages, seconds_by_step
 
 BACKLOG_RATE = 20_000.0
 """Events per second by the Kafka timestamps of the backlog."""
 SHARES = (0.1, 0.5, 0.8)
 HEAD = ("", "events/s", "crossings", "p50 ms", "p99", "p99.9", "most", "in the log: p50", "p99")
-STEPS = {
-    "match": ("match: match",),
-    "log": ("match: log",),
-    "read": ("score: read",),
-    "fold": ("score: fold",),
-    "write": ("score: write",),
-    "publish": ("score: publish",),
-    "commit": ("match: commit", "score: commit"),
-}
-STEPS_HEAD = ("us per event in", *STEPS)
+WORKING_STEPS = [step for step in STEPS if step != "poll"]
+"""Polls wait for the sender to begin as well."""
+STEPS_HEAD = ("us per event in", *WORKING_STEPS)
 CPU_HEAD = ("us of CPU per event", "worker", "broker", "Redis", "worker's share of a core", "sent late by ms")
 
 
@@ -66,8 +59,7 @@ class Measured(NamedTuple):
 
 def steps_so_far(deployment: LiveDeployment) -> dict[str, float]:
     """Seconds that its worker says it has spent in each step."""
-    by_step = seconds_by_step(deployment.workers[-1].get("/metrics")[1])
-    return {name: sum(by_step.get(step, 0.0) for step in steps) for name, steps in STEPS.items()}
+    return of_both_stages(seconds_by_step(deployment.workers[-1].get("/metrics")[1]))
 
 
 def highest_rate(deployment: LiveDeployment, events: int) -> float:
@@ -101,7 +93,7 @@ def measure(deployment: LiveDeployment, load: Load) -> Measured:
         end.per_event_us(start, count),
         cores,
         sent.latest_ms,
-        {name: (seconds - start_steps[name]) / count * 1e6 for name, seconds in steps.items()},
+        {step: (steps[step] - start_steps[step]) / count * 1e6 for step in WORKING_STEPS},
     )
 
 

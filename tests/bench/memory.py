@@ -42,8 +42,6 @@ SAMPLED_LEADS = 2_000
 CACHE_LEADS = 200_000
 """The default of ``LEADSCORE_CACHE_LEADS``: where there are more leads, most states are read from Redis."""
 TIMEOUT_S = 10.0
-
-
 STEPS = ("read", "fold", "write")
 
 

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 
 from tests.deployment import LASTING_MODEL, Deployment, wandering_events
 from tests.e2e.metric_series import series
-from tests.servers import KafkaServer, RedisServer, wait_until
+from tests.servers import KafkaServer, RedisServer, standing_still, wait_until
 
 QUESTIONS_TIME_OUT_S = 12.0
 STAGES = ("match", "score")
@@ -71,10 +71,7 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
     deployment.wait_until_settled()
     worker.wait_until_ready(30)
     assert series(worker.get("/metrics")[1])[UP] == 1
-    pid = deployment.kafka.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with standing_still(deployment.kafka):
         wait_until(lambda: not checks_of(worker).get("kafka", {"ok": True})["ok"], 60, "Kafka to be missed")
         assert worker.get("/readyz")[0] == 503
         assert deployment.kafka.bootstrap in checks_of(worker)["kafka"]["detail"]
@@ -83,8 +80,6 @@ def test_kafka_away_fails_readiness_by_name_and_is_over_when_it_is_back(deployme
         # Longer than any question waits for its answer: librdkafka has aborted on answers that came after that.
         away_s = time.monotonic()
         wait_until(lambda: time.monotonic() > away_s + QUESTIONS_TIME_OUT_S, 60, "every question to time out")
-    finally:
-        os.kill(pid, signal.SIGCONT)
     worker.wait_until_ready(180)
     assert (len(worker.said("kafka_away")), len(worker.said("kafka_back"))) == (1, 1)
     deployment.send(wandering_events("after", 50))

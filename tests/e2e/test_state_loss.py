@@ -27,7 +27,7 @@ from tests.deployment import (
     wandering_events,
 )
 from tests.impatient_worker import MODULE as IMPATIENT
-from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
+from tests.servers import RedisServer, redis_binaries, standing_still, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
 
@@ -188,9 +188,7 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
     worker = deployment.start_worker()
     deployment.send_now(events[:200])
     wait_until(deployment.published, 30, "a crossing")
-    assert stopping_redis.pid is not None
-    os.kill(stopping_redis.pid, signal.SIGSTOP)
-    try:
+    with standing_still(stopping_redis):
         deployment.send_now(events[200:])
         paused = worker.wait_for("score_paused", 20)
         wait_until(lambda: "(timeout)" in why_not_ready(worker), 10, "unreadiness because of Redis")
@@ -202,8 +200,6 @@ def test_a_redis_that_does_not_answer_for_a_while_is_waited_for(
         assert running["since"] <= datetime.now(UTC).isoformat()
         assert 0 <= running["age_s"] <= running["since_s"]
         assert worker.get("/livez")[0] == 200
-    finally:
-        os.kill(stopping_redis.pid, signal.SIGCONT)
     deployment.wait_until_settled()
     assert_exact(deployment, events)
     assert len(deployment.read("dead-letters")) == 0

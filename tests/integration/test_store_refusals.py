@@ -8,7 +8,7 @@ import pytest
 from leadscore.errors import Unavailable
 from leadscore.store.failures import FailureKind
 from leadscore.store.redis_store import RedisStore
-from tests.garbage import left_behind
+from tests.garbage import batches_left_by
 from tests.integration.store_answers import kind_of_failure
 from tests.refusing_way import REFUSALS, RefusingWay
 from tests.servers import RedisServer
@@ -49,10 +49,6 @@ def test_a_write_that_is_refused_is_told_of_by_its_kind_and_succeeds_later(
     assert whole_shard(store, 0)[0].outbox == {41: b"crossings by f2"}
 
 
-class Batch:
-    """Stands for what a caller has at hand."""
-
-
 @pytest.mark.lasting_leads
 @pytest.mark.parametrize("kind", sorted(REFUSALS))
 def test_a_refused_write_keeps_nothing_of_its_caller_in_memory(
@@ -62,11 +58,10 @@ def test_a_refused_write_keeps_nothing_of_its_caller_in_memory(
     way.refuse(REFUSALS[kind])
 
     def write() -> None:
-        _batch = Batch()
         with suppress(Unavailable):
             store.write([everything(0, b"f1", b"f2")])
 
-    assert left_behind(write, Batch) == []
+    assert batches_left_by(write) == []
     assert way.has_refused
 
 

@@ -10,7 +10,7 @@ import pytest
 from leadscore.ops.allocator import MOST_ARENAS, VARIABLE, keep_few_arenas
 
 ARENAS_OF_TEN_THREADS = """
-import ctypes, re, sys, threading
+import ctypes, sys, threading
 from leadscore.ops.allocator import keep_few_arenas
 if sys.argv[1] == "few":
     assert keep_few_arenas()

@@ -12,7 +12,7 @@ from leadscore.pipeline.match.batch import Work
 from leadscore.pipeline.score.batch import ScoreBatch
 from leadscore.store.fence import Fence
 from leadscore.store.fence import encode as encode_fence
-from tests.garbage import left_behind
+from tests.garbage import Batch, left_behind
 from tests.unit.fake_kafka import records_of
 from tests.unit.fake_store import FakeShard, FakeStore
 from tests.unit.page_views import stage_of, time_of, view
@@ -21,10 +21,6 @@ from tests.unit.stage_of_score import LOG_ID, LOG_TOPIC, StageOfScore
 
 ErrorT = TypeVar("ErrorT", bound=BaseException)
 BATCHES = (Work, ScoreBatch, Frame)
-
-
-class Batch:
-    """Stands for what a caller has at hand."""
 
 
 def test_what_refers_to_itself_is_found() -> None:

@@ -1,6 +1,5 @@
 """An error of Redis that is got over keeps nothing of the call, even where it refers to itself, as redis-py's may."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,50 +10,31 @@ from leadscore.store import routing
 from leadscore.store.endpoints import Address, endpoint_of
 from leadscore.store.routing import Router
 from leadscore.store.sentinels import Sentinels
-from tests.garbage import left_behind
+from tests.garbage import batches_left_by
 
 FIRST, SECOND = Address("first", 1), Address("second", 2)
 
 
-class Batch:
-    """Stands for what a caller has at hand."""
-
-
-def away() -> None:
-    error = LostConnection("away")  # this frame keeps it, and is in its traceback
-    raise error
-
-
-def left_by(call: Callable[[], Any]) -> list[object]:
-    def act() -> None:
-        _batch = Batch()
-        call()
-
-    return left_behind(act, Batch)
+def ask(_: object, address: Address) -> Any:
+    """The first is away."""
+    if address == FIRST:
+        error = LostConnection("away")  # this frame keeps it, and is in its traceback
+        raise error
+    return address
 
 
 def test_a_sentinel_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(_: Sentinels, address: Address) -> Address:
-        if address == FIRST:
-            away()
-        return SECOND
-
     monkeypatch.setattr(Sentinels, "_ask", ask)
     endpoints = [endpoint_of(f"redis+sentinel://{host}:{port}/service", 1.0) for host, port in (FIRST, SECOND)]
     sentinels = Sentinels(endpoints, None)
-    assert left_by(sentinels.master) == []
+    assert batches_left_by(sentinels.master) == []
     assert sentinels.master() == SECOND
 
 
 def test_a_node_of_a_cluster_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ask(_: Router, address: Address) -> Any:
-        if address == FIRST:
-            away()
-        return address
-
     monkeypatch.setattr(Router, "_ask_topology", ask)
     router = Router([f"redis://{host}:{port}" for host, port in (FIRST, SECOND)], 1.0)
-    assert left_by(router._discover) == []
+    assert batches_left_by(router._discover) == []
     topology: Any = router._discover()
     assert topology == SECOND
 
@@ -72,4 +52,4 @@ def test_a_connection_that_is_lost_after_an_answer_was_an_error() -> None:
         with pytest.raises(LostConnection):
             routing._read(connection, 2)
 
-    assert left_by(read) == []
+    assert batches_left_by(read) == []

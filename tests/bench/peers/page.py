@@ -7,7 +7,7 @@ from math import fsum
 import msgspec
 
 from tests.bench.peers.figures import Cpu, Report, Run, Spread, Workload, spread
-from tests.bench.peers.parts import LOOP
+from tests.bench.peers.parts import LOOP, STEPS, of_both_stages
 from tests.servers import ROOT
 
 FIGURES = ROOT / "docs" / "benchmarks" / "peers.json"
@@ -26,17 +26,7 @@ HEAD = (
     "crossings: enter, leave, repeated",
 )
 
-PARTS_STEPS = {
-    "poll": ("match: poll", "score: poll"),
-    "match": ("match: match",),
-    "log": ("match: log",),
-    "read": ("score: read",),
-    "fold": ("score: fold",),
-    "write": ("score: write",),
-    "publish": ("score: publish",),
-    "commit": ("match: commit", "score: commit"),
-}
-PARTS_HEAD = ("", "CPU: loop", "Kafka's client", "other threads", *(f"time: {step}" for step in PARTS_STEPS), "rest")
+PARTS_HEAD = ("", "CPU: loop", "Kafka's client", "other threads", *(f"time: {step}" for step in STEPS), "rest")
 PARTS_TITLE = (
     "Where leadscore's time goes, µs per event in the second half: CPU by thread; and time by step of the loop, with\n"
     "what it waited there for Redis, for records and for a core. Of two processes the steps of both are added up, so\n"
@@ -97,8 +87,7 @@ def parts_cells(title: str, run: Run) -> list[str]:
     loop_us = threads.get(LOOP, 0.0)
     rest_us = 1e6 / run.half_events_per_s - fsum(steps.values()) if run.half_events_per_s else 0.0
     cpu = (loop_us, client_us, fsum(threads.values()) - loop_us - client_us)
-    by_step = (fsum(us for name, us in steps.items() if name in names) for names in PARTS_STEPS.values())
-    return [title, *(f"{us:.1f}" for us in (*cpu, *by_step, rest_us))]
+    return [title, *(f"{us:.1f}" for us in (*cpu, *of_both_stages(steps).values(), rest_us))]
 
 
 def _table(lines: Iterable[Sequence[str]]) -> str:

@@ -7,11 +7,23 @@ same one. Steps are by leadscore's own timers, which tell the time that a step t
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from math import fsum
 from pathlib import Path
 
 import msgspec
 
 LOOP = "loop"
+STEPS = {
+    "poll": ("match: poll", "score: poll"),
+    "match": ("match: match",),
+    "log": ("match: log",),
+    "read": ("score: read",),
+    "fold": ("score: fold",),
+    "write": ("score: write",),
+    "publish": ("score: publish",),
+    "commit": ("match: commit", "score: commit"),
+}
+"""What a turn does, and the steps of the stages that do it."""
 _STEP = re.compile(r'^leadscore_stage_duration_seconds_sum\{stage="(\w+)",step="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
@@ -44,6 +56,11 @@ def cpu_by_thread(pid: int, tick: int) -> dict[str, float]:
 def seconds_by_step(metrics: str) -> dict[str, float]:
     """What /metrics says of the steps of a loop."""
     return {f"{stage}: {step}": float(seconds) for stage, step, seconds in _STEP.findall(metrics)}
+
+
+def of_both_stages(steps: Mapping[str, float]) -> dict[str, float]:
+    """What is told of the stages' steps, added up; 0 where a step was not told of. By ``fsum``, as all of the page."""
+    return {name: fsum(steps.get(step, 0.0) for step in of_stages) for name, of_stages in STEPS.items()}
 
 
 def _sum(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
