@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from leadscore.events.decoder import Decoder
 from leadscore.events.encoding import encode_confluent
 from leadscore.events.local_schemas import schema_texts
 from leadscore.events.registry import MAX_ANSWER_BYTES, UNKNOWN_ID_REMEMBERED_S, RegistryClient
+from tests.garbage import batches_left_by
 from tests.unit.registry_stub import RegistryStub, registry_stub
 
 RECORD: dict[str, object] = {"event_id": "e1", "lead_id": "L1", "occurred_at": 1000, "type": "CLICK"}
@@ -52,6 +54,17 @@ def test_credentials_are_sent_as_basic_authentication(stub: RegistryStub) -> Non
     stub.put_schema(1, "{}")
     RegistryClient(stub.url + "/", ("user", "pass:word")).lookup(1)
     assert stub.requests == [("GET", "/schemas/ids/1", "Basic dXNlcjpwYXNzOndvcmQ=")]
+
+
+def test_an_answer_that_is_no_schema_keeps_nothing_of_the_batch(stub: RegistryStub) -> None:
+    client = RegistryClient(stub.url)
+
+    def look_up() -> None:
+        with suppress(DeadLetter):
+            client.lookup(1)
+
+    assert batches_left_by(look_up) == []
+    assert len(stub.requests) == 1
 
 
 def test_an_id_the_registry_does_not_know_is_a_dead_letter_and_asked_again_after_a_moment(stub: RegistryStub) -> None:

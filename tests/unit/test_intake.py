@@ -77,6 +77,7 @@ def test_a_partition_is_at_its_end_unless_a_record_comes_after_that() -> None:
     polling = Polling()
     polling.poll(the_end(OTHER), record(ONE, 5), the_end(ONE))
     assert polling.matched() == [(ONE, 5)]
+    assert polling.alignment.reached_ms(NOW_MS) == NOW_MS
     polling.poll(record(OTHER, 6), the_end(ONE), record(ONE, 7), the_end(OTHER))
     assert polling.matched() == [(OTHER, 6), (ONE, 7)]
     polling.poll(record(OTHER, 8))

@@ -13,6 +13,7 @@ from leadscore.mapping.decoding import Beside, MappedTopics
 from leadscore.mapping.load import mappings_in
 from leadscore.mapping.topics import compile_mappings
 from leadscore.mapping.values import url_path
+from tests.garbage import batches_left_by
 
 Json = dict[str, Any]  # what JSON holds
 
@@ -70,6 +71,7 @@ def test_text_that_is_no_json_may_be_skipped_but_not_for_what_it_would_have_said
     assert mapped(mapping, {"kind": "hello", "data": "welcome"}) == []
     with pytest.raises(DeadLetter, match="data: expected text that is JSON"):
         mapped(mapping, {"id": "x", "data": "half {"})
+    assert batches_left_by(lambda: mapped(mapping, {"kind": "hello", "data": "welcome"})) == []
 
 
 def test_a_name_with_a_dollar_is_another_than_the_one_without() -> None:

@@ -206,6 +206,21 @@ def test_a_topic_that_may_not_be_read_stops_alone_and_goes_on_when_it_may(caplog
     assert (matching.stage.stopped, matching.consumer.committed_offsets[WEBSITE]) == ({}, 2)
 
 
+def test_a_topic_that_is_refused_in_the_poll_that_brings_a_record_of_it_stops() -> None:
+    matching = StageOfMatch({WEBSITE: [page_view("w0")], EMAIL: [page_view("e0")]})
+    matching.readable.discard("website")
+    forbidden = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    website = matching.consumer.records[WEBSITE]
+    matching.consumer.records[WEBSITE] = [website[0], FakeMessage((*WEBSITE, 1), failure=forbidden)]
+    matching.turn(3)
+    assert (matching.logged, list(matching.stage.stopped)) == (["e0"], [WEBSITE])
+    assert matching.value("leadscore_records_processed_total", topic="website", outcome="given_up") == 1
+    matching.consumer.records[WEBSITE] = website
+    matching.readable.add("website")
+    matching.turn(30)
+    assert (sorted(matching.logged), matching.stage.stopped) == (["e0", "w0"], {})
+
+
 def test_without_read_on_the_group_the_reason_is_known(caplog: pytest.LogCaptureFixture) -> None:
     matching = StageOfMatch({WEBSITE: []})
     matching.turn()
