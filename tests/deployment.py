@@ -37,7 +37,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from leadscore.demo.traffic import GeneratedEvent, topic_role_of
-from leadscore.errors import KafkaErrorKind
 from leadscore.events.event import Event
 from leadscore.events.event_bytes import avro_bytes, json_bytes
 from leadscore.log.records import Forward, Frame, LogRecord, decode
@@ -45,8 +44,6 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.ops.addresses import split_urls
-from leadscore.pipeline.kafka.deadline import Deadline
-from leadscore.pipeline.kafka.error_kinds import kind_of
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
 from leadscore.pipeline.score.shard import ModelOfVersion, Shard
@@ -57,6 +54,7 @@ from leadscore.scoring.state import LeadState, decode_state, encode_state
 from leadscore.store.fence import Fence
 from leadscore.store.redis_store import RedisStore
 from tests.checked_producer import CheckedProducer
+from tests.offsets import committed_of, end_of, places_of
 from tests.servers import KafkaServer, RedisServer, ending_with_parent, wait_until
 
 SOURCES = ("website", "email", "webinar", "profiles")
@@ -445,13 +443,8 @@ class Deployment:
         try:
             total = 0
             for word in words:
-                topic = self.topic(word)
-                numbers = list(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-                places = [TopicPartition(topic, number) for number in numbers]
-                committed = _committed(consumer, places)
-                for partition in committed:
-                    _, high = consumer.get_watermark_offsets(partition, timeout=10)
-                    behind = high - max(partition.offset, 0)
+                for partition in committed_of(consumer, places_of(consumer, self.topic(word))):
+                    behind = end_of(consumer, partition) - max(partition.offset, 0)
                     total += behind if behind and (word != "log" or _has_record(consumer, partition)) else 0
             return total
         finally:
@@ -632,18 +625,6 @@ class WorkerProcess:
 def _program_of(python: Path) -> list[str]:
     """The version of leadscore that is installed there."""
     return [str(python), "-m", "leadscore.cli.main"]
-
-
-def _committed(consumer: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
-    """What is committed of them; asked again while the group's coordinator moves, as after the start of a broker."""
-    deadline = Deadline(30)
-    while True:
-        try:
-            return consumer.committed(places, timeout=10)
-        except KafkaException as error:
-            if kind_of(error.args[0]) is not KafkaErrorKind.COORDINATOR or not deadline.left_s:
-                raise
-        time.sleep(0.1)
 
 
 def _has_record(consumer: Consumer, place: TopicPartition) -> bool:

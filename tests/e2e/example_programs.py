@@ -16,6 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from leadscore.pipeline.score.publishing import CrossingEncoding, Published, avro_encoding, output_record
 from tests.deployment import headers_of
 from tests.http_stand_in import StandIn
+from tests.offsets import unread_of
 from tests.servers import ending_with_parent, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,16 +86,9 @@ class Programs:
     def unread(self, group: str) -> int:
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
         try:
-            return sum(
-                consumer.get_watermark_offsets(place, timeout=10)[1] - max(place.offset, 0)
-                for place in consumer.committed(self.partitions(consumer), timeout=10)
-            )
+            return unread_of(consumer, self.topic)
         finally:
             consumer.close()
-
-    def partitions(self, consumer: Consumer) -> list[TopicPartition]:
-        numbers = consumer.list_topics(self.topic, 10).topics[self.topic].partitions
-        return [TopicPartition(self.topic, number) for number in numbers]
 
     def dead_letters(self) -> list[tuple[bytes | None, bytes | None, dict[str, str]]]:
         """Key, value and headers of each."""

@@ -92,7 +92,7 @@ def test_a_report_for_people_ends_with_the_counts(
         monkeypatch.setenv(name, text)
     assert main(["doctor"]) == 1
     *_, last = lines = capsys.readouterr().out.splitlines()
-    assert "2 problem" in last  # of the models topic, too, which is not compacted here
+    assert "2 problem" in last, lines  # of the models topic, too, which is not compacted here
     assert any(line.startswith("problem") and "LEADSCORE_LOG_PARTITIONS: 5" in line for line in lines)
     assert any(line.strip().startswith("-> Set LEADSCORE_LOG_PARTITIONS=4") for line in lines)
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from tests.deployment import LASTING_MODEL, OUT_OF_GROUP, SOURCES, Deployment, now_ms, wandering_events
 from tests.e2e.metric_series import of_name, series
+from tests.offsets import committed_of, end_of, places_of
 
 INPUTS = (*SOURCES, "commands")
 SECOND_ANSWER_S = 1.5
@@ -55,13 +56,8 @@ def test_an_idle_worker_that_is_restarted_consumes_nothing(deploy: Callable[...,
 
 def _ends(deployment: Deployment, word: str) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": "ends", **OUT_OF_GROUP})
-    topic = deployment.topic(word)
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        return {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1]
-            for number in partitions
-        }
+        return {place.partition: end_of(consumer, place) for place in places_of(consumer, deployment.topic(word))}
     finally:
         consumer.close()
 
@@ -70,14 +66,7 @@ def _committed(deployment: Deployment) -> dict[tuple[str, int], int]:
     group = f"{deployment.name}-match"
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": group, **OUT_OF_GROUP})
     try:
-        topics = consumer.list_topics(timeout=10).topics
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in map(deployment.topic, INPUTS)
-            for number in topics[topic].partitions
-        ]
-        return {
-            (answer.topic, answer.partition): answer.offset for answer in consumer.committed(partitions, timeout=10)
-        }
+        places = [place for word in INPUTS for place in places_of(consumer, deployment.topic(word))]
+        return {(place.topic, place.partition): place.offset for place in committed_of(consumer, places)}
     finally:
         consumer.close()

@@ -27,6 +27,7 @@ from tests.deployment import (
     wandering_events,
 )
 from tests.impatient_worker import MODULE as IMPATIENT
+from tests.offsets import committed_of, end_of
 from tests.servers import RedisServer, redis_binaries, standing_still, start_redis, wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -315,13 +316,10 @@ def unread_records(deployment: Deployment) -> dict[int, range]:
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": f"{deployment.name}-score"})
     partitions = [TopicPartition(deployment.topic("log"), number) for number in range(LOG_PARTITIONS)]
     try:
-        committed = {answer.partition: answer.offset for answer in consumer.committed(partitions, timeout=10)}
-        ends = {
-            partition.partition: consumer.get_watermark_offsets(partition, timeout=10)[1] for partition in partitions
-        }
+        committed = committed_of(consumer, partitions)
+        return {place.partition: range(place.offset, end_of(consumer, place)) for place in committed}
     finally:
         consumer.close()
-    return {number: range(committed[number], ends[number]) for number in committed}
 
 
 def delete_records(deployment: Deployment, partition: int, below: int) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import fastavro
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, Message
 
 from leadscore.events.event import Event
 from leadscore.events.local_schemas import parsed_schema, single_object_header
 from tests.deployment import Deployment, headers_of, now_ms
+from tests.offsets import unread_of
 from tests.servers import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,15 +178,7 @@ def subscriber(
 def unread(deployment: Deployment) -> int:
     """Records of the crossing topic that the subscriber's group has not committed."""
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": deployment.name})
-    topic = deployment.topic("crossings")
     try:
-        partitions = [
-            TopicPartition(topic, number) for number in consumer.list_topics(topic, 10).topics[topic].partitions
-        ]
-        committed = consumer.committed(partitions, timeout=10)
-        return sum(
-            consumer.get_watermark_offsets(partition, timeout=10)[1] - max(partition.offset, 0)
-            for partition in committed
-        )
+        return unread_of(consumer, deployment.topic("crossings"))
     finally:
         consumer.close()

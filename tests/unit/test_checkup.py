@@ -21,7 +21,7 @@ from leadscore.cli.checkup.findings import (
     unless_wrong,
     warning,
 )
-from leadscore.cli.checkup.kafka import Cluster
+from leadscore.cli.checkup.kafka import Cluster, reach
 from leadscore.cli.checkup.kafka_rights import groups, kafka_rights, topic_rights
 from leadscore.cli.checkup.redis import _clock, _memory, _persistence, _server
 from leadscore.cli.checkup.topics import _wrong_copies, _wrong_partitions
@@ -75,6 +75,20 @@ def test_partitions_without_a_leader_are_named() -> None:
     [finding] = _wrong_partitions(load_config({}), topic(1, 1, leader=-1))
     assert finding.status is Status.PROBLEM
     assert finding.detail == "partitions without a leader: 0"
+
+
+def test_kafka_is_asked_again_while_a_partition_has_no_leader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leadscore.cli.checkup.kafka.RETRY_S", 0.0)
+    answers = [SimpleNamespace(brokers={}, topics={"t": topic(1, 1, leader=leader)}) for leader in (-1, -1, 1)]
+    left = iter(answers)
+    session = SimpleNamespace(admin=lambda: SimpleNamespace(list_topics=lambda **_: next(left)))
+    assert reach(cast("Any", session), ["t", "missing"], 60).metadata == answers[2]
+
+
+def test_partitions_that_stay_without_a_leader_are_told_after_the_timeout() -> None:
+    metadata = SimpleNamespace(brokers={}, topics={"t": topic(1, 1, leader=-1), "other": topic(1, 1)})
+    session = SimpleNamespace(admin=lambda: SimpleNamespace(list_topics=lambda **_: metadata))
+    assert reach(cast("Any", session), ["t"], 0).metadata == metadata
 
 
 # Redis

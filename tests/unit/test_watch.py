@@ -1,6 +1,5 @@
 """The watch over Kafka, with a client whose questions nobody answers."""
 
-from collections.abc import Collection
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
@@ -9,12 +8,14 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
+from leadscore.errors import Unavailable
 from leadscore.ops.metrics import Metrics
 from leadscore.pipeline.kafka import watch as watch_module
 from leadscore.pipeline.kafka.clients import RenewedAdmin
 from leadscore.pipeline.kafka.lag_times import ReadTimes
-from leadscore.pipeline.kafka.records import Partition
+from leadscore.pipeline.kafka.questions import log_bounds
 from leadscore.pipeline.kafka.watch import RENEWED_AFTER, KafkaWatch, LagWatch
+from tests.uncommitted import Uncommitted
 
 LEADER = SimpleNamespace(id=1, host="kafka")
 NAMELESS = SimpleNamespace(id=1, host=None)
@@ -65,17 +66,24 @@ class Offsets(Answering):
         return answers
 
 
-class Uncommitted:
-    """The committed offsets of a group that has committed nothing, and read nothing."""
+class FormerLeader(Offsets):
+    """One that answers of another leader until it has asked for the leaders of now."""
 
-    def forget_others(self, owned: Collection[Partition]) -> None:
-        """Nothing is remembered."""
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_for_leaders: list[TopicCollection] = []
 
-    def of(self, partitions: Collection[Partition]) -> dict[Partition, int | None]:
-        return dict.fromkeys(partitions)
+    def describe_topics(self, topics: TopicCollection, request_timeout: float) -> "dict[str, Future[Any]]":
+        self.asked_for_leaders.append(topics)
+        return super().describe_topics(topics, request_timeout)
 
-    def position(self, _partition: Partition) -> int:
-        return -1
+    def list_offsets(self, places: dict[TopicPartition, OffsetSpec], **_: Any) -> "dict[TopicPartition, Future[Any]]":
+        if self.asked_for_leaders:
+            return super().list_offsets(places)
+        answers: dict[TopicPartition, Future[Any]] = {place: Future() for place in places}
+        for answer in answers.values():
+            answer.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
+        return answers
 
 
 def watch_over(*clients: Answering) -> tuple[KafkaWatch, Any]:
@@ -134,6 +142,24 @@ def test_lags_are_asked_for_again_where_a_question_never_ends() -> None:
     assert watch.lags == {}
     watch.look(owned)
     assert watch.lags[("log", 0)].records == 7
+
+
+def test_the_leaders_of_now_are_asked_for_after_the_answer_of_a_former_one() -> None:
+    client = FormerLeader()
+    admin: Any = RenewedAdmin(lambda: client)  # type: ignore[arg-type, return-value]
+    watch = LagWatch(admin, Uncommitted(), ReadTimes())  # type: ignore[arg-type]  # all that it asks of them
+    owned = [("log", 0), ("log", 1)]
+    for _ in range(3):  # asked, another leader, answered
+        watch.look(owned)
+    assert len(client.asked_for_leaders) == 1
+    assert watch.lags.keys() == set(owned)
+
+
+def test_the_leaders_of_now_are_asked_for_where_the_bounds_come_from_a_former_one() -> None:
+    client: Any = FormerLeader()
+    with pytest.raises(Unavailable, match="asking for the bounds"):
+        log_bounds(client, [("log", 0)])
+    assert log_bounds(client, [("log", 0)]) == {("log", 0): (0, 7)}
 
 
 def test_a_client_that_gets_answers_is_kept() -> None:

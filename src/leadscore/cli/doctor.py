@@ -103,7 +103,7 @@ def check_up(timeout_s: float) -> Findings:
     session = KafkaSession(config)
     reached = None
     try:
-        reached = reach(session, timeout_s)
+        reached = reach(session, config.topics_of_role, timeout_s)
     except ConfigError as error:
         yield from refused(CONFIGURATION, error, CONFIGURATION_ADVICE)
     except Unavailable as outage:

@@ -1,12 +1,14 @@
 """Kafka as a worker finds it: whether it answers, who else scores the log, the clocks, the published model versions."""
 
+import time
+from collections.abc import Collection
 from functools import partial
 from typing import NamedTuple, cast
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import ClusterMetadata  # type: ignore[attr-defined]
+from confluent_kafka.admin import ClusterMetadata, TopicMetadata  # type: ignore[attr-defined]
 
-from leadscore.cli.checkup.findings import Finding, Findings, not_checked, ok, problem, warning
+from leadscore.cli.checkup.findings import RETRY_S, Finding, Findings, not_checked, ok, problem, warning
 from leadscore.cli.kafka_session import KafkaSession
 from leadscore.errors import KafkaErrorKind, Unavailable
 from leadscore.model.definition import ModelDefinition
@@ -14,6 +16,7 @@ from leadscore.ops.choices import Role
 from leadscore.ops.config import Config
 from leadscore.ops.services import KAFKA, addresses_of
 from leadscore.pipeline.kafka.clients import Admin
+from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.questions import topic_ids, unavailable
 from leadscore.pipeline.other_deployments import groups_on, refuse_other_scorers
 from leadscore.pipeline.starting import compare_clocks, latest_log_time_ms
@@ -51,13 +54,27 @@ class Cluster(NamedTuple):
         return len(self.metadata.brokers)
 
 
-def reach(session: KafkaSession, timeout_s: float) -> Cluster:
-    """The cluster; ``Unavailable`` where none answers in time."""
+def reach(session: KafkaSession, topics: Collection[str], timeout_s: float) -> Cluster:
+    """The cluster; ``Unavailable`` where none answers in time.
+
+    It is asked again for ``timeout_s`` while a partition of these topics has no leader: leaders move.
+    """
     admin = session.admin()
+    deadline = Deadline(timeout_s)
     try:
-        return Cluster(admin, admin.list_topics(timeout=timeout_s))
+        while True:
+            metadata = admin.list_topics(timeout=timeout_s)
+            existing = [metadata.topics[name] for name in topics if name in metadata.topics]
+            if not any(map(without_leader, existing)) or not deadline.left_s:
+                return Cluster(admin, metadata)
+            time.sleep(RETRY_S)
     except KafkaException as error:
         raise unavailable(error, "asking for the brokers", admin) from error
+
+
+def without_leader(topic: TopicMetadata) -> list[int]:
+    """The partitions of the topic that have no leader, in order."""
+    return sorted(number for number, partition in topic.partitions.items() if partition.leader < 0)
 
 
 def unreached(config: Config, outage: Unavailable) -> Finding:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]
 
 from leadscore.cli.checkup.findings import Finding, Findings, Status, not_checked, ok, problem, warning
-from leadscore.cli.checkup.kafka import SAFE_BROKERS, Cluster
+from leadscore.cli.checkup.kafka import SAFE_BROKERS, Cluster, without_leader
 from leadscore.cli.topics import ExpectedTopic, default_sizes, expected_topics, settings_of
 from leadscore.errors import LeadscoreError
 from leadscore.ops.config import Config
@@ -77,11 +77,10 @@ def _wrong_partitions(config: Config, metadata: TopicMetadata) -> Iterator[Findi
             wrong_log_partitions(config, number),
             f"Set LEADSCORE_LOG_PARTITIONS={number}, or name a new topic in LEADSCORE_LOG_TOPIC.",
         )
-    without_leader = sorted(number for number, one in metadata.partitions.items() if one.leader < 0)
-    if without_leader:
+    if leaderless := without_leader(metadata):
         yield problem(
             _check_of(name),
-            f"partitions without a leader: {', '.join(map(str, without_leader))}",
+            f"partitions without a leader: {', '.join(map(str, leaderless))}",
             "Start the brokers that hold them; nothing can be read or written there until then.",
         )
 

@@ -175,6 +175,8 @@ def _offsets(admin: AdminClient, partitions: list[Partition], spec: OffsetSpec) 
     try:
         return {(partition.topic, partition.partition): answer.result().offset for partition, answer in answers.items()}
     except KafkaException as error:
+        if kind_of(error.args[0]) is KafkaErrorKind.LEADER:
+            ask_for_leaders(admin, partitions)
         raise unavailable(error, "asking for the bounds of partitions", admin) from error
 
 
@@ -208,6 +210,17 @@ def _ask_for_offsets(
     specs = {TopicPartition(*partition): spec for partition in partitions}
     questions = admin.list_offsets(specs, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=timeout_s)
     return {(place.topic, place.partition): question for place, question in questions.items()}
+
+
+def ask_for_leaders(admin: AdminClient, partitions: Iterable[Partition]) -> None:
+    """Let the client learn who leads these partitions now; nothing is waited for.
+
+    For minutes it asks those that it has heard of about offsets, even where they answer that another broker leads the
+    partition, or that its leader has changed since.
+    """
+    topics = sorted({topic for topic, _ in partitions})
+    if topics:
+        admin.describe_topics(TopicCollection(topics), request_timeout=REQUEST_TIMEOUT_S)
 
 
 def ask_for_rights(admin: AdminClient, topics: Sequence[str]) -> "dict[str, Future[Any]]":

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from leadscore.errors import Unavailable
+from leadscore.errors import KafkaErrorKind, Unavailable
 from leadscore.ops.metrics import KafkaMetrics
 from leadscore.ops.ongoing import OngoingLog
 from leadscore.ops.services import KAFKA
@@ -23,7 +23,13 @@ from leadscore.pipeline.kafka.commits import Commits
 from leadscore.pipeline.kafka.deadline import Deadline
 from leadscore.pipeline.kafka.error_kinds import is_of_the_client, kind_of
 from leadscore.pipeline.kafka.lag_times import LagTimes, ReadTimes
-from leadscore.pipeline.kafka.questions import ask_for_beginnings, ask_for_ends, ask_for_topic, committed_offsets
+from leadscore.pipeline.kafka.questions import (
+    ask_for_beginnings,
+    ask_for_ends,
+    ask_for_leaders,
+    ask_for_topic,
+    committed_offsets,
+)
 from leadscore.pipeline.kafka.records import Partition
 from leadscore.pipeline.kafka.subscription import Subscription
 
@@ -160,6 +166,7 @@ class LagWatch:
         self.lags = {partition: lag for partition, lag in self.lags.items() if partition in owned}
 
     def _take(self, owned: Collection[Partition]) -> None:
+        ask_for_leaders(self._admin.client, _of_another_leader(self._ends) | _of_another_leader(self._beginnings))
         ends = {partition: end for partition, end in _offsets(self._ends).items() if partition in owned}
         beginnings = _offsets(self._beginnings)
         for partition, offset in self._committed.of(ends).items():  # only where Kafka has answered just now
@@ -185,6 +192,12 @@ def _offsets(questions: "dict[Partition, Future[Any]]") -> dict[Partition, int]:
         for partition, question in questions.items()
         if _failure(question) is None
     }
+
+
+def _of_another_leader(questions: "dict[Partition, Future[Any]]") -> set[Partition]:
+    """Those that were asked of a broker that does not lead the partition, or has come to lead it since."""
+    failures = {partition: _failure(question) for partition, question in questions.items()}
+    return {partition for partition, error in failures.items() if error and kind_of(error) is KafkaErrorKind.LEADER}
 
 
 def _names_no_broker(question: "Future[Any]") -> KafkaError | None:
