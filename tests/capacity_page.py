@@ -14,6 +14,8 @@ BEGIN = "<!-- From here to the next mark the page is written by python -m tests.
 END = "<!-- end of what python -m tests.capacity_page writes -->\n"
 RATES = (100_000, 1_000_000)
 LEADS = (1_000_000, 10_000_000, 100_000_000)
+EVENTS_PER_LEAD_AND_DAY = (100, 1_000)
+DAY_S = 86_400
 CASES = ("Few events per lead", "Full histories")
 LEAST_PARTITIONS, MOST_PARTITIONS = 32, 2_048
 
@@ -79,9 +81,14 @@ def redis_memory_bytes(leads: int, of_lead: Costs, chosen: Choices) -> float:
     return leads * of_lead.lead_bytes * chosen.memory_factor
 
 
+def leads_of(rate: int, events_per_lead_and_day: int) -> int:
+    """How many leads send that rate of events per second."""
+    return rate * DAY_S // events_per_lead_and_day
+
+
 def generated(text: str) -> str:
     """The tables, with the marks around them."""
-    return f"{BEGIN}\n{''.join(_plans(text))}\n{''.join(_memory(text))}\n{END}"
+    return f"{BEGIN}\n{''.join(_plans(text))}\n{''.join(_memory(text))}\n{''.join(_memory_by_rate(text))}\n{END}"
 
 
 def _plans(text: str) -> Iterator[str]:
@@ -101,6 +108,17 @@ def _memory(text: str) -> Iterator[str]:
     for leads in LEADS:
         sizes = (redis_memory_bytes(leads, of_lead, choices(text)) for of_lead in costs(text).values())
         yield f"| {leads:,} | {' | '.join(f'{size / 1e9:,.1f} GB' for size in sizes)} |\n"
+
+
+def _memory_by_rate(text: str) -> Iterator[str]:
+    full = costs(text)[CASES[1]]
+    yield "| Events per second | Events of a lead in a day | Leads "
+    yield f"| Redis memory, {CASES[1].lower()} |\n|---|---|---|---|\n"
+    for rate in RATES:
+        for events in EVENTS_PER_LEAD_AND_DAY:
+            leads = leads_of(rate, events)
+            size = redis_memory_bytes(leads, full, choices(text))
+            yield f"| {rate:,} | {events:,} | {leads:,} | {size / 1e9:,.1f} GB |\n"
 
 
 def _processes(rate: int, us_per_event: float, share: float) -> int:
