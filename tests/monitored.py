@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
+from math import log2
 from random import Random
 from threading import Event as Signal
 from threading import Thread
@@ -15,7 +16,9 @@ import redis
 
 from deploy.prometheus.scale import Scale
 from leadscore.events.event import Event
+from leadscore.time_units import DAY_MS
 from tests.deployment import Deployment, WorkerProcess, now_ms
+from tests.miscounting_worker import MODULE as MISCOUNTING
 from tests.prometheus_server import SCRAPE_S, PrometheusServer, Series, start_prometheus
 from tests.servers import LOOPBACK, free_ports, standing_still, wait_until
 
@@ -39,6 +42,12 @@ MODEL: Mapping[str, Any] = {
     },
     "thresholds": {"mql": {"enter": 50, "exit": 35}, "hot": {"enter": 70, "exit": 60}},
 }
+HALF_LIFE_MS = 30 * DAY_MS
+"""Of a model that says nothing about decay."""
+POINTS = {rule["event"]: rule["points"] for rule in MODEL["rules"].values()}
+EXIT = MODEL["thresholds"]["mql"]["exit"]
+LATE_S = 360.0
+"""Five minutes are not late yet."""
 STORIES = (
     ("website.page_view", "email.click"),
     ("website.page_view", "webinar.attended", "email.click"),
@@ -84,6 +93,10 @@ class Monitored:
     def start_worker(self, port: int, **overrides: str) -> None:
         self.workers[port] = self.deployment.start_worker(LEADSCORE_HTTP_PORT=str(port), **overrides)
 
+    def start_miscounting_worker(self, port: int) -> None:
+        """Its books do not add up."""
+        self.workers[port] = self.deployment.start_other(MISCOUNTING, LEADSCORE_HTTP_PORT=str(port))
+
     def wait_until_ready(self) -> None:
         """Records that come before the workers are ready would be late."""
         for worker in self.workers.values():
@@ -119,6 +132,16 @@ class Monitored:
         for _ in range(records):
             self.deployment.send_bytes("website", b"\x01garbage", now_ms())
         self.deployment.producer.flush(30)
+
+    def leave_late(self, leads: int) -> None:
+        """Leads that are reported only now, and should have left the threshold a while ago."""
+        left_ms = now_ms() - int(LATE_S * 1000)
+        occurred_ms = left_ms - int(HALF_LIFE_MS * log2(2 * POINTS["webinar.attended"] / EXIT))
+        for number in range(leads):
+            lead_id = f"late-{next(self._numbers)}-{number}"
+            self.deployment.send_some(
+                Event("webinar.attended", f"{lead_id}-{time}", lead_id, occurred_ms, {}) for time in ("first", "second")
+            )
 
     # --- faults ---
 

@@ -47,6 +47,8 @@ RESTARTS = {"LeadscoreRestartsOften"}
 NOBODY = {"LeadscoreAbsent", "LeadscoreWorkerDown"}
 KAFKA_OUTAGE = {"LeadscoreKafkaDown", "LeadscoreStuck"}
 LAG = {"LeadscoreLagGrows"}
+LATE_LEAVES = {"LeadscoreLeavesLate"}
+MISCOUNT = {"LeadscoreRecordsUnaccounted"}
 SLOW_REDIS_S = 0.5
 """For each request: two workers that score one log record a turn do four a second, and more come."""
 
@@ -219,3 +221,22 @@ def test_a_kafka_that_stands_still_and_workers_that_do_not_keep_up_raise_their_a
             wait_until_firing(monitored, LAG, BUDGETS, 120)
             way.latency_s = 0.0
             monitored.wait_until_calm(180, BUDGETS)
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1200)
+def test_leaves_that_are_late_and_books_that_do_not_add_up_raise_their_alerts_and_no_others(
+    monitor: Callable[..., Monitored],
+) -> None:
+    with monitor(Scale(minute_s=2)) as monitored:
+        monitored.wait_until_calm(120, SLOW)
+        monitored.leave_late(40)
+        wait_until_firing(monitored, LATE_LEAVES, SLOW, 90)
+        monitored.wait_until_calm(240, SLOW)
+
+        first, _ = monitored.ports
+        monitored.workers[first].terminate()
+        monitored.start_miscounting_worker(first)
+        wait_until_firing(monitored, MISCOUNT, BUDGETS, 180)
+        monitored.restart_worker(first)
+        monitored.wait_until_calm(180, BUDGETS)
