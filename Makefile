@@ -139,11 +139,11 @@ kafka: $(VENV)/dev ## a Kafka of your own, until Ctrl-C
 redis: $(VENV)/dev ## a Redis of your own, until Ctrl-C
 	@$(BIN)/python tests/servers.py redis
 
-registry: $(VENV)/dev ## a schema registry of your own (Apicurio) at localhost:8081, until Ctrl-C; for docs/walkthrough.md
-	@$(BIN)/python -m tests.schema_registry_server 8081
+registry: $(VENV)/dev ## a schema registry of your own (Apicurio) at localhost:8081, or at PORT=..., until Ctrl-C; for docs/walkthrough.md
+	@$(BIN)/python -m tests.schema_registry_server $(or $(PORT),8081)
 
-crm: $(VENV)/dev ## a stand-in for a CRM at localhost:8090, until Ctrl-C; for docs/walkthrough.md
-	@$(BIN)/python -m tests.crm_server 8090
+crm: $(VENV)/dev ## a stand-in for a CRM at localhost:8090, or at PORT=..., until Ctrl-C; for docs/walkthrough.md
+	@$(BIN)/python -m tests.crm_server $(or $(PORT),8090)
 
 picture: $(VENV)/dev ## record the demo's terminal for the front page: docs/pictures/demo.svg
 	$(BIN)/python -m tests.demo_picture

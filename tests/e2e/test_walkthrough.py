@@ -1,43 +1,69 @@
 """docs/walkthrough.md as a newcomer follows it: every block of the page, in its order, on real servers."""
 
+import json
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from tests.http_stand_in import Crm
-from tests.schema_registry_server import SchemaRegistryServer
-from tests.servers import KafkaServer, RedisServer, free_ports, redis_kinds, start_redis
+from tests.conftest import NEEDS_KAFKA, asking_for
+from tests.servers import ServerNotAvailable, free_ports
 from tests.source_tree import ROOT, copy_tree
 
 PAGE = (ROOT / "docs" / "walkthrough.md").read_text(encoding="utf-8")
 STEPS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+SERVERS = re.findall(r"^\| `(make \w+)` \|", PAGE, re.MULTILINE)
+ADDRESSES = re.findall(r"^export (\w+)=(\S+)$", PAGE, re.MULTILINE)
 TIME_LIMIT_S = 15 * 60
-TOPICS = ("shop.", "leadscore.")
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(300)]
 
 
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    with start_redis(redis_kinds()[0]) as server:
-        yield server
+@contextmanager
+def started(command: str) -> Iterator[str]:
+    """The address that a command of the page prints once its server answers; Ctrl-C ends it."""
+    [port] = free_ports(1)
+    process = subprocess.Popen(
+        [*shlex.split(command), f"PORT={port}"],
+        cwd=ROOT,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield _address_from(process)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def _address_from(process: "subprocess.Popen[str]") -> str:
+    said = ""
+    for line in process.stdout or ():
+        said += line
+        if printed := re.search(r"export LEADSCORE_(?!TEST_)\w+=(\S+)$|A CRM at (\S+)\. ", line):
+            return str(printed[1] or printed[2])
+    raise ServerNotAvailable(said)
 
 
 @pytest.fixture
-def own_topics(kafka: KafkaServer) -> Iterator[KafkaServer]:
-    """The topics of the page are gone after the test."""
-    yield kafka
-    admin = AdminClient({**kafka.properties})
-    mine = [topic for topic in admin.list_topics(timeout=10).topics if topic.startswith(TOPICS)]
-    for deleted in admin.delete_topics(mine).values() if mine else ():
-        deleted.result(timeout=30)
+def servers() -> Iterator[dict[str, str]]:
+    """The addresses of the page, and those of the servers that its commands start."""
+    with ExitStack() as ending:
+        with asking_for(NEEDS_KAFKA):
+            printed = [ending.enter_context(started(command)) for command in SERVERS]
+        yield {of_page: own for (_, of_page), own in zip(ADDRESSES, printed, strict=True)}
 
 
 def folder_of_a_newcomer(folder: Path) -> Path:
@@ -57,46 +83,38 @@ def at_these_addresses(script: str, addresses: dict[str, str]) -> str:
     return script
 
 
-def test_the_page_leads_from_own_topics_to_a_task_in_the_crm_in_time(
-    own_topics: KafkaServer, own_redis: RedisServer, schema_registry: SchemaRegistryServer, tmp_path: Path
-) -> None:
+def test_the_page_leads_from_own_topics_to_a_task_in_the_crm_in_time(servers: dict[str, str], tmp_path: Path) -> None:
     [port] = free_ports(1)
-    crm = Crm()
-    with crm.listening():
-        addresses = {
-            "localhost:9092": own_topics.bootstrap,
-            "redis://localhost:6379/0": own_redis.url,
-            "http://localhost:8081/apis/ccompat/v7": schema_registry.url,
-            "http://localhost:8090": crm.url,
-            "http://localhost:9464": f"http://localhost:{port}",
-        }
-        script = "set -eu -o pipefail\ntrap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n" + "\n".join(STEPS)
-        begun_s = time.monotonic()
-        done = subprocess.run(
-            ["bash", "-c", at_these_addresses(script, addresses)],
-            cwd=folder_of_a_newcomer(tmp_path),
-            env=_environment(port),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=270,
-        )
-        logs = "".join(path.read_text() for path in (tmp_path / "walkthrough").glob("*.log"))
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
-        assert time.monotonic() - begun_s < TIME_LIMIT_S
-        assert [task["contact"] for task in crm.tasks.values()] == ["c-17"]
-        assert "0 problem" in done.stdout
-        assert "not delivered: 0" in done.stdout
-        assert "Last crossings" in done.stdout
+    addresses = servers | {"http://localhost:9464": f"http://localhost:{port}"}
+    script = "set -eu -o pipefail\ntrap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n" + "\n".join(STEPS)
+    begun_s = time.monotonic()
+    done = subprocess.run(
+        ["bash", "-c", at_these_addresses(script, addresses)],
+        cwd=folder_of_a_newcomer(tmp_path),
+        env=_environment(LEADSCORE_HTTP_PORT=str(port)),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=270,
+    )
+    logs = "".join(path.read_text() for path in (tmp_path / "walkthrough").glob("*.log"))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{logs}"
+    assert time.monotonic() - begun_s < TIME_LIMIT_S
+    with urlopen(f"{addresses['http://localhost:8090']}/tasks", timeout=10) as answer:
+        assert [task["contact"] for task in json.load(answer)] == ["c-17"]
+    assert "0 problem" in done.stdout
+    assert "not delivered: 0" in done.stdout
+    assert "Last crossings" in done.stdout
 
 
-def _environment(port: int) -> dict[str, str]:
+def _environment(**more: str) -> dict[str, str]:
     """That of a shell without settings of leadscore, in which no environment of Python is active."""
     ours = ("LEADSCORE", "VIRTUAL_ENV", "MAKE", "MFLAGS")
     inherited = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if not folder.endswith(".venv/bin")]
-    return inherited | {"PATH": os.pathsep.join(folders), "LEADSCORE_HTTP_PORT": str(port)}
+    return inherited | {"PATH": os.pathsep.join(folders)} | more
 
 
 def test_every_block_of_the_page_is_run() -> None:
+    assert SERVERS == ["make kafka", "make redis", "make registry", "make crm"]
     assert len(STEPS) == PAGE.count("\n```sh") == PAGE.count("```") / 2 >= 9

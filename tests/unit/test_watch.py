@@ -44,6 +44,12 @@ class Answering:
             question.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
         return {"log": question}
 
+    def list_offsets(self, places: dict[TopicPartition, OffsetSpec], **_: Any) -> "dict[TopicPartition, Future[Any]]":
+        answers: dict[TopicPartition, Future[Any]] = {place: Future() for place in places}
+        for answer in answers.values():
+            answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+        return answers
+
 
 class Silent(Answering):
     """One whose questions are neither answered nor ended."""
@@ -160,6 +166,15 @@ def test_the_leaders_of_now_are_asked_for_where_the_bounds_come_from_a_former_on
     with pytest.raises(Unavailable, match="asking for the bounds"):
         log_bounds(client, [("log", 0)])
     assert log_bounds(client, [("log", 0)]) == {("log", 0): (0, 7)}
+
+
+def test_a_leader_that_answers_is_no_outage_while_nobody_answers_for_the_controller() -> None:
+    lost, fresh = Offsets(answers=False), Offsets()
+    watch, admin = watch_over(lost, fresh)
+    for _ in range(1 + RENEWED_AFTER):
+        watch.look()
+        assert watch.outage is None
+    assert admin.client is fresh  # only this one finds the new controller
 
 
 def test_a_client_that_gets_answers_is_kept() -> None:

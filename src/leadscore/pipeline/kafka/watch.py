@@ -45,6 +45,17 @@ RENEWED_AFTER = 3
 """How many questions in a row may be without an answer before the client for questions is made anew."""
 
 
+class Asked(NamedTuple):
+    """What was asked at once of two brokers.
+
+    The client asks the controller for topics, and for a while goes on asking one that is gone; a partition's leader may
+    answer meanwhile.
+    """
+
+    controller: "Future[Any]"
+    leader: "Future[Any]"
+
+
 class KafkaWatch:
     """Whether any broker answers. Before the first answer nothing is wrong: the worker has just begun."""
 
@@ -54,7 +65,7 @@ class KafkaWatch:
         self._unanswered = 0
         self._address = address
         self._metrics = metrics
-        self._question: Future[Any] | None = None
+        self._asked: Asked | None = None
         self._given_up = Deadline(0)
         self._lines = OngoingLog(_log, "kafka_away", "kafka_back")
         self.outage: str | None = None
@@ -68,27 +79,30 @@ class KafkaWatch:
         """Take the answer if it has come, and ask again."""
         for error in self._admin.client.take_errors():
             self._metrics.errors.labels(kind_of(error).value).inc()
-        if self._question is not None:
-            if _is_under_way(self._question, self._given_up):
+        if self._asked is not None:
+            if _is_under_way(self._asked.controller, self._given_up):
                 return
-            self._take(_failure(self._question) or _names_no_broker(self._question))
+            self._take(self._asked)
         self._metrics.dependency_up.labels(KAFKA).set(int(self.outage is None))
         self._given_up = Deadline(GIVEN_UP_AFTER_S)
-        self._question = ask_for_topic(self._admin.client, self._topic, ANSWER_WITHIN_S)
+        [to_leader] = ask_for_ends(self._admin.client, [(self._topic, 0)], ANSWER_WITHIN_S).values()
+        self._asked = Asked(ask_for_topic(self._admin.client, self._topic, ANSWER_WITHIN_S), to_leader)
 
-    def _take(self, failure: KafkaError | None) -> None:
-        if failure is None or not is_of_the_client(failure):
+    def _take(self, asked: Asked) -> None:
+        error = _failure(asked.controller)
+        failure = error or _names_no_broker(asked.controller)
+        self._unanswered = 0 if _is_from_a_broker(failure) else self._unanswered + 1
+        leader_answers = error is not None and _is_from_a_broker(_failure(asked.leader))
+        if failure is None or _is_from_a_broker(failure) or leader_answers:
             self.outage = None
-            self._unanswered = 0
             self._admin.client.last_error = None  # or the next outage would be told with the cause of this one
             self._lines.end(time(), KAFKA)
-            return
-        self._metrics.errors.labels(kind_of(failure).value).inc()
-        said = self._admin.client.last_error or failure
-        self.outage = f"kafka at {self._address} does not answer: {said.str()}"
-        self._lines.note(time(), KAFKA, logging.ERROR, address=self._address, detail=said.str())
-        self._unanswered += 1
-        if self._unanswered % RENEWED_AFTER == 0:
+        else:
+            self._metrics.errors.labels(kind_of(failure).value).inc()
+            said = self._admin.client.last_error or failure
+            self.outage = f"kafka at {self._address} does not answer: {said.str()}"
+            self._lines.note(time(), KAFKA, logging.ERROR, address=self._address, detail=said.str())
+        if self._unanswered and self._unanswered % RENEWED_AFTER == 0:
             self._admin.renew()
 
 
@@ -214,6 +228,11 @@ def _names_no_broker(question: "Future[Any]") -> KafkaError | None:
 def _is_under_way(question: "Future[Any]", given_up: Deadline) -> bool:
     """Whether its answer may still come."""
     return not question.done() and given_up.left_s > 0
+
+
+def _is_from_a_broker(failure: KafkaError | None) -> bool:
+    """Whether a broker has answered: a refusal is an answer, too."""
+    return failure is None or not is_of_the_client(failure)
 
 
 def _failure(question: "Future[Any]") -> KafkaError | None:
