@@ -569,7 +569,19 @@ MUTANTS = (
         "sums[rule.group] += 0",
     ),
     Mutant(
-        "what a lead can reach is bounded without its conditions",
+        "what a lead can reach is bounded without the conditions that the record may make true",
+        SCORE,
+        "            for award in more.rules:\n                if award.rule_id in needed:",
+        "            for award in more.rules[:0]:\n                if award.rule_id in needed:",
+    ),
+    Mutant(
+        "what a lead can reach is bounded without the conditions that count events",
+        SCORE,
+        "sums[earned.group] += earned.points",
+        "sums[earned.group] += 0.0",
+    ),
+    Mutant(
+        "what a lead can reach is bounded without the conditions that count no events",
         SCORE,
         "sums, totals = list(model.condition_upper_bounds), ",
         "sums, totals = [0.0] * len(model.condition_upper_bounds), ",

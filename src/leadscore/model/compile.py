@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf
 
 import msgspec
@@ -25,6 +25,7 @@ from leadscore.model.compiled import (
     ConditionTest,
     CountTest,
     DecayCurve,
+    EarnedPoints,
     QuietTest,
     Recycling,
     Selection,
@@ -101,6 +102,7 @@ def compile_model(definition: ModelDefinition) -> CompiledModel:
         has_disqualifying_conditions=any(condition.disqualifies is not None for condition in conditions),
         fit_without_values=min(max(_fit_when_missing(attributes.values()), fit_minimum), fit_maximum) + 0.0,
         condition_upper_bounds=_condition_upper_bounds(conditions, len(definition.groups)),
+        earned_points=tuple(_earned_points(conditions)),
         half_lives_ms=_half_lives_ms(curves),
         lasting=frozenset(rule_id for rule_id, decay in curves.items() if decay == DecayCurve()),
         decays_within_ms=max(_decays_within_ms(decay) for decay in curves.values()),
@@ -344,8 +346,27 @@ def _upper_bound_besides_rules(definition: ModelDefinition, name: str, score: Ot
 def _condition_upper_bounds(conditions: tuple[CompiledCondition, ...], groups: int) -> tuple[float, ...]:
     most = [0.0] * (groups + 1)  # NO_GROUP is -1
     for condition in conditions:
-        most[condition.group] += max(0.0, condition.points)
+        if condition.points > 0 and not _needed(condition.test):
+            most[condition.group] += condition.points
     return tuple(most)
+
+
+def _earned_points(conditions: tuple[CompiledCondition, ...]) -> Iterator[EarnedPoints]:
+    for condition in conditions:
+        if condition.points > 0 and (needed := _needed(condition.test)):
+            yield EarnedPoints(condition.points, condition.group, needed)
+
+
+def _needed(test: ConditionTest) -> tuple[frozenset[int], ...]:
+    """Sets of rules: while the lead has had no event of one of them, the test does not hold."""
+    if isinstance(test, CountTest):
+        return (test.rule_ids,)
+    if not isinstance(test, Combined) or test.how == "not":
+        return ()
+    of_parts = [_needed(part) for part in test.parts]
+    if test.how == "all":
+        return tuple(rules for needed in of_parts for rules in needed)
+    return (frozenset[int]().union(*(needed[0] for needed in of_parts)),) if all(of_parts) else ()
 
 
 def _decays_within_ms(decay: DecayCurve) -> float:

@@ -131,6 +131,15 @@ class CompiledCondition:
 
 
 @dataclass(frozen=True, slots=True)
+class EarnedPoints:
+    """Points of a condition that does not hold before the lead has had an event of each of these sets of rules."""
+
+    points: float
+    group: int
+    needed: tuple[frozenset[int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledAttribute:
     """A fit attribute; ``when_missing`` are its points for a lead that has no value."""
 
@@ -219,7 +228,9 @@ class CompiledModel:
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""
     condition_upper_bounds: tuple[float, ...]
-    """What the conditions of each group can add is not more; the last is of those without a group."""
+    """What the conditions of each group can add is not more, but for those of ``earned_points``; the last is of those
+    without a group."""
+    earned_points: tuple[EarnedPoints, ...]
     half_lives_ms: dict[int, float]
     """Of the rules that decay by half-life."""
     lasting: frozenset[int]

@@ -134,7 +134,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
 
     *Upper bound*: a number that a score does not exceed at tau, floor and ceiling aside. Gains as if none had decayed,
     penalties only where tau is the instant of the lead's latest record, every condition that gives points as if it
-    held, the best that the fit can be.
+    held (the exact one: unless it counts events that the lead never had), the best that the fit can be.
     *Out of reach*: what a threshold is with an upper bound of its score less than ``enter`` - 1e-6. Never, where the
     floor of the score is at ``enter`` already.
     *Only raises* (``_only_raises``): the record is the lead's latest and gives points, takes none, and hides no other

@@ -5,9 +5,9 @@ A model has one score or several, each of some of the groups. What none of its g
 
 from typing import NamedTuple, cast
 
-from leadscore.log.records import AttributeAward, Award
+from leadscore.log.records import Award
 from leadscore.model.addition import plain_sum
-from leadscore.model.compiled import CompiledModel, CompiledRule, CompiledScore, DecayCurve
+from leadscore.model.compiled import CompiledModel, CompiledRule, CompiledScore, DecayCurve, EarnedPoints
 from leadscore.scoring.conditions import Outlook, current_attributes
 from leadscore.scoring.state import AttributeState, LeadState, Total
 from leadscore.time_units import DAY_MS
@@ -96,10 +96,14 @@ def main_score_at(state: LeadState, model: CompiledModel, at_ms: int) -> Score:
 def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore, more: Award, at_ms: int) -> float:
     """An upper bound of one of the lead's scores at ``at_ms``, with this award added; floor and ceiling aside.
 
-    Gains as if none had decayed, every condition that gives points; clamped like the score. Penalties are in it at the
-    instant of the lead's latest record only, where running totals need no decay: later on they weigh less.
+    Gains as if none had decayed, every condition that gives points and needs no event that the lead never had; clamped
+    like the score. Penalties are in it at the instant of the lead's latest record only, where running totals need no
+    decay: later on they weigh less.
     """
     sums, totals = list(model.condition_upper_bounds), state.totals
+    for earned in model.earned_points:
+        if _may_be_earned(earned, state, more):
+            sums[earned.group] += earned.points
     rules = cast("dict[object, CompiledRule]", model.rules)  # as in _sums_at
     is_at_latest = at_ms == state.latest_record_ms
     for index, rule_id in enumerate(cast("list[object]", state.rules)):
@@ -112,14 +116,7 @@ def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore,
         points = award.points
         if points > 0 and (rule := rules.get(award.rule_id)) is not None:
             sums[rule.group] += points
-    if not score.counts_fit:
-        fit = 0.0
-    elif more.attributes:
-        fit = _fit_upper_bound(state, model, more.attributes)
-    elif model.attributes and (flags := state.flags) is not None:
-        fit = fit_of(current_attributes(flags), model)
-    else:
-        fit = model.fit_without_values
+    fit = _fit_upper_bound(state, model, more) if score.counts_fit else 0.0
     of_groups = 0.0
     for group in score.groups:
         points = sums[group.index]
@@ -127,10 +124,26 @@ def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore,
     return fit + sums[-1] + of_groups if score.counts[-1] else fit + of_groups
 
 
-def _fit_upper_bound(state: LeadState, model: CompiledModel, more: list[AttributeAward]) -> float:
-    """An upper bound of the fit, whichever of the values that the lead has and gets is the latest."""
+def _may_be_earned(earned: EarnedPoints, state: LeadState, more: Award) -> bool:
+    """Whether the lead has had the events that the points need, with this award added."""
+    for needed in earned.needed:
+        if needed.isdisjoint(state.rules):
+            for award in more.rules:
+                if award.rule_id in needed:
+                    break
+            else:
+                return False
+    return True
+
+
+def _fit_upper_bound(state: LeadState, model: CompiledModel, more: Award) -> float:
+    """The fit; with an award of attributes an upper bound, whichever of the lead's values and the new ones count."""
+    if not model.attributes or (state.flags is None and not more.attributes):
+        return model.fit_without_values
+    if not more.attributes:
+        return fit_of(current_attributes(state.flags), model)
     gains = plain_sum(max(0.0, points) for points in points_of_values(state, model).values())
-    gains += plain_sum(max(0.0, value.points or 0.0) for value in more)
+    gains += plain_sum(max(0.0, value.points or 0.0) for value in more.attributes)
     gains += plain_sum(max(0.0, attribute.when_missing) for attribute in model.attributes.values())
     return min(max(gains, model.fit_minimum), model.fit_maximum)
 
