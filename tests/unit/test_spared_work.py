@@ -15,6 +15,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from leadscore.model.compile import compile_model
+from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model
 from leadscore.scoring import course, fold, thresholds, timeline, totals
 from leadscore.scoring.before import before_anything
@@ -29,7 +31,7 @@ from tests.random_models import ALL
 from tests.simulated import simulated
 from tests.stays import RULES
 from tests.stays import run as run_of_stays
-from tests.unit.semantics import act, crossings, model_of, rule
+from tests.unit.semantics import act, crossings, model_of, rule, score, visit
 
 pytestmark = OF_THE_SOURCE
 
@@ -94,7 +96,7 @@ def test_a_penalty_that_has_decayed_keeps_no_lead_out() -> None:
 
 
 def dense_events(random: Random, number: int) -> Iterator[Plain]:
-    """Four leads, every few hours an event, now and then a late one."""
+    """Four leads, every few hours an event, now and then a late one; clicks often come in bursts, or nearly."""
     for index in range(number):
         at_ms = START_MS + index * DAY_MS // 8
         event: Plain = {
@@ -103,7 +105,31 @@ def dense_events(random: Random, number: int) -> Iterator[Plain]:
             "lead_id": f"L{random.randrange(4)}",
             "occurred_at": at_ms - (random.randrange(30 * DAY_MS) if random.random() < 0.1 else 0),
         }
-        yield event | {name: random.choice(values) for name, values in TYPES[event["type"]].items()}
+        event |= {name: random.choice(values) for name, values in TYPES[event["type"]].items()}
+        yield event
+        if event["type"] == "email.click" and random.random() < 0.5:
+            for more in range(random.randrange(2, 7)):
+                step_ms = random.choice((0, 400, 500, 501))
+                yield event | {"event_id": f"e{index}-{more}", "occurred_at": event["occurred_at"] + more * step_ms}
+
+
+def test_points_of_a_condition_are_in_reach_once_the_lead_has_had_what_it_counts() -> None:
+    def count(name: str) -> Plain:
+        return {"count": {"rules": [name], "at_least": 1, "within": "30d"}}
+
+    rules = {name: rule(10, name) for name in ("visit", "click", "call", "other")}
+    either = {"any": [count("click"), count("call")]}
+    conditions = {
+        "both": {"when": {"all": [count("visit"), either]}, "points": 40},
+        "quiet": {"when": {"quiet": {"rules": ["other"], "within": "7d"}}, "points": 1},
+    }
+    model = model_of(rules, conditions=conditions, thresholds={"mql": {"enter": 50, "exit": 30}})
+    compiled = compile_model(msgspec.convert(model, ModelDefinition))
+    assert compiled.condition_upper_bounds == (1.0,)
+    [earned] = compiled.earned_points
+    assert (earned.points, len(earned.needed)) == (40.0, 2)
+    assert [direction for direction, *_ in crossings(model, 1, act("click", "a"), act("visit", "b"))] == ["ENTER"]
+    assert crossings(model, 1, act("other", "a"), act("visit", "b"), act("other", "c")) == []
 
 
 TYPES: dict[str, dict[str, list[object]]] = {
@@ -117,6 +143,21 @@ TYPES: dict[str, dict[str, list[object]]] = {
     "webinar.attended": {"asset": ["w1", "w2"], "minutes": [5, 30, 60]},
     "profile.updated": {"attributes": [{"role": "ceo"}, {"role": "student"}, {"company_size": 2000}, {"role": None}]},
 }
+
+
+def test_the_latest_event_ends_a_burst_of_events_that_are_no_longer_recent() -> None:
+    rules = {"click": rule(10, "click", exclude_burst={"at_least": 3, "within": "2s"}), "visit": rule(1)}
+    between = [visit(f"v{number}", 0, 200 + number) for number in range(70)]
+    events = [act("click", "a"), act("click", "b", 0, 100), *between, act("click", "c", 0, 2_000)]
+    with no_shortcuts():
+        expected = score(model_of(rules), 1, *events)
+    assert score(model_of(rules), 1, *events) == expected == 20 + 70
+
+
+def test_a_limit_knows_what_counted_at_the_beginning_of_its_month() -> None:
+    rules = {"visit": rule(10, limit={"times": 2, "per": "month"})}
+    assert score(model_of(rules), 40, visit("a", 0), visit("b", 1), visit("c", 30)) == 20
+    assert score(model_of(rules), 40, visit("a", 0), visit("b", 1), visit("c", 31)) == 30
 
 
 def assert_same(actual: Simulation, expected: Simulation) -> None:

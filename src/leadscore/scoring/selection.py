@@ -11,6 +11,8 @@ from leadscore.time_units import DAY_MS
 
 _FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 """Day 0 of the times here, as Python numbers days."""
+_LONGEST_BUCKET_MS: Final = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 31 * DAY_MS}
+"""How long a period of a limit is at most; the one of ever is longer than anything."""
 
 
 def points_awarded(state: LeadState, index: int) -> dict[int, Points]:
@@ -92,20 +94,43 @@ def settled_counted_ms(state: LeadState, rule: CompiledRule) -> int | None:
 
 
 def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None:
-    """Whether the lead's latest event counts for the rule, where that is easy to say."""
+    """Whether the lead's latest event counts for the rule and takes no other out; ``None`` where a recount must say."""
     selection = rule.selection or Selection()
-    if selection.burst_at_least or (selection.once_per and selection.limit_times):
-        return None
+    if selection.burst_at_least:
+        is_alone = not (selection.once_per or selection.limit_times)
+        return True if is_alone and not _ends_burst(state, rule, index) else None
     if selection.once_per:
-        return _says_something_new(state, rule, index)
-    rows, numbers, limit = state.rows, points_awarded(state, index), selection.limit_times
-    bucket = bucket_of(selection, time_of(rows[-ROW:]))
-    used = (settled_of(state, rule.rule_id).buckets or {}).get(bucket, 0)
-    for end in range(len(rows) - ROW - 1, -1, -ROW):
-        if used >= limit:
+        return None if selection.limit_times else _says_something_new(state, rule, index)
+    return _is_within_limit(state, rule, index)
+
+
+def _ends_burst(state: LeadState, rule: CompiledRule, index: int) -> bool:
+    """Whether the lead's latest event makes a burst with earlier ones of the rule."""
+    selection, rows = rule.selection or Selection(), state.rows
+    first_ms = time_of(rows[-ROW:]) - selection.burst_within_ms
+    first, events = at_of(first_ms, b""), 0
+    for end in range(len(rows) - 1, -1, -ROW):
+        if rows[end - AT : end] < first:
             break
-        if rows[end] in numbers:
-            if bucket_of(selection, time_of(rows[end - AT : end])) != bucket:
+        events += index in state.awarded[rows[end]][::2]
+    before = settled_of(state, rule.rule_id).burst_ms or ()
+    return events + sum(time_ms >= first_ms for time_ms in before) >= selection.burst_at_least
+
+
+def _is_within_limit(state: LeadState, rule: CompiledRule, index: int) -> bool:
+    """Whether earlier events of the rule leave something of its limit to the lead's latest event."""
+    selection, rows = rule.selection or Selection(), state.rows
+    time_ms, limit = time_of(rows[-ROW:]), selection.limit_times
+    bucket = bucket_of(selection, time_ms)
+    used = (settled_of(state, rule.rule_id).buckets or {}).get(bucket, 0)
+    longest_ms = _LONGEST_BUCKET_MS.get(selection.limit_per)
+    first = b"" if longest_ms is None else at_of(time_ms - longest_ms, b"")
+    for end in range(len(rows) - ROW - 1, -1, -ROW):
+        at = rows[end - AT : end]
+        if used >= limit or at < first:
+            break
+        if index in state.awarded[rows[end]][::2]:
+            if bucket_of(selection, time_of(at)) != bucket:
                 break
             used += 1
     return used < limit
@@ -113,11 +138,14 @@ def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None
 
 def _says_something_new(state: LeadState, rule: CompiledRule, index: int) -> bool:
     """Whether the lead's latest event has a value of ``once_per`` that no earlier one of the rule had."""
-    *earlier, last = rule_rows(state, index)
-    value = once_value(state, index, last)
+    rows = state.rows
+    value = once_value(state, index, rows[-ROW:])
     if value in (settled_of(state, rule.rule_id).values or ()):
         return False
-    return all(once_value(state, index, row) != value for row in earlier)
+    for end in range(len(rows) - ROW - 1, -1, -ROW):
+        if index in state.awarded[rows[end]][::2] and once_value(state, index, rows[end - AT : end]) == value:
+            return False
+    return True
 
 
 def without_bursts(state: LeadState, rule: CompiledRule, rows: list[bytes]) -> list[bytes]:
