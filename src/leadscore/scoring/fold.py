@@ -37,7 +37,7 @@ from leadscore.scoring.flags import flags_of, latest_ms
 from leadscore.scoring.outcomes import outcomes_of
 from leadscore.scoring.recent import ROW, at_of, find
 from leadscore.scoring.retraction import ANY_TYPE, remember_retraction
-from leadscore.scoring.score import ScoresAt, all_gains, points_of_values, rule_points, upper_bound_at
+from leadscore.scoring.score import ScoresAt, UpperBounds, all_gains, points_of_values, rule_points
 from leadscore.scoring.selection import points_awarded
 from leadscore.scoring.state import AttributeState, Flags, LeadState, Suspension
 from leadscore.scoring.thresholds import Decision, cross, due_ms, leave_by_time
@@ -162,7 +162,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
 
     Kept in step
 
-    - ``score.upper_bound_at``, ``score.all_gains`` and ``CompiledScore.upper_bound_besides_rules`` with ``score_at``:
+    - ``score.UpperBounds``, ``score.all_gains`` and ``CompiledScore.upper_bound_besides_rules`` with ``score_at``:
       whatever can add points must be in the bounds.
     - Rules 1 to 4 with steps 3 and 4: what can enter without points, or leave, must be named here.
     - ``due_ms`` of a lead that is spared: it may stay, for a record that only raises moves the leave back at most.
@@ -199,11 +199,14 @@ def _is_in_reach(
     state: LeadState, award: Award, gains: float, entered: set[int] | None, tau_ms: int, model: CompiledModel
 ) -> bool:
     """Whether an upper bound lets the lead into a threshold that it is out of; ``gains`` are for the quick one."""
+    bounds: UpperBounds | None = None
     for score in model.crossed:
         out_of_reach = _out_of_reach(model, score, entered) if entered else score.out_of_reach
         if gains + score.upper_bound_besides_rules < out_of_reach:
             continue
-        if upper_bound_at(state, model, score, award, tau_ms) >= out_of_reach:
+        if bounds is None:
+            bounds = UpperBounds(state, model, award, tau_ms)
+        if bounds.of(score) >= out_of_reach:
             return True
     return False
 

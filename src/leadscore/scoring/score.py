@@ -93,13 +93,40 @@ def main_score_at(state: LeadState, model: CompiledModel, at_ms: int) -> Score:
     return score_at(Outlook(state, model), model.main, at_ms)
 
 
-def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore, more: Award, at_ms: int) -> float:
-    """An upper bound of one of the lead's scores at ``at_ms``, with this award added; floor and ceiling aside.
+class UpperBounds:
+    """What a lead's scores do not exceed at an instant, with an award added; floor and ceiling aside.
 
     Gains as if none had decayed, every condition that gives points and needs no event that the lead never had; clamped
     like the score. Penalties are in it at the instant of the lead's latest record only, where running totals need no
     decay: later on they weigh less.
     """
+
+    __slots__ = ("_fit", "_model", "_more", "_state", "_sums")
+
+    def __init__(self, state: LeadState, model: CompiledModel, more: Award, at_ms: int) -> None:
+        self._state = state
+        self._model = model
+        self._more = more
+        self._sums = _upper_bounds_of_groups(state, model, more, at_ms)
+        self._fit: float | None = None
+
+    def of(self, score: CompiledScore) -> float:
+        """The upper bound of this score of the model."""
+        sums, total = self._sums, 0.0
+        if score.counts_fit:
+            if self._fit is None:
+                self._fit = _fit_upper_bound(self._state, self._model, self._more)
+            total = self._fit
+        if score.counts[-1]:
+            total += sums[-1]
+        for group in score.groups:
+            points = sums[group.index]
+            total += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
+        return total
+
+
+def _upper_bounds_of_groups(state: LeadState, model: CompiledModel, more: Award, at_ms: int) -> list[float]:
+    """Of the points of each group, without its clamp; last those without a group."""
     sums, totals = list(model.condition_upper_bounds), state.totals
     for earned in model.earned_points:
         if _may_be_earned(earned, state, more):
@@ -116,12 +143,7 @@ def upper_bound_at(state: LeadState, model: CompiledModel, score: CompiledScore,
         points = award.points
         if points > 0 and (rule := rules.get(award.rule_id)) is not None:
             sums[rule.group] += points
-    fit = _fit_upper_bound(state, model, more) if score.counts_fit else 0.0
-    of_groups = 0.0
-    for group in score.groups:
-        points = sums[group.index]
-        of_groups += group.minimum if points < group.minimum else group.maximum if points > group.maximum else points
-    return fit + sums[-1] + of_groups if score.counts[-1] else fit + of_groups
+    return sums
 
 
 def _may_be_earned(earned: EarnedPoints, state: LeadState, more: Award) -> bool:
