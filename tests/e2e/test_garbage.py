@@ -21,6 +21,7 @@ from tests.deployment import (
     now_ms,
     wandering_events,
 )
+from tests.offsets import committed_of
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.lasting_leads
@@ -126,7 +127,7 @@ def test_a_topic_of_garbage_stops_instead_of_draining_into_the_dead_letters_and_
 
 def committed_offset(deployment: Deployment) -> int:
     consumer = Consumer({"bootstrap.servers": deployment.kafka.bootstrap, "group.id": f"{deployment.name}-match"})
-    [committed] = consumer.committed([TopicPartition(deployment.topic("website"), 0)], timeout=10)
+    [committed] = committed_of(consumer, [TopicPartition(deployment.topic("website"), 0)])
     consumer.close()
     return max(committed.offset, 0)
 

@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.deployment import Deployment
+from tests.offsets import committed_of, once_moved
 
 
 class Place(NamedTuple):
@@ -20,8 +21,9 @@ def place_of(deployment: Deployment, stage: str, word: str, partition: int) -> P
     consumer = Consumer({**deployment.kafka.properties, "group.id": f"{deployment.name}-{stage}"})
     try:
         asked = TopicPartition(deployment.topic(word), partition)
-        low, high = consumer.get_watermark_offsets(asked, timeout=10)
-        return Place(low, high, consumer.committed([asked], timeout=10)[0].offset)
+        low, high = once_moved(lambda: consumer.get_watermark_offsets(asked, timeout=10))
+        [committed] = committed_of(consumer, [asked])
+        return Place(low, high, committed.offset)
     finally:
         consumer.close()
 

@@ -45,6 +45,7 @@ from tests.bench.peers.scoring import MARKS
 from tests.bench.peers.systems import SYSTEMS, Place, System, Worker, _kafka_streams, _module, _python
 from tests.checked_producer import CheckedProducer
 from tests.deployment import now_ms
+from tests.offsets import committed_of, end_of
 from tests.servers import CACHE, ROOT, redis_kinds, start_kafka, start_redis, wait_until
 from tests.unit.registry_stub import RegistryStub, registry_stub
 
@@ -189,14 +190,14 @@ class Watch:
         with closing(Consumer(settings)) as consumer:
             topics = consumer.list_topics(timeout=10).topics
             places = [TopicPartition(topic, number) for topic in of_topics for number in topics[topic].partitions]
-            return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=10))
+            return sum(max(place.offset, 0) for place in committed_of(consumer, places))
 
     def _ends(self, topics: list[str]) -> int:
         settings = {"bootstrap.servers": self._bootstrap, "group.id": "ends", "log_level": 2}
         with closing(Consumer(settings)) as consumer:
             all_topics = consumer.list_topics(timeout=10).topics
             places = [TopicPartition(topic, number) for topic in topics for number in all_topics[topic].partitions]
-            return sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+            return sum(end_of(consumer, place) for place in places)
 
 
 class Trial:

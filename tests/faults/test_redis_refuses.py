@@ -30,6 +30,7 @@ from tests.faults.naive_worker import GIVES_UP, KEY, MODULE
 from tests.faults.report import Figures
 from tests.faults.seen import store_errors
 from tests.faults.sizes import SEED, events
+from tests.offsets import committed_of, end_of
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
@@ -71,8 +72,8 @@ def log_offsets(deployment: Deployment) -> tuple[list[int], int]:
     places = [TopicPartition(deployment.topic("log"), number) for number in range(LOG_PARTITIONS)]
     own = {"group.id": f"{deployment.name}-score", **OUT_OF_GROUP}
     with closing(Consumer({**deployment.kafka.properties, **own})) as consumer:
-        committed = [place.offset for place in consumer.committed(places, timeout=10)]
-        return committed, sum(consumer.get_watermark_offsets(place, timeout=10)[1] for place in places)
+        committed = [place.offset for place in committed_of(consumer, places)]
+        return committed, sum(end_of(consumer, place) for place in places)
 
 
 def conclude(deployment: Deployment, figures: Figures) -> None:
