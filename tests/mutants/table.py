@@ -577,8 +577,8 @@ MUTANTS = (
     Mutant(
         "what a lead can reach is bounded without the conditions that count events",
         SCORE,
-        "sums[earned.group] += earned.points",
-        "sums[earned.group] += 0.0",
+        "if not _may_be_earned(earned, self._state, self._more):\n                    self._sums",
+        "if earned:\n                    self._sums",
     ),
     Mutant(
         "what a lead can reach is bounded without the conditions that count no events",

@@ -125,7 +125,7 @@ def test_points_of_a_condition_are_in_reach_once_the_lead_has_had_what_it_counts
     }
     model = model_of(rules, conditions=conditions, thresholds={"mql": {"enter": 50, "exit": 30}})
     compiled = compile_model(msgspec.convert(model, ModelDefinition))
-    assert compiled.condition_upper_bounds == (1.0,)
+    assert compiled.condition_upper_bounds == (41.0,)
     [earned] = compiled.earned_points
     assert (earned.points, len(earned.needed)) == (40.0, 2)
     assert [direction for direction, *_ in crossings(model, 1, act("click", "a"), act("visit", "b"))] == ["ENTER"]

@@ -346,8 +346,7 @@ def _upper_bound_besides_rules(definition: ModelDefinition, name: str, score: Ot
 def _condition_upper_bounds(conditions: tuple[CompiledCondition, ...], groups: int) -> tuple[float, ...]:
     most = [0.0] * (groups + 1)  # NO_GROUP is -1
     for condition in conditions:
-        if condition.points > 0 and not _needed(condition.test):
-            most[condition.group] += condition.points
+        most[condition.group] += max(0.0, condition.points)
     return tuple(most)
 
 

@@ -228,9 +228,9 @@ class CompiledModel:
     fit_without_values: float
     """The fit of a lead of which no attribute is known."""
     condition_upper_bounds: tuple[float, ...]
-    """What the conditions of each group can add is not more, but for those of ``earned_points``; the last is of those
-    without a group."""
+    """What the conditions of each group can add is not more; the last is of those without a group."""
     earned_points: tuple[EarnedPoints, ...]
+    """Of these conditions, those that need events."""
     half_lives_ms: dict[int, float]
     """Of the rules that decay by half-life."""
     lasting: frozenset[int]

@@ -134,7 +134,7 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
 
     *Upper bound*: a number that a score does not exceed at tau, floor and ceiling aside. Gains as if none had decayed,
     penalties only where tau is the instant of the lead's latest record, every condition that gives points as if it
-    held (the exact one: unless it counts events that the lead never had), the best that the fit can be.
+    held, the best that the fit can be.
     *Out of reach*: what a threshold is with an upper bound of its score less than ``enter`` - 1e-6. Never, where the
     floor of the score is at ``enter`` already.
     *Only raises* (``_only_raises``): the record is the lead's latest and gives points, takes none, and hides no other
@@ -150,7 +150,8 @@ def may_cross(state: LeadState, award: Award, tau_ms: int, context: FoldContext)
     4. The lead is in a threshold and the record does more than only raise: yes. It may end the stay, now or earlier.
     5. Else it can do nothing but enter: yes, unless all thresholds that the lead is out of are out of reach, score by
        score. First by the quick upper bound, one sum of all the lead's gains, whichever score they are of; then by
-       the exact one, with every rule's ``max`` and the clamps of the score's groups.
+       the exact one, with every rule's ``max`` and the clamps of the score's groups; last by the same without the
+       conditions that count events which the lead never had.
 
     Example: ``mql`` with enter 65; conditions and fit add 20 at most; a group with max 40. The lead is out, with 30
     points in that group and a penalty of -12; the record is its latest.
@@ -206,7 +207,7 @@ def _is_in_reach(
             continue
         if bounds is None:
             bounds = UpperBounds(state, model, award, tau_ms)
-        if bounds.of(score) >= out_of_reach:
+        if bounds.of(score) >= out_of_reach and bounds.lower_of(score) >= out_of_reach:
             return True
     return False
 

@@ -96,19 +96,28 @@ def main_score_at(state: LeadState, model: CompiledModel, at_ms: int) -> Score:
 class UpperBounds:
     """What a lead's scores do not exceed at an instant, with an award added; floor and ceiling aside.
 
-    Gains as if none had decayed, every condition that gives points and needs no event that the lead never had; clamped
-    like the score. Penalties are in it at the instant of the lead's latest record only, where running totals need no
-    decay: later on they weigh less.
+    Gains as if none had decayed, every condition that gives points; clamped like the score. Penalties are in it at the
+    instant of the lead's latest record only, where running totals need no decay: later on they weigh less.
     """
 
-    __slots__ = ("_fit", "_model", "_more", "_state", "_sums")
+    __slots__ = ("_fit", "_has_unearned", "_model", "_more", "_state", "_sums")
 
     def __init__(self, state: LeadState, model: CompiledModel, more: Award, at_ms: int) -> None:
         self._state = state
         self._model = model
         self._more = more
         self._sums = _upper_bounds_of_groups(state, model, more, at_ms)
+        self._has_unearned = True
         self._fit: float | None = None
+
+    def lower_of(self, score: CompiledScore) -> float:
+        """The same without conditions that need an event of a rule of which the lead had none."""
+        if self._has_unearned:
+            self._has_unearned = False
+            for earned in self._model.earned_points:
+                if not _may_be_earned(earned, self._state, self._more):
+                    self._sums[earned.group] -= earned.points
+        return self.of(score)
 
     def of(self, score: CompiledScore) -> float:
         """The upper bound of this score of the model."""
@@ -128,9 +137,6 @@ class UpperBounds:
 def _upper_bounds_of_groups(state: LeadState, model: CompiledModel, more: Award, at_ms: int) -> list[float]:
     """Of the points of each group, without its clamp; last those without a group."""
     sums, totals = list(model.condition_upper_bounds), state.totals
-    for earned in model.earned_points:
-        if _may_be_earned(earned, state, more):
-            sums[earned.group] += earned.points
     rules = cast("dict[object, CompiledRule]", model.rules)  # as in _sums_at
     is_at_latest = at_ms == state.latest_record_ms
     for index, rule_id in enumerate(cast("list[object]", state.rules)):
