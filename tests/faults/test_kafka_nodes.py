@@ -89,12 +89,12 @@ def kill(deployment: Deployment, cluster: KafkaCluster, dead: int) -> Kill:
     return Kill(dead, sum(leader == dead for leader in leaders.values()))
 
 
-def transaction_coordinator(cluster: KafkaCluster, transactional_id: str) -> int:
-    """The node that keeps the state of these transactions: by Java's hash of the name, as brokers find it."""
+def coordinator(cluster: KafkaCluster, topic: str, name: str) -> int:
+    """The node that keeps the state under this name: by Java's hash of it, as brokers find it."""
     hashed = 0
-    for character in transactional_id:
+    for character in name:
         hashed = (31 * hashed + ord(character)) & 0xFFFFFFFF
-    partitions = cluster.partitions("__transaction_state")
+    partitions = cluster.partitions(topic)
     return partitions[(hashed & 0x7FFFFFFF) % len(partitions)]
 
 
@@ -142,19 +142,24 @@ def test_the_controller_and_leaders_are_killed_one_after_the_other_and_nothing_i
 
 
 @pytest.mark.experiment("15", "a dead coordinator of transactions repeats nothing, and leaves none open")
+@pytest.mark.parametrize("of_group", [False, True], ids=["of_transactions", "of_the_group"])
 def test_the_node_that_coordinates_the_transactions_is_killed_within_one_and_nothing_is_repeated(
-    deploy_with: Callable[[int], Deployment], cluster: KafkaCluster, figures: Figures
+    deploy_with: Callable[[int], Deployment],
+    cluster: KafkaCluster,
+    figures: Figures,
+    of_group: bool,
 ) -> None:
     deployment = deploy_with(NODES)
     events = wandering_events("coordinator", 1_500)
     worker = deployment.start_worker(**TRANSACTIONAL, LEADSCORE_INSTANCE=INSTANCE)
     worker.wait_for("shards_started")
     name = transactional_id(load_config(deployment.config(**TRANSACTIONAL, LEADSCORE_INSTANCE=INSTANCE)))
+    state = ("__consumer_offsets", f"{deployment.name}-score") if of_group else ("__transaction_state", name)
     with Load(deployment, events, pause_s=0.3):
         for _ in range(KILLED):
             wait_until(deployment.open_transactions, 60, "an open transaction")
-            killed = kill(deployment, cluster, transaction_coordinator(cluster, name))
-            assert transaction_coordinator(cluster, name) != killed.node
+            killed = kill(deployment, cluster, coordinator(cluster, *state))
+            assert coordinator(cluster, *state) != killed.node
             wait_for_progress(deployment)
             cluster.nodes[killed.node].start()
             cluster.wait_until_in_sync(deployment.name, NODES)

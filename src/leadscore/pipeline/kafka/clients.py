@@ -17,6 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 
 from leadscore.ops.kafka_properties import has_brokers_assign
+from leadscore.pipeline.kafka.bounded_calls import TransactionsProducer
 from leadscore.pipeline.kafka.group_protocol import left_to_client, of_brokers
 
 TRANSACTION_TIMEOUT_MS = 10_000
@@ -133,7 +134,7 @@ def make_transactions_producer(
         "enable.gapless.guarantee": False,
         "delivery.report.only.error": True,
     }
-    return Producer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
+    return TransactionsProducer({"client.id": client_id, **PRODUCER, **kafka, **own}, logger=logger)
 
 
 def make_consumer(
