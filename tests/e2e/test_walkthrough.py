@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(300)]
 
 @contextmanager
 def started(command: str) -> Iterator[str]:
-    """The address that a command of the page prints once its server answers; Ctrl-C ends it."""
+    """The address that a command of the page prints once its server answers."""
     [port] = free_ports(1)
     process = subprocess.Popen(
         [*shlex.split(command), f"PORT={port}"],
@@ -44,7 +44,7 @@ def started(command: str) -> Iterator[str]:
     try:
         yield _address_from(process)
     finally:
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)  # as Ctrl-C, which a test run in the background does not pass on
         process.communicate(timeout=60)
 
 

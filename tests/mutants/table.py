@@ -599,18 +599,6 @@ MUTANTS = (
         "return used <= limit\n",
     ),
     Mutant(
-        "the latest event ends no burst that began before",
-        SELECTION,
-        "first_ms = time_of(rows[-ROW:]) - selection.burst_within_ms",
-        "first_ms = time_of(rows[-ROW:]) - selection.burst_within_ms + 1",
-    ),
-    Mutant(
-        "the latest event ends no burst of settled ones",
-        SELECTION,
-        "events + sum(time_ms >= first_ms for time_ms in before) >=",
-        "events >=",
-    ),
-    Mutant(
         "a limit forgets what counted earlier in the month",
         SELECTION,
         '"month": 31 * DAY_MS',

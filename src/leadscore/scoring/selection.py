@@ -96,25 +96,11 @@ def settled_counted_ms(state: LeadState, rule: CompiledRule) -> int | None:
 def counts_last(state: LeadState, rule: CompiledRule, index: int) -> bool | None:
     """Whether the lead's latest event counts for the rule and takes no other out; ``None`` where a recount must say."""
     selection = rule.selection or Selection()
-    if selection.burst_at_least:
-        is_alone = not (selection.once_per or selection.limit_times)
-        return True if is_alone and not _ends_burst(state, rule, index) else None
+    if selection.burst_at_least or (selection.once_per and selection.limit_times):
+        return None
     if selection.once_per:
-        return None if selection.limit_times else _says_something_new(state, rule, index)
+        return _says_something_new(state, rule, index)
     return _is_within_limit(state, rule, index)
-
-
-def _ends_burst(state: LeadState, rule: CompiledRule, index: int) -> bool:
-    """Whether the lead's latest event makes a burst with earlier ones of the rule."""
-    selection, rows = rule.selection or Selection(), state.rows
-    first_ms = time_of(rows[-ROW:]) - selection.burst_within_ms
-    first, events = at_of(first_ms, b""), 0
-    for end in range(len(rows) - 1, -1, -ROW):
-        if rows[end - AT : end] < first:
-            break
-        events += index in state.awarded[rows[end]][::2]
-    before = settled_of(state, rule.rule_id).burst_ms or ()
-    return events + sum(time_ms >= first_ms for time_ms in before) >= selection.burst_at_least
 
 
 def _is_within_limit(state: LeadState, rule: CompiledRule, index: int) -> bool:
