@@ -11,7 +11,8 @@ from leadscore.pipeline.kafka.bounded_calls import ended_within
 def test_a_call_that_ends_in_time_has_ended() -> None:
     called: list[str] = []
     ended_within(10, lambda: called.append("once"), "calling")
-    assert called == ["once"]
+    ended_within(None, lambda: called.append("without a limit"), "calling")
+    assert called == ["once", "without a limit"]
 
 
 def test_what_a_call_raises_is_raised_where_it_is_waited_for() -> None:

@@ -132,6 +132,17 @@ def test_points_of_a_condition_are_in_reach_once_the_lead_has_had_what_it_counts
     assert crossings(model, 1, act("other", "a"), act("visit", "b"), act("other", "c")) == []
 
 
+def test_points_of_a_condition_that_may_hold_without_an_event_are_in_reach() -> None:
+    clicked = {"count": {"rules": ["click"], "at_least": 1, "within": "30d"}}
+    quiet = {"quiet": {"rules": ["click"], "within": "7d"}}
+    rules = {"click": rule(10, "click"), "visit": rule(10)}
+    for when in ({"any": [clicked, quiet]}, {"not": clicked}):
+        conditions = {"either": {"when": when, "points": 40}}
+        model = model_of(rules, conditions=conditions, thresholds={"mql": {"enter": 60, "exit": 30}})
+        assert compile_model(msgspec.convert(model, ModelDefinition)).earned_points == ()
+        assert [direction for direction, *_ in crossings(model, 11, visit("a"), visit("b", 10))] == ["ENTER"]
+
+
 TYPES: dict[str, dict[str, list[object]]] = {
     "website.page_view": {"path": ["/", "/pricing", "/blog/a", "/careers", "/docs", "/product"]},
     "website.form_submitted": {"form": ["whitepaper", "contact"], "asset": ["wp-1", "wp-2"]},

@@ -11,8 +11,11 @@ OVERDUE_S = 1.0
 """A call that has not ended so long after its own time-out never may."""
 
 
-def ended_within(timeout_s: float, call: Callable[[], None], doing: str) -> None:
-    """Make the call in a thread of its own, and leave it behind where it does not end in time."""
+def ended_within(timeout_s: float | None, call: Callable[[], None], doing: str) -> None:
+    """Make the call in a thread of its own, and leave it behind where it does not end in time; ``None``: wait for it.
+
+    The time-out is a retriable ``KafkaException``: nobody knows what the call has done, or will do yet.
+    """
     ended: Future[None] = Future()
 
     def make() -> None:
@@ -27,10 +30,8 @@ def ended_within(timeout_s: float, call: Callable[[], None], doing: str) -> None
     try:
         ended.result(timeout_s)
     except TimeoutError as error:
-        retriable = True
-        raise KafkaException(
-            KafkaError(KafkaError._TIMED_OUT, f"{doing}: the call does not end", False, retriable)  # noqa: SLF001
-        ) from error
+        code, reason = KafkaError._TIMED_OUT, f"{doing}: the call does not end"  # noqa: SLF001
+        raise KafkaException(KafkaError(code, reason, retriable=True)) from error
 
 
 class TransactionsProducer(Producer):
@@ -42,10 +43,10 @@ class TransactionsProducer(Producer):
     """
 
     def send_offsets_to_transaction(self, positions: Any, group_metadata: Any, timeout: float = -1) -> None:
-        """``KafkaException`` of a time-out soon after it."""
+        """``KafkaException`` of a time-out soon after it; a negative one means no limit."""
         super_call = super().send_offsets_to_transaction
         ended_within(
-            timeout + OVERDUE_S,
+            timeout + OVERDUE_S if timeout >= 0 else None,
             lambda: super_call(positions, group_metadata, timeout),
             "adding offsets to the transaction",
         )

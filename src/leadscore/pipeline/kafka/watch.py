@@ -91,9 +91,12 @@ class KafkaWatch:
     def _take(self, asked: Asked) -> None:
         error = _failure(asked.controller)
         failure = error or _names_no_broker(asked.controller)
-        self._unanswered = 0 if _is_from_a_broker(failure) else self._unanswered + 1
+        if _is_from_a_broker(failure):
+            failure, self._unanswered = None, 0
+        else:
+            self._unanswered += 1
         leader_answers = error is not None and _is_from_a_broker(_failure(asked.leader))
-        if failure is None or _is_from_a_broker(failure) or leader_answers:
+        if failure is None or leader_answers:
             self.outage = None
             self._admin.client.last_error = None  # or the next outage would be told with the cause of this one
             self._lines.end(time(), KAFKA)
