@@ -46,7 +46,7 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.ops.addresses import split_urls
 from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
-from leadscore.pipeline.score.shard import ModelOfVersion, Shard
+from leadscore.pipeline.score.shard import ModelOfVersion, Shard, leads_of
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.score import main_score_at
 from leadscore.scoring.simulation import simulate
@@ -359,7 +359,7 @@ class Deployment:
         outputs: list[Published] = []
         for partition, offset, time_ms, record in self.log():
             shard = shards.setdefault(partition, fresh_shard(partition, self.models.__getitem__, settings))
-            shard.load(leads := shard.unknown_leads([record]), [None] * len(leads))
+            shard.load(leads := shard.unknown_leads(leads_of(record)), [None] * len(leads))
             decided = shard.fold(record, offset, time_ms)
             outputs += [output for output in decided if not isinstance(output, Forward)]  # those are in the log
         states = {lead: state for shard in shards.values() for lead, state in shard._states.items() if state}

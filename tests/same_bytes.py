@@ -39,7 +39,7 @@ from leadscore.model.definition import ModelDefinition
 from leadscore.model.load import load_model, parse_model
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.outbox import encode_outputs
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.store.fence import Fence
@@ -189,7 +189,7 @@ def digests_of(made: Workload, settings: FoldSettings = FEW_RECENT_EVENTS) -> Di
         value = encode(written)
         frames.update(value)
         record = decode(value)
-        expected = shard.unknown_leads([record])
+        expected = shard.unknown_leads(leads_of(record))
         shard.load(expected, [stored.get(lead_id) for lead_id in expected])
         decided = shard.fold(record, offset, log_time_ms)
         outputs.update(encode_outputs(decided))

@@ -21,14 +21,14 @@ from typing import NamedTuple
 from confluent_kafka import Message
 
 from leadscore.events.decoder import Decoder
-from leadscore.log.records import Award, Frame, LogRecord, Source, decode
+from leadscore.log.records import Award, Frame, Source, decode
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
 from leadscore.ops.config import load_config
 from leadscore.pipeline.match.batch import Work
 from leadscore.pipeline.pace import SCORE_RECORDS
-from leadscore.pipeline.score.frames import PlacedFrame
+from leadscore.pipeline.score.frames import FrameRun, PlacedFrame
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.outbox import encode_outputs
 from leadscore.pipeline.score.score_records import avro_score_encoding, score_record
@@ -180,12 +180,17 @@ class Bench:
     def _score(self, shard: Shard, values: Sequence[bytes], batch: int) -> None:
         """As the score stage does, one shard after the other."""
         self._clock.start()
-        records = [decode(value) for value in values]
-        missing = shard.unknown_leads(records)
+        records, run = [], FrameRun()
+        for value in values:
+            record = decode(value)
+            assert isinstance(record, Frame)
+            records.append(record)
+            run.add(PlacedFrame(batch, NOW_MS, record))
+        missing = shard.unknown_leads(run.lead_ids)
         shard.load(missing, [None] * len(missing))
         self._clock.lap("read", batch)
         news: dict[str, ScoreNews] = {}
-        outputs = self._fold(shard, records, batch, news)
+        outputs = self._fold(shard, run, batch, news)
         self._clock.lap("fold", batch)
         write = shard.pending(batch)
         shard.written(write)
@@ -194,21 +199,18 @@ class Bench:
             score_record(one, SCORE_ENCODING)
         self._clock.lap("scores", batch)
         self.news += len(news)
-        self.awards += sum(len(record.awards) for record in records if isinstance(record, Frame))
+        self.awards += sum(len(record.awards) for record in records)
         for decided in outputs:
             self.crossings += len(decided)
             self._crossings_hash.update(encode_outputs(decided))
         self._digest(write)
 
-    def _fold(
-        self, shard: Shard, records: Sequence[LogRecord], batch: int, news: dict[str, ScoreNews]
-    ) -> list[list[Output]]:
-        frames = [PlacedFrame(batch, NOW_MS, record) for record in records if isinstance(record, Frame)]
-        if shard.can_fold_by_lead(frames):
-            return shard.fold_by_lead(frames)
+    def _fold(self, shard: Shard, run: FrameRun, batch: int, news: dict[str, ScoreNews]) -> list[list[Output]]:
+        if shard.can_fold_by_lead(run):
+            return shard.fold_by_lead(run)
         outputs = []
-        for record in records:
-            outputs.append(shard.fold(record, batch, NOW_MS))
+        for placed in run.frames:
+            outputs.append(shard.fold(placed.frame, batch, NOW_MS))
             news.update((one.lead_id, one) for one in shard.news)
         return outputs
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -25,7 +25,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.build import look_for_garbage_seldom
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.keys import ShardKeys
@@ -79,7 +79,10 @@ class Scorer:
     def apply(self, frames: dict[int, list[Frame]], time_ms: int) -> None:
         """One batch; every write must find the fence it expects."""
         start = Spent.so_far()
-        expected = {number: self._shards[number].unknown_leads(of_shard) for number, of_shard in frames.items()}
+        expected = {
+            number: self._shards[number].unknown_leads(chain.from_iterable(map(leads_of, of_shard)))
+            for number, of_shard in frames.items()
+        }
         expected = {number: lead_ids for number, lead_ids in expected.items() if lead_ids}
         for number, states in self._store.read_leads(expected).items():
             self._shards[number].load(expected[number], states)

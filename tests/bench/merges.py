@@ -41,7 +41,7 @@ from leadscore.log.records import (
 from leadscore.model.compile import compile_model
 from leadscore.pipeline.build import look_for_garbage_seldom
 from leadscore.pipeline.score.forwarding import forwards_records
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from leadscore.store.redis_store import RedisStore
@@ -172,7 +172,7 @@ class Run:
         forwards: dict[int, list[Forward]] = {}
         for number, record in records:
             shard = shards[number]
-            missing = shard.unknown_leads([record])
+            missing = shard.unknown_leads(leads_of(record))
             shard.load(missing, [None] * len(missing))
             for output in shard.fold(record, shard.offset + 1, NOW_MS):
                 if isinstance(output, Forward):

@@ -25,6 +25,7 @@ from leadscore.log.records import decode
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition
 from leadscore.pipeline.score.publishing import Published, avro_encoding, output_record
+from leadscore.pipeline.score.shard import leads_of
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.state import encode_state
@@ -102,7 +103,7 @@ def folded(part: LogPartition) -> Folded:
     while some := list(islice(records, WRITTEN_EVERY)):
         for message in some:
             record = decode(message.value() or b"")
-            shard.load(leads := shard.unknown_leads([record]), [None] * len(leads))
+            shard.load(leads := shard.unknown_leads(leads_of(record)), [None] * len(leads))
             for output in shard.fold(record, message.offset() or 0, message.timestamp()[1]):
                 assert isinstance(output, Crossing)
                 digests[Stay(output.lead_id, output.threshold)] += digest_of_output(output)

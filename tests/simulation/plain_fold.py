@@ -8,7 +8,7 @@ from leadscore.pipeline.kafka.records import OutputRecord
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.publishing import json_encoding, output_record
 from leadscore.pipeline.score.score_records import json_score_encoding, score_record
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.outputs import Output
 from leadscore.store.fence import Fence
 from tests.simulation.site import LOG, Site
@@ -64,7 +64,7 @@ def _fresh_shard(site: Site, number: int) -> Shard:
 
 
 def _folded(shard: Shard, logged_record: Logged) -> list[Output]:
-    unknown = shard.unknown_leads([logged_record.record])
+    unknown = shard.unknown_leads(leads_of(logged_record.record))
     shard.load(unknown, [None] * len(unknown))
     return shard.fold(logged_record.record, logged_record.offset, logged_record.time_ms)
 

@@ -11,7 +11,7 @@ from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.latest_scores import LatestScores
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.latest_score import LatestScore, LeadGone, ScoreNews
 from leadscore.scoring.simulation import LeadScore, score_line
@@ -59,7 +59,7 @@ class LatestShard:
 
     def fold(self, record: LogRecord, time_ms: int) -> list[ScoreNews]:
         """Fold one record; what it is news of."""
-        leads = self.shard.unknown_leads([record])
+        leads = self.shard.unknown_leads(leads_of(record))
         self.shard.load(leads, [self.stored.get(lead_id) for lead_id in leads])
         self.shard.fold(record, self.offset, time_ms)
         self.offset += 1

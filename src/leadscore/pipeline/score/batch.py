@@ -5,17 +5,18 @@ the others go on.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain
 from typing import NamedTuple
 
 from confluent_kafka import Message
 
 from leadscore.errors import PartitionStopped, without_traceback
-from leadscore.log.records import Frame, Trace
+from leadscore.log.records import Frame, LogRecord, Trace
 from leadscore.ops.tracing import TracedBatch
-from leadscore.pipeline.score.frames import PlacedFrame
+from leadscore.pipeline.score.frames import FrameRun, PlacedFrame
 from leadscore.pipeline.score.log_message import LogMessage
 from leadscore.pipeline.score.log_message import decoded as as_log_message
+from leadscore.pipeline.score.shard import leads_of
 from leadscore.pipeline.score.shards import OwnedShard
 from leadscore.scoring.latest_score import ScoreNews
 from leadscore.scoring.outputs import Output
@@ -55,17 +56,18 @@ class ScoreBatch:
         """What goes to the scores topic, by shard: not what a replay after a loss causes once more."""
         self.stops: dict[int, PartitionStopped] = {}
         self._owned = owned
+        self._parts: dict[int, list[FrameRun | LogMessage]] = {}
         for number, run in records.items():
             try:
-                self.messages[number] = [as_log_message(message) for message in run]
+                self.messages[number], self._parts[number] = _decoded(run)
             except PartitionStopped as stopped:
                 self.stops[number] = without_traceback(stopped)
 
     def unknown_leads(self) -> dict[int, list[str]]:
         """The leads whose states are not in memory, of shards that have such."""
         leads = {
-            number: self._owned[number].shard.unknown_leads(message.record for message in messages)
-            for number, messages in self.messages.items()
+            number: self._owned[number].shard.unknown_leads(chain.from_iterable(map(_leads_of, self._parts[number])))
+            for number in self.messages
         }
         return {number: lead_ids for number, lead_ids in leads.items() if lead_ids}
 
@@ -84,27 +86,31 @@ class ScoreBatch:
             owned = self._owned[number]
             version = owned.shard.model_version
             self.outputs[number] = []
-            for _, run in groupby(messages, key=_has_frame):
-                self._fold_run(number, owned, list(run))
+            for part in self._parts[number]:
+                if isinstance(part, FrameRun):
+                    self._fold_run(number, owned, part)
+                else:
+                    self._fold_one(number, owned, part.record, part.offset, part.time_ms)
             epochs = [message.leader_epoch for message in messages if message.leader_epoch is not None]
             if epochs:
                 owned.shard.leader_epoch = epochs[-1]
             if version and owned.shard.model_version != version:
                 owned.review_cursor = 0
 
-    def _fold_run(self, number: int, owned: OwnedShard, run: list[LogMessage]) -> None:
-        """Fold messages that all have frames, or none of which has one."""
+    def _fold_run(self, number: int, owned: OwnedShard, run: FrameRun) -> None:
         shard, outputs = owned.shard, self.outputs[number]
-        frames = [PlacedFrame(one.offset, one.time_ms, one.record) for one in run if isinstance(one.record, Frame)]
-        if shard.can_fold_by_lead(frames):
-            for frame, decided in zip(frames, shard.fold_by_lead(frames), strict=True):
-                outputs += [CausedOutput(frame.offset, output) for output in decided]
+        if shard.can_fold_by_lead(run):
+            for (offset, _, _), decided in zip(run.frames, shard.fold_by_lead(run), strict=True):
+                outputs += [CausedOutput(offset, output) for output in decided]
             return
-        for message in run:
-            decided = shard.fold(message.record, message.offset, message.time_ms)
-            outputs += [CausedOutput(message.offset, output) for output in decided]
-            if shard.news and message.offset >= owned.publish_from:
-                self.news.setdefault(number, []).extend(shard.news)
+        for offset, time_ms, frame in run.frames:
+            self._fold_one(number, owned, frame, offset, time_ms)
+
+    def _fold_one(self, number: int, owned: OwnedShard, record: LogRecord, offset: int, time_ms: int) -> None:
+        shard = owned.shard
+        self.outputs[number] += [CausedOutput(offset, output) for output in shard.fold(record, offset, time_ms)]
+        if shard.news and offset >= owned.publish_from:
+            self.news.setdefault(number, []).extend(shard.news)
 
     def traced(self, group: str, began_s: float, ended_s: float) -> TracedBatch:
         """The batch, for a span."""
@@ -134,5 +140,24 @@ class ScoreBatch:
         return {number: end for number, end in ends.items() if end > self._owned[number].publish_from}
 
 
-def _has_frame(message: LogMessage) -> bool:
-    return isinstance(message.record, Frame)
+def _decoded(run: Iterable[Message]) -> tuple[list[LogMessage], list[FrameRun | LogMessage]]:
+    """The records of a shard, and the same with frames that follow each other as one."""
+    messages: list[LogMessage] = []
+    parts: list[FrameRun | LogMessage] = []
+    frames: FrameRun | None = None
+    for message in run:
+        decoded = as_log_message(message)
+        messages.append(decoded)
+        if not isinstance(decoded.record, Frame):
+            frames = None
+            parts.append(decoded)
+            continue
+        if frames is None:
+            frames = FrameRun()
+            parts.append(frames)
+        frames.add(PlacedFrame(decoded.offset, decoded.time_ms, decoded.record))
+    return messages, parts
+
+
+def _leads_of(part: FrameRun | LogMessage) -> Iterable[str]:
+    return part.lead_ids if isinstance(part, FrameRun) else leads_of(part.record)

@@ -1,4 +1,4 @@
-"""Many frames of one log partition, folded lead by lead. Pure.
+"""Frames of one log partition that follow each other, folded lead by lead. Pure.
 
 Leads know nothing of each other, so that each can be folded through all frames while it is in the processor's cache. In
 the log's order most of the fold's time goes into fetching leads from memory. What each frame puts out is in the order
@@ -21,6 +21,10 @@ MANY_FRAMES = 3
 
 _index_of = itemgetter(0)
 
+# A plain tuple, because there is one for each award.
+_Placed = tuple[int, int, Award]
+"""The number of the frame in its run, the award's index in the frame, the award."""
+
 
 class PlacedFrame(NamedTuple):
     """A frame, where it stands in the log partition, and the log's time there."""
@@ -35,35 +39,82 @@ class OpenFrame(NamedTuple):
 
     context: FoldContext
     topics: list[str]
-    fresh: list[Award]
+    fresh: Sequence[Award]
 
 
-def are_plain(frames: Sequence[PlacedFrame], states: Mapping[str, LeadState | None]) -> bool:
-    """Whether there are many, and every award and command is applied to the lead that it names and to no other."""
-    return len(frames) >= MANY_FRAMES and all(_is_plain(placed.frame.awards, states) for placed in frames)
+class FrameRun:
+    """Frames that follow each other, and their awards by lead.
 
+    A frame is best added as soon as it is decoded: its awards are in the processor's cache then, and in this one pass
+    over them all is found out that needs every award.
+    """
 
-def _is_plain(awards: Iterable[Award], states: Mapping[str, LeadState | None]) -> bool:
-    for award in awards:
-        state = states.get(award.lead_id)
-        if award.type in OF_THE_PERSON or (state is not None and state.alias is not None):
+    __slots__ = ("_by_lead", "_is_of_persons", "frames")
+
+    def __init__(self) -> None:
+        self.frames: list[PlacedFrame] = []
+        self._by_lead: dict[str, list[_Placed]] = {}
+        self._is_of_persons = False
+
+    def add(self, placed: PlacedFrame) -> None:
+        """The next frame."""
+        if _group(placed.frame.awards, len(self.frames), self._by_lead):
+            self._is_of_persons = True
+        self.frames.append(placed)
+
+    @property
+    def lead_ids(self) -> Iterable[str]:
+        """The leads that the awards name."""
+        return self._by_lead.keys()
+
+    def is_plain(self, states: Mapping[str, LeadState | None]) -> bool:
+        """Whether there are many frames, and each award is applied to the lead that it names and to no other."""
+        if len(self.frames) < MANY_FRAMES or self._is_of_persons:
             return False
-    return True
+        for lead_id in self._by_lead:
+            state = states.get(lead_id)
+            if state is not None and state.alias is not None:
+                return False
+        return True
+
+    def fold(
+        self, opened: Sequence[OpenFrame], states: States, erasures: Erasures, touched: dict[str, bool]
+    ) -> list[list[Output]]:
+        """Fold the awards of a run that is plain, each frame with what it was opened with; what each puts out."""
+        by_lead = self._by_lead
+        for placed, one in zip(self.frames, opened, strict=True):
+            if len(one.fresh) < len(placed.frame.awards):
+                by_lead = _fresh_by_lead(opened)
+                break
+        decided: list[list[tuple[int, Sequence[Output]]]] = [[] for _ in opened]
+        for lead_id, awards in by_lead.items():
+            touched.setdefault(lead_id, False)
+            for number, index, award in awards:
+                frame = opened[number]
+                if outputs := apply_award(states, erasures, award, frame.topics[award.source], frame.context):
+                    decided[number].append((index, outputs))
+        return [
+            [output for _, outputs in sorted(of_frame, key=_index_of) for output in outputs] for of_frame in decided
+        ]
 
 
-def fold_by_lead(
-    opened: Sequence[OpenFrame], states: States, erasures: Erasures, touched: dict[str, bool]
-) -> list[list[Output]]:
-    """Fold frames that are plain; what each of them puts out."""
-    by_lead: dict[str, list[tuple[int, int, Award]]] = {}
+def _group(awards: Sequence[Award], number: int, by_lead: dict[str, list[_Placed]]) -> bool:
+    """Add the awards of the frame of this number; whether one of them is about ids, not about what a lead has done."""
+    is_of_persons = False
+    for index, award in enumerate(awards):
+        lead_id = award.lead_id
+        of_lead = by_lead.get(lead_id)
+        if of_lead is None:
+            by_lead[lead_id] = [(number, index, award)]
+        else:
+            of_lead.append((number, index, award))
+        if award.type in OF_THE_PERSON:
+            is_of_persons = True
+    return is_of_persons
+
+
+def _fresh_by_lead(opened: Sequence[OpenFrame]) -> dict[str, list[_Placed]]:
+    by_lead: dict[str, list[_Placed]] = {}
     for number, frame in enumerate(opened):
-        for index, award in enumerate(frame.fresh):
-            by_lead.setdefault(award.lead_id, []).append((number, index, award))
-    decided: list[list[tuple[int, Sequence[Output]]]] = [[] for _ in opened]
-    for lead_id, awards in by_lead.items():
-        touched.setdefault(lead_id, False)
-        for number, index, award in awards:
-            frame = opened[number]
-            if outputs := apply_award(states, erasures, award, frame.topics[award.source], frame.context):
-                decided[number].append((index, outputs))
-    return [[output for _, outputs in sorted(of_frame, key=_index_of) for output in outputs] for of_frame in decided]
+        _group(frame.fresh, number, by_lead)
+    return by_lead

@@ -16,7 +16,7 @@ from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.positions import NOTHING_SEEN, position_after, seen_offset
 from leadscore.log.records import ERASE, Award, Forward, Forwards, Frame, LogRecord, OldFrame, Source, Tick
 from leadscore.model.compiled import CompiledModel
-from leadscore.pipeline.score.frames import OpenFrame, PlacedFrame, are_plain, fold_by_lead
+from leadscore.pipeline.score.frames import FrameRun, OpenFrame
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.lifetimes import due_entry_ms, earlier_of, ttl_ms
 from leadscore.pipeline.score.outbox import encode_outputs
@@ -121,13 +121,10 @@ class Shard:
         """The log's time at which the version in force came in force; 0 where it was the first."""
         return self._model_since_ms
 
-    def unknown_leads(self, records: Iterable[LogRecord]) -> list[str]:
-        """Leads of the records whose state is not in memory."""
+    def unknown_leads(self, lead_ids: Iterable[str]) -> list[str]:
+        """Those of the leads whose state is not in memory, each once."""
         states = self._states
-        expected: dict[str, None] = {}
-        for record in records:
-            expected.update((lead_id, None) for lead_id in leads_of(record) if lead_id not in states)
-        return list(expected)
+        return list(dict.fromkeys([lead_id for lead_id in lead_ids if lead_id not in states]))
 
     def load(self, lead_ids: list[str], stored: list[bytes | None]) -> None:
         """Put stored states into memory; ``PartitionStopped`` where this program cannot read one."""
@@ -141,14 +138,15 @@ class Shard:
                 f"log partition {self.number}: {error}: run the version that wrote it", StopCause.UNREADABLE
             ) from error
 
-    def can_fold_by_lead(self, frames: Sequence[PlacedFrame]) -> bool:
+    def can_fold_by_lead(self, run: FrameRun) -> bool:
         """Whether the order of leads is no matter: not where every frame may change the latest scores."""
-        return self._latest is None and are_plain(frames, self._states)
+        return self._latest is None and run.is_plain(self._states)
 
-    def fold_by_lead(self, frames: Sequence[PlacedFrame]) -> list[list[Output]]:
+    def fold_by_lead(self, run: FrameRun) -> list[list[Output]]:
         """Fold the next records of the log, all their leads in memory; what each of them puts out, as of ``fold``."""
+        frames = run.frames
         opened = [self._open(frame, offset, log_time_ms) for offset, log_time_ms, frame in frames]
-        outputs = fold_by_lead(opened, self._states, self.erasures, self._touched)
+        outputs = run.fold(opened, self._states, self.erasures, self._touched)
         for (offset, _, frame), one, of_frame in zip(frames, opened, outputs, strict=True):
             self._count(len(frame.awards), len(frame.awards) - len(one.fresh), offset, one.context)
             if of_frame:
