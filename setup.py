@@ -22,6 +22,7 @@ COMPILED = [
     "events/decoder.py",
     "events/lead_score_avro.py",
     "events/validation.py",
+    "log/positions.py",
     "mapping/attributes.py",
     "mapping/compiled.py",
     "mapping/decoding.py",

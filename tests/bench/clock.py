@@ -37,7 +37,7 @@ def machine_facts() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
         "processor": _processor(),
         "system": platform.platform(terse=True),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} ({platform.python_build()[1]}, {platform.python_compiler()})",
         "leadscore": full_version(),
         "load": f"{os.getloadavg()[0]:.1f}",
         **{package: version(package) for package in PACKAGES},

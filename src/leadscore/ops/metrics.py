@@ -199,16 +199,14 @@ class ProcessMetrics:
     """What the process is and how it fares."""
 
     def __init__(self, declare: Catalogue, version: str) -> None:
-        self.stage_duration = declare.histogram(
+        duration = declare.histogram(
             "leadscore_stage_duration_seconds",
             "Time one batch took in a step of a stage.",
             STEP_BUCKETS_S,
             "stage",
             "step",
         )
-        for stage, steps in STEPS.items():
-            for step in steps:
-                self.stage_duration.labels(stage, step)
+        self._steps = {(stage, step): duration.labels(stage, step) for stage, steps in STEPS.items() for step in steps}
         self.last_record_processed_timestamp = declare.gauge(
             "leadscore_last_record_processed_timestamp_seconds",
             "When the stage last finished a record, in Unix time; 0 before the first.",
@@ -233,7 +231,7 @@ class ProcessMetrics:
 
     def timed(self, stage: str, step: str) -> Timer:
         """Times the body of a ``with`` as one batch's time in the step."""
-        return self.stage_duration.labels(stage, step).time()
+        return self._steps[stage, step].time()
 
     def count_log_line(self, level: str) -> None:
         """The counter hook of ``configure_logging``."""

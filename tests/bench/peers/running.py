@@ -249,6 +249,8 @@ class Bench:
     ) -> Run:
         start, first, *_, last, ended = samples
         half = next(sample for sample in samples[1:] if 2 * sample.done >= last.done)
+        if last in (first, half):
+            raise DidNotFinish(f"{last.done:,} events were done before the second look at the progress: give it more")
         scale = source.workload.events / last.done  # awards, where not every event is one
         return Run(
             name,

@@ -202,9 +202,13 @@ class Work:
         """Add the batch to the metrics."""
         match = metrics.match
         for (topic, _), lane in self._lanes.items():
-            match.records_processed.labels(topic, "matched").inc(len(lane.matched))
-            match.records_processed.labels(topic, "ignored").inc(len(lane.ignored))
-            match.records_processed.labels(topic, "dead_lettered").inc(len(lane.dead))
+            for outcome, offsets in (
+                ("matched", lane.matched),
+                ("ignored", lane.ignored),
+                ("dead_lettered", lane.dead),
+            ):
+                if offsets:
+                    match.records_processed.labels(topic, outcome).inc(len(offsets))
         if self._lanes:
             metrics.process.last_record_processed_timestamp.labels("match").set_to_current_time()
 

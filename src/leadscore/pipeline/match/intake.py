@@ -45,8 +45,10 @@ class Polled:
         """Add the poll to the metrics."""
         for (topic, _), polled in self.partitions.items():
             match.records_consumed.labels(topic).inc(polled.records)
-            match.records_reread.labels(topic).inc(polled.again)
-            match.records_processed.labels(topic, "given_up").inc(polled.given_up)
+            if polled.again:
+                match.records_reread.labels(topic).inc(polled.again)
+            if polled.given_up:
+                match.records_processed.labels(topic, "given_up").inc(polled.given_up)
 
 
 class Intake:

@@ -1,6 +1,6 @@
 """A record of the award log as it comes from Kafka."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from confluent_kafka import Message
 
@@ -8,8 +8,7 @@ from leadscore.errors import PartitionStopped, StopCause
 from leadscore.log.records import LogFormatError, LogRecord, decode
 
 
-@dataclass(frozen=True, slots=True)
-class LogMessage:
+class LogMessage(NamedTuple):
     """A record of the log and where it stood; ``time_ms`` is the log's time."""
 
     offset: int

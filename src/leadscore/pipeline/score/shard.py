@@ -61,6 +61,17 @@ class FoldCounts:
     ticks: int = 0
     outcomes: list[OutcomeAt] = field(default_factory=list)
 
+    def add(self, other: "FoldCounts") -> None:
+        """What became of others as well; without what sales said, which is of a shard."""
+        self.applied += other.applied
+        self.duplicates += other.duplicates
+        self.rejected += other.rejected
+        self.replayed += other.replayed
+        self.forwarded += other.forwarded
+        self.merged += other.merged
+        self.circles += other.circles
+        self.ticks += other.ticks
+
 
 def source_key(source: Source) -> str:
     """A source partition's name in the fence."""
