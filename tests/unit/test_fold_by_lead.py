@@ -9,7 +9,7 @@ from leadscore.log.records import ERASE, MERGE, RETRACT, Award, Frame, OldFrame,
 from leadscore.model.compile import compile_model
 from leadscore.model.compiled import CompiledModel
 from leadscore.model.matching import Matcher
-from leadscore.pipeline.score.frames import MANY_FRAMES, FrameRun, PlacedFrame
+from leadscore.pipeline.score.frames import FrameRun, PlacedFrame
 from leadscore.pipeline.score.latest_scores import LatestScores
 from leadscore.pipeline.score.shard import Shard
 from leadscore.scoring.context import FoldSettings
@@ -104,7 +104,7 @@ def test_frames_give_the_same_in_several_parts() -> None:
     frames = placed(awards(7))
     expected, actual = shard(), shard()
     outputs = one_by_one(expected, frames)
-    first = MANY_FRAMES + 2
+    first = 5
     assert actual.fold_by_lead(run_of(frames[:first])) + actual.fold_by_lead(run_of(frames[first:])) == outputs
     assert left(actual) == left(expected)
 
@@ -128,9 +128,3 @@ def test_frames_of_an_alias_are_folded_one_after_the_other() -> None:
 
 def test_frames_are_folded_one_after_the_other_where_each_is_news_of_the_scores_topic() -> None:
     assert not shard(LatestScores(1.0)).can_fold_by_lead(run_of(placed(awards(1))))
-
-
-def test_few_frames_are_folded_one_after_the_other() -> None:
-    frames = placed(awards(1))
-    assert not shard().can_fold_by_lead(run_of(frames[: MANY_FRAMES - 1]))
-    assert shard().can_fold_by_lead(run_of(frames[:MANY_FRAMES]))

@@ -123,8 +123,13 @@ def peers_input(topics: Topics, folder: Path, registry: RegistryStub, workload: 
     )
     registry.put_schema(0, peers_workload.SCHEMA)
     files = [_file(folder / "peers.avsc", peers_workload.SCHEMA)] * len(peers_workload.SOURCES)
-    model = _file(folder / "peers.yaml", yaml.safe_dump(peers_workload.MODEL, sort_keys=False))
-    return _filled(topics, workload, dict(zip(peers_workload.SOURCES, files, strict=True)), values, (model, registry))
+    sources = dict(zip(peers_workload.SOURCES, files, strict=True))
+    return _filled(topics, workload, sources, values, (peers_model(folder), registry))
+
+
+def peers_model(folder: Path) -> Path:
+    """The rules of the peers, as a file in this folder."""
+    return _file(folder / "peers.yaml", yaml.safe_dump(peers_workload.MODEL, sort_keys=False))
 
 
 def starter_input(topics: Topics, folder: Path, registry: RegistryStub, workload: Workload) -> Input:

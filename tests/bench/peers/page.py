@@ -153,7 +153,7 @@ def _range(measured: Spread | None, form: str) -> str:
 
 # The plot
 
-WIDTH, ROW, LEFT, BAR, RATE = 860, 26, 250, 360, 130
+WIDTH, ROW, LEFT, BAR, RATE = 880, 26, 270, 360, 130
 COLOURS = {"worker": "#4477aa", "broker": "#cc9933", "Redis": "#bb5566"}
 STYLE = """<style>
 text { font: 13px system-ui, sans-serif; fill: #222 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.peers import installs
-from tests.bench.peers.inputs import Input
+from tests.bench.peers.inputs import Input, peers_model
 from tests.servers import free_ports
 
 LOG_PARTITIONS = 32
@@ -113,10 +113,14 @@ def leadscore_environ(source: Input, place: Place) -> dict[str, str]:
     }
 
 
-def _leadscore(*roles: str) -> Callable[[Path, Input, Place], list[Worker]]:
+def _leadscore(*roles: str, has_own_model: bool = True) -> Callable[[Path, Input, Place], list[Worker]]:
+    """Workers of these roles; without a model of its own it has the rules of ``peers``, on whichever events."""
+
     def workers(python: Path, source: Input, place: Place) -> list[Worker]:
         command = [str(python.with_name("leadscore")), "run"]
         environ = leadscore_environ(source, place)
+        if not has_own_model:
+            environ["LEADSCORE_MODEL"] = str(peers_model(place.folder))
         ports = free_ports(len(roles))
         return [
             Worker(command, environ | {"LEADSCORE_ROLE": role, "LEADSCORE_HTTP_PORT": str(port)}, port)
@@ -137,6 +141,18 @@ SYSTEMS: Mapping[str, System] = {
     ),
     "leadscore-two-pure": System(
         "leadscore, two processes, not compiled", installs.leadscore_pure, _leadscore("match", "score"), log=True
+    ),
+    "leadscore-peers-rules": System(
+        "leadscore, one process, rules of peers",
+        installs.leadscore_compiled,
+        _leadscore("all", has_own_model=False),
+        log=True,
+    ),
+    "leadscore-two-peers-rules": System(
+        "leadscore, two processes, rules of peers",
+        installs.leadscore_compiled,
+        _leadscore("match", "score", has_own_model=False),
+        log=True,
     ),
     "kafka-streams-eos": System(
         "Kafka Streams, exactly once", installs.kafka_streams, _kafka_streams("exactly_once_v2")

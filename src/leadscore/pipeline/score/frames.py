@@ -16,9 +16,6 @@ from leadscore.scoring.leads import OF_THE_PERSON, apply_award
 from leadscore.scoring.outputs import Output
 from leadscore.scoring.state import LeadState, States
 
-MANY_FRAMES = 3
-"""Of fewer, hardly a lead is in two."""
-
 _index_of = itemgetter(0)
 
 # A plain tuple, because there is one for each award.
@@ -68,8 +65,8 @@ class FrameRun:
         return self._by_lead.keys()
 
     def is_plain(self, states: Mapping[str, LeadState | None]) -> bool:
-        """Whether there are many frames, and each award is applied to the lead that it names and to no other."""
-        if len(self.frames) < MANY_FRAMES or self._is_of_persons:
+        """Whether each award is applied to the lead that it names and to no other."""
+        if self._is_of_persons:
             return False
         for lead_id in self._by_lead:
             state = states.get(lead_id)
