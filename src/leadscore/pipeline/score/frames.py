@@ -36,14 +36,14 @@ class OpenFrame(NamedTuple):
 
     context: FoldContext
     topics: list[str]
-    fresh: Sequence[Award]
+    fresh: list[Award]
 
 
 class FrameRun:
     """Frames that follow each other, and their awards by lead.
 
-    A frame is best added as soon as it is decoded: its awards are in the processor's cache then, and in this one pass
-    over them all is found out that needs every award.
+    Add a frame as soon as it is decoded, while its awards are in the processor's cache: what needs a look at every
+    award is found out in that one pass.
     """
 
     __slots__ = ("_by_lead", "_is_of_persons", "frames")
@@ -95,7 +95,7 @@ class FrameRun:
         ]
 
 
-def _group(awards: Sequence[Award], number: int, by_lead: dict[str, list[_Placed]]) -> bool:
+def _group(awards: list[Award], number: int, by_lead: dict[str, list[_Placed]]) -> bool:
     """Add the awards of the frame of this number; whether one of them is about ids, not about what a lead has done."""
     is_of_persons = False
     for index, award in enumerate(awards):
