@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKED = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "src", "schemas", "deploy")
 LEFT_OUT = shutil.ignore_patterns("*.egg-info", "__pycache__", "*.so")
+"""With compiled modules beside it, a copy would run these and not its source."""
 
 
 def copy_tree(into: Path) -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.mutants.table import MUTANTS, Mutant
+from tests.source_tree import LEFT_OUT
 
 ROOT = Path(__file__).parents[2]
 UNIT = Path("tests/unit")
@@ -31,7 +32,7 @@ def main() -> int:
         return 2
     with TemporaryDirectory() as scratch:
         source = Path(scratch) / "src"
-        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / "src", source, ignore=LEFT_OUT)
         code, output = tested(source)
         if code != PASSED:
             print(f"The tests fail without a planted error:\n{output}")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from tests.mutants.of_the_worker import SIMULATION, WORKER_MUTANTS, WorkerMutant
 from tests.mutants.run import FAILED, PASSED, ROOT, first_failed, is_plantable
+from tests.source_tree import LEFT_OUT
 
 PAGE = ROOT / "docs" / "mutants.md"
 BEGIN, END = "<!-- made by make worker-mutants -->\n", "<!-- end -->\n"
@@ -43,7 +44,7 @@ def main() -> int:
             return 2
     with TemporaryDirectory() as scratch:
         source = Path(scratch) / "src"
-        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(ROOT / "src", source, ignore=LEFT_OUT)
         code, output = simulated(source, SEEDS_WITHOUT)
         if code != PASSED:
             print(f"The simulation fails without a planted error:\n{output}")
