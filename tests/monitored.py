@@ -8,8 +8,6 @@ from functools import partial
 from itertools import count
 from math import log2
 from random import Random
-from threading import Event as Signal
-from threading import Thread
 from typing import Any, Self
 
 import redis
@@ -20,6 +18,7 @@ from leadscore.time_units import DAY_MS
 from tests.deployment import Deployment, WorkerProcess, now_ms
 from tests.miscounting_worker import MODULE as MISCOUNTING
 from tests.prometheus_server import SCRAPE_S, PrometheusServer, Series, start_prometheus
+from tests.repeating import repeated
 from tests.servers import LOOPBACK, free_ports, standing_still, wait_until
 
 MODEL: Mapping[str, Any] = {
@@ -84,7 +83,7 @@ class Monitored:
         targets = [f"{LOOPBACK}:{port}" for port in self.ports]
         self.prometheus = self._stopping.enter_context(start_prometheus(targets, "monitored", self.scale))
         self.wait_until_ready()
-        self._stopping.enter_context(self._load())
+        self._stopping.enter_context(repeated(lambda: self.deployment.send_some(self._some_events()), PAUSE_S))
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -104,22 +103,6 @@ class Monitored:
             wait_until(partial(_is_ready, worker), START_TIMEOUT_S, "readiness")
 
     # --- what goes in ---
-
-    @contextmanager
-    def _load(self) -> Iterator[None]:
-        ending = Signal()
-
-        def send() -> None:
-            while not ending.wait(PAUSE_S):
-                self.deployment.send_some(self._some_events())
-
-        thread = Thread(target=send, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ending.set()
-            thread.join(30)
 
     def _some_events(self) -> Iterator[Event]:
         for _ in range(LEADS_AT_ONCE):

@@ -180,11 +180,10 @@ class Bench:
     def _score(self, shard: Shard, values: Sequence[bytes], batch: int) -> None:
         """As the score stage does, one shard after the other."""
         self._clock.start()
-        records, run = [], FrameRun()
+        run = FrameRun()
         for value in values:
             record = decode(value)
             assert isinstance(record, Frame)
-            records.append(record)
             run.add(PlacedFrame(batch, NOW_MS, record))
         missing = shard.unknown_leads(run.lead_ids)
         shard.load(missing, [None] * len(missing))
@@ -199,7 +198,7 @@ class Bench:
             score_record(one, SCORE_ENCODING)
         self._clock.lap("scores", batch)
         self.news += len(news)
-        self.awards += sum(len(record.awards) for record in records)
+        self.awards += sum(len(placed.frame.awards) for placed in run.frames)
         for decided in outputs:
             self.crossings += len(decided)
             self._crossings_hash.update(encode_outputs(decided))

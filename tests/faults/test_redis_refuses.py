@@ -6,7 +6,6 @@ The control of each is a naive worker that takes an error of Redis for a fault o
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from threading import Event as Flag
 from threading import Thread
 
 import pytest
@@ -31,6 +30,7 @@ from tests.faults.report import Figures
 from tests.faults.seen import store_errors
 from tests.faults.sizes import SEED, events
 from tests.offsets import committed_of, end_of
+from tests.repeating import repeated
 from tests.servers import RedisServer, redis_binaries, start_redis, wait_until
 
 pytestmark = [pytest.mark.lasting_leads, pytest.mark.timeout(7_200)]
@@ -154,21 +154,10 @@ def test_a_redis_that_forgets_scripts_costs_nothing(deployed: Deployment, figure
 @contextmanager
 def forgetting(url: str) -> Iterator[None]:
     """SCRIPT FLUSH at once, and every 100 ms from then on."""
-    over = Flag()
     with redis.Redis.from_url(url) as client:
         client.script_flush()  # what is sent next may be done before the next one
-
-        def run() -> None:
-            while not over.wait(0.1):
-                client.script_flush()
-
-        flushing = Thread(target=run, daemon=True)
-        flushing.start()
-        try:
+        with repeated(client.script_flush, 0.1):
             yield
-        finally:
-            over.set()
-            flushing.join(10)
 
 
 @contextmanager

@@ -58,7 +58,6 @@ class FoldCounts:
     forwarded: int = 0
     merged: int = 0
     circles: int = 0
-    ticks: int = 0
     outcomes: list[OutcomeAt] = field(default_factory=list)
 
     def add(self, other: "FoldCounts") -> None:
@@ -70,7 +69,6 @@ class FoldCounts:
         self.forwarded += other.forwarded
         self.merged += other.merged
         self.circles += other.circles
-        self.ticks += other.ticks
 
 
 def source_key(source: Source) -> str:
@@ -335,7 +333,6 @@ class Shard:
             self._states[lead_id], left = fold_tick(self._states.get(lead_id), lead_id, tick.time_ms, context)
             self._touched[lead_id] = True
             crossings += left
-        self.counts.ticks += 1
         return crossings
 
     def _news_of(
