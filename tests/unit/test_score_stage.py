@@ -8,7 +8,7 @@ import pytest
 
 from leadscore.errors import Unavailable, WorkerStopped
 from leadscore.events.event import Event
-from leadscore.log.records import Frame, LogRecord, Source
+from leadscore.log.records import Frame, LogRecord, Source, Tick
 from leadscore.model.compile import compile_model
 from leadscore.model.definition import ModelDefinition, Rule, Threshold
 from leadscore.model.matching import Matcher
@@ -17,6 +17,7 @@ from leadscore.pipeline.kafka.records import Bounds, Partition
 from leadscore.scoring.score import main_score_at
 from leadscore.scoring.state import decode_state
 from leadscore.store.fence import Fence
+from leadscore.store.fence import decode as decode_fence
 from leadscore.store.fence import encode as encode_fence
 from tests.unit.fake_kafka import FakeConsumer
 from tests.unit.fake_store import FakeShard, FakeStore
@@ -210,6 +211,30 @@ def test_awards_count_once_where_the_answer_to_their_write_gets_lost(is_stored: 
         scoring.now_s += 30
     assert scoring.metrics.registry.get_sample_value("leadscore_awards_total", {"outcome": "applied"}) == 2
     assert latencies(scoring, "count") == 2
+
+
+def test_what_became_of_the_awards_of_all_shards_of_a_write_is_counted() -> None:
+    sent_twice = view(0)
+    sent_twice.awards[0] = msgspec.structs.replace(sent_twice.awards[0], offset=1)
+    logs: list[list[LogRecord]] = [[view(0), sent_twice, view(0)], [view(0, "L2"), view(1, "L2")]]
+    scoring = stage_of(FakeStore(), *logs)
+    scoring.turns(3)
+    counted = {
+        outcome: scoring.metrics.registry.get_sample_value("leadscore_awards_total", {"outcome": outcome})
+        for outcome in ("applied", "duplicate", "skipped_replay", "rejected")
+    }
+    assert counted == {"applied": 3, "duplicate": 1, "skipped_replay": 1, "rejected": 0}
+    assert latencies(scoring, "count") == 5
+
+
+def test_frames_with_a_tick_between_them_are_applied_in_the_order_of_the_log() -> None:
+    store = FakeStore()
+    scoring = stage_of(store, [view(0), Tick(NOON_MS, ["L1"]), view(1)])
+    scoring.turns(3)
+    fence = store.shards[0].fence
+    assert fence is not None
+    assert decode_fence(fence).offset == 2
+    assert (stored_score(store), scoring.committed_offset(0)) == (20, 3)
 
 
 def test_a_replay_after_a_loss_is_no_latency() -> None:
